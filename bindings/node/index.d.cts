@@ -40,8 +40,8 @@ export * from './js/ops.cjs'
 export type { TokenRequest }
 export { Keeper, keep } from './keeper.cjs'
 export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemOptions, RunTask, SaveTask, Task, Decision, WaitTask } from './keeper.cjs'
-export { Grants, drain } from './sessions.cjs'
-export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, GrantsOptions } from './sessions.cjs'
+export { Grants, drain } from './grants.cjs'
+export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, GrantsOptions } from './grants.cjs'
 export { FileStore, SealingKey, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore } from './stores.cjs'
 export type { DataKey, FileOptions, RecordKeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
 

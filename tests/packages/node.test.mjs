@@ -114,7 +114,7 @@ test('a platform without its half is told so', async () => {
   })
   assert.match(absent.message, new RegExp(`for ${here}: oauth-core-${here} is not installed: install oauth-core anew`))
   const other = JSON.parse(await node(bare, '-e', told("Object.defineProperty(process, 'platform', { value: 'aix' })")))
-  assert.match(other.message, new RegExp(`for aix-${process.arch}: there is none; there are .*linux-x64-musl`))
+  assert.match(other.message, new RegExp(`for aix-${process.arch}: it is not built for this platform, only for .*linux-x64-musl`))
 })
 
 test('a tool of ten lines runs in a folder with the package alone, and asks nobody twice', async () => {

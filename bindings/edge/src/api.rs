@@ -1,4 +1,4 @@
-//! Decisions about requests to APIs: which token to attach, when to send, and what follows the reply.
+//! Requests to APIs: which token to attach, when to send, and what to do about the response.
 
 use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Error, Misuse};
@@ -17,9 +17,9 @@ use crate::plain::{member, millis, object, read, to_millis, with};
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
 
-/// This many requests in this many seconds.
+/// A rate limit: this many requests in this many seconds.
 #[derive(Deserialize)]
-struct Allowed {
+struct AllowanceArguments {
     requests: u32,
     seconds: u32,
 }
@@ -28,7 +28,7 @@ fn allowance(given: &JsValue) -> Result<Option<Allowance>, JsValue> {
     if given.is_undefined() {
         return Ok(None);
     }
-    let allowed: Allowed = read(given, "an allowance is { requests, seconds }")?;
+    let allowed: AllowanceArguments = read(given, "the allowance must be { requests, seconds }")?;
     Ok(Some(Allowance::new(allowed.requests, allowed.seconds)))
 }
 
@@ -38,7 +38,7 @@ pub struct NativeApi(Api);
 
 #[wasm_bindgen]
 impl NativeApi {
-    /// The API of a server's preset, or of that server at other origins.
+    /// The API of a server's preset, or an API of that server at other origins.
     #[wasm_bindgen(js_name = ofServer)]
     pub fn of_server(
         server: &NativeServer,
@@ -81,23 +81,23 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// The same API, with these rules for the replies that report an ended token: a JSON list.
+    /// The same API, with rules that recognize the responses which report an expired token: a JSON list.
     #[wasm_bindgen(js_name = withExpiredTokenReplies)]
     pub fn with_expired_token_replies(&self, rules: &str) -> Result<Self, JsValue> {
         let api = self.0.clone().with_expired_token_replies(rules);
         api.map(Self).map_err(fail)
     }
 
-    /// Which token a request to this URL gets.
+    /// The owner of the token that a request to this URL carries.
     pub fn owner(&self, url: &str) -> Result<String, JsValue> {
         self.0.owner(url).map(str::to_owned).map_err(fail)
     }
 
-    /// A request.
+    /// Begins a request to this API.
     pub fn call(&self, request: &JsValue) -> Result<NativeCall, JsValue> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Asked {
+        struct RequestArguments {
             method: String,
             url: String,
             headers: Vec<(String, String)>,
@@ -108,20 +108,21 @@ impl NativeApi {
         let body = body.map(|body| body.to_vec());
         let plain = Object::assign(&Object::new(), request.unchecked_ref());
         let plain = with(plain, "body", JsValue::UNDEFINED);
-        let asked: Asked = read(&plain, "a request is { method, url, headers, body }")?;
-        let on_rate_limit = match asked.on_rate_limit.as_str() {
+        let arguments: RequestArguments =
+            read(&plain, "the request must be { method, url, headers, body }")?;
+        let on_rate_limit = match arguments.on_rate_limit.as_str() {
             "error" => OnRateLimit::Error,
             "wait" => OnRateLimit::Wait {
-                longest: millis(asked.longest_wait_ms),
+                longest: millis(arguments.longest_wait_ms),
             },
             "pass" => OnRateLimit::Pass,
-            _ => return Err(invalid("onRateLimit is error, wait or pass")),
+            _ => return Err(invalid("onRateLimit must be error, wait or pass")),
         };
         let call = Call {
-            method: &asked.method,
+            method: &arguments.method,
             request: Attachment {
-                url: &asked.url,
-                headers: &asked.headers,
+                url: &arguments.url,
+                headers: &arguments.headers,
                 body: body.as_deref(),
             },
             once: match body {
@@ -147,7 +148,7 @@ impl NativeCall {
         self.step(ApiCall::begin)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.step(ApiCall::elapsed)
     }
@@ -167,18 +168,18 @@ impl NativeCall {
         self.step(|call, at| call.signed(at, signature))
     }
 
-    /// The head of the reply.
+    /// Continues with the status and the header fields of the response.
     pub fn reply(&mut self, status: u16, headers: &Array) -> Result<Object, JsValue> {
-        let headers: Vec<(String, String)> = read(headers, "headers are names and values")?;
+        let headers: Vec<(String, String)> = read(headers, "headers must be names and values")?;
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
-    /// The beginning of the body; empty if it cannot be had.
+    /// Continues with the beginning of the body; empty if it cannot be read.
     pub fn body(&mut self, body: Vec<u8>) -> Result<Object, JsValue> {
         self.step(|call, at| call.body(at, &body))
     }
 
-    /// Ends the call; its place in the queue of the rate limiter is free for the next.
+    /// Ends the call, and frees its place in the rate limiter's queue.
     pub fn close(&mut self) {
         self.0 = None;
     }
@@ -210,7 +211,7 @@ fn step(step: CallStep) -> Result<Object, Error> {
             ("dpop", json!(dpop)),
         ]),
         CallStep::Peek(limit) => object(&[kind("peek"), ("limit", json!(limit))]),
-        // Only a source that asks for more has these.
+        // Step-up happens only in sources, which this module does not have.
         CallStep::Done | CallStep::StepUp(_) => object(&[kind("done")]),
         CallStep::DoneRefused => object(&[kind("done_refused")]),
         CallStep::Sign(job) => {

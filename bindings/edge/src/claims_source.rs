@@ -1,4 +1,4 @@
-//! The claims about a person by type, and those that other parties vouch for.
+//! The typed standard claims about a user, and aggregated and distributed claims.
 
 use js_sys::Object;
 use oauth_facade::Record;
@@ -9,7 +9,7 @@ use crate::error::fail;
 use crate::plain::object;
 use crate::value::members;
 
-/// The sources that these claims, as JSON, name.
+/// The sources that a user's claims, a JSON object, refer to.
 #[wasm_bindgen(js_name = claimsSources)]
 pub fn claims_sources(claims: &str) -> Result<Vec<Object>, JsValue> {
     let sources = oauth_facade::claims_sources(claims).map_err(fail)?;

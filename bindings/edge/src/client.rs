@@ -1,4 +1,4 @@
-//! The client: strings in, exchanges out.
+//! The OAuth client of one authorization server: converts options from JavaScript, and creates exchanges.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::server::NativeServer;
 use crate::settings::NativeSettings;
 use crate::value::{arguments, refused, token_request};
 
-/// What a client is made of. Members that need algorithms are not known here, and refused.
+/// The options of a client. Members that need algorithms are refused as unknown.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Options {
@@ -35,7 +35,7 @@ struct Options {
     profile: Option<String>,
 }
 
-/// The method of this registered name, or the documented one.
+/// The authentication method with this registered name, or the one that the server documents.
 fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth, JsValue> {
     let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
         let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
@@ -47,14 +47,14 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth,
         (Some("none"), Some(_)) => Err(fail(Misuse::SecretNotAllowed.into())),
         (Some("client_secret_basic"), secret) => with(Auth::Basic, secret),
         (Some("client_secret_post"), secret) => with(Auth::Post, secret),
-        (Some(_), _) => Err(elsewhere(
+        (Some(_), _) => Err(not_available(
             "clientAuth other than client_secret_basic, client_secret_post and none",
         )),
     }
 }
 
-fn elsewhere(what: &str) -> JsValue {
-    let why = format!("{what}: not in an edge runtime");
+fn not_available(what: &str) -> JsValue {
+    let why = format!("{what}: not available in an edge runtime");
     fail(Error::from(Misuse::NotSupported).about(&why))
 }
 
@@ -68,29 +68,35 @@ impl NativeClient {
     }
 }
 
-/// How a client authenticates.
-enum How<'a> {
+/// The source of a client's authentication method.
+enum Authentication<'a> {
     /// As its options say.
     Options,
-    /// By what JavaScript holds.
+    /// With keys that JavaScript holds.
     Keys(Box<Auth>),
     /// As its settings say; JavaScript holds the key that they may have.
     Settings(&'a NativeSettings, &'a Function),
 }
 
-fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, JsValue> {
-    let wrong = "an option of this client is not known in an edge runtime, or of another type";
+fn create(
+    server: &NativeServer,
+    given: &JsValue,
+    authentication: Authentication<'_>,
+) -> Result<Client, JsValue> {
+    let wrong = "an option of this client is unknown in an edge runtime, or has the wrong type";
     let options: Options = read(given, wrong)?;
     let secret = options.client_secret.map(Secret::new);
-    let client = match (how, &options.client_id) {
+    let client = match (authentication, &options.client_id) {
         (_, None) => Ok(Client::unregistered(&server.0)),
-        (How::Options, Some(id)) => {
+        (Authentication::Options, Some(id)) => {
             let auth = by_name(options.client_auth.as_deref(), secret)?;
             Client::new(&server.0, id, auth)
         }
-        (How::Keys(_), Some(_)) if secret.is_some() => Err(Misuse::SecretNotAllowed.into()),
-        (How::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
-        (How::Settings(settings, hold), Some(id)) => {
+        (Authentication::Keys(_), Some(_)) if secret.is_some() => {
+            Err(Misuse::SecretNotAllowed.into())
+        }
+        (Authentication::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
+        (Authentication::Settings(settings, hold), Some(id)) => {
             let held = |text: &Secret<String>| held_key::of_text(hold, text);
             settings.0.client_holding(&server.0, id, held)
         }
@@ -120,10 +126,11 @@ fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, 
 impl NativeClient {
     /// A client of `server`.
     pub fn of(server: &NativeServer, options: &JsValue) -> Result<Self, JsValue> {
-        made(server, options, How::Options).map(Self)
+        create(server, options, Authentication::Options).map(Self)
     }
 
-    /// The same, which authenticates with keys that JavaScript holds: what is known of them, and who signs with each.
+    /// The same, which authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has
+    /// a signing function for each.
     #[wasm_bindgen(js_name = ofKeys)]
     pub fn of_keys(
         server: &NativeServer,
@@ -133,10 +140,10 @@ impl NativeClient {
         used: &NativeKeyUse,
     ) -> Result<Self, JsValue> {
         let auth = Auth::HeldKeyJwt(held_key::jwt(keys, signers, used)?);
-        made(server, options, How::Keys(Box::new(auth))).map(Self)
+        create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
-    /// The same, which authenticates with HMACs of its secret, which JavaScript makes.
+    /// The same, which authenticates with HMACs of its secret, made by JavaScript.
     #[wasm_bindgen(js_name = ofSecret)]
     pub fn of_secret(
         server: &NativeServer,
@@ -145,7 +152,7 @@ impl NativeClient {
         sign: Function,
     ) -> Result<Self, JsValue> {
         let auth = Auth::HeldSecretJwt(held_key::secret_jwt(secret, sign)?);
-        made(server, options, How::Keys(Box::new(auth))).map(Self)
+        create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
     /// The same, which authenticates as its settings say. `hold` takes the key that they may have.
@@ -156,7 +163,7 @@ impl NativeClient {
         settings: &NativeSettings,
         hold: &Function,
     ) -> Result<Self, JsValue> {
-        made(server, options, How::Settings(settings, hold)).map(Self)
+        create(server, options, Authentication::Settings(settings, hold)).map(Self)
     }
 
     /// The same client, whose tokens are bound to this key.
@@ -172,7 +179,7 @@ impl NativeClient {
         self.0.core().client_id().as_str().to_owned()
     }
 
-    /// An authorization for which nothing has to be sent.
+    /// Begins an authorization that needs no request to the server.
     pub fn authorize(&self, given: &Array, at: &JsValue) -> Result<Object, JsValue> {
         let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
         let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
@@ -191,8 +198,8 @@ impl NativeClient {
         self.0.import_keys(text).map_err(fail)
     }
 
-    /// Judges a callback that arrived in this context and in this person's session, and redeems its code, for some of the
-    /// resources or for all.
+    /// Checks a callback that arrived in this context and in this user's session, and redeems its code, for some or
+    /// all of the resources.
     pub fn redeem(
         &self,
         flow: &NativeFlow,
@@ -208,24 +215,24 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
-    /// Begins the operation of this number (the numbers are those of `js/ops.cjs`).
+    /// Begins the operation with this number in `js/ops.cjs`.
     pub fn begin(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
         let exchange = self.0.begin(number, arguments(given));
         exchange.map(NativeExchange::new).map_err(refused)
     }
 
-    /// The same: a signature is waited for here, so that nothing is over at once.
+    /// The same as `begin`: here an operation never ends in its first step, because signatures are asynchronous.
     pub fn start(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
         self.begin(number, given)
     }
 
-    /// The same client, which asks about the access tokens that it is shown.
+    /// The same client, which verifies access tokens by introspection.
     pub fn introspecting(&self, how: &Array) -> Result<Self, JsValue> {
         let how = Introspecting::read(&mut arguments(how)).map_err(refused)?;
         self.0.introspecting(how).map(Self).map_err(fail)
     }
 
-    /// One grant, kept fresh: of the client's own, or of a person's.
+    /// The keeper of one grant: the client's own, or a user's.
     pub fn keep(
         &self,
         at: &JsValue,
@@ -239,7 +246,7 @@ impl NativeClient {
     }
 }
 
-/// A flow, which is redeemed once.
+/// A pending authorization, which can be redeemed once.
 #[wasm_bindgen]
 pub struct NativeFlow(AuthorizationFlow);
 
@@ -250,19 +257,19 @@ impl NativeFlow {
         AuthorizationFlow::parse(text).map(Self).map_err(fail)
     }
 
-    /// The key to find this flow by.
+    /// The `state` parameter, by which the flow is found.
     #[wasm_bindgen(getter)]
     pub fn state(&self) -> String {
         self.0.state().expose().clone()
     }
 
-    /// Who the person was sent to.
+    /// The issuer to which the user was sent.
     #[wasm_bindgen(getter)]
     pub fn issuer(&self) -> String {
         self.0.issuer().to_owned()
     }
 
-    /// Where the callback must arrive.
+    /// The URI at which the callback must arrive.
     #[wasm_bindgen(getter, js_name = redirectUri)]
     pub fn redirect_uri(&self) -> String {
         self.0.redirect_uri().to_owned()
@@ -275,12 +282,12 @@ impl NativeFlow {
         self.0.started_at().as_secs() as f64
     }
 
-    /// Whether a callback is this flow's.
+    /// Whether a callback contains the `state` of this flow.
     pub fn recognizes(&self, callback: &str) -> bool {
         self.0.recognizes(callback)
     }
 
-    /// The flow as text, while it can be redeemed.
+    /// The flow as text; an error once it has been redeemed.
     #[wasm_bindgen(js_name = toJson)]
     pub fn to_json(&self) -> Result<String, JsValue> {
         let text = self.0.to_json().map_err(fail)?;
@@ -288,7 +295,7 @@ impl NativeFlow {
     }
 }
 
-/// What a reply of an API requires of the person, as JSON.
+/// The step-up that an API's response requires, as JSON (RFC 9470).
 #[wasm_bindgen(js_name = stepUp)]
 pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue> {
     let wanted = oauth_facade::step_up(status, &challenges).map_err(fail)?;
@@ -301,6 +308,6 @@ pub(crate) fn owner(name: &str) -> Result<oauth_facade::TokenOwner, JsValue> {
         "application" => Ok(oauth_facade::TokenOwner::Application),
         "user" => Ok(oauth_facade::TokenOwner::User),
         "any" => Ok(oauth_facade::TokenOwner::Any),
-        _ => Err(invalid("an owner is application, user or any")),
+        _ => Err(invalid("owner must be application, user or any")),
     }
 }

@@ -1,4 +1,4 @@
-//! The contexts of an application that is connected to several servers, tools or tenants.
+//! Checks the contexts of an application that connects to several servers, tools or tenants (mix-up defense).
 
 use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
 use oauth_core::redirect_uri::RedirectUri;
@@ -7,20 +7,20 @@ use wasm_bindgen::prelude::*;
 use crate::client::NativeClient;
 use crate::error::fail;
 
-/// All of them, to be checked together.
+/// All contexts of an application, to be checked together.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct NativeContexts(Vec<ConnectionContext>);
 
 #[wasm_bindgen]
 impl NativeContexts {
-    /// None yet.
+    /// An empty list.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more.
+    /// Adds a context.
     pub fn add(
         &mut self,
         id: String,
@@ -35,14 +35,14 @@ impl NativeContexts {
         Ok(())
     }
 
-    /// The redirect URI of one of them.
+    /// The redirect URI of one context.
     #[wasm_bindgen(js_name = redirectUri)]
     pub fn redirect_uri(redirect_uri: &str, id: &str) -> Result<String, JsValue> {
         let uri = RedirectUri::parse(redirect_uri).and_then(|uri| uri.of_context(id));
         uri.map(String::from).map_err(fail)
     }
 
-    /// Checks them.
+    /// Checks all contexts.
     pub fn check(&self) -> Result<(), JsValue> {
         check_contexts(&self.0).map_err(fail)
     }

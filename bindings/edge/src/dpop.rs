@@ -17,7 +17,7 @@ pub struct NativeDpopKey(pub(crate) DpopKey);
 
 #[wasm_bindgen]
 impl NativeDpopKey {
-    /// By its public half in JSON, and who signs.
+    /// The key with this public JWK; `sign` signs with the private one.
     pub fn of(alg: &str, public_jwk: &str, sign: Function) -> Result<Self, JsValue> {
         let unknown = || fail(Error::from(Misuse::KeyAlgorithm).about(alg));
         let named = Alg::named(alg).ok_or_else(unknown)?;
@@ -32,7 +32,7 @@ impl NativeDpopKey {
         self.0.thumbprint()
     }
 
-    /// Its public half, as JSON.
+    /// The public key, as a JWK.
     #[wasm_bindgen(js_name = publicJwk)]
     pub fn public_jwk(&self) -> String {
         json::value_text(&self.0.public_jwk().to_value())

@@ -1,4 +1,4 @@
-//! Errors, as one line of JSON that `js/errors.cjs` turns into classes.
+//! Converts errors to one line of JSON, from which `js/errors.cjs` creates the error classes.
 
 use std::error::Error as _;
 
@@ -7,15 +7,15 @@ use oauth_facade::{ErrorRecord, for_doubles};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
-/// The prefix of the text of such an error; an error without it is a plain one.
+/// The prefix of the text of an OAuth error; an error without it is an ordinary one.
 const MARK: &str = "oauth-core:";
 
-/// An error of an exchange, on its way to JavaScript.
+/// The JavaScript error for an OAuth error.
 pub(crate) fn fail(error: Error) -> JsValue {
     js_sys::Error::new(&text(&error)).into()
 }
 
-/// The text of such an error.
+/// The text of an OAuth error: the prefix and the JSON.
 fn text(error: &Error) -> String {
     format!("{MARK}{}", record(error))
 }
@@ -31,7 +31,7 @@ pub struct NativeFailure(pub(crate) Error);
 
 #[wasm_bindgen]
 impl NativeFailure {
-    /// What a store says with an error of this code.
+    /// The error of a store, with this code.
     pub fn of(code: &str, why: &str) -> Self {
         Self(oauth_facade::error_from_code(code, why, None).at_endpoint("store"))
     }
@@ -49,46 +49,46 @@ impl NativeFailure {
     }
 }
 
-/// The error of a caller's timeout that JavaScript keeps.
+/// The text of the error of a caller's own timeout, for JavaScript.
 #[wasm_bindgen(js_name = lateError)]
 pub fn late_error() -> String {
     let late = Cause::unknown("no answer in time");
     text(&Error::lost(late.because(Loss::Timeout)))
 }
 
-/// The error of a wait that JavaScript gave up.
+/// The text of the error of a wait that JavaScript gave up.
 #[wasm_bindgen(js_name = overdueError)]
 pub fn overdue_error(what: String) -> String {
     text(&Error::lost(Cause::unknown(what)))
 }
 
-/// The error of a store that has no such method.
+/// The text of the error for a store without this method.
 #[wasm_bindgen(js_name = notSupportedError)]
 pub fn not_supported_error(verb: &str) -> String {
     let error = Error::from(Misuse::NotSupported).at_endpoint("store");
     text(&error.about(verb))
 }
 
-/// The error of what is not there in an edge runtime.
+/// The text of the error for a feature that edge runtimes do not have.
 #[wasm_bindgen(js_name = elsewhereError)]
 pub fn elsewhere_error(what: &str) -> String {
-    let why = format!("{what} is not there in an edge runtime");
+    let why = format!("{what} is not available in an edge runtime");
     text(&Error::from(Misuse::NotSupported).about(&why))
 }
 
-/// The error of this code, of what JavaScript found wrong.
+/// The text of the error with this code, which JavaScript detected.
 #[wasm_bindgen(js_name = errorOf)]
 pub fn error_of(code: &str, why: &str) -> String {
     text(&oauth_facade::error_from_code(code, why, None))
 }
 
-/// The error of environment variables that are not set.
+/// The text of the error for missing environment variables.
 #[wasm_bindgen(js_name = missingVariablesError)]
 pub fn missing_variables_error(names: &str) -> String {
     text(&Error::from(Misuse::EnvironmentMissing).about(names))
 }
 
-/// The error of settings that lack something, or contradict themselves.
+/// The text of the error for incomplete or contradictory settings.
 #[wasm_bindgen(js_name = webSetupError)]
 pub fn web_setup_error(what: &str) -> String {
     text(&Error::from(Misuse::WebSetup).about(what))

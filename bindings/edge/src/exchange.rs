@@ -17,14 +17,15 @@ use crate::tokens::token_texts;
 use crate::value;
 use crate::visit::SharedOutcome;
 
-/// One exchange. A step is as little as there is to say: a request as one string, a pause in milliseconds, something to
-/// sign or to verify, or the end; of one that has tokens, what [`token_texts`] says.
+/// One exchange. A step is encoded compactly: a request as one string, a pause as its milliseconds, and an object for a
+/// signature, a verification or the end; tokens as in [`token_texts`].
 ///
-/// A request is its method, its URL, and names and values in turn, each on a line of its own; an empty line; and the body.
+/// A request consists of its method, its URL, and the names and values of its header fields in turn, each on a line of
+/// its own; an empty line; and the body.
 #[wasm_bindgen]
 pub struct NativeExchange {
     exchange: Option<ErasedExchange>,
-    /// Of a visit: it has to know how the exchange ended.
+    /// The result, if the exchange is part of a visit.
     flight: Option<SharedOutcome>,
 }
 
@@ -52,7 +53,7 @@ impl NativeExchange {
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
         // Kept after its end: the exchange itself refuses further input, with an error that names its endpoint.
         match answer(exchange, &moment(at)?) {
-            Ok(turn) => step(turn),
+            Ok(next) => step(next),
             Err(error) => {
                 if let Some(flight) = &self.flight {
                     flight.failed(error.clone());
@@ -70,8 +71,8 @@ impl NativeExchange {
         self.step(at, ErasedExchange::begin)
     }
 
-    /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and values in turn, with
-    /// line breaks between.
+    /// Continues with a response. `fields` are the header fields that [`read_fields`] lists: names and values in turn,
+    /// separated by line breaks.
     pub fn reply(
         &mut self,
         at: &JsValue,
@@ -87,7 +88,7 @@ impl NativeExchange {
         let body = match (body.as_string(), body.dyn_ref::<Uint8Array>()) {
             (Some(text), _) => text.into_bytes(),
             (None, Some(bytes)) => bytes.to_vec(),
-            (None, None) => return Err(invalid("a body is a string or bytes")),
+            (None, None) => return Err(invalid("the body must be a string or bytes")),
         };
         let reply = Reply {
             status,
@@ -97,7 +98,7 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
-    /// Continues without a reply, which was lost: `unsent`, `unknown` or `too_large`; and the reason, if it is known.
+    /// Continues without a response. `delivery` is `unsent`, `unknown` or `too_large`; `loss` is the reason, if known.
     pub fn lost(
         &mut self,
         at: &JsValue,
@@ -109,7 +110,7 @@ impl NativeExchange {
             "unsent" => Cause::unsent(reason),
             "unknown" => Cause::unknown(reason),
             "too_large" => Cause::too_large(),
-            _ => return Err(invalid("delivery is unsent, unknown or too_large")),
+            _ => return Err(invalid("delivery must be unsent, unknown or too_large")),
         };
         let cause = match loss.as_deref() {
             None => cause,
@@ -121,36 +122,36 @@ impl NativeExchange {
             Some("closed") => cause.because(Loss::Closed),
             Some(_) => {
                 return Err(invalid(
-                    "loss is dns, connect, tls, proxy, timeout or closed",
+                    "loss must be dns, connect, tls, proxy, timeout or closed",
                 ));
             }
         };
         self.step(at, |exchange, at| exchange.lost(at, cause))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self, at: &JsValue) -> Result<JsValue, JsValue> {
         self.step(at, ErasedExchange::elapsed)
     }
 
-    /// The signature.
+    /// Continues with the signature.
     pub fn signed(&mut self, at: &JsValue, signature: Vec<u8>) -> Result<JsValue, JsValue> {
         self.step(at, |exchange, at| exchange.signed(at, signature))
     }
 
-    /// Whether what was to be verified is good.
-    pub fn verified(&mut self, at: &JsValue, is_good: bool) -> Result<JsValue, JsValue> {
-        self.step(at, |exchange, at| exchange.verified(at, is_good))
+    /// Continues with the result of a verification.
+    pub fn verified(&mut self, at: &JsValue, is_valid: bool) -> Result<JsValue, JsValue> {
+        self.step(at, |exchange, at| exchange.verified(at, is_valid))
     }
 
-    /// Ends it here.
+    /// Drops the exchange.
     pub fn cancel(&mut self) {
         self.exchange = None;
     }
 }
 
-fn step(turn: ErasedStep) -> Result<JsValue, JsValue> {
-    Ok(match turn {
+fn step(next: ErasedStep) -> Result<JsValue, JsValue> {
+    Ok(match next {
         ErasedStep::Send(request) => text(&request)?.into(),
         ErasedStep::Sleep(pause) => to_millis(pause).into(),
         ErasedStep::Sign(job) => {
@@ -170,8 +171,8 @@ fn bytes(bytes: &[u8]) -> Uint8Array {
     Uint8Array::from(bytes)
 }
 
-/// Something to verify: of a signature its algorithm, its key as a JWK or the bytes of a secret, what was signed and the
-/// signature; of a hash its name, what is hashed, and the half that is claimed.
+/// A verification. For a signature: its algorithm, its key as a JWK or the bytes of a secret, the signed bytes and the
+/// signature. For a hash: its name, the value to hash, and the claimed half.
 fn verifying(job: &VerificationJob) -> Object {
     match job {
         VerificationJob::Signature {
@@ -203,10 +204,10 @@ fn verifying(job: &VerificationJob) -> Object {
     }
 }
 
-/// A request as one string. No field can hold a line break, and every body of ours is a string.
+/// A request as one string. Header fields cannot contain line breaks, and all bodies are UTF-8.
 fn text(request: &Outgoing) -> Result<String, JsValue> {
     let body = std::str::from_utf8(&request.body);
-    let body = body.map_err(|_| invalid("the body of a request is no text"))?;
+    let body = body.map_err(|_| invalid("the body of the request is not UTF-8"))?;
     let mut text = String::new();
     let fields = request.headers.iter();
     let lines = [&request.method, &request.url].into_iter();
@@ -219,7 +220,7 @@ fn text(request: &Outgoing) -> Result<String, JsValue> {
     Ok(text)
 }
 
-/// The end; there is one member at most, or tokens and claims.
+/// The result of an exchange: at most one member, or tokens and claims.
 fn done(record: Record) -> Object {
     let texts = |texts: Vec<String>| texts.into_iter().map(JsValue::from).collect::<Array>();
     match record {
@@ -253,15 +254,15 @@ pub(crate) fn authorization(begun: Begun) -> Object {
     ])
 }
 
-/// The header fields of a reply that are looked at.
+/// The header fields of a response that exchanges read.
 #[wasm_bindgen(js_name = readFields)]
 pub fn read_fields() -> Vec<String> {
     let fields = READ.into_iter();
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// A field value as `fetch` returns it, one character for each byte. Other characters cannot have come over HTTP, and
-/// are refused later.
+/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been
+/// received over HTTP, and are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     let bytes = value.chars();
     bytes.map(|c| u8::try_from(c).unwrap_or(b'\0')).collect()

@@ -1,5 +1,5 @@
-//! Private keys that JavaScript holds, because there are no algorithms here: WebCrypto signs, or whoever the
-//! application says.
+//! Private keys that JavaScript holds, because this module contains no algorithms: WebCrypto signs, or a function of
+//! the application.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ thread_local! {
     static SIGNERS: RefCell<Signers> = RefCell::default();
 }
 
-/// The number of one who signs. They are forgotten with the last client that has their key.
+/// The number of a signing function, which is forgotten when the last client that has the key is dropped.
 struct Held(u32);
 
 impl Drop for Held {
@@ -40,8 +40,8 @@ impl Drop for Held {
     }
 }
 
-/// What makes this function sign: it is told a key's name, an algorithm and what is to be signed, and gives an object whose
-/// method `signature` makes the signature.
+/// The holder that signs with this function. It is called with the key's name, an algorithm and the bytes to sign, and
+/// returns an object whose method `signature` makes the signature.
 pub(crate) fn holder(sign: Function) -> Holder {
     let number = SIGNERS.with_borrow_mut(|signers| {
         signers.last = signers.last.wrapping_add(1);
@@ -51,7 +51,7 @@ pub(crate) fn holder(sign: Function) -> Holder {
     Holder::new(Held(number))
 }
 
-/// Who makes the signature of this job.
+/// The JavaScript object that makes the signature of this job.
 pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
     let held = job.holder.as_ref()?.downcast::<Held>()?;
     let sign = SIGNERS.with_borrow(|signers| signers.known.get(&held.0).cloned())?;
@@ -78,14 +78,14 @@ struct Known {
     algs: Vec<String>,
 }
 
-/// For which servers the keys of a `private_key_jwt` sign: each client is told of them anew.
+/// The servers for which the keys of a `private_key_jwt` have signed; all clients with these keys share it.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct NativeKeyUse(KeyUse);
 
 #[wasm_bindgen]
 impl NativeKeyUse {
-    /// They sign for none yet.
+    /// Keys that have signed for no server yet.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
@@ -97,7 +97,7 @@ pub(crate) fn jwt(
     signers: Vec<Function>,
     used: &NativeKeyUse,
 ) -> Result<HeldKeyJwt, JsValue> {
-    let given: Keys = read(given, "the settings of a key are strings")?;
+    let given: Keys = read(given, "the settings of a key must be strings")?;
     let keys = given.keys.into_iter().zip(signers);
     let held = |(known, sign): (Known, Function)| HeldKey {
         kid: known.kid,
@@ -114,7 +114,7 @@ pub(crate) fn jwt(
     })
 }
 
-/// What an HMAC is made with.
+/// The settings of `client_secret_jwt`.
 #[derive(Deserialize)]
 struct SecretKey {
     source: String,
@@ -123,7 +123,7 @@ struct SecretKey {
 }
 
 pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJwt, JsValue> {
-    let given: SecretKey = read(given, "the settings of a secret are strings")?;
+    let given: SecretKey = read(given, "the settings of a secret must be strings")?;
     Ok(HeldSecretJwt {
         secret: Secret::new(given.source),
         alg: given.alg.unwrap_or_else(|| "HS256".to_owned()),
@@ -132,19 +132,20 @@ pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJw
     })
 }
 
-/// The key of a string that JavaScript takes: it answers what the key can do and who signs, or why it is none.
+/// The key in a string. JavaScript imports it: `hold` returns its algorithms and its signing function, or the reason why
+/// it is not a key.
 pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey, Error> {
-    let none = || Error::from(Misuse::KeyMalformed);
-    let said = hold.call1(&JsValue::UNDEFINED, &text.expose().as_str().into());
-    let said = said.map_err(|_| none())?;
-    let member = |name: &str| Reflect::get(&said, &name.into()).ok();
+    let malformed = || Error::from(Misuse::KeyMalformed);
+    let result = hold.call1(&JsValue::UNDEFINED, &text.expose().as_str().into());
+    let result = result.map_err(|_| malformed())?;
+    let member = |name: &str| Reflect::get(&result, &name.into()).ok();
     if let Some(code) = member("code").and_then(|code| code.as_string()) {
         let why = member("why").and_then(|why| why.as_string());
         return Err(error_from_code(&code, &why.unwrap_or_default(), None));
     }
-    let algs = member("algs").and_then(|algs| read(&algs, "algorithms are strings").ok());
+    let algs = member("algs").and_then(|algs| read(&algs, "algorithms must be strings").ok());
     let sign = member("signer").and_then(|sign| sign.dyn_into().ok());
-    let (algs, sign) = algs.zip(sign).ok_or_else(none)?;
+    let (algs, sign) = algs.zip(sign).ok_or_else(malformed)?;
     Ok(HeldKey {
         kid: String::new(),
         algs,
@@ -156,6 +157,6 @@ pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey,
 #[wasm_bindgen]
 pub fn thumbprint(jwk: &str) -> Result<String, JsValue> {
     let key = oauth_core::jose::PublicJwk::parse(jwk);
-    let key = key.map_err(|_| invalid("this is no public key"))?;
+    let key = key.map_err(|_| invalid("jwk is not a public key"))?;
     Ok(key.thumbprint())
 }

@@ -1,4 +1,4 @@
-//! Sign-ins at an identity provider, with which tokens of another server are got. JavaScript reads them.
+//! The subject tokens of identity assertion grants: JavaScript supplies those of a sign-in at the identity provider.
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
@@ -11,55 +11,56 @@ use crate::error::fail;
 use crate::moment::moment;
 use crate::tokens::NativeTokens;
 
-/// Where JavaScript leaves the sign-in before an exchange takes its first step.
+/// The slot in which JavaScript stores the subject token before an exchange begins.
 #[wasm_bindgen]
 pub struct NativeSignIn {
-    left: SubjectSlot,
+    slot: SubjectSlot,
     kind: String,
 }
 
 #[wasm_bindgen]
 impl NativeSignIn {
-    /// For tokens of this type.
+    /// A slot for subject tokens of this type.
     pub fn of(kind: String) -> Result<Self, JsValue> {
         IdentitySubject::of(Secret::from("any"), &kind).map_err(fail)?;
-        let left = SubjectSlot::default();
-        Ok(Self { left, kind })
+        let slot = SubjectSlot::default();
+        Ok(Self { slot, kind })
     }
 
-    /// The sign-in for the next exchange.
+    /// Stores the subject token for the next exchange.
     pub fn leave(&self, token: String) {
         let subject = IdentitySubject::of(Secret::new(token), &self.kind);
-        self.left.leave(subject);
+        self.slot.leave(subject);
     }
 
-    /// The same by the tokens of the sign-in; whether their ID token has ended, and others would be better.
+    /// Stores the subject token from the tokens of the sign-in. Returns whether their ID token has expired and they should
+    /// be renewed.
     #[wasm_bindgen(js_name = leaveTokens)]
     pub fn leave_tokens(&self, tokens: &NativeTokens, at: &JsValue) -> Result<bool, JsValue> {
         let now = moment(at)?.now();
-        Ok(self.left.leave_login(&tokens.0, now))
+        Ok(self.slot.leave_login(&tokens.0, now))
     }
 
-    /// The same by the tokens of a sign-in that was renewed.
+    /// Stores the subject token from renewed tokens of the sign-in.
     #[wasm_bindgen(js_name = leaveRenewed)]
     pub fn leave_renewed(&self, tokens: &NativeTokens, at: &JsValue) -> Result<(), JsValue> {
-        self.left.leave_renewed(&tokens.0, moment(at)?.now());
+        self.slot.leave_renewed(&tokens.0, moment(at)?.now());
         Ok(())
     }
 
-    /// There is none.
+    /// Records that there is no subject token, and the reason.
     #[wasm_bindgen(js_name = leaveNone)]
     pub fn leave_none(&self, why: String) {
-        self.left.leave(Err(Error::lost(Cause::unsent(why))));
+        self.slot.leave(Err(Error::lost(Cause::unsent(why))));
     }
 }
 
 #[wasm_bindgen]
 impl NativeClient {
-    /// The same client, whose tokens are got with the sign-in at this identity provider.
+    /// The same client, which obtains tokens by identity assertions from this provider.
     #[wasm_bindgen(js_name = withIdentity)]
     pub fn with_identity(&self, identity_provider: &NativeClient, sign_in: &NativeSignIn) -> Self {
-        let read = sign_in.left.read();
+        let read = sign_in.slot.read();
         Self(self.0.with_identity(&identity_provider.0, read))
     }
 }

@@ -1,4 +1,4 @@
-//! The keeper of one grant: makes the decisions; the event loop waits and runs the store.
+//! The keeper of one grant: decides when to renew it. JavaScript carries out its tasks on the event loop.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::moment::moment;
 use crate::plain::{millis, millis_of, object, read, to_millis, whole, with};
 use crate::tokens::{self, NativeTokens};
 
-/// How a grant is kept, and which one it is.
+/// The settings of a keeper, and the subject of its grant.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Kept {
+struct KeeperArguments {
     shared: bool,
     subject: Option<String>,
     reuse: Option<String>,
@@ -81,19 +81,19 @@ impl NativeKeeper {
         request: TokenRequest,
         given: &JsValue,
     ) -> Result<Self, JsValue> {
-        let kept: Kept = read(
+        let arguments: KeeperArguments = read(
             given,
-            "how a grant is kept: times in milliseconds, and strings",
+            "the settings of a keeper must be strings, and times in milliseconds",
         )?;
-        let is_shared = kept.shared;
+        let is_shared = arguments.shared;
         let keep = GrantSettings {
-            subject: kept.subject,
+            subject: arguments.subject,
             request,
-            reuse: kept.reuse,
-            lease: kept.lease_ms.map(millis),
-            longest_request: kept.longest_request_ms.map(millis),
-            keep_alive: kept.keep_alive_ms.map(millis),
-            notice: kept.notice_ms.map(millis),
+            reuse: arguments.reuse,
+            lease: arguments.lease_ms.map(millis),
+            longest_request: arguments.longest_request_ms.map(millis),
+            keep_alive: arguments.keep_alive_ms.map(millis),
+            notice: arguments.notice_ms.map(millis),
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
         let keeper = keeper.and_then(|keeper| match is_shared {
@@ -103,7 +103,7 @@ impl NativeKeeper {
         Ok(Self(Arc::new(keeper.map_err(fail)?)))
     }
 
-    fn turn(
+    fn decide(
         &self,
         at: &Moment,
         refused: &JsValue,
@@ -148,19 +148,20 @@ fn upkeep_object(upkeep: &Upkeep) -> Object {
 /// Each method that depends on the time takes a moment as its first argument.
 #[wasm_bindgen]
 impl NativeKeeper {
-    /// The name of the record in a store.
+    /// The key of the grant's record in a store.
     #[wasm_bindgen(getter)]
     pub fn key(&self) -> String {
         self.0.key()
     }
 
     /// Decides for a caller that needs a token: `refused` is one that an API has refused, `held` one that it has
-    /// already.
+    /// already. JavaScript keeps the latter if it is still the one to use.
     pub fn ask(&self, at: &JsValue, refused: &JsValue, held: &JsValue) -> Result<Object, JsValue> {
-        self.turn(&moment(at)?, refused, held).map(|(_, turn)| turn)
+        self.decide(&moment(at)?, refused, held)
+            .map(|(_, turn)| turn)
     }
 
-    /// The same for a grant that is not shared: the caller that has to renew gets the renewal as one exchange.
+    /// Decides for a caller of a grant that is not shared: one that has to renew gets the renewal as one exchange.
     #[wasm_bindgen(js_name = askAlone)]
     pub fn ask_alone(
         &self,
@@ -169,7 +170,7 @@ impl NativeKeeper {
         held: &JsValue,
     ) -> Result<Object, JsValue> {
         let at = moment(at)?;
-        let (kind, turn) = self.turn(&at, refused, held)?;
+        let (kind, turn) = self.decide(&at, refused, held)?;
         Ok(match kind {
             "renew" | "use_and_renew" => {
                 with(turn, "exchange", NativeExchange::new(self.0.renewal(&at)))
@@ -237,13 +238,13 @@ impl NativeKeeper {
         ]))
     }
 
-    /// How many milliseconds to wait before saving unsaved tokens again.
+    /// The milliseconds until the next attempt to save unsaved tokens.
     #[wasm_bindgen(js_name = retryAfter)]
     pub fn retry_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
         Ok(self.0.retry_after(&moment(at)?).map(to_millis))
     }
 
-    /// In how many milliseconds `upkeep` has something to do; `None` for never.
+    /// The milliseconds until upkeep is due; `None` for never.
     #[wasm_bindgen(js_name = upkeepAfter)]
     pub fn upkeep_after(&self, at: &JsValue) -> Result<Option<f64>, JsValue> {
         Ok(self.0.upkeep_after(&moment(at)?).map(to_millis))
@@ -257,7 +258,7 @@ impl NativeKeeper {
             .map(|upkeep| upkeep_object(&upkeep)))
     }
 
-    /// The same for a grant that is not shared: the renewal is one exchange.
+    /// The upkeep of a grant that is not shared: the renewal is one exchange.
     #[wasm_bindgen(js_name = upkeepAlone)]
     pub fn upkeep_alone(&self, at: &JsValue) -> Result<Option<Object>, JsValue> {
         let at = moment(at)?;
@@ -276,7 +277,7 @@ impl NativeKeeper {
         self.0.save_again()
     }
 
-    /// Renews nothing from here on.
+    /// Begins no renewal from now on.
     pub fn drain(&self) {
         self.0.drain();
     }
@@ -292,7 +293,7 @@ impl NativeKeeper {
         self.step(at, Keeper::begin)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     pub fn loaded(
         &self,
         at: &JsValue,
@@ -304,33 +305,33 @@ impl NativeKeeper {
         self.step(at, |keeper, at| keeper.loaded(at, entry))
     }
 
-    /// For how many milliseconds another holds the lease; 0 if it was won.
+    /// Continues with the milliseconds until the other holder's lease ends; 0 if the lease was acquired.
     pub fn leased(&self, at: &JsValue, held_ms: f64) -> Result<Object, JsValue> {
         let held = (held_ms > 0.0).then(|| millis(held_ms));
         self.step(at, |keeper, at| keeper.leased(at, held))
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&self, at: &JsValue, version: Option<f64>) -> Result<Object, JsValue> {
         self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
     }
 
-    /// The exchange was run to its end, or dropped.
+    /// Continues after the exchange, which was run to its end or dropped.
     pub fn completed(&self, at: &JsValue) -> Result<Object, JsValue> {
         self.step(at, Keeper::completed)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&self, at: &JsValue) -> Result<Object, JsValue> {
         self.step(at, Keeper::elapsed)
     }
 
-    /// The store gave no answer.
+    /// Continues after a failed call of the store.
     pub fn failed(&self, at: &JsValue, why: &str) -> Result<Object, JsValue> {
         self.step(at, |keeper, at| keeper.failed(at, why))
     }
 
-    /// One of our stores gave no answer.
+    /// Continues after a failed call of a built-in store.
     #[wasm_bindgen(js_name = failedWith)]
     pub fn failed_with(&self, at: &JsValue, failure: &NativeFailure) -> Result<Object, JsValue> {
         let error = failure.0.clone();

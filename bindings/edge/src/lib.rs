@@ -1,5 +1,5 @@
-//! The module behind the npm package `oauth-core` where no addon can be loaded: Workers and edge runtimes. Its classes are
-//! those of the addon, so that all the JavaScript of the package is one.
+//! The WebAssembly module of the npm package `oauth-core` for Workers and edge runtimes, which cannot load the native
+//! addon. It has the same classes as the addon, so that both share the package's JavaScript.
 
 mod api;
 mod claims_source;
@@ -26,7 +26,7 @@ mod visit;
 
 use wasm_bindgen::prelude::*;
 
-/// The fingerprint of the interface between both halves of the package, which must be the same in both.
+/// The fingerprint of the operations, which must be the same in JavaScript and here.
 #[wasm_bindgen]
 pub fn fingerprint() -> String {
     format!("{:016x}", oauth_facade::FINGERPRINT)

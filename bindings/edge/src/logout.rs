@@ -1,4 +1,4 @@
-//! Logout: a person is signed out at the server, and its requests to the browser are checked.
+//! RP-initiated logout at the server, and front-channel logout requests (OpenID Connect).
 
 use js_sys::Object;
 use oauth_core::Secret;
@@ -11,9 +11,10 @@ use crate::client::NativeClient;
 use crate::error::fail;
 use crate::plain::{object, read};
 
+/// The parameters of an end session request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct LogoutArguments {
     id_token_hint: Option<String>,
     logout_hint: Option<String>,
     post_logout_redirect_uri: Option<String>,
@@ -22,26 +23,26 @@ struct Asked {
 }
 
 fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
-    let asked: Asked = read(given, "how to sign out is given as strings")?;
+    let arguments: LogoutArguments = read(given, "the arguments of a logout must be strings")?;
     Ok(EndSession {
-        id_token_hint: asked.id_token_hint.map(Secret::new),
-        logout_hint: asked.logout_hint,
-        post_logout_redirect_uri: asked.post_logout_redirect_uri,
-        state: asked.state.map(Secret::new),
-        ui_locales: asked.ui_locales,
+        id_token_hint: arguments.id_token_hint.map(Secret::new),
+        logout_hint: arguments.logout_hint,
+        post_logout_redirect_uri: arguments.post_logout_redirect_uri,
+        state: arguments.state.map(Secret::new),
+        ui_locales: arguments.ui_locales,
     })
 }
 
 #[wasm_bindgen]
 impl NativeClient {
-    /// Signs a person out at the server: the URL to open.
+    /// The URL to open in the browser to log the user out at the server.
     #[wasm_bindgen(js_name = endSessionUrl)]
     pub fn end_session_url(&self, given: &JsValue) -> Result<String, JsValue> {
         let url = self.facade().end_session_url(end_session(given)?);
         url.map_err(fail)
     }
 
-    /// The same as a form.
+    /// The end session request as a form.
     #[wasm_bindgen(js_name = endSessionForm)]
     pub fn end_session_form(&self, given: &JsValue) -> Result<Object, JsValue> {
         let form = self.facade().end_session_form(end_session(given)?);
@@ -65,13 +66,13 @@ pub fn check_logout_return(url: &str, state: String) -> Result<(), JsValue> {
     check_return(url, &Secret::new(state)).map_err(fail)
 }
 
-/// A request through the front channel.
+/// A front-channel logout request.
 #[wasm_bindgen]
 pub struct NativeFrontChannelLogout(FrontChannelLogout);
 
 #[wasm_bindgen]
 impl NativeFrontChannelLogout {
-    /// Reads a URL, or its query.
+    /// Parses a URL, or its query.
     pub fn parse(url: &str) -> Result<Self, JsValue> {
         FrontChannelLogout::parse(url).map(Self).map_err(fail)
     }

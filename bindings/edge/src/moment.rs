@@ -19,21 +19,23 @@ extern "C" {
     fn monotonic() -> f64;
 }
 
-/// `{ now, seed }` as the host brought it, or this moment.
+/// The host's `{ now, seed }`, or else the current moment.
 pub(crate) fn moment(own: &JsValue) -> Result<Moment, JsValue> {
     if own.is_undefined() || own.is_null() {
         return Ok(here());
     }
     let seed = member(own, "seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
     let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed.to_vec()).ok());
-    let seed = seed.ok_or_else(|| invalid("a moment is { now, seed }, its seed 32 bytes"))?;
+    let seed =
+        seed.ok_or_else(|| invalid("moment must return { now, seed }, with a seed of 32 bytes"))?;
     let now = member(own, "now").and_then(|now| now.as_f64());
     let now = now.filter(|now| now.is_finite() && *now >= 0.0);
-    let now = now.ok_or_else(|| invalid("a moment's now is a number of seconds since 1970"))?;
+    let now =
+        now.ok_or_else(|| invalid("the moment's now must be a number of seconds since 1970"))?;
     Ok(Moment::fixed(UnixTime::from_secs(whole(now)), seed))
 }
 
-/// This moment.
+/// The current time, and random bytes.
 pub(crate) fn here() -> Moment {
     Moment::fixed(UnixTime::from_secs(whole(Date::now() / 1000.0)), random())
 }
@@ -45,7 +47,7 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The same with the clock that is never set.
+/// The current moment, and the monotonic clock.
 pub(crate) fn clock() -> Clock {
     let elapsed = Duration::try_from_secs_f64(monotonic() / 1000.0);
     Clock {

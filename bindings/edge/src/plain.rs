@@ -19,7 +19,7 @@ pub(crate) fn read<T: DeserializeOwned>(given: &JsValue, what: &str) -> Result<T
     value.ok_or_else(|| invalid(what))
 }
 
-/// The same on the way out, without the members that are nothing.
+/// A JavaScript object with these members, except for those that are null.
 pub(crate) fn object(members: &[(&str, Value)]) -> Object {
     let members = members.iter().filter(|(_, value)| !value.is_null());
     let members: Map<_, _> = members
@@ -31,14 +31,14 @@ pub(crate) fn object(members: &[(&str, Value)]) -> Object {
         .unwrap_or_default()
 }
 
-/// The same with a member of another kind.
+/// The object, with one more member.
 pub(crate) fn with(object: Object, name: &str, value: impl Into<JsValue>) -> Object {
     // A plain object takes any member.
     let _ = Reflect::set(&object, &name.into(), &value.into());
     object
 }
 
-/// A member, if there is one.
+/// The member of this name; nothing if it is absent, undefined or null.
 pub(crate) fn member(object: &JsValue, name: &str) -> Option<JsValue> {
     let value = Reflect::get(object, &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
@@ -59,7 +59,7 @@ pub(crate) fn millis_of(time: UnixTime) -> f64 {
     time.as_secs() as f64 * 1000.0
 }
 
-/// A version, or seconds, as JavaScript tells them.
+/// A version, or a number of seconds, from JavaScript.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,4 @@
-//! Records of a store that only the holder of a key can read: what is asked of the store is JavaScript's.
+//! Encryption of a store's records. JavaScript calls the store itself.
 
 use js_sys::Object;
 use oauth_core::Secret;
@@ -16,31 +16,31 @@ use crate::keys::NativeKey;
 use crate::moment;
 use crate::plain::{millis_of, object, whole};
 
-/// The key that seals, and those that still open.
+/// The key that seals records, and older keys that still open them.
 #[wasm_bindgen]
 pub struct NativeKeys(Keys);
 
 #[wasm_bindgen]
 impl NativeKeys {
-    /// Seals and opens with this key.
+    /// A key set whose current key is this one.
     pub fn of(key: &NativeKey) -> Self {
         Self(Keys::new(key.0.clone()))
     }
 
-    /// Opens with this key too.
+    /// Adds an older key, which only opens.
     pub fn also(&mut self, key: &NativeKey) {
         self.0 = self.0.clone().also(key.0.clone());
     }
 }
 
-/// What is done with a record that was never sealed.
+/// How to treat a record that was never sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plain {
     Refused,
     Accepted,
 }
 
-/// How a store is sealed.
+/// The settings of a sealed store.
 #[wasm_bindgen]
 pub struct NativeSeal {
     keys: Keys,
@@ -50,7 +50,7 @@ pub struct NativeSeal {
 
 #[wasm_bindgen]
 impl NativeSeal {
-    /// With these keys.
+    /// A seal with these keys.
     pub fn of(keys: &NativeKeys) -> Self {
         Self {
             keys: keys.0.clone(),
@@ -65,7 +65,7 @@ impl NativeSeal {
         self.names = Some(key.0.clone());
     }
 
-    /// Reads what was never sealed, too.
+    /// Also accepts records that were never sealed.
     #[wasm_bindgen(js_name = acceptPlain)]
     pub fn accept_plain(&mut self) {
         self.plain = Plain::Accepted;
@@ -77,7 +77,7 @@ impl NativeSeal {
         self.names.is_some()
     }
 
-    /// The name in the store.
+    /// The name of the record in the store: hidden, if names are.
     pub fn stored(&self, name: &str) -> Result<String, NativeFailure> {
         match &self.names {
             Some(key) => key.hide(name).map_err(NativeFailure),
@@ -85,7 +85,7 @@ impl NativeSeal {
         }
     }
 
-    /// Seals a record, to be saved over this version.
+    /// Seals a record that will replace this version.
     pub fn seal(
         &self,
         name: &str,
@@ -100,7 +100,7 @@ impl NativeSeal {
             .map_err(NativeFailure)
     }
 
-    /// Opens what is stored as this version: its name and the record, and whether it would be sealed like that today.
+    /// Opens a stored record of this version. Returns its name, the record, and whether it has the current key.
     pub fn open(&self, stored: &str, text: String, version: f64) -> Result<Object, NativeFailure> {
         let opened = self.opened(stored, &Secret::new(text), whole(version));
         opened.map_err(NativeFailure)

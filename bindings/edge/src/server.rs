@@ -1,4 +1,4 @@
-//! Servers: by name, by metadata, or by discovery.
+//! Authorization servers: from a preset, from a metadata document, or by discovery.
 
 use oauth_facade::{Discover, Prefer, Server, Transport};
 use oauth_providers::{Choices, Provider};
@@ -42,7 +42,7 @@ impl NativeServer {
             .map_err(fail)
     }
 
-    /// A server by its metadata document.
+    /// The server of a metadata document (RFC 8414).
     #[wasm_bindgen(js_name = fromMetadata)]
     pub fn from_metadata(issuer: &str, metadata: &str, loopback: bool) -> Result<Self, JsValue> {
         Server::from_metadata(issuer, metadata, transport(loopback))
@@ -89,7 +89,7 @@ pub fn discovery(
     loopback: bool,
     prefer: Option<String>,
 ) -> Result<NativeExchange, JsValue> {
-    let wrong = || invalid("prefer is oauth or openid");
+    let wrong = || invalid("prefer must be oauth or openid");
     let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
     let how = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),

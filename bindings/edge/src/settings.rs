@@ -16,7 +16,7 @@ use crate::error::fail;
 use crate::plain::{object, read};
 use crate::server::{NativeServer, transport};
 
-/// Variables that were handed over, and no files.
+/// An environment with these variables, and without files.
 struct Variables(BTreeMap<String, Secret<String>>);
 
 impl Environment for Variables {
@@ -25,7 +25,9 @@ impl Environment for Variables {
     }
 
     fn file(&self, path: &str) -> Result<Secret<String>, Cause> {
-        Err(Cause::unsent(format!("{path}: there are no files here")))
+        Err(Cause::unsent(format!(
+            "{path}: edge runtimes have no file system"
+        )))
     }
 }
 
@@ -56,7 +58,7 @@ impl NativeSettings {
         settings.map(Self).map_err(fail)
     }
 
-    /// The client's name at the server.
+    /// The client id.
     #[wasm_bindgen(getter, js_name = clientId)]
     pub fn client_id(&self) -> String {
         self.0.client_id().to_owned()
@@ -69,7 +71,7 @@ impl NativeSettings {
         (!uris.is_empty()).then(|| uris.to_vec())
     }
 
-    /// The endpoint that identifies people who sign in, for a site that requests this scope; nothing if ID tokens do.
+    /// The endpoint that identifies users, for a site that requests this scope; nothing if ID tokens identify them.
     pub fn identity(&self, scope: &str) -> Result<Option<Object>, JsValue> {
         let found = self.0.identity(scope).map_err(fail)?;
         Ok(found.map(|found| {

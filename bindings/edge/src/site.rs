@@ -1,4 +1,4 @@
-//! Sign-in for web applications: the settings of a site.
+//! Sign-in for web applications: the settings from which a site is created.
 
 use http::Method;
 use oauth_core::Client;
@@ -15,7 +15,7 @@ use crate::keys::NativeKey;
 use crate::plain::member;
 use crate::visit::{NativeVisit, need, request};
 
-/// A site in the making.
+/// The builder of a site.
 #[wasm_bindgen]
 pub struct NativeSiteSetup {
     keys: Keys,
@@ -24,7 +24,7 @@ pub struct NativeSiteSetup {
 
 #[wasm_bindgen]
 impl NativeSiteSetup {
-    /// Its cookies are sealed with this key.
+    /// A setup whose cookies and records are sealed with this key.
     pub fn of(key: &NativeKey) -> Self {
         Self {
             keys: Keys::new(key.0.clone()),
@@ -32,7 +32,7 @@ impl NativeSiteSetup {
         }
     }
 
-    /// A setup for tests, whose cookies are sealed with a key that everybody knows.
+    /// A setup for tests, whose cookies are sealed with a publicly known key.
     #[wasm_bindgen(js_name = forTests)]
     pub fn for_tests() -> Self {
         Self {
@@ -46,14 +46,14 @@ impl NativeSiteSetup {
         self.keys = self.keys.clone().also(key.0.clone());
     }
 
-    /// People may sign in with this one; its settings are JSON.
+    /// Adds a provider with this client; its settings are JSON.
     pub fn provider(&mut self, client: &NativeClient, given: &str) -> Result<(), JsValue> {
-        self.take(Some(client.facade().core().clone()), given)
+        self.add(Some(client.facade().core().clone()), given)
     }
 
-    /// Adds a provider whose client is requested from the application when it is first needed.
+    /// Adds a provider whose client the application supplies when it is first needed.
     pub fn later(&mut self, given: &str) -> Result<(), JsValue> {
-        self.take(None, given)
+        self.add(None, given)
     }
 
     /// The site, whose settings are JSON, and whose sessions live in a store or not.
@@ -74,10 +74,10 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn take(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
-        // An error of serde quotes its input.
+    fn add(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
+        // The error of serde is dropped, because it quotes its input.
         let given: ProviderSettings = serde_json::from_str(given)
-            .map_err(|_| invalid("a setting of a provider is of another type"))?;
+            .map_err(|_| invalid("a setting of a provider has the wrong type"))?;
         self.providers
             .push(given.provider(client).map_err(refused)?);
         Ok(())
@@ -111,7 +111,7 @@ impl NativeSite {
         self.0.owns(path)
     }
 
-    /// How many bytes of the body of such a request the site reads; 0 if it does not read it.
+    /// The most bytes that the site reads from the body of such a request; 0 if it does not read the body.
     #[wasm_bindgen(js_name = formLimit)]
     pub fn form_limit(&self, method: &str, path: &str) -> u32 {
         let reads = Method::from_bytes(method.as_bytes())
@@ -120,7 +120,7 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// A request, as the browser sent it, and what the page wants of it.
+    /// The visit for a browser's request, and for the access rule or the requirements of the page.
     pub fn visit(&self, given: &JsValue) -> Result<NativeVisit, JsValue> {
         let (request, access) = request(given)?;
         let is_over = member(given, "access").is_some_and(|access| access == "over");
@@ -133,15 +133,15 @@ impl NativeSite {
         Ok(NativeVisit::new(&self.0, visit, Some(seen)))
     }
 
-    /// Waits until the client of a provider is known, and requests it from the application if necessary.
+    /// The visit that obtains the client of a provider, from the application if necessary.
     pub fn connect(&self, provider: &str) -> NativeVisit {
         NativeVisit::new(&self.0, self.0.connect(provider), None)
     }
 
-    /// Signs a person in for a test: the response sets the cookies.
+    /// Signs a user in for a test: the response sets the cookies.
     pub fn testing(&self, identity: &str) -> Result<NativeVisit, JsValue> {
         let identity = serde_json::from_str(identity);
-        let identity = identity.map_err(|_| invalid("an identity is somebody"))?;
+        let identity = identity.map_err(|_| invalid("the identity to sign in is malformed"))?;
         Ok(NativeVisit::new(&self.0, self.0.testing(identity), None))
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens, with getters for JavaScript.
+//! The tokens of one grant, and their conversion for JavaScript.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl NativeTokens {
         are_same(&self.0, &other.0)
     }
 
-    /// A token that came from no grant; `expires_at` in Unix seconds.
+    /// A token without a grant; `expires_at` is in Unix seconds.
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         let tokens = oauth_core::Tokens::bearer(text);
         Self(Arc::new(match expires_at {
@@ -63,16 +63,16 @@ impl NativeTokens {
         }))
     }
 
-    /// Refuses a token that no grant brought once it has ended: `now` is in Unix seconds.
+    /// Checks that a token without a grant has not expired; `now` is in Unix seconds.
     #[wasm_bindgen(js_name = checkFixed)]
     pub fn check_fixed(&self, now: f64) -> Result<(), JsValue> {
-        self.fixed(now, None)
+        self.check(now, None)
     }
 
-    /// The same, where an API has refused these.
+    /// The same, after an API has refused these tokens.
     #[wasm_bindgen(js_name = checkFixedBeside)]
     pub fn check_fixed_beside(&self, now: f64, refused: &NativeTokens) -> Result<(), JsValue> {
-        self.fixed(now, Some(&refused.0))
+        self.check(now, Some(&refused.0))
     }
 
     /// Tokens from the result of `serialize`.
@@ -81,19 +81,19 @@ impl NativeTokens {
         Ok(Self(Arc::new(tokens)))
     }
 
-    /// Everything needed to go on after a restart.
+    /// The tokens as text, to continue with after a restart. Contains secrets.
     pub fn serialize(&self) -> String {
         self.0.to_json().expose().clone()
     }
 
-    /// The permissions that were granted, as a JSON array.
+    /// The granted `authorization_details` (RFC 9396), as a JSON array.
     #[wasm_bindgen(js_name = authorizationDetails)]
     pub fn authorization_details(&self) -> Result<Option<String>, JsValue> {
         let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
         Ok(granted.map(|list| for_doubles(list).to_string()))
     }
 
-    /// Those of the given permissions, a JSON array, that were not granted, likewise.
+    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, wanted);
@@ -126,7 +126,7 @@ impl NativeTokens {
 }
 
 impl NativeTokens {
-    fn fixed(&self, now: f64, refused: Option<&oauth_core::Tokens>) -> Result<(), JsValue> {
+    fn check(&self, now: f64, refused: Option<&oauth_core::Tokens>) -> Result<(), JsValue> {
         if self.0.access_token.expose().is_empty() {
             let empty = Error::from(Misuse::TokenUnreadable).about("a string");
             return Err(fail(empty.caused_by(Cause::unsent("it is empty"))));

@@ -12,7 +12,7 @@ use crate::error::{fail, invalid};
 use crate::plain::whole;
 use crate::tokens;
 
-/// The arguments of an operation, in the order of its description.
+/// The arguments of an operation, in the order of its definition.
 pub(crate) fn arguments(given: &Array) -> Args {
     Args::from(list(given))
 }
@@ -22,7 +22,7 @@ pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
     TokenRequest::read(&mut arguments(given)).map_err(refused)
 }
 
-/// The parameters of a token request as a canonical text, to compare them.
+/// The parameters of a token request in canonical form, to compare requests.
 #[wasm_bindgen(js_name = requestKey)]
 pub fn request_key(given: &Array) -> Result<String, JsValue> {
     let request = token_request(given)?.to_core().map_err(fail)?;
@@ -36,7 +36,7 @@ pub fn request_key(given: &Array) -> Result<String, JsValue> {
     Ok(json!([scope, parameters]).to_string())
 }
 
-/// Why an operation did not begin.
+/// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> JsValue {
     match refused {
         Refused::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
@@ -95,7 +95,7 @@ fn arg(value: JsValue) -> Arg {
     if let Some(tokens) = tokens::of(&value) {
         return Arg::Tokens(Arc::new(tokens));
     }
-    // One without a prototype is no instance of anything.
+    // `instanceof` fails for an object without a prototype, so its type is checked.
     let Some(object) = Object::try_from(&value) else {
         return Arg::Other;
     };

@@ -1,4 +1,4 @@
-//! Verification of access tokens: a verifier parses an API's requirements once and is then used for every token.
+//! Verifies access tokens for an API, whose requirements are parsed once for all tokens.
 
 use js_sys::Array;
 use oauth_facade::Verifier;

@@ -28,20 +28,20 @@ use crate::plain::{member, millis, millis_of, object, read, to_millis, whole, wi
 use crate::site::NativeSiteSetup;
 use crate::tokens::NativeTokens;
 
-/// How the exchange of a visit ended.
+/// The result of a visit's exchange, shared with the exchange that JavaScript drives.
 #[derive(Clone, Default)]
 pub(crate) struct SharedOutcome(Arc<Mutex<Option<Result<RunOutput, Error>>>>);
 
 impl SharedOutcome {
-    fn ended(&self, how: Result<RunOutput, Error>) {
+    fn record(&self, how: Result<RunOutput, Error>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
     }
 
     pub(crate) fn failed(&self, error: Error) {
-        self.ended(Err(error));
+        self.record(Err(error));
     }
 
-    /// A driver that gave up has no end to tell.
+    /// The result; an error if the driver dropped the exchange before its end.
     fn landed(&self) -> Result<RunOutput, Error> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = || Error::lost(Cause::unknown("the exchange was given up"));
@@ -49,7 +49,7 @@ impl SharedOutcome {
     }
 }
 
-/// A request, and what the page takes from those who are not signed in.
+/// A request, and the page's access rule.
 #[derive(Deserialize)]
 struct Given {
     method: String,
@@ -59,7 +59,7 @@ struct Given {
     access: String,
 }
 
-/// The requirements of a page for its visitor's login.
+/// The requirements of a page for the user's login.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GivenNeed {
@@ -73,17 +73,20 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
     let form = member(given, "form").and_then(|form| form.dyn_into::<Uint8Array>().ok());
     let plain = Object::assign(&Object::new(), given.unchecked_ref());
     let plain = with(plain, "form", JsValue::UNDEFINED);
-    let given: Given = read(&plain, "a request is { method, host, target, headers }")?;
+    let given: Given = read(
+        &plain,
+        "the request must be { method, host, target, headers }",
+    )?;
     let access = match given.access.as_str() {
-        // Its tokens are over, whatever the page is.
+        // Its tokens have ended, so the access rule of the page does not matter.
         "open" | "over" => Access::Open,
         "silent" => Access::Silent,
         "signed_in" => Access::SignedIn,
-        _ => return Err(invalid("access is open, silent or signed_in")),
+        _ => return Err(invalid("access must be open, silent or signed_in")),
     };
     let request = Request {
         method: Method::from_bytes(given.method.as_bytes())
-            .map_err(|_| invalid("method is no HTTP method"))?,
+            .map_err(|_| invalid("method is not a valid HTTP method"))?,
         host: given.host,
         target: given.target,
         headers: fields(&given.headers),
@@ -96,19 +99,22 @@ pub(crate) fn need(given: &JsValue) -> Result<Option<Need>, JsValue> {
     let Some(given) = member(given, "need") else {
         return Ok(None);
     };
-    let given: GivenNeed = read(&given, "a page needs acr, maxAge, scope and tenant")?;
+    let given: GivenNeed = read(
+        &given,
+        "the requirements of a page must be acr, maxAge, scope and tenant",
+    )?;
     let mut need = Need::acr(given.acr.unwrap_or_default());
     need.scope = given.scope.unwrap_or_default();
     need.tenant = given.tenant;
     need.max_age = match given.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(whole(age)),
-        Some(_) => return Err(invalid("maxAge is a number of seconds")),
+        Some(_) => return Err(invalid("maxAge must be a number of seconds")),
     };
     Ok(Some(need))
 }
 
-/// Fields that are none are left out: no browser sends them.
+/// Invalid header fields are omitted: no browser sends them.
 fn fields(pairs: &[(String, String)]) -> HeaderMap {
     let fields = pairs.iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
@@ -124,7 +130,7 @@ fn fields(pairs: &[(String, String)]) -> HeaderMap {
     map
 }
 
-/// One request, to be answered or passed on. Each method answers the step before it, and tells the next.
+/// One request, to be answered or passed on. Each method continues with the result of a step, and returns the next.
 #[wasm_bindgen]
 pub struct NativeVisit {
     site: Site,
@@ -147,7 +153,7 @@ impl NativeVisit {
         }
     }
 
-    fn made(&mut self, client: Result<Client, Error>) -> Result<Object, JsValue> {
+    fn client_known(&mut self, client: Result<Client, Error>) -> Result<Object, JsValue> {
         if let Some(connect) = self.connect.take() {
             self.site.connected(&here(), &connect, client);
         }
@@ -202,17 +208,17 @@ impl NativeVisit {
             Step::Run(exchange) => {
                 let flight = self.flight.clone();
                 let landed = exchange.and_then(move |_, landed| {
-                    flight.ended(Ok(landed));
+                    flight.record(Ok(landed));
                     Ok(Record::Nothing)
                 });
                 let known =
                     NativeExchange::of_visit(ErasedExchange::new(landed), self.flight.clone());
                 with(object(&[kind("run")]), "exchange", known)
             }
-            Step::Respond(reply) => self.end(&answered(&reply), None),
+            Step::Respond(reply) => self.end(&reply_members(&reply), None),
             Step::Pass(None) => self.end(&[], None),
             Step::Pass(Some(session)) => {
-                let told = self.end(&passed(&session), None);
+                let told = self.end(&session_members(&session), None);
                 let held = NativeWebSession {
                     site: self.site.clone(),
                     session,
@@ -249,7 +255,7 @@ impl NativeVisit {
         self.resume(Event::Begin)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     pub fn loaded(
         &mut self,
         version: Option<f64>,
@@ -262,7 +268,7 @@ impl NativeVisit {
         self.resume(Event::Loaded(entry))
     }
 
-    /// For how many milliseconds another holds the lease; 0 if it was won.
+    /// Continues with the milliseconds until the other holder's lease ends; 0 if the lease was acquired.
     pub fn leased(&mut self, held_ms: f64) -> Result<Object, JsValue> {
         self.resume(Event::Leased(match held_ms > 0.0 {
             true => Lease::Held(millis(held_ms)),
@@ -270,70 +276,71 @@ impl NativeVisit {
         }))
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&mut self, version: Option<f64>) -> Result<Object, JsValue> {
         let saved = version.map_or(Saved::Conflict, |version| Saved::At(whole(version)));
         self.resume(Event::Saved(saved))
     }
 
-    /// The record is gone.
+    /// Continues after the record was removed.
     pub fn removed(&mut self) -> Result<Object, JsValue> {
         self.resume(Event::Removed)
     }
 
-    /// The store gave no answer.
+    /// Continues after a failed call of the store.
     pub fn failed(&mut self, why: &str) -> Result<Object, JsValue> {
         let lost = Error::lost(Cause::unknown(why.to_owned()));
         self.resume(Event::Failed(oauth_facade::of_store(lost)))
     }
 
-    /// One of our stores gave no answer.
+    /// Continues after a failed call of a built-in store.
     #[wasm_bindgen(js_name = failedWith)]
     pub fn failed_with(&mut self, failure: &NativeFailure) -> Result<Object, JsValue> {
         let error = oauth_facade::of_store(failure.0.clone());
         self.resume(Event::Failed(error))
     }
 
-    /// There is no store.
+    /// Continues without a store.
     #[wasm_bindgen(js_name = hasNone)]
     pub fn has_none(&mut self) -> Result<Object, JsValue> {
         let none = Error::from(Misuse::NotSupported).at_endpoint("store");
         self.resume(Event::Failed(none))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self) -> Result<Object, JsValue> {
         self.resume(Event::Elapsed)
     }
 
-    /// The exchange has ended, and its outcome has been recorded here.
+    /// Continues after the exchange, whose result is recorded in this visit.
     pub fn landed(&mut self) -> Result<Object, JsValue> {
         let landed = self.flight.landed();
         self.resume(Event::Completed(landed))
     }
 
-    /// The person is let in, with this in the session: an object as JSON, or nothing.
+    /// Admits the user. `local` is the application's part of the session: an object as JSON, or nothing.
     pub fn admitted(&mut self, local: Option<String>) -> Result<Object, JsValue> {
         let local = local.map(|local| serde_json::from_str(&local)).transpose();
-        let local = local.map_err(|_| invalid("admit gives an object, nothing, or a Refuse"))?;
+        let local =
+            local.map_err(|_| invalid("admit must return an object, nothing, or a Refuse"))?;
         let admission = local.map(Admission::Admitted).unwrap_or_default();
         self.resume(Event::Admitted(admission))
     }
 
-    /// The provider that is known by then, in a setup of its own; or there is none.
+    /// Continues with the requested provider, in a setup of its own; nothing if there is no such provider.
     pub fn provided(&mut self, setup: Option<NativeSiteSetup>) -> Result<Object, JsValue> {
         let provider = setup.and_then(|setup| setup.last());
         self.resume(Event::Provider(provider.map(Box::new)))
     }
 
-    /// The client is known by then, in a setup of its own.
+    /// Continues with the requested client, in a setup of its own.
     pub fn connected(&mut self, setup: NativeSiteSetup) -> Result<Object, JsValue> {
         let client = setup.last().and_then(|provider| provider.client);
-        let none = || Error::from(Misuse::Setup).about("client gives a Client");
-        self.made(client.ok_or_else(none))
+        let none = || Error::from(Misuse::Setup).about("client must return a Client");
+        self.client_known(client.ok_or_else(none))
     }
 
-    /// There is no answer, but an error with this code; `retry_after` is in seconds.
+    /// Reports that the client is not available, with an error of this code; `retry_after` is in seconds.
     pub fn unconnected(
         &mut self,
         code: &str,
@@ -341,10 +348,10 @@ impl NativeVisit {
         retry_after: Option<f64>,
     ) -> Result<Object, JsValue> {
         let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
-        self.made(Err(oauth_facade::error_from_code(code, why, pause)))
+        self.client_known(Err(oauth_facade::error_from_code(code, why, pause)))
     }
 
-    /// The person is not.
+    /// Refuses the user.
     pub fn refused(&mut self, why: String) -> Result<Object, JsValue> {
         self.resume(Event::Admitted(Admission::Refused(why)))
     }
@@ -362,7 +369,7 @@ fn head(status: StatusCode, headers: &HeaderMap) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn answered(reply: &Reply) -> Vec<(&'static str, Value)> {
+fn reply_members(reply: &Reply) -> Vec<(&'static str, Value)> {
     let problem = reply.problem.as_ref().map(|problem| {
         json!({
             "code": problem.code,
@@ -377,8 +384,8 @@ fn answered(reply: &Reply) -> Vec<(&'static str, Value)> {
     members
 }
 
-fn passed(session: &Session) -> Vec<(&'static str, Value)> {
-    // An identity token of the session's is for the provider alone.
+fn session_members(session: &Session) -> Vec<(&'static str, Value)> {
+    // The ID token is left out: it is meant for the provider only.
     let shown = json!({
         "identity": session.identity,
         "local": session.local,
@@ -407,27 +414,27 @@ pub struct NativeWebSession {
 
 #[wasm_bindgen]
 impl NativeWebSession {
-    /// Whether it has tokens, in its cookie or in the store.
+    /// Whether the session has tokens, in its cookie or in the store.
     #[wasm_bindgen(getter, js_name = hasTokens)]
     pub fn has_tokens(&self) -> bool {
         self.session.grant().is_some() || self.session.tokens().is_some()
     }
 
-    /// The access token that is in its cookie.
+    /// The tokens in the session's cookie.
     #[wasm_bindgen(getter)]
     pub fn tokens(&self) -> Option<NativeTokens> {
         let tokens = self.session.tokens()?;
         Some(NativeTokens(Arc::clone(tokens)))
     }
 
-    /// The visit that ends it, wherever it is used, and its grant.
+    /// The visit that ends the session everywhere, and its grant.
     pub fn end(&self) -> NativeVisit {
         let visit = self.site.end(Arc::clone(&self.session));
         NativeVisit::new(&self.site, visit, None)
     }
 }
 
-/// A call to be passed on.
+/// A call of the browser, to be passed on to an API.
 #[wasm_bindgen]
 pub struct NativeForward {
     site: Site,
@@ -437,7 +444,7 @@ pub struct NativeForward {
 
 #[wasm_bindgen]
 impl NativeForward {
-    /// The method, where to, the header fields, whose token, and with whom they signed in.
+    /// The method, URL and header fields of the call, the subject of the user's grant, and the provider of the sign-in.
     #[wasm_bindgen(getter)]
     pub fn call(&self) -> Object {
         let Forward {
@@ -464,14 +471,14 @@ impl NativeForward {
     /// The API beneath whose URL the token may be shown.
     pub fn api(&self) -> Result<NativeApi, JsValue> {
         let resource = &self.forward.resource;
-        // The site's settings say that this may be.
+        // The site's settings allow plain HTTP for this API.
         NativeApi::beneath(resource.as_str(), resource.scheme() == "http")
     }
 
     /// The header fields of the response that are passed on.
     #[wasm_bindgen(js_name = responseHeaders)]
     pub fn response_headers(&self, given: &JsValue) -> Result<Object, JsValue> {
-        let given: Vec<(String, String)> = read(given, "headers are names and values")?;
+        let given: Vec<(String, String)> = read(given, "headers must be names and values")?;
         let headers = Forward::response_headers(&fields(&given));
         Ok(object(&head(StatusCode::OK, &headers)))
     }

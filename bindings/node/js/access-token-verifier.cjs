@@ -1,6 +1,6 @@
 'use strict'
 
-// Verification of access tokens, for APIs.
+// `AccessTokenVerifier`: verifies the access tokens that an API receives.
 
 const { inspect } = require('#host')
 const { Client, introspectingOf, createVerifier } = require('./client.cjs')
@@ -8,26 +8,26 @@ const { MisuseError } = require('./errors.cjs')
 const { refuseUnknown } = require('./options.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** The requirements of a route beyond those of its API. */
-const NEEDS = ['scope', 'acrValues', 'maxAge']
-/** The keys that a request has proved possession of. */
+/** What one route may require beyond what its API requires. */
+const ROUTE_REQUIREMENTS = ['scope', 'acrValues', 'maxAge']
+/** Thumbprints of the keys whose possession the request has proved (RFC 9449, RFC 8705). */
 const PROOF = ['jkt', 'x5tS256']
-/** The options of a call of `verify`. */
-const SHOWN = [...NEEDS, ...PROOF]
-/** The options of a verifier, for all tokens of an API. */
-const COMMON = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...NEEDS]
-/** The requirements of a route for tokens that are JWTs. */
-const OF_JWTS = ['profile', 'algs', ...COMMON]
+/** The options of `verify`. */
+const VERIFY_OPTIONS = [...ROUTE_REQUIREMENTS, ...PROOF]
+/** The options of every verifier. */
+const COMMON_OPTIONS = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...ROUTE_REQUIREMENTS]
+/** The options of a verifier of JWT access tokens (RFC 9068). */
+const JWT_OPTIONS = ['profile', 'algs', ...COMMON_OPTIONS]
 
-/** The identifiers of an API: one or more, and none is empty. */
-function audiences(given) {
-  const isList = typeof given === 'object' && given !== null
-  const all = isList ? [...given] : [given]
+/** Checks the `audience` option: one or more identifiers of the API, none of them empty. */
+function checkAudience(audience) {
+  const isList = typeof audience === 'object' && audience !== null
+  const all = isList ? [...audience] : [audience]
   if (all.length === 0 || all.includes('')) {
-    const message = 'audience: an API has one or more, and none is empty [form.malformed_parameter]'
+    const message = 'audience must contain at least one identifier, and no empty one [form.malformed_parameter]'
     throw new MisuseError({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
   }
-  return isList ? all : given
+  return isList ? all : audience
 }
 
 /** Verifies the access tokens of one server for one API. */
@@ -40,32 +40,32 @@ class AccessTokenVerifier {
   constructor(server, {
     timeoutMs, network, fetch, send, accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys, ...common
   } = {}) {
-    refuseUnknown(OF_JWTS, common)
+    refuseUnknown(JWT_OPTIONS, common)
     const encryption = { accessTokenEncryptionAlg, accessTokenEncryptionEnc, decryptionKeys }
-    // No request names this client: anyone may fetch the keys.
+    // The client ID is never sent: fetching the keys requires no client.
     const options = { clientId: 'resource-server', clientAuth: 'none', timeoutMs, network, fetch, send, ...encryption }
     this.#server = server
     this.#client = new Client(server, options)
-    // Iterators can be read only once, and the verifier reads its requirements for each token.
+    // Copied to arrays: an iterator can be read only once, but every verification reads them.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
     const { scope, acrValues } = common
-    this.#common = { ...common, audience: audiences(common.audience), scope: list(scope), acrValues: list(acrValues) }
-    this.#over(this.#client)
+    this.#common = { ...common, audience: checkAudience(common.audience), scope: list(scope), acrValues: list(acrValues) }
+    this.#useClient(this.#client)
   }
 
   /** A verifier that introspects each token at the server, as this client (RFC 7662). */
   static introspecting(client, {
     cacheMaxAge, cacheEntries, signedResponseAlg, signedResponseAudience, ...common
   } = {}) {
-    if (!(client instanceof Client)) throw new TypeError('the client is a Client: a server answers those that it knows')
-    refuseUnknown(COMMON, common)
-    const made = new AccessTokenVerifier(client.server, common)
-    made.#over(introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))
-    return made
+    if (!(client instanceof Client)) throw new TypeError('client must be a Client: a server answers introspection requests only from its clients')
+    refuseUnknown(COMMON_OPTIONS, common)
+    const verifier = new AccessTokenVerifier(client.server, common)
+    verifier.#useClient(introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))
+    return verifier
   }
 
-  /** Checks the requirements when the verifier is created, rather than with the first token. */
-  #over(client) {
+  /** Checks the requirements now, so that a mistake is reported at startup rather than with the first token. */
+  #useClient(client) {
     this.#client = client
     this.#verify = client[createVerifier](this.#common)
   }
@@ -73,16 +73,16 @@ class AccessTokenVerifier {
   get server() { return this.#server }
 
   /** Verifies a token. */
-  async verify(token, { signal, timeoutMs, ...given } = {}) {
+  async verify(token, { signal, timeoutMs, ...requirements } = {}) {
     const call = { signal, timeoutMs }
-    const isPlain = typeof token === 'string' && this.#verify !== undefined && Object.keys(given).length === 0
+    const isPlain = typeof token === 'string' && this.#verify !== undefined && Object.keys(requirements).length === 0
     if (isPlain) return this.#verify(checkUnicode(token, 'token'), call)
-    return this.#client.verifyAccessToken(this.#asked(token, given), call)
+    return this.#client.verifyAccessToken(this.#arguments(token, requirements), call)
   }
 
   /** An exchange that verifies a token, for your own driver. */
-  verifyExchange(token, { moment, ...given } = {}) {
-    return this.#client.exchange.verifyAccessToken(this.#asked(token, given), { moment })
+  verifyExchange(token, { moment, ...requirements } = {}) {
+    return this.#client.exchange.verifyAccessToken(this.#arguments(token, requirements), { moment })
   }
 
   /** Exports the fetched public keys of the server, to be stored. */
@@ -91,13 +91,14 @@ class AccessTokenVerifier {
   /** Imports exported keys, unless the verifier has newer ones. */
   importKeys(text) { this.#client.importKeys(text) }
 
-  #asked(token, given) {
-    refuseUnknown(SHOWN, given)
-    const asked = { token, ...this.#common }
-    for (const name of Object.keys(given)) {
-      if (given[name] !== undefined) asked[name] = given[name]
+  /** The arguments of the operation: a route's requirements replace those of its API. */
+  #arguments(token, requirements) {
+    refuseUnknown(VERIFY_OPTIONS, requirements)
+    const args = { token, ...this.#common }
+    for (const name of Object.keys(requirements)) {
+      if (requirements[name] !== undefined) args[name] = requirements[name]
     }
-    return asked
+    return args
   }
 
   [inspect.custom](depth, options) {

@@ -1,6 +1,6 @@
 'use strict'
 
-// Requests to APIs: attaches the token, waits for the rate limiter, and follows what the core decides about the reply.
+// Requests to APIs: attaches the token, waits for the rate limiter, and does what the core decides about the response.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -11,11 +11,12 @@ const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
-/** How long a request waits for its turn by default, in milliseconds. */
+/** The default longest wait for the rate limiter, in milliseconds. */
 const LONGEST_WAIT = 300_000
-/** How many redirects are followed, and the header fields that go with a body (Fetch, HTTP-redirect fetch). */
+/** The most redirects that are followed (Fetch, HTTP-redirect fetch). */
 const MAX_HOPS = 20
-const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type']
+/** The header fields that describe a body, and are removed with it (Fetch, HTTP-redirect fetch). */
+const BODY_HEADERS = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type']
 
 /** An API, and the sources of the tokens for its requests. All callers share the known state of its rate limits. */
 class Api {
@@ -26,7 +27,7 @@ class Api {
   #limits
 
   constructor(known, sources, { network, fetch, onWait, onRateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
-    if (!(known instanceof native.NativeApi)) throw new TypeError('APIs come from server.api or source.api')
+    if (!(known instanceof native.NativeApi)) throw new TypeError('an Api must be created with server.api or source.api')
     if (onWait !== undefined && typeof onWait !== 'function') throw new TypeError('onWait must be a function')
     this.#known = known
     this.#sources = sources
@@ -35,14 +36,14 @@ class Api {
     this.#limits = checkLimits(onRateLimit, longestWaitMs)
   }
 
-  /** Which token a request to this URL carries. */
+  /** The name of the source whose token a request to this URL carries. */
   owner(url) {
     return callNative(() => this.#known.owner(textOrUrl(url, 'url')))
   }
 
   /** `fetch` with the token of the route's owner. */
   async fetch(input, init) {
-    if (typeof this !== 'object' || this === null || !(#known in this)) throw offItsObject('api')
+    if (typeof this !== 'object' || this === null || !(#known in this)) throw unboundFetchError('api')
     checkInput(input)
     const { onRateLimit = this.#limits.onRateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
     const limits = checkLimits(onRateLimit, longestWaitMs)
@@ -61,14 +62,14 @@ class Api {
       redirect: 'manual',
       signal,
     })
-    const led = { redirect, hops: 0 }
-    for (let asked = request; ;) {
-      const call = callNative(() => this.#known.call({ ...asked, ...limits }))
-      const reply = await driveCall(call, { sources: this.#sources, send: sender(asked), onWait: this.#onWait, signal, led })
-      const next = redirect === 'follow' && !stream ? redirectedAsGet(asked, reply, led.url) : undefined
-      if (next === undefined) return reply
-      discardBody(reply)
-      asked = next
+    const redirects = { mode: redirect, hops: 0 }
+    for (let current = request; ;) {
+      const call = callNative(() => this.#known.call({ ...current, ...limits }))
+      const response = await driveCall(call, { sources: this.#sources, send: sender(current), onWait: this.#onWait, signal, redirects })
+      const next = redirect === 'follow' && !stream ? redirectedAsGet(current, response, redirects.url) : undefined
+      if (next === undefined) return response
+      discardBody(response)
+      current = next
     }
   }
 
@@ -79,80 +80,80 @@ class Api {
 
 /** Checks the `redirect` option of `fetch`: `follow`, `error` or `manual`. */
 function checkRedirect(redirect = 'follow') {
-  if (!['follow', 'manual', 'error'].includes(redirect)) throw new TypeError("redirect is 'follow', 'manual' or 'error'")
+  if (!['follow', 'manual', 'error'].includes(redirect)) throw new TypeError("redirect must be 'follow', 'manual' or 'error'")
   return redirect
 }
 
 const isRedirect = ({ status }) => [301, 302, 303, 307, 308].includes(status)
 
-/** The `GET` that such a redirect makes of another request, if it stays within the origin (Fetch, HTTP-redirect fetch). */
-function redirectedAsGet({ method, headers }, reply, url) {
-  const isRewritten = reply.status === 303 ? !['GET', 'HEAD'].includes(method) : [301, 302].includes(reply.status) && method === 'POST'
-  const location = isRewritten ? reply.headers.get('location') : null
+/** The `GET` that follows a redirect which changes the method, if it stays within the origin (Fetch, HTTP-redirect fetch). */
+function redirectedAsGet({ method, headers }, response, url) {
+  const isRewritten = response.status === 303 ? !['GET', 'HEAD'].includes(method) : [301, 302].includes(response.status) && method === 'POST'
+  const location = isRewritten ? response.headers.get('location') : null
   if (location === null || !URL.canParse(location, url)) return undefined
   const next = new URL(location, url)
   if (next.origin !== new URL(url).origin) return undefined
-  const kept = headers.filter(([name]) => !OF_BODY.includes(name))
+  const kept = headers.filter(([name]) => !BODY_HEADERS.includes(name))
   return { url: next.href, method: 'GET', headers: kept, body: new Uint8Array() }
 }
 
-/** The error of a method that was called without its object. */
-const offItsObject = (name) => new TypeError(`fetch belongs to its ${name}: call ${name}.fetch(url), or hand on ${name}.fetch.bind(${name})`)
+/** The error for a `fetch` called without its object. */
+const unboundFetchError = (name) => new TypeError(`fetch belongs to its ${name}: call ${name}.fetch(url), or hand on ${name}.fetch.bind(${name})`)
 
-/** Carries out the steps of a call that the core decides, and returns the reply. */
-async function driveCall(call, { sources, send, onWait, signal, led }) {
-  let reply
+/** Carries out the steps that the core decides for a call, and returns the response. */
+async function driveCall(call, { sources, send, onWait, signal, redirects }) {
+  let response
   let tokens
   let owner
-  let isOver = false
+  let isDone = false
   try {
     let step = callNative(() => call.begin())
-    while (!isOver) {
+    while (!isDone) {
       signal?.throwIfAborted()
       const { kind, ms } = step
       if (kind === 'send') {
-        reply = await send(step)
-        led.url = step.url
-        if (isRedirect(reply)) {
-          if (led.redirect === 'error') throw new TypeError('fetch failed', { cause: new Error('unexpected redirect') })
-          isOver = led.redirect === 'manual'
-          if (isOver) break
-          led.hops += 1
-          if (led.hops > MAX_HOPS) throw new TypeError('fetch failed', { cause: new Error('redirect count exceeded') })
+        response = await send(step)
+        redirects.url = step.url
+        if (isRedirect(response)) {
+          if (redirects.mode === 'error') throw new TypeError('fetch failed', { cause: new Error('unexpected redirect') })
+          isDone = redirects.mode === 'manual'
+          if (isDone) break
+          redirects.hops += 1
+          if (redirects.hops > MAX_HOPS) throw new TypeError('fetch failed', { cause: new Error('redirect count exceeded') })
         }
-        step = callNative(() => call.reply(reply.status, [...reply.headers]))
+        step = callNative(() => call.reply(response.status, [...response.headers]))
       } else if (kind === 'peek') {
-        const head = await bodyIfShort(reply, step.limit)
+        const head = await bodyIfShort(response, step.limit)
         step = callNative(() => call.body(head))
       } else if (kind === 'wait') {
-        discardBody(reply)
+        discardBody(response)
         onWait?.(ms)
         await pause(ms, signal)
         step = callNative(() => call.elapsed())
       } else if (kind === 'token' || kind === 'renew') {
-        discardBody(reply)
+        discardBody(response)
         owner = step.owner
         tokens = await tokensFrom(sources[owner], kind === 'renew', tokens, signal)
         const known = tokens && nativeTokens(tokens)
         step = callNative(() => (known ? call.token(known) : call.unprotected()))
       } else if (kind === 'sign') {
-        await discardBody(reply)
+        await discardBody(response)
         const signature = await step.signer.signature().catch((error) => { throw errorFromNative(error) })
         step = callNative(() => call.signed(signature))
       } else if (kind === 'step_up') {
-        discardBody(reply)
+        discardBody(response)
         await sources[step.owner].stepUp(tokens, call.wanted, { signal })
         step = callNative(() => call.asked())
       } else {
         if (kind === 'done_refused') sources[owner].invalidate(tokens)
-        isOver = true
+        isDone = true
       }
     }
-    return reply
+    return response
   } finally {
-    // Those that wait after it continue.
+    // Lets the requests queued behind this one continue.
     call.close()
-    if (!isOver) discardBody(reply)
+    if (!isDone) discardBody(response)
   }
 }
 
@@ -168,13 +169,13 @@ async function tokensFrom(source, isRefused, tokens, signal) {
   }
 }
 
-/** The whole body if it has at most `limit` bytes, else nothing. It is read from a clone, so the caller still gets all of it. */
-async function bodyIfShort(reply, limit) {
+/** The whole body if it has at most `limit` bytes, otherwise no bytes. Reads a clone, so that the caller can still read the body. */
+async function bodyIfShort(response, limit) {
   const head = new Uint8Array(limit)
   let reader
   let size = 0
   try {
-    reader = reply.clone().body?.getReader()
+    reader = response.clone().body?.getReader()
     for (;;) {
       const { done, value } = (await reader?.read()) ?? { done: true }
       if (done) return head.subarray(0, size)
@@ -191,15 +192,15 @@ async function bodyIfShort(reply, limit) {
 }
 
 /**
- * Frees the connection of a reply that nobody reads. The cancellation is not awaited: some frameworks keep a clone, and then it never
- * settles.
+ * Frees the connection of a response that nobody reads. The cancellation is not awaited: it never settles where a framework keeps a
+ * clone.
  */
-function discardBody(reply) {
-  reply?.body?.cancel?.().catch(() => {})
+function discardBody(response) {
+  response?.body?.cancel?.().catch(() => {})
 }
 
 function checkLimits(onRateLimit, longestWaitMs) {
-  if (!['error', 'wait', 'pass'].includes(onRateLimit)) throw new TypeError("onRateLimit is 'error', 'wait' or 'pass'")
+  if (!['error', 'wait', 'pass'].includes(onRateLimit)) throw new TypeError("onRateLimit must be 'error', 'wait' or 'pass'")
   return { onRateLimit, longestWaitMs: checkLimit(longestWaitMs, 'longestWaitMs') }
 }
 
@@ -208,7 +209,7 @@ function otherInit({ method, headers, body, redirect, signal, duplex, ...others 
   return others
 }
 
-/** Any input of `fetch` in plain parts: a body is either bytes, or a stream that is sent once. */
+/** The parts of a `fetch` call: URL, method, headers, signal, and a body as bytes or as a stream that is sent once. */
 async function requestOf(input, init) {
   const request = typeof input === 'object' && 'url' in input ? input : undefined
   const text = request ? request.url : String(input)
@@ -216,10 +217,10 @@ async function requestOf(input, init) {
   const method = (init.method ?? request?.method ?? 'GET').toUpperCase()
   const signal = init.signal ?? request?.signal ?? undefined
   const givenBody = init.body ?? request?.body ?? undefined
-  // One text is both checked and sent.
+  // Normalized here, so that the URL that is checked is the URL that is sent.
   const parts = { url: URL.canParse(text) ? new URL(text).href : text, method, signal }
   if (isStream(givenBody)) return { ...parts, headers: [...headers], stream: givenBody }
-  // Synchronously, so that requests are queued at the rate limiter in the order in which they were made.
+  // Returned before any `await`, so that requests reach the rate limiter in the order in which they were made.
   if (givenBody === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
   const carrier = new Response(givenBody)
   const type = carrier.headers.get('content-type')
@@ -232,7 +233,7 @@ function isStream(body) {
   return typeof body === 'object' && body !== null && (body instanceof ReadableStream || Symbol.asyncIterator in body)
 }
 
-/** Returns the source, after checking that it has the methods of one. */
+/** Returns the source, after checking that it has the methods of a token source. */
 function checkSource(source, name) {
   for (const verb of ['token', 'renew', 'invalidate']) {
     if (typeof source?.[verb] !== 'function') throw new TypeError(`${name} must have a method ${verb}`)
@@ -240,15 +241,15 @@ function checkSource(source, name) {
   return source
 }
 
-/** An API of `server`, or one described by its origins alone, with a token source for each owner. */
+/** An API of `server`, or one known by its origins only, with a token source for each owner. */
 function apiOf({ server, loopback = false }, sources, { origins, allowance, expiredTokenReplies, ...options }) {
-  const places = textsOf('origins', origins)
+  const originTexts = textsOf('origins', origins)
   const isDocumented = allowance === 'documented'
   const kept = isDocumented ? undefined : checkAllowance(allowance)
-  if (isDocumented && !server) throw new TypeError("'documented' is the allowance of a preset: give { requests, seconds }")
+  if (isDocumented && !server) throw new TypeError("allowance: only presets have a 'documented' one; pass { requests, seconds }")
   const make = () => (server
-    ? native.NativeApi.ofServer(server, places, Object.keys(sources), isDocumented, kept)
-    : native.NativeApi.at(places ?? [], loopback, kept))
+    ? native.NativeApi.ofServer(server, originTexts, Object.keys(sources), isDocumented, kept)
+    : native.NativeApi.at(originTexts ?? [], loopback, kept))
   const known = Object.values(sources).map(Source.clientOf).filter((client) => client !== undefined)
   const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
   const ruled = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
@@ -261,7 +262,7 @@ function checkAllowance(allowance) {
   const { requests, seconds } = allowance
   const isCount = (value) => Number.isInteger(value) && value > 0 && value < 2 ** 32
   if (!isCount(requests) || !isCount(seconds)) {
-    throw new TypeError("allowance is 'documented', or { requests, seconds } in integers")
+    throw new TypeError("allowance must be 'documented', or { requests, seconds } as positive integers")
   }
   return { requests, seconds }
 }
@@ -271,39 +272,39 @@ function apiOfOne(known, source, options) {
   return new Api(known, { any: source }, options)
 }
 
-/** The base class of token sources: requests with the source's token. */
+/** The base class of token sources: sends requests with the source's token. */
 class Source {
-  #place
+  #target
   #options
   #api
 
-  constructor(place, options) {
-    this.#place = place
+  constructor(target, options) {
+    this.#target = target
     this.#options = options
   }
 
-  /** The `fetch` of a source, over which requests to its API are sent by default. */
+  /** The `fetch` of a source, which also sends the requests to its API by default. */
   static fetchOf(source) {
     return source !== undefined && #options in source ? source.#options.fetch : undefined
   }
 
-  /** The native client that a source gets its tokens as, if it is a source of this package. */
+  /** The native client for which a source obtains tokens; `undefined` for sources written by others. */
   static clientOf(source) {
-    return source !== undefined && #place in source ? source.#place.client : undefined
+    return source !== undefined && #target in source ? source.#target.client : undefined
   }
 
   /** An API whose only token source is this one, with its own rate limit. */
-  api(given) {
-    const options = optionsOf('source.api', given)
+  api(input) {
+    const options = optionsOf('source.api', input)
     const sources = { any: checkSource(this, 'source') }
-    const { fetch, ...usual } = this.#options
+    const { fetch, ...defaults } = this.#options
     const line = options.network === undefined ? { fetch } : {}
-    return apiOf(this.#place, sources, { ...usual, ...line, ...options })
+    return apiOf(this.#target, sources, { ...defaults, ...line, ...options })
   }
 
-  /** `fetch` with the token attached, to allowed origins only. */
+  /** `fetch` with the token attached. Only allowed origins get it. */
   async fetch(input, init) {
-    if (typeof this !== 'object' || this === null || !(#options in this)) throw offItsObject('source')
+    if (typeof this !== 'object' || this === null || !(#options in this)) throw unboundFetchError('source')
     this.#api ??= this.api()
     return this.#api.fetch(input, init)
   }

@@ -3,37 +3,37 @@
 // The `authProvider` for the TypeScript SDK of the Model Context Protocol, over a connection.
 //
 // The SDK (1.32) calls `tokens()` before each message. After a 401, and after a 403 that requires more scope, it runs
-// its own OAuth flow, which passes a provider neither the status nor the token, and sends the message again only once
-// its own token request was answered. So this provider has it send its requests nowhere: the metadata that it returns
-// have `data:` URLs as endpoints, which `fetch` answers itself. In between, the connection obtains the tokens.
+// its own OAuth flow, which passes the provider neither the status nor the token, and resends the message only after
+// its own token request has succeeded. So this provider keeps those requests off the network: its metadata has `data:`
+// URLs as endpoints, which `fetch` resolves itself. Meanwhile the connection obtains the tokens.
 
 const { inspect } = require('#host')
 
-/** The URL of an endpoint that returns this answer to any request, without the network. */
-const answering = (answer) => `data:application/json,${encodeURIComponent(JSON.stringify(answer))}`
+/** The URL of an endpoint that returns this JSON to any request, without the network. */
+const dataUrl = (json) => `data:application/json,${encodeURIComponent(JSON.stringify(json))}`
 
-/** The issuer that the SDK believes to use. No such host exists (RFC 2606 section 2). */
-const NOBODY = 'https://authorization-server.invalid'
+/** The issuer that the SDK is told. The host cannot exist (RFC 2606 section 2). */
+const FAKE_ISSUER = 'https://authorization-server.invalid'
 
 const METADATA = {
-  issuer: NOBODY,
-  authorization_endpoint: `${NOBODY}/authorize`,
-  registration_endpoint: answering({ client_id: 'nobody', redirect_uris: [] }),
-  token_endpoint: answering({ access_token: 'none', token_type: 'Bearer' }),
+  issuer: FAKE_ISSUER,
+  authorization_endpoint: `${FAKE_ISSUER}/authorize`,
+  registration_endpoint: dataUrl({ client_id: 'nobody', redirect_uris: [] }),
+  token_endpoint: dataUrl({ access_token: 'none', token_type: 'Bearer' }),
   token_endpoint_auth_methods_supported: ['none'],
   response_types_supported: ['code'],
 }
 
-/** An `OAuthClientProvider` of the SDK. */
+/** Implements the SDK's `OAuthClientProvider`. */
 class AuthProvider {
   #connection
   /** The tokens that were returned last. */
   #last
   /** The renewal that is under way. */
   #renewal
-  /** The challenges of refusals for which the SDK has not requested a new token yet. */
-  #wanted = new Set()
-  /** The URL of the server's metadata that the last refusal named. */
+  /** The scope of challenges for which the SDK has not requested a new token yet. */
+  #challengedScope = new Set()
+  /** The metadata URL of the last challenge. */
   #metadataUrl
   #noteMetadata
 
@@ -42,12 +42,12 @@ class AuthProvider {
     this.#noteMetadata = noteMetadata
   }
 
-  /** None: the connection opens the browser itself. */
+  /** `undefined`: the connection opens the browser itself. */
   get redirectUrl() { return undefined }
 
   /** The SDK passes on the scope of a challenge only as the `scope` of the client metadata. */
   get clientMetadata() {
-    const wanted = this.#wanted
+    const wanted = this.#challengedScope
     return {
       redirect_uris: [],
       toJSON() {
@@ -57,7 +57,7 @@ class AuthProvider {
     }
   }
 
-  /** None, so that each time it registers. */
+  /** `undefined`, so that the SDK registers each time. */
   clientInformation() { return undefined }
   saveClientInformation() {}
 
@@ -66,12 +66,12 @@ class AuthProvider {
     try {
       tokens = await this.#connection.token()
     } catch (error) {
-      // Messages go without one.
+      // The server requires no authorization: messages are sent without a token.
       if (error.code === 'connect.not_protected') return undefined
       throw error
     }
     if (tokens.tokenType.toLowerCase() !== 'bearer') {
-      throw new TypeError('the SDK sends no proofs with tokens that are bound to a key: give its transport the `fetch` of the connection')
+      throw new TypeError('the SDK cannot send sender-constrained tokens: pass the connection\'s `fetch` to its transport')
     }
     this.#last = tokens
     return { access_token: tokens.accessToken, token_type: 'Bearer', scope: tokens.scope?.join(' ') }
@@ -86,12 +86,12 @@ class AuthProvider {
   async validateResourceURL() { return undefined }
 
   /**
-   * The SDK passes on the metadata URL of a challenge (RFC 9728 section 5.2) only when it saves metadata that differ from
-   * the ones it was given: so this returns different ones each time.
+   * The SDK reports the metadata URL of a challenge (RFC 9728 section 5.2) only when it saves metadata, which it does if
+   * they are not the object it was given: so this returns a new object each time.
    */
   discoveryState() {
     return {
-      authorizationServerUrl: NOBODY,
+      authorizationServerUrl: FAKE_ISSUER,
       get authorizationServerMetadata() { return { ...METADATA } },
       resourceMetadata: { resource: this.#connection.url },
     }
@@ -104,8 +104,8 @@ class AuthProvider {
   /** Called after each refusal, before the message is sent again. */
   async prepareTokenRequest() {
     const refused = this.#last
-    const wanted = [...this.#wanted]
-    this.#wanted.clear()
+    const wanted = [...this.#challengedScope]
+    this.#challengedScope.clear()
     const metadataUrl = this.#metadataUrl
     this.#metadataUrl = undefined
     const granted = new Set(refused?.scope)
@@ -115,7 +115,7 @@ class AuthProvider {
     return new URLSearchParams({ grant_type: 'none' })
   }
 
-  /** Messages that were refused at once wait for one renewal. */
+  /** Renews the refused tokens; messages refused at the same time share one renewal. */
   async #renew(refused, metadataUrl) {
     if (this.#renewal === undefined && metadataUrl !== undefined) this.#noteMetadata(metadataUrl)
     this.#renewal ??= this.#connection.renew(refused).finally(() => { this.#renewal = undefined })

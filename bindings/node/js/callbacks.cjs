@@ -1,6 +1,6 @@
 'use strict'
 
-// Carries out the native half's calls of JavaScript objects: stores, key holders, and functions that sign people in.
+// Carries out calls from the native half to JavaScript objects: stores, key holders, and functions that sign users in.
 
 const { nativeFailureOf } = require('./errors.cjs')
 const { Step, causeText } = require('./exchange.cjs')
@@ -8,36 +8,36 @@ const { storeCalls } = require('./renewal.cjs')
 const { DeviceAuthorizationResponse } = require('./ops.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
-/** The function with which the addon calls this object's methods, and gets their results. */
-function callHandler(who, methods, object) {
+/** The function through which the addon calls the methods of `object`. `name` names the object in errors. */
+function callHandler(name, methods, object) {
   return (question) => {
-    answerCall(question, who, methods, object)
+    answerCall(question, name, methods, object)
   }
 }
 
-async function answerCall(question, who, methods, object) {
+async function answerCall(question, name, methods, object) {
   const { ask } = question
   try {
-    const given = await methods[ask.verb](object, ask)
-    if (given.setup) question.answerProvider(given.setup)
-    else if (given.failed) question.failedAs(given.failed.code, given.failed.why, given.failed.retryAfter)
-    else question.answer(given)
+    const result = await methods[ask.verb](object, ask)
+    if (result.setup) question.answerProvider(result.setup)
+    else if (result.failed) question.failedAs(result.failed.code, result.failed.why, result.failed.retryAfter)
+    else question.answer(result)
   } catch (error) {
     const failure = nativeFailureOf(error)
     if (failure) question.failedWith(failure)
-    // Its message may contain an address with a password.
-    else question.failed(`the ${who} threw ${causeText(error)}`)
+    // Not the error's own message, which may contain a URL with a password.
+    else question.failed(`the ${name} threw ${causeText(error)}`)
   }
 }
 
-const some = (value) => value ?? undefined
+const orUndefined = (value) => value ?? undefined
 const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
-const ofStore = {
-  load: async (store, { key }) => some(await storeCalls.load(store, key)) ?? {},
+const storeMethods = {
+  load: async (store, { key }) => orUndefined(await storeCalls.load(store, key)) ?? {},
   save: async (store, { key, record, version, due, until }) => {
     const task = { record, version, due: dateOf(due), until: dateOf(until) }
-    return { version: some(await storeCalls.save(store, key, task)) }
+    return { version: orUndefined(await storeCalls.save(store, key, task)) }
   },
   lease: async (store, { key, holder, ms }) => ({ ms: await storeCalls.lease(store, key, { holder, ms }) }),
   remove: async (store, { key }) => {
@@ -46,8 +46,8 @@ const ofStore = {
   },
   scan: async (store, { cursor }) => {
     if (typeof store.scan !== 'function') return { absent: true }
-    const { keys, next } = await store.scan(some(cursor))
-    return { keys, next: some(next) }
+    const { keys, next } = await store.scan(orUndefined(cursor))
+    return { keys, next: orUndefined(next) }
   },
   due: async (store, { due, limit }) => {
     if (typeof store.due !== 'function') return { absent: true }
@@ -55,15 +55,15 @@ const ofStore = {
   },
 }
 
-const ofSource = {
+const keyServiceMethods = {
   data_key: async (source) => {
     const { id, key } = await source.dataKey()
     return { id, key }
   },
-  unwrap_key: async (source, { key: id }) => ({ key: some(await source.unwrapKey(id)) }),
+  unwrap_key: async (source, { key: id }) => ({ key: orUndefined(await source.unwrapKey(id)) }),
 }
 
-const ofPerson = {
+const userMethods = {
   open: async (person, { key: url }) => {
     await person.open(new URL(url))
     return {}
@@ -78,7 +78,7 @@ const ofPerson = {
   },
 }
 
-const ofSite = {
+const siteMethods = {
   admit: ({ admit }, { record, key: id }) => admit(JSON.parse(record), id),
   client: ({ connect }, { key: id }) => connect(id),
   provider: async ({ find }, { record, key: id }) => {
@@ -87,36 +87,36 @@ const ofSite = {
   },
 }
 
-/** A key held outside this process, for this algorithm. WebCrypto returns signatures as an ArrayBuffer. */
-const ofHolder = (alg) => ({
+/** The methods of a key held outside this process, for this algorithm. WebCrypto returns signatures as an ArrayBuffer. */
+const keyHolderMethods = (alg) => ({
   sign: async (sign, { key: keyId, record }) => {
     const signature = await sign(new Step({ kind: 'sign', keyId, alg, signingInput: new TextEncoder().encode(record) }))
     const bytes = signature instanceof ArrayBuffer ? new Uint8Array(signature) : signature
-    if (!(bytes instanceof Uint8Array)) throw new TypeError('a signature is bytes')
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('a signature must be a Uint8Array or an ArrayBuffer')
     return { signature: bytes }
   },
 })
 
-const ofAssertion = {
+const assertionMethods = {
   assertion: async (read, { key: audience, until }) => ({ assertion: await read({ audience, expiresAt: dateOf(until) }) }),
 }
 
 /** The callback that calls a store written in JavaScript. */
-const answersOfStore = (store) => callHandler('store', ofStore, store)
+const answersOfStore = (store) => callHandler('store', storeMethods, store)
 
 /** The callback that calls a key service. */
-const answersOfSource = (source) => callHandler('key service', ofSource, source)
+const answersOfSource = (source) => callHandler('key service', keyServiceMethods, source)
 
 /** The callback that signs with a held key. */
-const answersOfHolder = (sign, alg) => callHandler('key holder', ofHolder(alg), sign)
+const answersOfHolder = (sign, alg) => callHandler('key holder', keyHolderMethods(alg), sign)
 
 /** The callback that gets a workload's token. */
-const answersOfAssertion = (read) => callHandler('assertion function', ofAssertion, read)
+const answersOfAssertion = (read) => callHandler('assertion function', assertionMethods, read)
 
 /** The callback that shows a page or a code to the user, or gets the tokens of their sign-in elsewhere. */
-const answersOfPerson = (person) => callHandler('open function', ofPerson, person)
+const answersOfPerson = (person) => callHandler('open function', userMethods, person)
 
 /** The callback that decides whether a user is admitted, and looks up providers. */
-const answersOfSite = (site) => callHandler('site', ofSite, site)
+const answersOfSite = (site) => callHandler('site', siteMethods, site)
 
 module.exports = { answersOfAssertion, answersOfHolder, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }

@@ -1,18 +1,18 @@
 'use strict'
 
-// The standard claims about a user with their types, and aggregated and distributed claims.
+// The typed standard claims about a user (OpenID Connect Core section 5.1), and aggregated and distributed claims.
 
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
 const { UserClaims } = require('./ops.cjs')
 const { Record } = require('./record.cjs')
 
-/** A source of such claims. */
+/** A source of aggregated or distributed claims. */
 class ClaimsSource extends Record {
   static members = { name: 'plain', claims: 'plain', jwt: 'secret', endpoint: 'plain', accessToken: 'secret' }
 }
 
-/** Claims as the native half reads them. */
+/** Claims as the JSON text that the native half parses. */
 function textOf(claims) {
   if (typeof claims !== 'object' || claims === null) throw new TypeError('claims must be an object')
   return JSON.stringify(claims)
@@ -24,7 +24,7 @@ function userClaims(claims) {
   return UserClaims.of(JSON.parse(callNative(() => native.userClaims(text))))
 }
 
-/** The sources that the claims of a person name. */
+/** The sources that a user's claims refer to. */
 function claimsSources(claims) {
   const text = textOf(claims)
   const sources = callNative(() => native.claimsSources(text))

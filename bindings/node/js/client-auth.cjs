@@ -10,16 +10,16 @@ const { optionsOf } = require('./options.cjs')
 const { checkText, pathOf } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** How long a function may take to return a token, in milliseconds. */
-const PATIENCE = 30_000
+/** The longest time that a function may take to return a token, in milliseconds. */
+const MAX_WAIT = 30_000
 
-/** How long a workload token must remain valid for one request, in milliseconds; the core uses the same value. */
-const LIFETIME = 60_000
+/** The lifetime that a workload token must have left for a request, in milliseconds; the same as in the core. */
+const MIN_LIFETIME = 60_000
 
 /**
- * A workload's token that a function returns. The native transport calls the function when it needs the token, and
- * keeps the process alive until then. A step on the event loop cannot wait for it, so the token is stored in the addon
- * before the step.
+ * A workload's token that a function of the application returns. The native transport calls the function when it needs
+ * the token, and keeps the process alive until then. A step on the event loop cannot wait for it, so the token is stored
+ * in the addon before the step.
  */
 class AssertionFunction {
   #read
@@ -37,13 +37,13 @@ class AssertionFunction {
   }
 
   /** Reads it for the next step: returns the function that stores it in the addon. */
-  async read(wanted, { signal, timeoutMs = PATIENCE }) {
+  async read(wanted, { signal, timeoutMs = MAX_WAIT }) {
     try {
-      const token = await this.#token(wanted, { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
+      const token = await this.#token(wanted, { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
       return () => this.native.leave(token)
     } catch (error) {
       signal?.throwIfAborted()
-      return () => this.#none(error)
+      return () => this.#recordFailure(error)
     }
   }
 
@@ -54,26 +54,26 @@ class AssertionFunction {
       token = this.#read(wanted)
       if (typeof token?.then !== 'function') checkToken(token)
     } catch (error) {
-      return this.#none(error)
+      return this.#recordFailure(error)
     }
     if (typeof token !== 'string') {
       Promise.resolve(token).catch(() => {})
-      throw new TypeError('the assertion function gave a promise, for which a step by hand cannot wait: run the exchange')
+      throw new TypeError('the assertion function returned a promise, which a manual step cannot await: run the exchange instead')
     }
     this.native.leave(token)
   }
 
-  #none(error) {
+  #recordFailure(error) {
     const what = isLate(error) ? 'did not answer in time' : `threw ${causeText(error)}`
     this.native.leaveNone(`the assertion function ${what}`)
     return error
   }
 
   /** Calls the function. Its error is kept, so that it can be reported as the cause. */
-  async #token(wanted, how) {
+  async #token(wanted, limits) {
     this.failure = undefined
     try {
-      return checkToken(await waitFor(Promise.resolve(wanted).then(this.#read), how))
+      return checkToken(await waitFor(Promise.resolve(wanted).then(this.#read), limits))
     } catch (error) {
       this.failure = error
       throw error
@@ -99,14 +99,14 @@ class ReadAssertion {
   /** The request for an assertion at a time, by default now. */
   #wanted(at) {
     const now = at === undefined ? Date.now() : at.now * 1000
-    return { audience: this.#audience, expiresAt: new Date(now + LIFETIME) }
+    return { audience: this.#audience, expiresAt: new Date(now + MIN_LIFETIME) }
   }
 }
 
 const isLate = (error) => error instanceof OAuthError && error.code === 'lost.timeout'
 
 function checkToken(token) {
-  if (typeof token !== 'string') throw new TypeError('an assertion function gives a string')
+  if (typeof token !== 'string') throw new TypeError('an assertion function must return a string')
   return checkUnicode(token, 'the assertion')
 }
 
@@ -133,19 +133,20 @@ class ClientAuth {
 
   /** The public halves of all keys, as a JWK Set (RFC 7517 section 5). */
   publicJwks() {
-    if (this.#assertion.method !== 'private_key_jwt') throw new TypeError('only keys have a public half')
+    if (this.#assertion.method !== 'private_key_jwt') throw new TypeError('publicJwks: only privateKeyJwt has public keys')
     return JSON.parse(callNative(() => native.publicJwks(this.#assertion)))
   }
 
   /** The arguments of the native half for a `clientAuth` option. */
-  static of(given) {
-    if (given instanceof ClientAuth) {
-      return given.#settings ? { settings: given.#settings } : { assertion: given.#assertion, read: given.#function, used: given.#used }
+  static of(clientAuth) {
+    if (clientAuth instanceof ClientAuth) {
+      const [settings, assertion, read, used] = [clientAuth.#settings, clientAuth.#assertion, clientAuth.#function, clientAuth.#used]
+      return settings ? { settings } : { assertion, read, used }
     }
-    if (given !== undefined && typeof given !== 'string') {
-      throw new TypeError('clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or assertionFunction')
+    if (clientAuth !== undefined && typeof clientAuth !== 'string') {
+      throw new TypeError('clientAuth must be a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or assertionFunction')
     }
-    return { clientAuth: given }
+    return { clientAuth }
   }
 }
 
@@ -178,26 +179,26 @@ function assertionFile(path, options) {
 /** A workload's token that a function returns. */
 function assertionFunction(read, options) {
   const { audience, profile, clientId } = optionsOf('assertionFunction', options)
-  if (typeof read !== 'function') throw new TypeError('read must be a function that gives a token')
+  if (typeof read !== 'function') throw new TypeError('read must be a function that returns a token')
   return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read, audience))
 }
 
 /** The identity of a workload, proved by a token that its platform issues (RFC 7521 section 4.2). */
 function workloadIdentity(platform, options) {
   const { path, variable, audience, clientId, exchangeAudience, env } = optionsOf('workloadIdentity', options)
-  const place = path === undefined ? undefined : pathOf(path)
-  const workload = { platform: checkText(platform, 'platform'), path: place, variable, exchangeAudience, env: variablesOf(env) }
+  const tokenPath = path === undefined ? undefined : pathOf(path)
+  const workload = { platform: checkText(platform, 'platform'), path: tokenPath, variable, exchangeAudience, env: variablesOf(env) }
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
 }
 
-/** Whether a member of `env` is a variable: the `env` of a Worker also contains databases and other bindings. */
-const PLAIN = ['string', 'number', 'boolean']
+/** The types of variables in `env`: the `env` of a Worker also contains databases and other bindings. */
+const VARIABLE_TYPES = ['string', 'number', 'boolean']
 
 /** The variables that are set, as the addon expects them. */
 function variablesOf(env) {
   if (env === undefined) return undefined
   if (typeof env !== 'object' || env === null) throw new TypeError('env must be an object of variables')
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => PLAIN.includes(typeof value)).map(([name, value]) => [name, String(value)]))
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => VARIABLE_TYPES.includes(typeof value)).map(([name, value]) => [name, String(value)]))
 }
 
 module.exports = {

@@ -1,6 +1,6 @@
 'use strict'
 
-// The client: its methods, and its exchanges for your own driver.
+// `Client`: an OAuth client of one authorization server, with its exchanges for your own driver.
 
 const { inspect, isOnePackage } = require('#host')
 const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
@@ -132,7 +132,7 @@ class Client extends Operations {
     }
     // Without `clientAuth`, an empty secret usually comes from an unset variable. With one it is allowed (RFC 6749 appendix A.2).
     if (clientSecret === '' && clientAuth === undefined) {
-      throw new TypeError("clientSecret is empty: a client without one has clientAuth: 'none'")
+      throw new TypeError("clientSecret must not be empty: for a public client, set clientAuth: 'none'")
     }
     const line = lineOf(network, fetch, send)
     const { read, settings, used, ...auth } = ClientAuth.of(clientAuth)
@@ -178,7 +178,7 @@ class Client extends Operations {
     return this.#source('client_credentials', undefined, optionsOf('clientCredentials', options))
   }
 
-  /** A source of a user's tokens: from a login, from the store, or by identity assertion from a sign-in elsewhere. */
+  /** A source of a user's tokens: from a login, from the store, or by identity assertion from another identity provider. */
   source(tokens, options) {
     return this.#source('refresh_token', tokens, optionsOf('source', options))
   }
@@ -191,18 +191,18 @@ class Client extends Operations {
   }
 
   /** The native client, the readers that its exchanges need, and the source of subject tokens if `signIn` is given. */
-  #signedIn(tokens, { identityProvider, signIn, subjectTokenType }) {
-    const given = [identityProvider, signIn].filter((one) => one !== undefined)
-    if (given.length === 0 && subjectTokenType === undefined) return [this.#native, this.#assertion]
-    if (given.length !== 2) throw new TypeError('identityProvider and signIn stand together')
+  #identity(tokens, { identityProvider, signIn, subjectTokenType }) {
+    const present = [identityProvider, signIn].filter((one) => one !== undefined)
+    if (present.length === 0 && subjectTokenType === undefined) return [this.#native, this.#assertion]
+    if (present.length !== 2) throw new TypeError('identityProvider and signIn must be given together')
     if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
-    if (tokens !== undefined) throw new TypeError('tokens and a signIn elsewhere exclude each other')
+    if (tokens !== undefined) throw new TypeError('tokens and signIn cannot be given together')
     const read = new SubjectTokenSource(signIn, subjectTokenType)
     const readers = [this.#assertion, identityProvider.#assertion, read].filter((reader) => reader !== undefined)
     return [this.#native.withIdentity(identityProvider.#native, read.native), readers, read]
   }
 
-  #keep(tokens, grantType, { shared, longestRequestMs, moment }, options, [client, readers] = this.#signedIn(tokens, options)) {
+  #keep(tokens, grantType, { shared, longestRequestMs, moment }, options, [client, readers] = this.#identity(tokens, options)) {
     const { subject, reuse, leaseMs, keepAliveMs, noticeMs } = options
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
     const kept = {
@@ -225,12 +225,12 @@ class Client extends Operations {
   }
 
   #source(grantType, tokens, options) {
-    const { store, onTokens, onNotice, turn, origins, sessions } = options
+    const { store, onTokens, onNotice, turn, origins, grants } = options
     const shared = checkStore(store) !== undefined
     const { requestTimeoutMs, network } = this.#transport
-    // A request ends with its timeout, so no worker has to wait longer for a lost one.
+    // Requests end with their timeout, so no worker waits longer for the request of a worker that crashed.
     const longestRequestMs = requestTimeoutMs ?? network?.timeoutMs
-    const signedIn = this.#signedIn(tokens, options)
+    const signedIn = this.#identity(tokens, options)
     return new GrantSource(this.#keep(tokens, grantType, { shared, longestRequestMs }, options, signedIn), {
       signIn: signedIn[2],
       transport: this.#transport,
@@ -239,13 +239,13 @@ class Client extends Operations {
       onNotice,
       turn,
       origins,
-      sessions,
+      grants,
       server: nativeServer(this.#server),
       client: this.#native,
     })
   }
 
-  /** Begins an authorization for which nothing has to be sent. */
+  /** Begins an authorization that needs no request to the server. */
   authorize({ moment, ...args } = {}) {
     const at = momentOf(moment)
     const given = inOrder(operations.beginAuthorization, args)
@@ -290,36 +290,36 @@ class Client extends Operations {
 }
 
 /** Creates a client from settings; the server's metadata is fetched if necessary. */
-async function clientFromSettings(Made, settings, { transport, signal, ...options }) {
+async function clientFromSettings(ClientClass, settings, { transport, signal, ...options }) {
   const { known, issuer } = callNative(() => settings.server(isLoopback(transport)))
   const { network, fetch, send, timeoutMs } = options
   const server = known ? new Server(known) : await discover(issuer, { transport, network, fetch, send, timeoutMs, signal })
   const { clientId, redirectUris } = settings
   const clientAuth = new ClientAuth({ method: undefined }, undefined, settings)
-  return new Made(server, { redirectUris: redirectUris ?? undefined, ...options, clientId, clientAuth })
+  return new ClientClass(server, { redirectUris: redirectUris ?? undefined, ...options, clientId, clientAuth })
 }
 
-/** The login of native apps (RFC 8252): by a loopback listener and the user's browser, or by a code on another device. */
+/** Logs a user in from a native app (RFC 8252): with the browser and a loopback listener, or with a code on another device. */
 async function login(client, options = {}) {
   if (!(client instanceof Client)) throw new TypeError('client must be a Client')
-  const { device, show: _, purpose: __, open, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...ask } = options
+  const { device, show: _, purpose: __, open, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...request } = options
   signal?.throwIfAborted()
-  const { scope, resource, audience, tokenExtra, ...more } = ask
-  const given = Object.keys(more).filter((name) => more[name] !== undefined)
-  const turn = callNative(() => native.codeTurn(nativeClient(client), device, open !== undefined, given))
+  const { scope, resource, audience, tokenExtra, ...browserOnly } = request
+  const browserOptions = Object.keys(browserOnly).filter((name) => browserOnly[name] !== undefined)
+  const turn = callNative(() => native.codeTurn(nativeClient(client), device, open !== undefined, browserOptions))
   if (turn === 'only') return deviceLogin(client, turn, options)
   checkLimit(timeoutMs)
   if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
-    throw new TypeError('a redirectUri has its port and its path: give none')
+    throw new TypeError('port and path cannot be given with redirectUri, which contains them')
   }
   const listener = await withNativeErrors(() => native.listen(port, path, redirectUri))
-  const over = new AbortController()
+  const finished = new AbortController()
   try {
     if (turn === 'first') {
       const tokens = await deviceLogin(client, turn, options)
       if (tokens !== undefined) return tokens
     }
-    const { url, flow } = await client.beginAuthorization({ ...ask, redirectUri: listener.redirectUri }, { signal })
+    const { url, flow } = await client.beginAuthorization({ ...request, redirectUri: listener.redirectUri }, { signal })
     const known = nativeFlow(flow)
     // The `open` function may return only after the redirect, as navigations of Electron and Playwright do.
     let opening
@@ -331,24 +331,24 @@ async function login(client, options = {}) {
     } else if (turn === 'if_not_opened') printUrl(url)
     else showAndOpen(url)
     const arrival = withNativeErrors(() => listener.wait(known, timeoutMs))
-    const never = new Promise(() => {})
-    const question = () => (over.signal.aborted ? never : promptForCallback(listener, known, paste, over.signal))
-    const pasted = paste && Promise.resolve(opening).then(question)
+    const pending = new Promise(() => {})
+    const prompt = () => (finished.signal.aborted ? pending : promptForCallback(listener, known, paste, finished.signal))
+    const pasted = paste && Promise.resolve(opening).then(prompt)
     const failed = opening && new Promise((_, fail) => opening.catch(fail))
     const first = Promise.race([arrival, pasted, failed].filter((one) => one !== undefined))
     const callback = await waitFor(first, { signal }, () => listener.close())
     return await client.redeem(flow, callback, { signal })
   } finally {
-    over.abort()
+    finished.abort()
     listener.close()
   }
 }
 
 /**
- * A login with a code that the user enters on another device (RFC 8628). `undefined` if the server issues none to this
- * client and a browser can be used instead.
+ * Logs a user in with a code entered on another device (RFC 8628). Returns `undefined` if the server refuses this client
+ * a code and a browser can be used instead.
  */
-async function deviceLogin(client, turn, { show: shown = showCode, purpose, scope, resource, audience, tokenExtra: extra, signal }) {
+async function deviceLogin(client, turn, { show = showCode, purpose, scope, resource, audience, tokenExtra: extra, signal }) {
   const requested = { scope, resource, audience, extra }
   let code
   try {
@@ -357,7 +357,7 @@ async function deviceLogin(client, turn, { show: shown = showCode, purpose, scop
     if (turn !== 'only' && error instanceof DeniedError) return undefined
     throw error
   }
-  await shown(code)
+  await show(code)
   const { deviceCode, expiresAt, interval } = code
   return client.pollDeviceToken({ ...requested, deviceCode, expiresAt, interval }, { signal })
 }
@@ -368,8 +368,8 @@ function showCode(code) {
 }
 
 /**
- * Tokens of the server of `client` for a user who has signed in at the identity provider: requests an assertion there,
- * then exchanges it for tokens.
+ * Obtains tokens for a user who has signed in at the identity provider: requests an identity assertion there, and
+ * redeems it at the server of `client`.
  */
 async function identityAssertionGrant(identityProvider, tokens, client, options) {
   const { scope, resource, audience, extra, authorizationDetails, ...call } = optionsOf('identityAssertionGrant', options)
@@ -383,8 +383,8 @@ async function identityAssertionGrant(identityProvider, tokens, client, options)
 }
 
 /**
- * Prompts for the URL at which a browser on another machine arrived, until it belongs to this login. The promise never fulfils: that
- * of the listener does.
+ * Prompts for the callback URL that a browser on another machine reached, until one belongs to this login. The promise never
+ * fulfils; the listener's does.
  */
 async function promptForCallback(listener, flow, paste, signal) {
   while (!signal.aborted) {
@@ -407,10 +407,10 @@ function showAndOpen(url) {
 }
 
 function printUrl(url) {
-  console.error(`The browser shows the login; if it does not, open this URL:\n${url.href}`)
+  console.error(`The login opens in your browser; if it does not, open this URL:\n${url.href}`)
 }
 
-/** Opens the browser, and returns whether there is one. If not, the user opens the printed URL elsewhere. */
+/** Opens the browser, and returns whether that worked. If not, the user opens the printed URL on another device. */
 function tryOpenBrowser(url) {
   try {
     openBrowser(url)

@@ -1,6 +1,6 @@
 'use strict'
 
-// Connections to APIs of which only the URL is known.
+// `ResourceConnection`: the tokens of an API of which only the URL is known, such as an MCP server.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -19,11 +19,11 @@ const { isLoopback } = require('./server.cjs')
 const { nativeStore } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
-/** How long to wait for the function that opens a page, in milliseconds: it may fail, or last until the login is over. */
-const OPENING = 1000
+/** The time for the function that opens a page to fail, in milliseconds: it may not return before the login has ended. */
+const OPENING_MS = 1000
 
 /** Passes on a failure of the function that opens a page, without letting it delay the last page of the login. */
-const begun = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING))])
+const opened = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING_MS))])
 
 /**
  * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. No request is
@@ -43,15 +43,15 @@ class ResourceConnection {
       onSeveralServers, signers, grantType, store, subject, open, device = false, show: shown = showCode, identityProvider, signIn, redirectUri, dpopKey,
       withoutResource = false, resource, tlsClientCertificateBoundAccessTokens, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
     } = optionsOf('ResourceConnection', settings)
-    for (const [name, given] of Object.entries({ open: open ?? showAndOpen, show: shown })) {
-      if (typeof given !== 'function') throw new TypeError(`${name} must be a function`)
+    for (const [name, callback] of Object.entries({ open: open ?? showAndOpen, show: shown })) {
+      if (typeof callback !== 'function') throw new TypeError(`${name} must be a function`)
     }
     if ((identityProvider === undefined) !== (signIn === undefined)) {
-      throw new TypeError('identityProvider and signIn stand together')
+      throw new TypeError('identityProvider and signIn must be given together')
     }
     checkLimit(timeoutMs)
     const { read, used, ...auth } = ClientAuth.of(clientAuth)
-    const given = {
+    const nativeOptions = {
       url: textOrUrl(url, 'url'),
       loopback: isLoopback(transport),
       clientName,
@@ -77,18 +77,18 @@ class ResourceConnection {
     }
     const kept = store === undefined ? undefined : nativeStore(store)
     const line = lineOf(network)
-    const told = answersOfPerson({
-      open: (page) => this.#told(() => begun((open ?? showAndOpen)(page))),
-      show: (code) => this.#told(() => shown(code)),
-      signIn: (refused) => this.#told(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
+    const user = answersOfPerson({
+      open: (page) => this.#callUser(() => opened((open ?? showAndOpen)(page))),
+      show: (code) => this.#callUser(() => shown(code)),
+      signIn: (refused) => this.#callUser(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
     const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)
-    const make = () => native.NativeConnection.to(given, told, kept, line.network, read?.native, provider, key, used)
+    const make = () => native.NativeConnection.to(nativeOptions, user, kept, line.network, read?.native, provider, key, used)
     this.#native = callNative(make)
-    this.#url = given.url
+    this.#url = nativeOptions.url
     this.#options = { network, ...options }
-    // Bound, because users pass it on as a function, as they do the global `fetch`.
+    // Bound, because it is passed on as a plain function, like the global `fetch`.
     Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
   }
 
@@ -104,7 +104,7 @@ class ResourceConnection {
   /** The `authProvider` for the TypeScript SDK of the Model Context Protocol. */
   get authProvider() { return (this.#authProvider ??= new AuthProvider(this, (url) => this.#native.noteMetadata(url))) }
 
-  /** Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary. */
+  /** Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary. */
   token(options) {
     return this.#tokens(() => this.#native.token(), options)
   }
@@ -122,40 +122,41 @@ class ResourceConnection {
     return this.#tokens(() => this.#native.stepUp(known, text), options)
   }
 
-  async #tokens(ask, options) {
+  async #tokens(request, options) {
     const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
-      const told = await withNativeErrors(() => waitFor(ask(), { signal, timeoutMs }))
-      return told === null || told === undefined ? undefined : new Tokens(told)
+      const tokens = await withNativeErrors(() => waitFor(request(), { signal, timeoutMs }))
+      return tokens === null || tokens === undefined ? undefined : new Tokens(tokens)
     } catch (error) {
       throw this.#takenFailure() ?? error
     }
   }
 
-  async #told(tell) {
+  /** Calls a function of the application, and remembers what it throws, so that the same object can be rethrown. */
+  async #callUser(callback) {
     try {
-      return await tell()
+      return await callback()
     } catch (error) {
       this.#failure = error
       throw error
     }
   }
 
-  /** Calls a function of the caller, and remembers what it throws, so that it can be rethrown unchanged. */
+  /** What a function of the application has thrown since the last call, if anything. */
   #takenFailure() {
     const failure = this.#failure
     this.#failure = undefined
     return failure
   }
 
-  /** Forgets exactly these tokens. */
+  /** Forgets these tokens, but no newer ones. */
   invalidate(refused) {
     this.#native.invalidate(refused === undefined ? undefined : nativeTokens(refused))
   }
 
-  /** Forgets the tokens and the client, here and in the store: the next call begins from nothing. */
+  /** Forgets the tokens and the client, here and in the store: the next call starts over. */
   async forget() {
     await withNativeErrors(() => this.#native.forget())
   }

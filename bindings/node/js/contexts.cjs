@@ -1,6 +1,6 @@
 'use strict'
 
-// The contexts of an application that is connected to several servers, tools or tenants.
+// Checks the contexts of an application that connects to several servers, tools or tenants (mix-up defence).
 
 const native = require('#native')
 const { Client, nativeClient } = require('./client.cjs')
@@ -21,7 +21,7 @@ function checkContexts(contexts) {
   callNative(() => all.check())
 }
 
-/** The redirect URI of one context: this URI with the identifier of the context as a further path segment. */
+/** The redirect URI of one context: `redirectUri` with the context's identifier appended as a path segment. */
 function redirectUriOfContext(redirectUri, id) {
   const uri = textOrUrl(redirectUri, 'redirectUri')
   return callNative(() => native.NativeContexts.redirectUri(uri, checkText(id, 'id')))

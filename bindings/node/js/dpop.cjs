@@ -1,6 +1,6 @@
 'use strict'
 
-// DPoP keys (RFC 9449).
+// `DpopKey`: the private key to which tokens are bound (RFC 9449).
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -10,7 +10,7 @@ const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
 const { dpopKeyOf } = require('./stores.cjs')
 
-/** A private key that tokens are bound to (RFC 9449). It shows its thumbprint, and nothing else. */
+/** A private key that tokens are bound to (RFC 9449). `inspect` shows only its thumbprint. */
 class DpopKey {
   #native
 
@@ -30,13 +30,13 @@ class DpopKey {
     }
   }
 
-  /** The key of this name in a store, which workers share as they share tokens; the first that needs it generates it. */
+  /** The key with this name in a store, shared by all workers; the first that needs it generates it. */
   static async open(store, name, options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
     return new DpopKey(await dpopKeyOf(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })
   }
 
-  /** A key that is held elsewhere, which signs each proof. */
+  /** A key held outside this process, for example in an HSM: `sign` signs each proof. */
   static held(publicJwk, sign, options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.held', options)
     if (typeof sign !== 'function') throw new TypeError('sign must be a function')
@@ -47,15 +47,15 @@ class DpopKey {
 
   get thumbprint() { return this.#native.thumbprint }
 
-  /** Its public half, as a JWK. */
+  /** The public key, as a JWK. */
   publicJwk() { return JSON.parse(this.#native.publicJwk()) }
 
-  /** The key as PKCS#8 in PEM, to keep where secrets belong. */
+  /** The private key as PKCS#8 in PEM: a secret. */
   privatePem() { return callNative(() => this.#native.privatePem()) }
 
   /** The native half of a key. */
   static native(key) {
-    if (typeof key !== 'object' || key === null || !(#native in key)) throw new TypeError('dpopKey is a DpopKey')
+    if (typeof key !== 'object' || key === null || !(#native in key)) throw new TypeError('dpopKey must be a DpopKey')
     return key.#native
   }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-// The error classes, which are created from the line of JSON that the native half returns.
+// The error classes, and their creation from the JSON of native errors.
 
 const native = require('#native')
 
@@ -48,8 +48,8 @@ const classes = {
 }
 // end of what is generated
 
-for (const known of [OAuthError, ...Object.values(classes)]) {
-  Object.defineProperty(known.prototype, 'name', { value: known.name, configurable: true, writable: true })
+for (const errorClass of [OAuthError, ...Object.values(classes)]) {
+  Object.defineProperty(errorClass.prototype, 'name', { value: errorClass.name, configurable: true, writable: true })
 }
 
 const MARK = 'oauth-core:'
@@ -63,21 +63,21 @@ function errorFromNative(error, cause) {
   const text = error instanceof Error ? error.message : ''
   if (text.startsWith(MARK)) {
     const record = JSON.parse(text.slice(MARK.length))
-    const under = cause ?? (record.cause === undefined ? undefined : new Error(record.cause))
-    return new classes[record.kind](record, under === undefined ? undefined : { cause: under })
+    const underlying = cause ?? (record.cause === undefined ? undefined : new Error(record.cause))
+    return new classes[record.kind](record, underlying === undefined ? undefined : { cause: underlying })
   }
   if (text.startsWith(ARGUMENT)) return new TypeError(text.slice(ARGUMENT.length))
-  return isOfAddon(error, text) ? argumentErrorText(text) : error
+  return isArgumentError(error, text) ? argumentError(text) : error
 }
 
-/** Whether an error was thrown by the addon's library, because it could not read an argument. */
-function isOfAddon(error, text) {
+/** Whether napi-rs threw the error because it could not convert an argument. */
+function isArgumentError(error, text) {
   const code = error?.code ?? ''
   return code === 'InvalidArg' || code === 'GenericFailure' || /Expected$/.test(code) || /^Failed to /.test(text)
 }
 
-/** The end of the library's message, which names the member and its type. The rest quotes the value, which may be a secret. */
-function argumentErrorText(text) {
+/** A `TypeError` from the end of the library's message, which names the member and its type. The rest quotes the value, which may be secret. */
+function argumentError(text) {
   const [, type, member] = /`([\w<>]+)`(?: on \w+\.(\w+))?$/.exec(text) ?? []
   const name = member ?? /^Missing field `(\w+)`$/.exec(text)?.[1] ?? 'an argument'
   const wanted = Object.hasOwn(KINDS, type ?? '') ? `must be ${KINDS[type]}` : 'is of the wrong type'
@@ -104,7 +104,7 @@ function storeError(failure) {
   return raised
 }
 
-/** The native half of such an error. */
+/** The native half of an error from `storeError`; `undefined` for any other error. */
 const nativeFailureOf = (error) => failures.get(error)
 
 /** The error of a caller's own timeout. */

@@ -1,7 +1,7 @@
 'use strict'
 
-// Exchanges, and the driver that runs one over any `fetch`: it follows no redirect and retries nothing. The token
-// exchange of RFC 8693 is one of the operations in ops.cjs.
+// `Exchange`: one conversation with an authorization server, and the driver that runs it over any `fetch` without
+// following redirects or retrying. (The token exchange of RFC 8693 is an operation in ops.cjs.)
 
 const { idle, inspect, joined } = require('#host')
 const native = require('#native')
@@ -10,19 +10,19 @@ const { lossOf } = require('./fetch-errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { verified } = require('./webcrypto.cjs')
 
-/** The largest body of a reply, in bytes. */
-const LIMIT = 1 << 20
-/** How long a request may take, and the longest any timer can wait, in milliseconds. */
+/** The largest response body, in bytes. */
+const MAX_BODY = 1 << 20
+/** The default timeout of a request, and the longest time that a timer can wait, in milliseconds. */
 const TIMEOUT = 30_000
 const MAX_TIMER = 2 ** 31 - 1
 
 /**
- * A few kilobytes of a compressed reply can expand to gigabytes, so no compression is requested. A reply that is
- * compressed nevertheless is read up to the limit.
+ * A few compressed kilobytes can expand to gigabytes, so no compression is requested. A response that is compressed
+ * nevertheless is read up to the limit.
  */
-const AS_IT_IS = [['accept-encoding', 'identity']]
-/** The encodings that some servers use although they were not requested, and that are cheap to decompress: not Brotli, whose window may be 16 MiB. */
-const UNPACKED = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
+const UNCOMPRESSED = [['accept-encoding', 'identity']]
+/** The content codings accepted although not requested, because they are cheap to decompress; not Brotli, whose window may be 16 MiB. */
+const ACCEPTED_CODINGS = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache its responses; not every runtime supports this option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
@@ -53,7 +53,7 @@ class Step {
   }
 }
 
-/** A request out of its text. */
+/** Parses a request from the native half: the method, URL and header fields by line, a blank line, and the body. */
 function requestOf(text) {
   const end = text.indexOf('\n\n')
   const [method, url, ...fields] = text.slice(0, end).split('\n')
@@ -68,25 +68,25 @@ function stepOf(raw, finish) {
     const request = requestOf(raw)
     return new Step({ kind: 'send', ...request, body: new TextEncoder().encode(request.body) })
   }
-  if ('job' in raw) throw new TypeError('what is to be verified here, only run() can: give it this exchange')
+  if ('job' in raw) throw new TypeError('this exchange needs WebCrypto to verify a signature: pass it to run()')
   if (!('alg' in raw)) return new Step({ kind: 'done', value: finish(raw) })
   const { signer, ...job } = raw
   return new Step({ kind: 'sign', ...job })
 }
 
 /**
- * Returns the parts of an exchange: its native half, the converter of its result, the source of moments, and the source of a workload's
- * token.
+ * Returns the parts of an exchange: its native half, the converter of its result, the source of moments, and the source of a
+ * workload's token.
  */
-let talkOf
+let partsOf
 
 /** One exchange with an authorization server, as a value. It opens no socket. */
 class Exchange {
-  #talk
+  #parts
 
   constructor(known, finish, moment, assertion) {
-    if (typeof finish !== 'function') throw new TypeError('exchanges come from client.exchange')
-    this.#talk = { known, finish, moment: checkMoment(moment), assertion }
+    if (typeof finish !== 'function') throw new TypeError('an Exchange must be created with client.exchange')
+    this.#parts = { known, finish, moment: checkMoment(moment), assertion }
   }
 
   begin() {
@@ -100,7 +100,7 @@ class Exchange {
     return isRefusal(status) ? this.#readThenStep(answer) : this.#step(answer)
   }
 
-  /** Reports that no response arrived. `delivery` is how far the request came, `loss` the reason, if known. */
+  /** Reports that no response arrived. `delivery` says whether the request was sent, `loss` why it failed, if known. */
   lost(reason, delivery = 'unknown', loss = undefined) { return this.#step(...lossArguments(reason, delivery, loss)) }
   elapsed() { return this.#readThenStep(elapsed) }
 
@@ -111,7 +111,7 @@ class Exchange {
 
   /** A step whose request may need the workload's token, which a function supplies. */
   #readThenStep(answer) {
-    const { assertion, moment } = this.#talk
+    const { assertion, moment } = this.#parts
     const readers = readersOf(assertion, answer)
     if (readers.length === 0) return this.#step(answer)
     const at = momentOf(moment)
@@ -119,10 +119,10 @@ class Exchange {
     return this.#step(answer, failures.find((failure) => failure !== undefined), at)
   }
 
-  #step(answer, cause, at) { return stepOf(resumeNative(this.#talk, answer, cause, at), this.#talk.finish) }
+  #step(answer, cause, at) { return stepOf(resumeNative(this.#parts, answer, cause, at), this.#parts.finish) }
 
   static {
-    talkOf = (exchange) => exchange.#talk
+    partsOf = (exchange) => exchange.#parts
   }
 }
 
@@ -132,10 +132,10 @@ function resumeNative({ known, moment }, answer, cause, at = momentOf(moment)) {
 }
 
 /** Resumes the native half after calling the functions that supply a workload's token or a subject token, which the next request may need. */
-async function readAndResume(talk, answer, limits) {
-  const readers = readersOf(talk.assertion, answer)
-  if (readers.length === 0) return resumeNative(talk, answer)
-  return resumeNative(talk, answer, await readForStep(readers, momentOf(talk.moment), limits))
+async function readAndResume(parts, answer, limits) {
+  const readers = readersOf(parts.assertion, answer)
+  if (readers.length === 0) return resumeNative(parts, answer)
+  return resumeNative(parts, answer, await readForStep(readers, momentOf(parts.moment), limits))
 }
 
 /** The readers to run before this step. */
@@ -151,14 +151,14 @@ async function readForStep(readers, at, limits) {
   return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
 }
 
-/** Whether the server may require a new assertion after a reply with this status. */
+/** Whether the server may require a new assertion after a response with this status. */
 const isRefusal = (status) => status >= 400
 
 const begin = (known, at) => known.begin(at)
 const elapsed = (known, at) => known.elapsed(at)
 const signed = (signature) => (known, at) => known.signed(at, signature)
 
-/** Header fields as one string, names and values separated by line breaks, which a received field contains no more than a NUL. */
+/** Header fields as one string, separated by line breaks. A line break inside a value becomes NUL, which is as invalid there. */
 function fieldsOf(headers) {
   return Array.from(headers, ([name, value]) => `${name}\n${value.replaceAll('\n', '\0')}`).join('\n')
 }
@@ -178,7 +178,7 @@ function checkMoment(moment) {
 function momentOf(moment) {
   if (checkMoment(moment) === undefined) return undefined
   const at = moment()
-  if (typeof at !== 'object' || at === null) throw new TypeError('a moment is { now, seed }')
+  if (typeof at !== 'object' || at === null) throw new TypeError('moment must return { now, seed }')
   return at
 }
 
@@ -189,18 +189,18 @@ function causeText(reason) {
   return under.code ? `${under.name} ${under.code}` : under.name
 }
 
-/** A `send` over any `fetch`. */
+/** A `send` function over any `fetch`. */
 function sendOver(fetch) {
   return async ({ method, url, headers, body, signal }) => {
     const reply = await fetch(url, {
       method,
-      headers: [...headers, ...AS_IT_IS],
+      headers: [...headers, ...UNCOMPRESSED],
       body: body.length > 0 ? body : undefined,
       redirect: 'manual',
       signal,
       ...UNCACHED,
     })
-    // A browser reveals nothing about a redirect except that there was one.
+    // Browsers hide everything about a redirect except that there was one.
     if (reply.status === 0) throw new Error('an opaque redirect')
     const fields = []
     for (const name of readFields()) {
@@ -214,25 +214,25 @@ function sendOver(fetch) {
 /** The placeholder for a body that is not read. */
 const TOO_LARGE = { length: Infinity }
 
-/** A body of at most 1 MiB. */
+/** Reads a body of at most 1 MiB. */
 async function bodyOf({ headers, body }) {
   const coding = (headers.get('content-encoding') ?? '').trim().toLowerCase()
-  if (!UNPACKED.has(coding)) {
+  if (!ACCEPTED_CODINGS.has(coding)) {
     await body?.cancel().catch(() => {})
-    throw new Error(`the reply is compressed, which was not asked for: ${coding.slice(0, 40).replace(/[^ -~]/g, '')}`)
+    throw new Error(`the response is compressed, which was not requested: ${coding.slice(0, 40).replace(/[^ -~]/g, '')}`)
   }
-  if (Number(headers.get('content-length') ?? 0) > LIMIT) {
+  if (Number(headers.get('content-length') ?? 0) > MAX_BODY) {
     await body?.cancel().catch(() => {})
     return TOO_LARGE
   }
   if (typeof body?.getReader !== 'function') return bodyOfStream(body ?? [])
-  // Cheaper than a loop over the stream.
+  // Faster than `for await` over the stream.
   const reader = body.getReader()
   const chunks = []
   let size = 0
   for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
     size += value.length
-    if (size > LIMIT) {
+    if (size > MAX_BODY) {
       await reader.cancel().catch(() => {})
       return TOO_LARGE
     }
@@ -247,18 +247,18 @@ async function bodyOfStream(stream) {
   let size = 0
   for await (const chunk of stream) {
     size += chunk.length
-    if (size > LIMIT) return TOO_LARGE
+    if (size > MAX_BODY) return TOO_LARGE
     chunks.push(chunk)
   }
   return joined(chunks)
 }
 
-const expire = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
+const abortLate = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
 
 /** Sends a request of the native half, within both time limits, and resumes it with the outcome. */
-async function sendRequest(talk, text, { send, requestTimeoutMs, signal, timeoutMs }) {
+async function sendRequest(parts, text, { send, requestTimeoutMs, signal, timeoutMs }) {
   const stop = new AbortController()
-  const timer = setTimeout(expire, Math.min(requestTimeoutMs, timeoutMs, MAX_TIMER), stop)
+  const timer = setTimeout(abortLate, Math.min(requestTimeoutMs, timeoutMs, MAX_TIMER), stop)
   const abort = () => stop.abort(signal.reason)
   signal?.addEventListener('abort', abort, { once: true })
   let reply
@@ -269,15 +269,15 @@ async function sendRequest(talk, text, { send, requestTimeoutMs, signal, timeout
   } catch (lost) {
     signal?.throwIfAborted()
     const { delivery, loss } = lossOf(lost)
-    return resumeNative(talk, ...lossArguments(lost, delivery, loss))
+    return resumeNative(parts, ...lossArguments(lost, delivery, loss))
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
   const { status, headers, body } = reply
-  if (body.length > LIMIT) return resumeNative(talk, ...lossArguments('the reply is larger than 1 MiB', 'too_large'))
+  if (body.length > MAX_BODY) return resumeNative(parts, ...lossArguments('the response is larger than 1 MiB', 'too_large'))
   const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body)
-  return isRefusal(status) ? readAndResume(talk, answer, { signal, timeoutMs }) : resumeNative(talk, answer)
+  return isRefusal(status) ? readAndResume(parts, answer, { signal, timeoutMs }) : resumeNative(parts, answer)
 }
 
 /** Waits at least this long: timers of Node.js truncate fractions of a millisecond. */
@@ -291,7 +291,7 @@ function pause(ms, signal, { isIdle = false } = {}) {
       signal?.removeEventListener('abort', end)
       wake()
     }, Math.min(Math.ceil(ms), MAX_TIMER))
-    // The process may end meanwhile.
+    // Lets the process exit meanwhile.
     if (isIdle) idle(timer)
     signal?.addEventListener('abort', end, { once: true })
   })
@@ -302,47 +302,47 @@ async function run(exchange, options) {
   const given = optionsOf('run', options)
   const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = given
   if (!(exchange instanceof Exchange)) throw new TypeError('exchange must be an Exchange')
-  const talk = talkOf(exchange)
+  const parts = partsOf(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
   const deadline = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs
-  let isOver = false
+  let isDone = false
   try {
     signal?.throwIfAborted()
     // Exchanges that end with their first step, such as a verification with cached keys, need no waiting.
-    let step = talk.assertion === undefined ? resumeNative(talk, begin) : await readAndResume(talk, begin, { signal, timeoutMs })
+    let step = parts.assertion === undefined ? resumeNative(parts, begin) : await readAndResume(parts, begin, { signal, timeoutMs })
     for (;;) {
       signal?.throwIfAborted()
       const left = deadline === Infinity ? Infinity : deadline - performance.now()
       const limits = { signal, timeoutMs: left }
       if (typeof step === 'string') {
         step = left <= 0
-          ? resumeNative(talk, ...lossArguments('no answer in time', 'unsent'))
-          : await sendRequest(talk, step, { send, requestTimeoutMs, ...limits })
+          ? resumeNative(parts, ...lossArguments('no answer in time', 'unsent'))
+          : await sendRequest(parts, step, { send, requestTimeoutMs, ...limits })
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(left, 0)), signal)
-        step = await readAndResume(talk, elapsed, limits)
+        step = await readAndResume(parts, elapsed, limits)
       } else if ('job' in step) {
-        const isGood = await verified(step).catch((error) => ({ error }))
-        step = typeof isGood === 'boolean'
-          ? resumeNative(talk, (known, at) => known.verified(at, isGood))
-          : resumeNative(talk, ...lossArguments(isGood.error, 'unknown'))
+        const verdict = await verified(step).catch((error) => ({ error }))
+        step = typeof verdict === 'boolean'
+          ? resumeNative(parts, (known, at) => known.verified(at, verdict))
+          : resumeNative(parts, ...lossArguments(verdict.error, 'unknown'))
       } else if ('alg' in step) {
         const { signer } = step
-        const made = async () => (sign === undefined && signer ? signer.signature() : sign(stepOf(step)))
-        const signature = await waitFor(made(), limits).catch((error) => ({ error: errorFromNative(error) }))
+        const makeSignature = async () => (sign === undefined && signer ? signer.signature() : sign(stepOf(step)))
+        const signature = await waitFor(makeSignature(), limits).catch((error) => ({ error: errorFromNative(error) }))
         signal?.throwIfAborted()
         step = signature instanceof Uint8Array
-          ? resumeNative(talk, signed(signature))
-          : resumeNative(talk, ...lossArguments(signature?.error ?? 'no signature was made', 'unsent'))
+          ? resumeNative(parts, signed(signature))
+          : resumeNative(parts, ...lossArguments(signature?.error ?? 'no signature was returned', 'unsent'))
       } else {
-        isOver = true
-        return talk.finish(step)
+        isDone = true
+        return parts.finish(step)
       }
     }
   } finally {
     // Rejects other callers that wait for this exchange.
-    if (!isOver) talk.known.cancel()
+    if (!isDone) parts.known.cancel()
   }
 }
 
@@ -379,18 +379,18 @@ function waitFor(promise, { signal, timeoutMs }, leave = () => {}) {
   })
 }
 
-/** Runs an exchange to its end: over the client's `send` if it has one, else natively. */
+/** Runs an exchange to its end: over the client's `send` if it has one, otherwise natively. */
 async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
   const { signal, timeoutMs } = optionsOf('a call', call)
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
-  const { known, finish, assertion: readers } = talkOf(exchange)
+  const { known, finish, assertion: readers } = partsOf(exchange)
   const all = readersOf(readers, begin)
   await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
   const assertion = all.find((reader) => !reader.isForBegin)
   const raw = callNative(() => known.run(requestTimeoutMs, timeoutMs, network))
-  // The native timeout does not run while a function is called for a token, so it is limited here.
+  // The native timeout is suspended while a function supplies a token, so the limit is enforced here.
   const limit = assertion === undefined ? {} : { timeoutMs }
   try {
     return finish(await waitFor(raw, { signal, ...limit }, () => known.cancel()))
@@ -415,7 +415,7 @@ function startAndRun(start, finish, transport, call) {
   return begun instanceof native.NativeExchange ? runOver(new Exchange(begun, finish), transport, call) : finish(begun)
 }
 
-/** Returns a time limit, after checking it. */
+/** Checks a time limit, and returns it. */
 function checkLimit(ms, name = 'timeoutMs') {
   if (ms !== undefined && !(typeof ms === 'number' && ms > 0)) {
     throw new TypeError(`${name} must be a positive number of milliseconds`)

@@ -1,12 +1,11 @@
 'use strict'
 
-// Maps the error of a `fetch` or another HTTP client to what it means for the request: whether it was sent, and why
-// there is no answer.
+// Classifies the errors of `fetch` and other HTTP clients: whether the request was sent, and why there is no response.
 
-/** So many errors are looked at, each the cause of the one before. */
-const DEPTH = 8
+/** The most errors examined in a chain of causes. */
+const MAX_DEPTH = 8
 
-/** The meaning of the error codes of Node.js, undici and OpenSSL: whether the request was sent, and why it got no answer. */
+/** The meaning of the error codes of Node.js, undici and OpenSSL: whether the request was sent, and why it got no response. */
 const LOSSES = new Map([
   ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME'].map((code) => [code, ['unsent', 'dns']]),
   ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'UND_ERR_CONNECT_TIMEOUT']
@@ -14,7 +13,7 @@ const LOSSES = new Map([
   ...['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'].map((code) => [code, ['unknown', 'timeout']]),
   ...['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED']
     .map((code) => [code, ['unknown', 'closed']]),
-  // A certificate is looked at before anything is sent.
+  // Certificates are verified before anything is sent.
   ...[
     'CERT_CHAIN_TOO_LONG', 'CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID', 'CERT_REJECTED', 'CERT_REVOKED',
     'CERT_SIGNATURE_FAILURE', 'CERT_UNTRUSTED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'ERR_TLS_CERT_ALTNAME_INVALID',
@@ -23,18 +22,18 @@ const LOSSES = new Map([
   ].map((code) => [code, ['unsent', 'tls']]),
 ])
 
-function told({ code, name }) {
+function classify({ code, name }) {
   if (LOSSES.has(code)) return LOSSES.get(code)
   if (typeof code === 'string' && (code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))) return ['unknown', 'tls']
   return name === 'TimeoutError' ? ['unknown', 'timeout'] : undefined
 }
 
-/** Whether the request was sent, and why it got no answer, from the error that `fetch` threw. */
+/** Whether the request was sent, and why it got no response, from the error that `fetch` threw. */
 function lossOf(thrown) {
   let error = thrown
-  for (let depth = 0; depth < DEPTH && error instanceof Error; depth += 1) {
-    const known = told(error)
-    // The innermost cause is that of the last of possibly several attempts, and an earlier one may have been sent.
+  for (let depth = 0; depth < MAX_DEPTH && error instanceof Error; depth += 1) {
+    const known = classify(error)
+    // A deeper cause may be that of the last of several attempts, and an earlier attempt may have been sent.
     if (known) return { delivery: depth <= 1 ? known[0] : 'unknown', loss: known[1] }
     error = error.cause
   }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Fixed tokens, which are never renewed.
+// `FixedToken`: a source of one token that is never renewed, such as a personal access token.
 
 const { fileURLToPath, inspect } = require('#host')
 const native = require('#native')
@@ -15,8 +15,8 @@ const { checkUnicode } = require('./unicode.cjs')
 
 const { NativeFixedToken } = native
 
-/** Reads a fixed token from its place: a string, a variable, a file or a function. */
-const places = {
+/** Readers of a fixed token by its origin: a string, an environment variable, a file or a function. */
+const readers = {
   text(token, end) {
     const known = NativeFixedToken.text(token, end)
     return (refused) => known.read(refused)
@@ -29,11 +29,11 @@ const places = {
     const known = NativeFixedToken.file(path instanceof URL ? fileURLToPath(path) : path, end)
     return (refused) => known.readFile(refused)
   },
-  callback(ask, end) {
-    if (typeof ask !== 'function') throw new TypeError('callback must be a function')
+  callback(fetchToken, end) {
+    if (typeof fetchToken !== 'function') throw new TypeError('callback must be a function')
     return async (refused) => {
-      const token = await ask()
-      if (typeof token !== 'string') throw new TypeError('callback must give the text of a token')
+      const token = await fetchToken()
+      if (typeof token !== 'string') throw new TypeError('callback must return a string')
       checkUnicode(token, 'token')
       return NativeFixedToken.text(token, end).read(refused)
     }
@@ -41,35 +41,35 @@ const places = {
 }
 
 function readerOf(token, end) {
-  const [[place, value] = [], ...more] = Object.entries(typeof token === 'string' ? { text: token } : token ?? {})
-  if (!Object.hasOwn(places, place ?? '') || more.length > 0) {
+  const [[origin, value] = [], ...more] = Object.entries(typeof token === 'string' ? { text: token } : token ?? {})
+  if (!Object.hasOwn(readers, origin ?? '') || more.length > 0) {
     throw new TypeError('token must be a string, or one of { env }, { file } and { callback }')
   }
   checkUnicode(value, 'token')
-  return callNative(() => places[place](value, end))
+  return callNative(() => readers[origin](value, end))
 }
 
-/** A single token that came from no grant. It is never renewed; what is no text at hand is read again each time. */
+/** A single token without a grant. It is never renewed; a variable, file or function is read again for each request. */
 class FixedToken extends Source {
   #read
 
-  constructor(read, place, options) {
-    if (typeof read !== 'function') throw new TypeError('fixed tokens come from fixedToken')
-    super(place, options)
+  constructor(read, target, options) {
+    if (typeof read !== 'function') throw new TypeError('a FixedToken must be created with fixedToken')
+    super(target, options)
     this.#read = read
   }
 
-  /** The token that is there now. */
+  /** The current token. */
   async token(options) {
-    return this.#now(undefined, options)
+    return this.#current(undefined, options)
   }
 
-  /** Another token, if one stands there by now. */
+  /** The current token, if it is no longer the refused one. */
   async renew(refused, options) {
-    return this.#now(nativeTokens(refused), options)
+    return this.#current(nativeTokens(refused), options)
   }
 
-  async #now(refused, options) {
+  async #current(refused, options) {
     const { signal, timeoutMs } = optionsOf('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
@@ -90,7 +90,7 @@ class FixedToken extends Source {
   }
 }
 
-/** A source of one token that was created manually, or is kept fresh elsewhere. */
+/** A source of one token that was created by hand, or is kept fresh by another program. */
 function fixedToken(token, options) {
   const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
   const read = readerOf(token, secondsOf(expiresAt))

@@ -1,27 +1,27 @@
 'use strict'
 
-// The functions of Node.js that the package uses; edge/host.cjs replaces this file in runtimes without Node.js.
+// What the package needs from Node.js; edge/host.cjs replaces this file in runtimes without Node.js.
 
 const { channel } = require('node:diagnostics_channel')
 const { pipeline, Readable } = require('node:stream')
 const { fileURLToPath } = require('node:url')
 const { inspect } = require('node:util')
 
-/** The variables of the process. */
+/** The environment variables of the process. */
 const environment = () => process.env
 
-/** It keeps no process from ending. */
+/** Lets the process exit while the timer is pending. */
 const idle = (timer) => timer.unref()
 
-/** Chunks of bytes as one. */
+/** Concatenates chunks of bytes. */
 const joined = (chunks) => Buffer.concat(chunks)
 
 module.exports = {
   Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline,
-  /** Requests of clients that name no `fetch` go over the addon. */
+  /** Clients without a `fetch` option send requests natively. */
   fetch: undefined,
   /** One request may wait for the promise of another, unlike in Workers. */
   isShared: true,
-  /** The native half is a package of its own, and may be of another release. */
+  /** The addon is a separate package, whose version may differ. */
   isOnePackage: false,
 }

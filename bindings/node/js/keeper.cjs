@@ -1,6 +1,6 @@
 'use strict'
 
-// The keeper of one grant, for your own driver and store.
+// `Keeper`: decides when to renew one grant; your own driver and store carry that out.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -8,12 +8,12 @@ const { storeError, nativeFailureOf, callNative } = require('./errors.cjs')
 const { Exchange, momentOf, causeText } = require('./exchange.cjs')
 const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')
 
-const ask = (known, at, refused, held) => known.ask(at, refused, held)
-const askAlone = (known, at, refused, held) => known.askAlone(at, refused, held)
+const request = (known, at, refused, held) => known.ask(at, refused, held)
+const requestAlone = (known, at, refused, held) => known.askAlone(at, refused, held)
 
 const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
-/** A task of a renewal. `console.log` does not show the record. */
+/** A task for the driver of a renewal. `console.log` does not show the record. */
 class Task {
   constructor(members) {
     Object.assign(this, members)
@@ -34,7 +34,7 @@ class Keeper {
   #latest
 
   constructor(known, moment, assertion) {
-    if (!(known instanceof native.NativeKeeper)) throw new TypeError('keepers come from client.keeper')
+    if (!(known instanceof native.NativeKeeper)) throw new TypeError('a Keeper must be created with client.keeper')
     this.#known = known
     this.#moment = moment
     this.#assertion = assertion
@@ -48,7 +48,7 @@ class Keeper {
   /** The state of the grant: `good`, `suspect` or `ended`. */
   get standing() { return this.#known.standing }
 
-  /** Why the last renewal failed, if it did. */
+  /** The error of the last renewal, if it failed. */
   get lastError() {
     const failure = this.#known.lastError
     return failure ? storeError(failure) : undefined
@@ -56,19 +56,19 @@ class Keeper {
 
   /** Requests a token for one caller; `refused` is the token that an API has refused, if any. */
   ask(refused) {
-    return this.#decide(ask, refused)
+    return this.#decide(request, refused)
   }
 
   /** Requests a token of a grant that is not shared: a caller that has to renew it gets the renewal as one exchange. */
   askAlone(refused) {
-    return this.#decide(askAlone, refused)
+    return this.#decide(requestAlone, refused)
   }
 
-  #decide(ask, refused) {
-    const dead = refused === undefined ? undefined : nativeTokens(refused)
+  #decide(request, refused) {
+    const refusedTokens = refused === undefined ? undefined : nativeTokens(refused)
     const held = this.#latest && nativeTokens(this.#latest)
     const at = momentOf(this.#moment)
-    const { kind, held: isHeld, tokens, exchange } = callNative(() => ask(this.#known, at, dead, held))
+    const { kind, held: isHeld, tokens, exchange } = callNative(() => request(this.#known, at, refusedTokens, held))
     const turn = { kind, tokens: isHeld ? this.#latest : this.#sameTokens(tokens) }
     if (exchange) turn.renewal = this.#renewal(exchange)
     return turn

@@ -1,6 +1,6 @@
 'use strict'
 
-// Sealing keys.
+// `SealingKey`: the symmetric keys that encrypt stored records and cookies.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -12,13 +12,13 @@ const { checkUnicode } = require('./unicode.cjs')
 
 const natives = new WeakMap()
 
-/** A key to seal with. It shows its id, and nothing else. */
+/** A key to seal with. `inspect` shows only its id. */
 class SealingKey {
   constructor(key) {
     natives.set(this, nativeKey(key))
   }
 
-  /** The key that the keyring has for this service under this name, created on first use. */
+  /** The key in the system's keyring for this service and name, created on first use. */
   static async fromKeyring(folder, options) {
     const { service = 'oauth-core', name = 'seal' } = optionsOf('SealingKey.fromKeyring', options)
     const path = pathOf(folder)
@@ -45,18 +45,18 @@ class SealingKey {
 function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known
-  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key is bytes, a string or a SealingKey')
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key must be a Uint8Array, a string or a SealingKey')
   return callNative(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 
-const isSource = (value) => typeof value?.dataKey === 'function' && typeof value?.unwrapKey === 'function'
+const isKeyService = (value) => typeof value?.dataKey === 'function' && typeof value?.unwrapKey === 'function'
 
 /** The sealing key, and older keys that only open records; each is a value, or held by a key service. */
 function nativeKeys(current, old) {
-  if (!Array.isArray(old)) throw new TypeError('old is an array of keys')
+  if (!Array.isArray(old)) throw new TypeError('old must be an array of keys')
   const { NativeKeys } = native
-  const keys = callNative(() => (isSource(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
-  for (const key of old) isSource(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
+  const keys = callNative(() => (isKeyService(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
+  for (const key of old) isKeyService(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
   return keys
 }
 

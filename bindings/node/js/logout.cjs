@@ -1,6 +1,6 @@
 'use strict'
 
-// Logout: a person is signed out at the server, and its requests to the browser are checked.
+// RP-initiated logout at the server (OpenID Connect), and logout requests that arrive through the browser.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -8,14 +8,14 @@ const { callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
-/** The parameters of a logout, in the form of the native half. */
+/** The parameters of an end session request, as the native half expects them. */
 function endSessionOf(what, options) {
   const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(what, options)
   const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
   return { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
 }
 
-/** The form that sends a person to the server: `console.log` does not show its fields. */
+/** The end session request as an HTML form. `console.log` does not show its fields. */
 class LogoutForm {
   constructor(client, options) {
     const { action, fields, html, contentSecurityPolicy } = callNative(() => client.endSessionForm(endSessionOf('endSessionForm', options)))
@@ -31,13 +31,13 @@ class LogoutForm {
   }
 }
 
-/** Checks the `state` with which a person returns from a logout. */
+/** Checks the `state` with which the user returns from a logout. */
 function checkLogoutReturn(url, options) {
   const { state } = optionsOf('checkLogoutReturn', options)
   callNative(() => native.checkLogoutReturn(textOrUrl(url, 'url'), checkText(state, 'state')))
 }
 
-/** A request for a logout through the front channel. */
+/** A front-channel logout request (OpenID Connect Front-Channel Logout 1.0 section 2). */
 class FrontChannelLogout {
   #native
 

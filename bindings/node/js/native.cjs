@@ -1,17 +1,17 @@
 'use strict'
 
-// The native half: the installed package for this platform, or the build of a checkout.
+// Loads the native half: a build in this checkout, or the installed package for this platform.
 
 const { join } = require('node:path')
 const { platform, targets } = require('./platform.cjs')
 
-/** The error of the import itself, before the class `OAuthError` exists: it has the same `code` and `advice`. */
+/** The error of a failed import. `OAuthError` does not exist yet, so it only has the same `code` and `advice`. */
 class UnsupportedPlatform extends Error {
   constructor(here, cause) {
     const todo = Object.hasOwn(targets, here)
-      ? `oauth-core-${here} is not installed: install oauth-core anew on this platform, with optional dependencies, ` +
-        `or tell your bundler to copy that package or to leave it outside`
-      : `there is none; there are ${Object.keys(targets).join(', ')}`
+      ? `oauth-core-${here} is not installed: reinstall oauth-core on this platform, with optional dependencies, ` +
+        `or configure your bundler to copy that package or keep it external`
+      : `it is not built for this platform, only for ${Object.keys(targets).join(', ')}`
     super(`oauth-core needs its native half for ${here}: ${todo}`, { cause })
     this.code = 'misuse.setup'
     this.advice = 'give_up'
@@ -20,7 +20,7 @@ class UnsupportedPlatform extends Error {
 }
 Object.defineProperty(UnsupportedPlatform.prototype, 'name', { value: 'UnsupportedPlatform' })
 
-// Bundlers see literal names only, and forgive a missing package only directly inside a `try`.
+// Bundlers find literal names only, and tolerate a missing package only directly inside a `try`.
 function installed(here) {
   try {
     switch (here) {
@@ -39,8 +39,8 @@ function installed(here) {
   }
 }
 
-// No `require`: a bundler would look for a file that the published package does not have.
-function beside(here) {
+// Not `require`: a bundler would search for the file, which the published package lacks.
+function builtInCheckout(here) {
   const half = { exports: {} }
   try {
     process.dlopen(half, join(__dirname, `../native/oauth-core.${here}.node`))
@@ -52,7 +52,7 @@ function beside(here) {
 
 function load(here) {
   const failures = []
-  for (const found of [beside, installed]) {
+  for (const found of [builtInCheckout, installed]) {
     const half = found(here)
     if (!half.failure) return half
     failures.push(half.failure)

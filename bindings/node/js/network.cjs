@@ -1,8 +1,8 @@
 'use strict'
 
-// Network settings, and a `fetch` that uses them.
+// `Network`: TLS certificates, proxy and limits of requests, and a `fetch` that uses them.
 
-const { fetch: usual, fileURLToPath, inspect } = require('#host')
+const { fetch: defaultFetch, fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
@@ -11,7 +11,7 @@ const { checkInput } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** The addon's object for a network. */
+/** The native half of a network. */
 function nativeNetwork(network) {
   if (network === undefined) return undefined
   const known = natives.get(network)
@@ -21,20 +21,20 @@ function nativeNetwork(network) {
 
 /** The transport of a client or of an API: a network, a `fetch`, a `send`, or none of them. */
 function lineOf(network, fetch, send) {
-  for (const [name, given] of Object.entries({ fetch, send })) {
-    if (given !== undefined && typeof given !== 'function') throw new TypeError(`${name} must be a function`)
+  for (const [name, value] of Object.entries({ fetch, send })) {
+    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
   }
-  if ([network, fetch, send].filter((given) => given !== undefined).length > 1) {
-    throw new TypeError('give one of network, fetch and send')
+  if ([network, fetch, send].filter((value) => value !== undefined).length > 1) {
+    throw new TypeError('only one of network, fetch and send can be given')
   }
-  const over = fetch ?? usual
-  return { network: nativeNetwork(network), send: send ?? (over && sendOver(over)), apiFetch: fetch ?? network?.fetch }
+  const usedFetch = fetch ?? defaultFetch
+  return { network: nativeNetwork(network), send: send ?? (usedFetch && sendOver(usedFetch)), apiFetch: fetch ?? network?.fetch }
 }
 
-/** PEM, or the file that contains it. */
-const pem = (place) => (place instanceof URL ? fileURLToPath(place) : place)
+/** PEM text, or the path of a file that contains it. */
+const pem = (source) => (source instanceof URL ? fileURLToPath(source) : source)
 
-/** How requests leave this process: certificates, proxy and limits. */
+/** The network settings of requests: certificates, proxy and limits. */
 class Network {
   #known
 
@@ -55,7 +55,7 @@ class Network {
       addresses,
     }))
     natives.set(this, this.#known)
-    // Bound, because users pass it on as a function, as they do the global `fetch`.
+    // Bound, because it is passed on as a plain function, like the global `fetch`.
     Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
   }
 
@@ -67,9 +67,9 @@ class Network {
     signal.throwIfAborted()
     const call = callNative(() => this.#known.request(request.method, request.url, [...request.headers], body))
     const cancel = () => call.cancel()
-    const over = () => signal.removeEventListener('abort', cancel)
+    const stopListening = () => signal.removeEventListener('abort', cancel)
     const failed = (error) => {
-      over()
+      stopListening()
       return signal.aborted ? signal.reason : errorFromNative(error)
     }
     signal.addEventListener('abort', cancel)
@@ -80,7 +80,7 @@ class Network {
       throw failed(error)
     }
     const isEmpty = request.method === 'HEAD' || [204, 205, 304].includes(head.status)
-    if (isEmpty) over()
+    if (isEmpty) stopListening()
     const stream = isEmpty ? null : new ReadableStream({
       async pull(controller) {
         const chunk = await call.chunk().catch((error) => {
@@ -89,11 +89,11 @@ class Network {
         // A truncated body must not look like a complete one.
         signal.throwIfAborted()
         if (chunk) return controller.enqueue(chunk)
-        over()
+        stopListening()
         controller.close()
       },
       cancel() {
-        over()
+        stopListening()
         cancel()
       },
     }, { highWaterMark: 0 })

@@ -26,7 +26,7 @@ function authorization({ url, flow, expiresIn, requestObject, warnings }) {
   return Object.defineProperty(begun, 'requestObject', { value: requestObject ?? undefined, enumerable: false })
 }
 
-/** A value as the native half reads it. */
+/** Converts a value to what the native half accepts. */
 function plain(value) {
   if (value instanceof Tokens) return nativeTokens(value)
   if (value instanceof URL) return value.href
@@ -37,12 +37,12 @@ function plain(value) {
 }
 
 /**
- * The arguments in positional order. An unknown name is refused, since it is probably a typo. Those listed in `json` are passed as JSON
- * text.
+ * The arguments in positional order. An unknown name is refused: it is probably a typo. Arguments listed in `json` are passed as
+ * JSON text.
  */
 function inOrder({ names, json = [] }, args = {}) {
   if (typeof args !== 'object' || args === null || Array.isArray(args) || args instanceof Tokens) {
-    throw new TypeError(`the arguments are one object: ${names.join(', ')}`)
+    throw new TypeError(`the arguments must be one object: ${names.join(', ')}`)
   }
   refuseUnknown(names, args, 'argument')
   const given = []
@@ -55,7 +55,7 @@ function inOrder({ names, json = [] }, args = {}) {
   return Array.from(given)
 }
 
-/** An exchange of this operation. */
+/** Begins an operation as an exchange. */
 function exchangeOf(known, operation, args, options, assertion) {
   const { moment } = optionsOf('an exchange', options)
   const given = inOrder(operation, args)
@@ -74,7 +74,7 @@ function asking({ scope, resource, audience, extra, authorizationDetails }) {
 function agree(fingerprint) {
   const found = native.fingerprint?.()
   if (found !== fingerprint) {
-    const error = new Error('oauth-core and its native half are of different releases: install both anew')
+    const error = new Error('oauth-core and its native half have different versions: reinstall both')
     throw Object.assign(error, { code: 'misuse.setup', advice: 'give_up' })
   }
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-// The named options of each call. An unknown option is refused, since it may be a misspelt one that protects the caller.
+// The named options of each call. Unknown options are refused: one may be a misspelt security option.
 
 const { checkUnicode } = require('./unicode.cjs')
 const { SITE_SETTINGS } = require('./web/settings-table.cjs')
@@ -101,8 +101,8 @@ const OPTIONS = {
   'site.testing': ['subject', 'provider', 'issuer', 'claims', 'acr', 'authTime', 'sid', 'local'],
 }
 
-/** Options that belong to an API as a whole; on a single request they are a mistake. */
-const OF_API = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes(name))
+/** Options of an API as a whole, which a single request must not have. */
+const API_ONLY = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes(name))
 
 /** The Levenshtein distance between two names. */
 function editDistance(one, other) {
@@ -125,7 +125,7 @@ function nearestName(name, names) {
   return steps <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined
 }
 
-/** Throws for unknown names; `what` is what they name, for the message. */
+/** Throws for unknown names; `what` says in the message what they name. */
 function refuseUnknown(names, given, what = 'option') {
   const unknown = Object.keys(given).find((name) => !names.includes(name))
   if (unknown === undefined) return given
@@ -138,7 +138,7 @@ function refuseUnknown(names, given, what = 'option') {
 function optionsOf(call, given = {}) {
   const names = OPTIONS[call]
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !ArrayBuffer.isView(given)
-  if (!isObject) throw new TypeError(`the options of ${call} are one object: ${names.join(', ')}`)
+  if (!isObject) throw new TypeError(`the options of ${call} must be an object with these members: ${names.join(', ')}`)
   refuseUnknown(names, given)
   for (const [name, value] of Object.entries(given)) checkValue(name, value)
   return given
@@ -147,14 +147,14 @@ function optionsOf(call, given = {}) {
 /** Options that must be lists. A string is refused: it would be iterated by character. */
 const LISTS = ['origins', 'redirectUris', 'trustedAudiences', 'issuers', 'returnOrigins', 'apiOrigins', 'options']
 /** Options that must not be empty strings. An empty one usually comes from an unset environment variable. */
-const FILLED = ['clientId', 'subject']
+const NONEMPTY = ['clientId', 'subject']
 
-/** Throws for values that an option of this name cannot have, before anything else happens. */
+/** Checks the value of an option, before anything else happens. */
 function checkValue(name, value) {
   if (LISTS.includes(name) && value !== undefined && (typeof value !== 'object' || value === null)) {
     throw new TypeError(`${name} must be a list`)
   }
-  if (FILLED.includes(name) && value === '') throw new TypeError(`${name} is empty`)
+  if (NONEMPTY.includes(name) && value === '') throw new TypeError(`${name} must not be empty`)
   if (name === 'signal') checkSignal(value)
   checkUnicode(value, name)
 }
@@ -165,21 +165,21 @@ function checkSignal(signal) {
   }
 }
 
-/** Splits the options of one request: ours, and the rest, which are passed to `fetch`. */
+/** Splits the options of one request: those of this package, and the rest, which is passed to `fetch`. */
 function initOf({ onRateLimit, longestWaitMs, ...others } = {}) {
   for (const name of Object.keys(others)) {
-    if (OF_API.includes(name)) throw new TypeError(`${name}: there is no such option of one request; give it to api`)
+    if (API_ONLY.includes(name)) throw new TypeError(`${name}: there is no such option of a single request; pass it to api()`)
     const meant = ['onRateLimit', 'longestWaitMs'].find((known) => editDistance(name.toLowerCase(), known.toLowerCase()) <= 2)
     if (meant !== undefined) throw new TypeError(`${name}: there is no such option; perhaps ${meant}`)
   }
   return { onRateLimit, longestWaitMs, others }
 }
 
-/** The strings of an option that is a list, if it is given. A string is refused, since it would be iterated by character. */
+/** The strings of a list option, if it is given. A single string is refused: it would be iterated by character. */
 function textsOf(name, given) {
   if (given === undefined) return undefined
   if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {
-    throw new TypeError(`${name} must be a list, and not one string`)
+    throw new TypeError(`${name} must be a list, not a string`)
   }
   return [...given].map(String)
 }

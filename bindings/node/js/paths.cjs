@@ -1,6 +1,6 @@
 'use strict'
 
-// File paths, as strings or file URLs.
+// Checks arguments that are strings, URLs or file paths.
 
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -9,11 +9,11 @@ function pathOf(path) {
   const { fileURLToPath } = require('#host')
   const text = path instanceof URL ? fileURLToPath(path) : path
   if (typeof text !== 'string') throw new TypeError('path must be a string or a file URL')
-  if (text === '') throw new TypeError('path is empty')
+  if (text === '') throw new TypeError('path must not be empty')
   return checkUnicode(text, 'path')
 }
 
-/** The argument, if it is a string; otherwise an error that does not show it, because it may be a secret. */
+/** Checks that an argument is a string. The error does not show the value, which may be secret. */
 function checkText(value, name) {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string`)
   return checkUnicode(value, name)

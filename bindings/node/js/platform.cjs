@@ -1,6 +1,6 @@
 'use strict'
 
-// Every platform that has a native half, and the Rust target it is built for.
+// The platforms that the native half is built for, and their Rust targets.
 const targets = {
   'darwin-arm64': 'aarch64-apple-darwin',
   'darwin-x64': 'x86_64-apple-darwin',

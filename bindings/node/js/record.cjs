@@ -1,11 +1,11 @@
 'use strict'
 
-// The base class of results: frozen, and without secrets or personal data when shown.
+// `Record`: the base class of results. They are frozen, and do not show secrets or personal data.
 
 const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('./value.cjs')
 
-/** Immutable members. Secret ones are non-enumerable: they can be read by name, but do not show up in iteration. */
+/** A result with immutable members. Secret members are non-enumerable: they can be read by name, but are not iterated. */
 class Record {
   /** The kind of each member: `plain`, `time`, `personal` (shown only if it is accessed by name), `secret`, or the class of a record. */
   static members = {}
@@ -14,18 +14,18 @@ class Record {
   static of(values) {
     const record = Object.create(this.prototype)
     const { names, kinds, isSecret } = planOf(this)
-    // Tokens are verified by the thousand: a member that is assigned costs a fifth of one that is defined.
+    // For speed: assigning a member takes a fifth of the time of defining it, and tokens are verified by the thousand.
     for (let at = 0; at < names.length; at += 1) {
       const value = valueOf(values[at], kinds[at])
       if (kinds[at] === 'secret') Object.defineProperty(record, names[at], { value, enumerable: false })
       else record[names[at]] = value
     }
-    if (isSecret) refuseClones(record, () => `a ${this.name} holds secrets: hand over what is needed of it`)
+    if (isSecret) refuseClones(record, () => `a ${this.name} contains secrets and cannot be cloned: pass on only the members that are needed`)
     return Object.freeze(record)
   }
 
   constructor() {
-    throw new TypeError(`a ${new.target.name} comes from a server`)
+    throw new TypeError(`a ${new.target.name} cannot be constructed: it is the result of a call`)
   }
 
   /** The members that may be shown. */
@@ -36,14 +36,14 @@ class Record {
   }
 
   [inspect.custom](depth, options) {
-    const said = Object.entries(this.toJSON()).filter(([, value]) => value !== undefined)
+    const present = Object.entries(this.toJSON()).filter(([, value]) => value !== undefined)
     const { members } = this.constructor
-    const shown = said.map(([name, value]) => [name, members[name] === 'personal' ? '[personal]' : namesOf(value)])
+    const shown = present.map(([name, value]) => [name, members[name] === 'personal' ? '[personal]' : namesOf(value)])
     return `${this.constructor.name} ${inspect(Object.fromEntries(shown), options)}`
   }
 }
 
-/** Of members that a server chose the names: they are about a person more often than not. */
+/** Only the names of members that the server chose: their values are mostly personal data. */
 const namesOf = (value) => {
   const isPlain = Object.prototype.toString.call(value) === '[object Object]' && !(value instanceof Record)
   return isPlain ? new Set(Object.keys(value)) : value
@@ -62,12 +62,12 @@ function planOf(Class) {
 
 const plans = new Map()
 
-/** A member as it is shown; the most are absent, or texts. */
-function valueOf(told, kind) {
-  if (told === null || told === undefined) return undefined
-  if (kind === 'time') return dateOf(told)
-  if (typeof kind === 'function') return kind.of(told)
-  return typeof told === 'object' ? deepFreeze(told) : told
+/** Converts a value of the native half to that of a member. */
+function valueOf(raw, kind) {
+  if (raw === null || raw === undefined) return undefined
+  if (kind === 'time') return dateOf(raw)
+  if (typeof kind === 'function') return kind.of(raw)
+  return typeof raw === 'object' ? deepFreeze(raw) : raw
 }
 
 function deepFreeze(value) {

@@ -1,26 +1,26 @@
 'use strict'
 
-// Limits how many renewals begin per second, and how many are in progress at once.
+// Limits on renewals: how many begin per second, and how many run at once.
 
 const { pause } = require('./exchange.cjs')
 
 /**
- * Limits that all renewals of some grants share: how many begin in a second, and how many are under way at once; 0 is
- * no limit. Returns a function that creates the turn-taking object of one renewal.
+ * Limits that all renewals of some grants share: how many begin per second, and how many run at once; 0 means no
+ * limit. Returns a function that creates the turn of one renewal.
  */
 function paced({ perSecond, atOnce }) {
-  const even = perSecond > 0 ? evenly(1000 / perSecond) : undefined
-  const places = atOnce > 0 ? placesFor(atOnce) : undefined
+  const waitForSlot = perSecond > 0 ? rateLimiter(1000 / perSecond) : undefined
+  const acquire = atOnce > 0 ? semaphore(atOnce) : undefined
   return () => {
     let isCounted = false
     let leave
     return {
-      /** Waits until the renewal may take a lease. It counts against the rate once, however often it is called. */
+      /** Waits until the renewal may take a lease. A renewal counts once against the rate, however often this is called. */
       async come() {
-        leave ??= await places?.()
+        leave ??= await acquire?.()
         if (isCounted) return
         isCounted = true
-        await even?.()
+        await waitForSlot?.()
       },
       /** Frees the place for another renewal: this one has ended, or is waiting for another worker. */
       stepAside() {
@@ -32,7 +32,7 @@ function paced({ perSecond, atOnce }) {
 }
 
 /** Spaces calls `gap` milliseconds apart, in order. */
-function evenly(gap) {
+function rateLimiter(gap) {
   let next = 0
   return async () => {
     const now = performance.now()
@@ -42,8 +42,8 @@ function evenly(gap) {
   }
 }
 
-/** A semaphore with `count` places, first come, first served. It resolves to the function that releases the place. */
-function placesFor(count) {
+/** A fair semaphore with `count` places. Acquiring resolves to the function that releases the place. */
+function semaphore(count) {
   let free = count
   const waiting = []
   const leave = () => {

@@ -1,13 +1,13 @@
 'use strict'
 
-// Carries out a renewal: the tasks of the keeper, with the store and the driver.
+// Carries out the renewals that a `Keeper` decides on: calls the store and the server, and schedules upkeep.
 
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { optionsOf } = require('./options.cjs')
 
-/** How long a store may take, in milliseconds. */
-const PATIENCE = 30_000
+/** The longest time that a store call may take, in milliseconds. */
+const MAX_WAIT = 30_000
 
 /** Events of grants, for subscribers: `{ grant, what, error, ms }`, without secrets. */
 const channel = channelOf('oauth-core:grant')
@@ -16,15 +16,15 @@ const channel = channelOf('oauth-core:grant')
 const flights = new WeakMap()
 
 /**
- * The last reported state of each grant that has failed or ended; the keepers that are retrying a save; the renewals
+ * The last published state of each grant that has failed or ended; the keepers that are retrying a save; the renewals
  * and retried saves that a drain waits for.
  */
-const told = new WeakMap()
-const tended = new WeakSet()
+const publishedStanding = new WeakMap()
+const retrying = new WeakSet()
 const atWork = new Set()
 
-/** The keepers whose upkeep is scheduled; and the longest timer, because the wall clock may be set meanwhile. */
-const lookedAfter = new WeakSet()
+/** The keepers whose upkeep is scheduled; and the longest timer in milliseconds: timers ignore changes of the wall clock. */
+const scheduled = new WeakSet()
 const LONGEST_SLEEP = 3_600_000
 
 /** Ignores a rejection: no caller may be waiting for a renewal, or for the next attempt to save its tokens. */
@@ -38,9 +38,9 @@ const ignoreRejection = () => {}
 async function freshTokens(keeper, refused, job) {
   const decision = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
   const flight = renewalUnderWay(keeper, decision, job)
-  if (!flight && !lookedAfter.has(keeper)) scheduleUpkeep(keeper, job)
+  if (!flight && !scheduled.has(keeper)) scheduleUpkeep(keeper, job)
   if (decision.tokens) return decision.tokens
-  if (!flight) throw new Error('another driver renews this keeper')
+  if (!flight) throw new Error('a different driver is renewing this keeper')
   return flight
 }
 
@@ -70,7 +70,7 @@ const alarms = new WeakMap()
 
 /** Schedules the upkeep of a grant whose token no caller requests. The timer does not keep an unused source in memory. */
 function scheduleUpkeep(keeper, job) {
-  lookedAfter.add(keeper)
+  scheduled.add(keeper)
   clearTimeout(alarms.get(keeper))
   const ms = keeper.upkeepAfter
   if (ms === undefined) return
@@ -79,7 +79,7 @@ function scheduleUpkeep(keeper, job) {
     const [keeper, job] = [known.deref(), work.deref()]
     if (keeper && job) runUpkeep(keeper, job)
   }, Math.min(ms, LONGEST_SLEEP))
-  // It must not keep the process from ending.
+  // Lets the process exit meanwhile.
   idle(alarm)
   alarms.set(keeper, alarm)
 }
@@ -87,11 +87,11 @@ function scheduleUpkeep(keeper, job) {
 /** Carries out the upkeep that is due, and returns the renewal, if one was started. */
 function runUpkeep(keeper, job) {
   for (;;) {
-    const told = job.isAlone ? keeper.upkeepAlone() : keeper.upkeep()
-    if (told === undefined) break
-    const end = told instanceof Date ? told : told.ends
+    const due = job.isAlone ? keeper.upkeepAlone() : keeper.upkeep()
+    if (due === undefined) break
+    const end = due instanceof Date ? due : due.ends
     // The end of that renewal schedules upkeep again.
-    if (end === undefined) return startRenewal(keeper, job, told.renewal)
+    if (end === undefined) return startRenewal(keeper, job, due.renewal)
     publish(job, keeper, 'authorization_ends', { at: end })
   }
   scheduleUpkeep(keeper, job)
@@ -100,26 +100,26 @@ function runUpkeep(keeper, job) {
 
 /** Retries to store unsaved tokens, even if no caller requests any: no other worker can get them. */
 async function retrySave(keeper, job) {
-  if (job.store === undefined || keeper.isStored || tended.has(keeper)) return
-  tended.add(keeper)
+  if (job.store === undefined || keeper.isStored || retrying.has(keeper)) return
+  retrying.add(keeper)
   const worker = { keeper, job }
   atWork.add(worker)
   try {
     for (let ms = keeper.retryAfter; ms !== undefined; ms = keeper.retryAfter) {
-      // A store that never answers again must not keep the process from ending.
+      // Lets the process exit even if the store never recovers.
       await pause(ms, undefined, { isIdle: true })
       if (!keeper.saveAgain()) continue
       await startRenewal(keeper, job).catch(() => {})
       if (keeper.isStored) publish(job, keeper, 'stored_late')
     }
   } finally {
-    tended.delete(keeper)
+    retrying.delete(keeper)
     atWork.delete(worker)
   }
 }
 
 /** Carries out a renewal, and passes new tokens to `onTokens`. */
-async function runRenewal(keeper, job, renewal, over) {
+async function runRenewal(keeper, job, renewal, finish) {
   try {
     const [tokens, isNew] = await renewalOutcome(keeper, job, renewal)
     // Tokens are stored before callers get them. If that fails, an event is published, and the tokens are kept in memory.
@@ -130,7 +130,7 @@ async function runRenewal(keeper, job, renewal, over) {
     }
     return tokens
   } finally {
-    over()
+    finish()
   }
 }
 
@@ -139,7 +139,7 @@ async function renewalOutcome(keeper, job, renewal) {
   try {
     const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.lastError === undefined] : await carryOutTasks(keeper, job)
     // A caller whose token is valid gets no error.
-    if (renewal && isNew) told.delete(keeper)
+    if (renewal && isNew) publishedStanding.delete(keeper)
     else publishStanding(keeper, job, keeper.lastError)
     return [tokens, isNew]
   } catch (error) {
@@ -148,22 +148,22 @@ async function renewalOutcome(keeper, job, renewal) {
   }
 }
 
-/** Publishes that a grant has become suspect or has ended. Returns whether there was anything to publish. */
+/** Publishes that a grant has become suspect or has ended. Returns whether that was new. */
 function publishStanding(keeper, job, error) {
   const { standing } = keeper
-  const isNews = standing !== 'good' && standing !== told.get(keeper)
-  if (standing === 'good') told.delete(keeper)
-  else told.set(keeper, standing)
+  const isNews = standing !== 'good' && standing !== publishedStanding.get(keeper)
+  if (standing === 'good') publishedStanding.delete(keeper)
+  else publishedStanding.set(keeper, standing)
   if (isNews) publish(job, keeper, standing, { error })
   return isNews
 }
 
 /** Notifies the listeners. */
 function publish(job, keeper, what, more = {}) {
-  // A sign-in that fails gives no subject token: why it failed is the news, as it is for callers.
-  const said = more.error === undefined || job.signIn === undefined ? more : { ...more, error: job.signIn.instead(more.error) }
-  job.onNotice?.(what, said)
-  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...said })
+  // A failed sign-in supplies no subject token: listeners get the error of the sign-in, as callers do.
+  const details = more.error === undefined || job.signIn === undefined ? more : { ...more, error: job.signIn.instead(more.error) }
+  job.onNotice?.(what, details)
+  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...details })
 }
 
 /** Carries out the tasks of the keeper. Returns the tokens, and whether they are new. */
@@ -184,7 +184,7 @@ async function carryOutTasks(keeper, job) {
         await pause(task.ms)
         task = keeper.elapsed()
       } else {
-        if (store === undefined) throw new TypeError('this keeper is shared, so it needs a store')
+        if (store === undefined) throw new TypeError('store must be given: this keeper is shared')
         if (task.kind === 'lease' && task.ms > 0) await turn?.come()
         const answer = await callStoreFor(store, keeper, task, job)
         task = answer(keeper)
@@ -192,7 +192,7 @@ async function carryOutTasks(keeper, job) {
     }
     return [task.tokens, isNew]
   } catch (error) {
-    // After the last task this changes nothing.
+    // Has no effect after the last task.
     keeper.abandon()
     throw error
   } finally {
@@ -200,7 +200,7 @@ async function carryOutTasks(keeper, job) {
   }
 }
 
-/** Extends the lease while a request runs, so that it can be short; the outcome changes nothing here. */
+/** Extends the lease while a request runs, so that the lease can be short. Losing it is only published. */
 function extendLease(keeper, job) {
   const { holder, ms, every } = keeper.leaseExtension ?? {}
   if (holder === undefined || job.store === undefined) return () => {}
@@ -258,7 +258,7 @@ async function callStoreFor(store, keeper, task, job) {
 
 /**
  * Removes a record that the store cannot read, or that no key opens, since it would block every login. The keeper then
- * treats it as unreadable.
+ * treats the record as unreadable.
  */
 async function removeUnreadable(store, key) {
   await withinStoreTimeout(store.remove(key))
@@ -271,18 +271,18 @@ const storeCalls = {
   async load(store, key) {
     const entry = (await store.load(key)) ?? undefined
     if (entry !== undefined && !(isVersion(entry.version) && typeof entry.record === 'string')) {
-      throw new TypeError('load gives { version, record } or nothing')
+      throw new TypeError('load must return { version, record } or nothing')
     }
     return entry
   },
   async save(store, key, { record, version, due, until }) {
     const saved = (await store.save(key, record, version, due, until)) ?? undefined
-    if (saved !== undefined && !isVersion(saved)) throw new TypeError('save gives the new version, or nothing')
+    if (saved !== undefined && !isVersion(saved)) throw new TypeError('save must return the new version, or nothing')
     return saved
   },
   async lease(store, key, { holder, ms }) {
     const held = (await store.lease(key, holder, ms)) ?? 0
-    if (!(typeof held === 'number' && held >= 0)) throw new TypeError('lease gives milliseconds, or nothing')
+    if (!(typeof held === 'number' && held >= 0)) throw new TypeError('lease must return milliseconds, or nothing')
     return held
   },
 }
@@ -309,12 +309,12 @@ const isVersion = (value) => Number.isSafeInteger(value) && value > 0
 function withinStoreTimeout(answer) {
   let timer
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new DOMException('the store gave no answer in time', 'TimeoutError')), PATIENCE)
+    timer = setTimeout(() => fail(new DOMException('the store did not answer in time', 'TimeoutError')), MAX_WAIT)
   })
   return Promise.race([answer, late]).finally(() => clearTimeout(timer))
 }
 
-/** Returns the store, after checking that it has the methods of one. */
+/** Returns the store, after checking that it has the methods of a store. */
 function checkStore(store) {
   if (store === undefined) return undefined
   for (const verb of ['load', 'save', 'lease']) {
@@ -323,7 +323,7 @@ function checkStore(store) {
   return store
 }
 
-/** Tokens that are fresh, over your own store and `fetch`. */
+/** Returns fresh tokens of a keeper, over your own store and `fetch`. */
 async function keep(keeper, options) {
   const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = optionsOf('keep', options)
   if (typeof keeper?.ask !== 'function') throw new TypeError('keeper must be a Keeper')

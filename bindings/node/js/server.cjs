@@ -1,6 +1,6 @@
 'use strict'
 
-// Servers: by name, by metadata, or by discovery.
+// `Server`: an authorization server, from a preset, from a metadata document, or by discovery.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -13,7 +13,7 @@ const { checkText, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** The addon's object for a server. */
+/** The native half of a server. */
 function nativeServer(server) {
   const known = natives.get(server)
   if (known === undefined) throw new TypeError('server must be a Server, from provider, discover or Server.fromMetadata')
@@ -24,7 +24,7 @@ function nativeServer(server) {
 class Server {
   constructor(known) {
     if (!(known instanceof native.NativeServer)) {
-      throw new TypeError('servers come from provider, discover or Server.fromMetadata')
+      throw new TypeError('a Server must be created with provider, discover or Server.fromMetadata')
     }
     natives.set(this, known)
   }
@@ -32,7 +32,7 @@ class Server {
   /** A server from a metadata document (RFC 8414), whose `issuer` must be the given one. */
   static fromMetadata(issuer, metadata, options) {
     const { transport } = optionsOf('Server.fromMetadata', options)
-    if (metadata === undefined) throw new TypeError('metadata must be a document')
+    if (metadata === undefined) throw new TypeError('metadata must be an object or JSON text')
     const loopback = isLoopback(transport)
     const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
     return new Server(callNative(() => native.NativeServer.fromMetadata(textOrUrl(issuer, 'issuer'), text, loopback)))
@@ -42,12 +42,12 @@ class Server {
   get metadata() { return JSON.parse(nativeServer(this).metadata) }
   /** Whether each context of an application that uses this server needs its own redirect URI. */
   get needsDistinctRedirectUri() { return nativeServer(this).needsDistinctRedirectUri }
-  /** The origins of the preset's API: where its tokens may be sent. */
+  /** The origins of the preset's API, to which its tokens may be sent. */
   get apiOrigins() { return callNative(() => nativeServer(this).apiOrigins()) }
 
-  /** The preset's API, where each request carries the token of its route's owner. */
-  api(given) {
-    const { app, user, ...options } = optionsOf('server.api', given)
+  /** The preset's API: each request carries the token that its route requires, the application's or the user's. */
+  api(input) {
+    const { app, user, ...options } = optionsOf('server.api', input)
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
@@ -62,20 +62,20 @@ class Server {
 
 function isLoopback(transport = 'https') {
   if (transport !== 'https' && transport !== 'loopback_http') {
-    throw new TypeError("transport is 'https' or 'loopback_http'")
+    throw new TypeError("transport must be 'https' or 'loopback_http'")
   }
   return transport === 'loopback_http'
 }
 
-/** A preset, by name. `loopback` moves it to a test server. */
-function provider(name, given) {
-  const { variables = {}, options = [], loopback } = optionsOf('provider', given)
+/** The server of a preset. `loopback` replaces its origin with that of a test server. */
+function provider(name, input) {
+  const { variables = {}, options = [], loopback } = optionsOf('provider', input)
   return new Server(callNative(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
 }
 
-/** Your own provider: the text of a provider file. */
-function providerFile(text, given) {
-  const { variables = {}, options = [], loopback } = optionsOf('providerFile', given)
+/** The server that the text of your own provider file describes. */
+function providerFile(text, input) {
+  const { variables = {}, options = [], loopback } = optionsOf('providerFile', input)
   return new Server(callNative(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
 }
 
@@ -88,12 +88,12 @@ function providers() {
 async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
   const line = lineOf(network, fetch, send)
-  const ask = (one) => runOver(discovery(one, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
+  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
   // `URL` adds a slash to a URL without a path, which few issuers end with. The metadata URL is the same.
-  if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return ask(issuer)
-  return ask(issuer.origin).catch((error) => {
+  if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return fetchMetadata(issuer)
+  return fetchMetadata(issuer.origin).catch((error) => {
     if (error.code !== 'metadata.issuer') throw error
-    return ask(issuer)
+    return fetchMetadata(issuer)
   })
 }
 

@@ -1,7 +1,7 @@
 'use strict'
 
-// Token sources: one grant, kept fresh. When and by whom it is renewed is decided by the keeper (keeper.cjs), and
-// carried out in renewal.cjs. The sources of many grants are in sessions.cjs, fixed tokens in fixed-token.cjs.
+// `GrantSource`: a source of tokens of one grant, which it keeps fresh. keeper.cjs decides when to renew, renewal.cjs
+// carries renewals out, and grants.cjs manages the sources of many grants.
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
@@ -12,23 +12,23 @@ const { optionsOf } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
 
 /**
- * One grant, kept fresh: a thousand callers with a stale token cause one request, which is finished, and whose tokens
- * are kept, even if all callers abort. With a store, this applies to all workers that share it.
+ * One grant, kept fresh. A thousand callers with a stale token cause one request, which completes, and whose tokens are
+ * kept, even if all callers abort. With a store, this holds across all workers that share it.
  */
 class GrantSource extends Source {
   #keeper
   #job
-  #sessions
+  #grants
   #signIn
 
-  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, sessions, signIn } = {}) {
-    if (!(keeper instanceof Keeper)) throw new TypeError('sources come from a client')
+  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, grants, signIn } = {}) {
+    if (!(keeper instanceof Keeper)) throw new TypeError('a GrantSource must be created with a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     super({ server, client }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
-    this.#sessions = sessions
+    this.#grants = grants
     this.#signIn = signIn
-    // Off the event loop, an exchange could end before its callers are notified.
+    // Natively, an exchange could end before its callers are notified.
     const isAlone = store === undefined && transport.send !== undefined
     this.#job = { store, onTokens, onNotice, turn, isAlone, signIn, run: (exchange) => runOver(exchange, transport) }
   }
@@ -53,19 +53,19 @@ class GrantSource extends Source {
 
   /** Drains the source, unless it belongs to `Grants`, whose other callers may still use it. */
   async close() {
-    if (this.#sessions === undefined) await this.drain()
+    if (this.#grants === undefined) await this.drain()
   }
 
   async [asyncDispose]() {
     await this.close()
   }
 
-  /** The name of the record in a store. */
+  /** The key of the grant's record in a store. */
   get key() {
     return this.#keeper.key
   }
 
-  /** A token that is fresh now. */
+  /** A fresh token. */
   token(options) {
     return this.#fresh(undefined, options)
   }
@@ -84,7 +84,7 @@ class GrantSource extends Source {
     return tokens.catch((error) => { throw this.#signIn.instead(error) })
   }
 
-  /** Discards exactly this token. */
+  /** Discards this token, but no newer one. */
   invalidate(refused) {
     this.#keeper.refuse(refused)
   }
@@ -93,7 +93,7 @@ class GrantSource extends Source {
   async logIn(tokens) {
     this.#keeper.replace(tokens)
     while (!this.#keeper.isStored) {
-      // A renewal may have been under way, and then the tokens that are stored afterwards count.
+      // A renewal may have been under way: wait until the new tokens are stored after it.
       await renewalUnderWay(this.#keeper, this.#keeper.ask(), this.#job)?.catch(() => {})
       const { lastError } = this.#keeper
       if (lastError) throw lastError

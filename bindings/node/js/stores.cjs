@@ -14,13 +14,13 @@ const { pathOf, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
-/** Calls a built-in store, and throws its errors as their classes. */
-const asked = (store, ask) => callStore(() => ask(natives.get(store)))
+/** Calls the native half of a built-in store, and throws its errors as their classes. */
+const callNativeStore = (store, call) => callStore(() => call(natives.get(store)))
 
-async function callStore(ask) {
+async function callStore(call) {
   let answer
   try {
-    answer = await ask()
+    answer = await call()
   } catch (error) {
     throw errorFromNative(error)
   }
@@ -28,9 +28,9 @@ async function callStore(ask) {
   return answer
 }
 
-function unixSeconds(date) {
+function unixMillis(date) {
   const ms = date instanceof Date ? date.getTime() : NaN
-  if (!(ms >= 0)) throw new TypeError('a time must be a Date after 1970')
+  if (!(ms >= 0)) throw new TypeError('a time must be a Date after 1969')
   return ms
 }
 
@@ -41,46 +41,46 @@ class NativeStore {
   }
 
   async load(key) {
-    const { version, record } = await asked(this, (store) => store.load(key))
+    const { version, record } = await callNativeStore(this, (store) => store.load(key))
     return record === undefined || record === null ? undefined : { version, record }
   }
 
   async save(key, record, version, due, until) {
-    const times = [due, until].map((date) => (date === undefined || date === null ? undefined : unixSeconds(date)))
-    return (await asked(this, (store) => store.save(key, record, version, ...times))).version ?? undefined
+    const times = [due, until].map((date) => (date === undefined || date === null ? undefined : unixMillis(date)))
+    return (await callNativeStore(this, (store) => store.save(key, record, version, ...times))).version ?? undefined
   }
 
   async lease(key, holder, ms) {
-    return (await asked(this, (store) => store.lease(key, holder, ms))).ms ?? undefined
+    return (await callNativeStore(this, (store) => store.lease(key, holder, ms))).ms ?? undefined
   }
 
   /** Removes a record and its lease, and returns whether there was a record. */
   async remove(key) {
-    return (await asked(this, (store) => store.remove(key))).removed
+    return (await callNativeStore(this, (store) => store.remove(key))).removed
   }
 
   /** The keys of some records, and the cursor of the next ones; a key may be listed twice. */
   async scan(cursor) {
-    const { keys, next } = await asked(this, (store) => store.scan(cursor ?? undefined))
+    const { keys, next } = await callNativeStore(this, (store) => store.scan(cursor ?? undefined))
     return { keys, next: next ?? undefined }
   }
 
-  /** The keys of up to this many records that were due before this time, the longest due first. */
+  /** The keys of at most `limit` records that were due before this time, longest due first. */
   async due(before, limit) {
     if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be an integer')
-    const ms = unixSeconds(before)
-    return (await asked(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
+    const ms = unixMillis(before)
+    return (await callNativeStore(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
   }
 }
 
-/** The private half of the DPoP key of this name in any store, in PEM. */
+/** The private DPoP key with this name in any store, in PEM; created on first use. */
 async function dpopKeyOf(store, name, alg) {
   return (await callStore(() => nativeStore(store).dpopKey(name, alg))).record
 }
 
 /** The native half of a store: that of a built-in one, or callbacks to one written in JavaScript. */
 function nativeStore(store) {
-  if (store === undefined) throw new TypeError('store must be a store')
+  if (store === undefined) throw new TypeError('store must be given')
   return natives.get(store) ?? native.NativeStore.foreign(answersOfStore(checkStore(store)))
 }
 
@@ -89,21 +89,21 @@ function isGroupAccess(access = 'owner') {
   return access === 'group'
 }
 
-/** Records in a folder, for the processes of one person on one machine. */
+/** Stores records in a folder, for the processes of one user on one machine. */
 class FileStore extends NativeStore {
   #path
 
   constructor(path, options) {
     const { access } = optionsOf('FileStore', options)
     const text = pathOf(path)
-    const isOfGroup = isGroupAccess(access)
-    super(() => native.NativeStore.file(text, isOfGroup))
+    const isForGroup = isGroupAccess(access)
+    super(() => native.NativeStore.file(text, isForGroup))
     this.#path = text
   }
 
   /** The keys of all records, sorted; no record is read. */
   async keys() {
-    return (await asked(this, (store) => store.keys())).keys
+    return (await callNativeStore(this, (store) => store.keys())).keys
   }
 
   [inspect.custom](depth, options) {
@@ -111,15 +111,15 @@ class FileStore extends NativeStore {
   }
 }
 
-/** Records in a SQLite database, for the processes of one person on one machine. */
+/** Stores records in a SQLite database, for the processes of one user on one machine. */
 class SqliteStore extends NativeStore {
   #path
 
   constructor(path, options) {
     const { access } = optionsOf('SqliteStore', options)
     const text = pathOf(path)
-    const isOfGroup = isGroupAccess(access)
-    super(() => native.NativeStore.sqlite(text, isOfGroup))
+    const isForGroup = isGroupAccess(access)
+    super(() => native.NativeStore.sqlite(text, isForGroup))
     this.#path = text
   }
 
@@ -128,7 +128,7 @@ class SqliteStore extends NativeStore {
   }
 }
 
-/** Records in the memory of this process. */
+/** Stores records in the memory of this process. */
 class MemoryStore extends NativeStore {
   constructor() {
     super(() => native.NativeStore.memory())
@@ -139,7 +139,7 @@ class MemoryStore extends NativeStore {
   }
 }
 
-/** Records in Redis, for machines that share a server. */
+/** Stores records in Redis, for processes on several machines. */
 class RedisStore extends NativeStore {
   constructor(url, options) {
     const { prefix, timeoutMs, replicas } = optionsOf('RedisStore', options)
@@ -151,13 +151,13 @@ class RedisStore extends NativeStore {
     super(() => native.NativeStore.redis(text, prefix, timeoutMs, replicas))
   }
 
-  // The URL holds a password.
+  // The URL contains a password.
   [inspect.custom]() {
     return 'RedisStore {}'
   }
 }
 
-/** Records in a table of PostgreSQL, for machines that share a server. */
+/** Stores records in a PostgreSQL table, for processes on several machines. */
 class PostgresStore extends NativeStore {
   /** The SQL that `migrate` executes, for applications with their own migrations. */
   static get SCHEMA() {
@@ -173,16 +173,16 @@ class PostgresStore extends NativeStore {
 
   /** Creates the table of the records, if it does not exist. */
   async migrate() {
-    await asked(this, (store) => store.migrate())
+    await callNativeStore(this, (store) => store.migrate())
   }
 
-  // The URL holds a password.
+  // The URL contains a password.
   [inspect.custom]() {
     return 'PostgresStore {}'
   }
 }
 
-/** A store whose records only the holder of a key can read, or change unnoticed. */
+/** A store with encrypted, authenticated records: only a key's holder can read them, or change them undetected. */
 class SealedStore extends NativeStore {
   constructor(store, key, options) {
     const { old = [], names, plain = 'refuse' } = optionsOf('SealedStore', options)
@@ -192,9 +192,9 @@ class SealedStore extends NativeStore {
     super(() => nativeStore(store).sealed(keys, namesKey, plain === 'accept'))
   }
 
-  /** Reseals records that are not sealed with the current key. Returns how many, and the records that no key opens. */
+  /** Reseals records that are not sealed with the current key. Returns their number, and the records that no key opens. */
   async reseal() {
-    const { count, keys } = await asked(this, (store) => store.reseal())
+    const { count, keys } = await callNativeStore(this, (store) => store.reseal())
     return { count, unopened: keys }
   }
 
@@ -203,7 +203,7 @@ class SealedStore extends NativeStore {
   }
 }
 
-/** The store that the URL in a site's settings names. */
+/** The store that a site's `OAUTH_STORE` URL names. */
 class StoreAt extends NativeStore {
   constructor(url) {
     super(() => native.NativeStore.at(url))

@@ -1,6 +1,6 @@
 'use strict'
 
-// The subject tokens for identity assertion: a sign-in at an identity provider, for tokens of another server.
+// Supplies the subject tokens for identity assertion grants: the tokens of a sign-in at the identity provider.
 
 const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
@@ -8,8 +8,8 @@ const { causeText, waitFor } = require('./exchange.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
-/** How long a sign-in may take to be read, in milliseconds. */
-const PATIENCE = 30_000
+/** The longest time that a subject token may take to arrive, in milliseconds. */
+const MAX_WAIT = 30_000
 
 /** Reads the subject token before each exchange, from a token source or a function. */
 class SubjectTokenSource {
@@ -17,7 +17,7 @@ class SubjectTokenSource {
 
   constructor(origin, type = 'id_token') {
     const isSource = typeof origin?.token === 'function' && typeof origin.renew === 'function'
-    if (!isSource && typeof origin !== 'function') throw new TypeError('signIn is a source of tokens, or a function that gives a token')
+    if (!isSource && typeof origin !== 'function') throw new TypeError('signIn must be a token source, or a function that returns a token')
     this.#origin = isSource ? origin : { read: origin }
     this.native = callNative(() => native.NativeSignIn.of(type))
   }
@@ -25,13 +25,13 @@ class SubjectTokenSource {
   /** Only the first step of an exchange needs the subject token. */
   get isForBegin() { return true }
 
-  async read(at, { signal, timeoutMs = PATIENCE }) {
+  async read(at, { signal, timeoutMs = MAX_WAIT }) {
     try {
-      await waitFor(this.#left(at), { signal, timeoutMs: Math.min(timeoutMs, PATIENCE) })
+      await waitFor(this.#obtain(at), { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
       this.failure = undefined
     } catch (error) {
       signal?.throwIfAborted()
-      this.#none(error)
+      this.#recordFailure(error)
     }
     return () => this.failure
   }
@@ -39,42 +39,42 @@ class SubjectTokenSource {
   /** Reads the subject token synchronously, for a step of the caller's own driver. */
   readAtOnce() {
     const { read } = this.#origin
-    if (read === undefined) throw new TypeError('a step by hand cannot wait for a source: run the exchange, or give a function')
+    if (read === undefined) throw new TypeError('a manual step cannot await a token source: run the exchange instead, or pass a function')
     this.failure = undefined
     try {
-      this.#leave(read())
+      this.#pass(read())
     } catch (error) {
-      return this.#none(error)
+      return this.#recordFailure(error)
     }
     return undefined
   }
 
-  /** Replaces the error of a missing subject token by the error of its source. */
+  /** Replaces the error of a missing subject token with the error of its source. */
   instead(error) {
     const isOurs = this.failure !== undefined && error instanceof OAuthError && error.code === 'lost.unsent'
     return isOurs ? this.failure : error
   }
 
-  async #left(at) {
+  async #obtain(at) {
     const source = this.#origin
-    if (source.read !== undefined) return this.#leave(await source.read())
+    if (source.read !== undefined) return this.#pass(await source.read())
     const tokens = await source.token()
     if (!this.native.leaveTokens(nativeTokens(tokens), at)) return undefined
     // The ID token may expire before the other tokens. The source renews it, once for all callers.
     return this.native.leaveRenewed(nativeTokens(await source.renew(tokens)), at)
   }
 
-  #leave(token) {
+  #pass(token) {
     if (typeof token?.then === 'function') {
       Promise.resolve(token).catch(() => {})
-      throw new TypeError('the sign-in function gave a promise, for which a step by hand cannot wait: run the exchange')
+      throw new TypeError('the sign-in function returned a promise, which a manual step cannot await: run the exchange instead')
     }
-    if (typeof token !== 'string') throw new TypeError('a sign-in function gives a string')
-    // A file ends with a line break.
+    if (typeof token !== 'string') throw new TypeError('the sign-in function must return a string')
+    // A token read from a file ends with a line break.
     this.native.leave(checkUnicode(token, 'the token').trim())
   }
 
-  #none(error) {
+  #recordFailure(error) {
     this.failure = error
     this.native.leaveNone(`the sign-in failed: ${error instanceof OAuthError ? error.code : causeText(error)}`)
     return error

@@ -1,6 +1,6 @@
 'use strict'
 
-// Tokens, and authorization flows.
+// `Tokens`: the tokens of one grant, and `PendingAuthorization`: a login that awaits its callback.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -9,13 +9,13 @@ const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 const { refuseClones } = require('./value.cjs')
 
-/** The addon's object for these tokens. */
+/** The native half of some tokens. */
 let nativeTokens
 
 /** Tokens from the strings that the addon returns: the access token, the result of `serialize`, and the codes of the warnings. */
 let toldTokens
 
-/** Those that an exchange ends with. */
+/** The tokens that an exchange returns. */
 const tokensOf = (raw) => toldTokens(raw.tokens, raw.claims)
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
@@ -27,22 +27,22 @@ function secondsOf(date) {
   return Math.max(0, Math.floor(date.getTime() / 1000))
 }
 
-/** The placeholder for the addon's object of tokens that it has returned as texts. */
-const TOLD = Symbol('told')
+/** The placeholder for the native half of tokens that the addon returned as strings. */
+const AS_TEXTS = Symbol('texts')
 
-const notCloned = () => 'Tokens are handed over as the text of serialize(), and read with Tokens.deserialize'
+const notCloned = () => 'Tokens cannot be cloned: pass on the text of serialize(), and read it with Tokens.deserialize'
 
 /** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
 class Tokens {
   #known
-  #told
+  #texts
   #claims
 
   constructor(known) {
-    if (known !== TOLD && !(known instanceof native.NativeTokens)) {
-      throw new TypeError('tokens come from a grant, Tokens.bearer or Tokens.deserialize')
+    if (known !== AS_TEXTS && !(known instanceof native.NativeTokens)) {
+      throw new TypeError('Tokens must be created by a grant, Tokens.bearer or Tokens.deserialize')
     }
-    this.#known = known === TOLD ? undefined : known
+    this.#known = known === AS_TEXTS ? undefined : known
     refuseClones(this, notCloned)
   }
 
@@ -51,17 +51,17 @@ class Tokens {
       if (typeof tokens !== 'object' || tokens === null || !(#known in tokens)) {
         throw new TypeError('tokens must be Tokens of this package')
       }
-      return (tokens.#known ??= native.NativeTokens.deserialize(tokens.#told[1]))
+      return (tokens.#known ??= native.NativeTokens.deserialize(tokens.#texts[1]))
     }
-    toldTokens = (told, claims) => {
-      const tokens = new Tokens(TOLD)
-      tokens.#told = told
+    toldTokens = (texts, claims) => {
+      const tokens = new Tokens(AS_TEXTS)
+      tokens.#texts = texts
       tokens.#claims = claims
       return tokens
     }
   }
 
-  /** A token that came from no grant, for your own sources and for tests. */
+  /** A token without a grant, for your own sources and for tests. */
   static bearer(accessToken, options) {
     const { expiresAt } = optionsOf('Tokens.bearer', options)
     return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))
@@ -71,12 +71,12 @@ class Tokens {
     return new Tokens(callNative(() => native.NativeTokens.deserialize(checkText(text, 'text'))))
   }
 
-  /** Reads a member on access, since tokens do not enumerate it; the value is a copy that the caller may change. */
+  /** Reads a member each time it is accessed; the value is a copy that the caller may change. */
   #read(name) {
     return JSON.parse(nativeTokens(this).members())[name] ?? undefined
   }
 
-  get accessToken() { return this.#told?.[0] ?? this.#read('accessToken') }
+  get accessToken() { return this.#texts?.[0] ?? this.#read('accessToken') }
   get tokenType() { return this.#read('tokenType') }
   get expiresIn() { return this.#read('expiresIn') }
   get expiresAt() { return date(this.#read('expiresAt')) }
@@ -88,24 +88,24 @@ class Tokens {
   get idToken() { return this.#read('idToken') }
   get claims() { return this.#claims === undefined ? undefined : JSON.parse(this.#claims) }
   get extra() { return this.#read('extra') }
-  /** The permissions that were granted. */
+  /** The granted `authorization_details` (RFC 9396). */
   get authorizationDetails() {
     const granted = callNative(() => nativeTokens(this).authorizationDetails())
     return granted === undefined || granted === null ? undefined : JSON.parse(granted)
   }
 
-  get warnings() { return this.#told?.slice(2) ?? this.#read('warnings') }
+  get warnings() { return this.#texts?.slice(2) ?? this.#read('warnings') }
   get issuer() { return this.#read('issuer') }
   get clientId() { return this.#read('clientId') }
 
-  /** The requested permissions that were not granted. */
+  /** The requested `authorization_details` that were not granted. */
   missingAuthorizationDetails(wanted) {
     return JSON.parse(callNative(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(wanted) ?? '')))
   }
 
-  /** Everything needed to go on after a restart: store it where secrets belong. */
+  /** The tokens as text, to continue with after a restart. The text contains secrets. */
   serialize() {
-    return this.#told?.[1] ?? nativeTokens(this).serialize()
+    return this.#texts?.[1] ?? nativeTokens(this).serialize()
   }
 
   /** The members without secrets, for `console.log`. */
@@ -133,13 +133,13 @@ class Tokens {
   }
 }
 
-/** One login between the authorization URL and its callback. It holds secrets: keep it in the session. */
+/** One login between the authorization URL and its callback. It contains secrets: keep it in the user's session. */
 class PendingAuthorization {
   #native
 
   constructor(text) {
     this.#native = callNative(() => native.NativeFlow.parse(checkText(text, 'text')))
-    refuseClones(this, () => 'a PendingAuthorization is handed over as the text of serialize(), and read with PendingAuthorization.deserialize')
+    refuseClones(this, () => 'a PendingAuthorization cannot be cloned: pass on the text of serialize(), and read it with PendingAuthorization.deserialize')
   }
 
   /** Reads what `serialize()` wrote. */
@@ -147,13 +147,13 @@ class PendingAuthorization {
     return new PendingAuthorization(text)
   }
 
-  /** The key to find this flow by when several wait in one session. */
+  /** The `state` parameter: the key of this flow when several are pending in one session. */
   get state() { return this.#native.state }
   get issuer() { return this.#native.issuer }
   get redirectUri() { return this.#native.redirectUri }
   get startedAt() { return date(this.#native.startedAt) }
 
-  /** Whether a callback carries this flow's state. One that does not must be turned away and the flow kept. */
+  /** Whether a callback contains this flow's `state`. If not, reject the callback and keep the flow. */
   recognizes(callback) {
     return this.#native.recognizes(textOrUrl(callback, 'callback'))
   }

@@ -1,14 +1,14 @@
 'use strict'
 
-// Refuses text that is not well-formed Unicode, before it reaches the addon.
+// Rejects strings that are not well-formed Unicode, before they reach the addon.
 
-/** A lone surrogate. Unicode text has none, so the addon would put another character in its place. */
+/** A lone surrogate, which the addon would silently replace with a different character. */
 const LONE = /\p{Surrogate}/u
 
-/** Refuses a string, or plain data with one, that would arrive as another: it may be a secret, and is not shown. */
+/** Throws for a string with a lone surrogate, also within plain data. The error does not show the string, which may be secret. */
 function checkUnicode(value, name) {
   if (typeof value === 'string') {
-    if (LONE.test(value)) throw new TypeError(`${name} has a lone surrogate, which is no Unicode text`)
+    if (LONE.test(value)) throw new TypeError(`${name} contains a lone surrogate, so it is not valid Unicode text`)
   } else if (Array.isArray(value)) {
     for (const item of value) checkUnicode(item, name)
   } else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {

@@ -6,17 +6,17 @@
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
- * Has `structuredClone` and `postMessage` refuse this object with a `DataCloneError`. They copy own properties and no
- * private ones, so the copy would be an empty object; for a function among them they throw, and quote it.
+ * Makes `structuredClone` and `postMessage` reject this object with a `DataCloneError`. They would copy no private
+ * members, so the copy would be empty. They throw for a property that is a function, and quote its source text.
  */
-function refuseClones(object, instead) {
-  Object.defineProperty(object, 'notCloned', { value: instead, enumerable: true })
+function refuseClones(object, explanation) {
+  Object.defineProperty(object, 'notCloned', { value: explanation, enumerable: true })
 }
 
 /** The last millisecond that a `Date` can represent (ECMA-262 section 21.4.1.1). */
-const LAST = 8.64e15
+const MAX_DATE_MS = 8.64e15
 
-/** The date of Unix seconds; for a time that no `Date` can represent, the last one. */
-const dateOf = (seconds) => new Date(Math.min(seconds * 1000, LAST))
+/** Converts Unix seconds to a `Date`; a later time than any `Date` can represent becomes the last one. */
+const dateOf = (seconds) => new Date(Math.min(seconds * 1000, MAX_DATE_MS))
 
 module.exports = { asyncDispose, dateOf, refuseClones }

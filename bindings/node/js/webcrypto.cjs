@@ -1,10 +1,10 @@
 'use strict'
 
-// Signature verification and hashes by WebCrypto, for runtimes whose native half contains no algorithms.
+// Verifies signatures and hashes with WebCrypto, for runtimes whose native half contains no algorithms.
 
 const encode = (text) => new TextEncoder().encode(text)
 
-/** How a key of this algorithm is imported, and how it signs and verifies (RFC 7518 section 3, RFC 8037). */
+/** The WebCrypto parameters of a JWS algorithm: for importing its keys, and for signing (RFC 7518 section 3, RFC 8037). */
 function algorithms(alg) {
   const hash = `SHA-${alg.slice(2)}`
   if (alg.startsWith('HS')) return [{ name: 'HMAC', hash }, 'HMAC']
@@ -24,7 +24,7 @@ async function isSigned({ verifies, jwk, secret, input, signature }) {
     const imported = await crypto.subtle.importKey(format, key, kind, false, ['verify'])
     return await crypto.subtle.verify(way, imported, signature, input)
   } catch (error) {
-    // No key of this kind: nothing that it could have signed.
+    // The key is malformed or of the wrong type, so it cannot have made this signature.
     if (error.name === 'DataError') return false
     throw error
   }

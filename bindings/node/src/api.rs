@@ -1,4 +1,4 @@
-//! Decisions about requests to APIs: which token to attach, when to send, and what follows the reply.
+//! Requests to APIs: which token to attach, when to send, and what to do about the response.
 
 use napi::Result;
 use napi::bindgen_prelude::Uint8Array;
@@ -16,7 +16,7 @@ use crate::runtime::millis;
 use crate::server::{NativeServer, transport};
 use crate::tokens::NativeTokens;
 
-/// This many requests in this many seconds.
+/// A rate limit: this many requests in this many seconds.
 #[napi(object, object_to_js = false)]
 pub struct NativeAllowance {
     /// The number of requests.
@@ -30,11 +30,11 @@ pub struct NativeAllowance {
 pub struct NativeRequest {
     /// The method.
     pub method: String,
-    /// Where to.
+    /// The request's URL.
     pub url: String,
     /// The headers.
     pub headers: Vec<(String, String)>,
-    /// The body; absent where it streams, and can be sent once.
+    /// The body; absent for a stream, which can be sent only once.
     pub body: Option<Uint8Array>,
     /// `error`, `wait` or `pass`.
     pub on_rate_limit: String,
@@ -48,19 +48,19 @@ pub struct NativeRequest {
 pub struct NativeCallStep {
     /// `wait`, `token`, `renew`, `send`, `peek`, `sign`, `step_up`, `done` or `done_refused`.
     pub kind: &'static str,
-    /// Of a wait.
+    /// The length of a wait, in milliseconds.
     pub ms: Option<f64>,
-    /// Of a token: `application`, `user` or `any`.
+    /// The owner of the required token: `application`, `user` or `any`.
     pub owner: Option<&'static str>,
-    /// Of a request.
+    /// The URL of the request to send.
     pub url: Option<String>,
-    /// The value of the header, of a request.
+    /// The `Authorization` field of the request.
     pub authorization: Option<String>,
-    /// The value of `DPoP`, of a request whose token is bound to a key.
+    /// The `DPoP` field of the request, if its token is bound to a key.
     pub dpop: Option<String>,
-    /// How many bytes of the body are looked at.
+    /// The number of bytes of the body to read.
     pub limit: Option<u32>,
-    /// For a signature: the signer.
+    /// The signer of the required signature.
     pub signer: Option<NativeSigner>,
 }
 
@@ -76,7 +76,7 @@ impl From<Api> for NativeApi {
 
 #[napi]
 impl NativeApi {
-    /// The API of a server's preset, or of that server at other origins.
+    /// The API of a server's preset, or an API of that server at other origins.
     #[napi(factory)]
     pub fn of_server(
         server: &NativeServer,
@@ -117,20 +117,20 @@ impl NativeApi {
         api.map(Self).map_err(fail)
     }
 
-    /// The same API, with these rules for the replies that report an ended token: a JSON list.
+    /// The same API, with rules that recognize the responses which report an expired token: a JSON list.
     #[napi]
     pub fn with_expired_token_replies(&self, rules: String) -> Result<Self> {
         let api = self.0.clone().with_expired_token_replies(&rules);
         api.map(Self).map_err(fail)
     }
 
-    /// Which token a request to this URL gets.
+    /// The owner of the token that a request to this URL carries.
     #[napi(ts_return_type = "'application' | 'user' | 'any'")]
     pub fn owner(&self, url: String) -> Result<&'static str> {
         self.0.owner(&url).map_err(fail)
     }
 
-    /// A request.
+    /// Begins a request.
     #[napi]
     pub fn call(&self, request: NativeRequest) -> Result<NativeCall> {
         let on_rate_limit = match request.on_rate_limit.as_str() {
@@ -139,7 +139,7 @@ impl NativeApi {
                 longest: millis(request.longest_wait_ms),
             },
             "pass" => OnRateLimit::Pass,
-            _ => return Err(invalid("onRateLimit is error, wait or pass")),
+            _ => return Err(invalid("onRateLimit must be error, wait or pass")),
         };
         let call = Call {
             method: &request.method,
@@ -166,13 +166,13 @@ pub struct NativeCall(Option<ApiCall>);
 
 #[napi]
 impl NativeCall {
-    /// Begins.
+    /// The first step.
     #[napi]
     pub fn begin(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::begin)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     #[napi]
     pub fn elapsed(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::elapsed)
@@ -196,31 +196,31 @@ impl NativeCall {
         self.step(|call, at| call.signed(at, signature.to_vec()))
     }
 
-    /// The head of the reply.
+    /// Continues with the status and the header fields of the response.
     #[napi]
     pub fn reply(&mut self, status: u16, headers: Vec<(String, String)>) -> Result<NativeCallStep> {
         self.step(|call, at| call.reply(at, status, &headers))
     }
 
-    /// The step-up that the reply requires, as JSON, after the step `step_up`.
+    /// The step-up that the response requires, as JSON, after the step `step_up`.
     #[napi(getter)]
     pub fn wanted(&self) -> Option<String> {
         self.0.as_ref()?.wanted()
     }
 
-    /// The step-up was carried out: continues the call.
+    /// Continues after the step-up.
     #[napi]
     pub fn asked(&mut self) -> Result<NativeCallStep> {
         self.step(ApiCall::asked)
     }
 
-    /// The beginning of the body; empty if it cannot be had.
+    /// Continues with the beginning of the body; empty if it cannot be read.
     #[napi]
     pub fn body(&mut self, body: Uint8Array) -> Result<NativeCallStep> {
         self.step(|call, at| call.body(at, &body))
     }
 
-    /// Ends the call; its place in the queue of the rate limiter is free for the next.
+    /// Ends the call, and frees its place in the rate limiter's queue.
     #[napi]
     pub fn close(&mut self) {
         self.0 = None;
@@ -237,8 +237,8 @@ impl NativeCall {
 }
 
 impl From<NativeAllowance> for Allowance {
-    fn from(given: NativeAllowance) -> Self {
-        Self::new(given.requests, given.seconds)
+    fn from(allowance: NativeAllowance) -> Self {
+        Self::new(allowance.requests, allowance.seconds)
     }
 }
 
@@ -247,7 +247,7 @@ fn owner(name: &str) -> Result<TokenOwner> {
         "application" => Ok(TokenOwner::Application),
         "user" => Ok(TokenOwner::User),
         "any" => Ok(TokenOwner::Any),
-        _ => Err(invalid("an owner is application, user or any")),
+        _ => Err(invalid("owner must be application, user or any")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Workload tokens returned by a JavaScript function.
+//! Client assertions (workload tokens) that a JavaScript function returns.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 
-const WHO: &str = "assertion function";
+const CALLBACK: &str = "assertion function";
 
 tokio::task_local! {
     /// Cancelled when the caller of this exchange gives up: its thread, which is blocked here, cannot notice otherwise.
@@ -38,14 +38,14 @@ async fn stopped() {
 /// The source of the function's token. An exchange on the event loop cannot wait for the event loop, so JavaScript
 /// stores the token here before each step; an exchange on the runtime's thread calls the function.
 #[napi]
-pub struct NativeAssertionSource(pub(crate) Arc<Called>);
+pub struct NativeAssertionSource(pub(crate) Arc<TokenCallback>);
 
 /// The token that JavaScript has stored, or why there is none.
-type Left = std::result::Result<Secret<String>, String>;
+type StoredToken = std::result::Result<Secret<String>, String>;
 
-pub(crate) struct Called {
-    asked: Foreign,
-    left: Mutex<Left>,
+pub(crate) struct TokenCallback {
+    function: Foreign,
+    stored: Mutex<StoredToken>,
     event_loop: ThreadId,
 }
 
@@ -54,9 +54,9 @@ impl NativeAssertionSource {
     /// A source that calls this handler.
     #[napi(factory)]
     pub fn of(handler: Handler<'_>) -> Result<Self> {
-        Ok(Self(Arc::new(Called {
-            asked: Foreign::new(WHO, &handler)?,
-            left: Mutex::new(Err(format!("the {WHO} was not asked"))),
+        Ok(Self(Arc::new(TokenCallback {
+            function: Foreign::new(CALLBACK, &handler)?,
+            stored: Mutex::new(Err(format!("the {CALLBACK} was not called"))),
             event_loop: thread::current().id(),
         })))
     }
@@ -69,58 +69,58 @@ impl NativeAssertionSource {
 
     /// Records that the function returned no token, and why.
     #[napi]
-    pub fn leave_none(&self, why: String) {
-        self.0.leave(Err(why));
+    pub fn leave_none(&self, reason: String) {
+        self.0.leave(Err(reason));
     }
 }
 
-impl Called {
-    fn leave(&self, token: Left) {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = token;
+impl TokenCallback {
+    fn leave(&self, token: StoredToken) {
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    fn left(&self) -> Left {
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        left.clone()
+    fn stored(&self) -> StoredToken {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.clone()
     }
 
-    /// The token as it is now.
+    /// The current token.
     pub(crate) fn assertion(
         &self,
         wanted: &AssertionRequest<'_>,
     ) -> std::result::Result<Secret<String>, Cause> {
         let token = match thread::current().id() == self.event_loop {
-            true => self.left(),
-            false => self.ask(wanted),
+            true => self.stored(),
+            false => self.call(wanted),
         };
         token.map_err(Cause::unsent)
     }
 
     /// Calls the function. Blocks this thread, but not the event loop's.
-    fn ask(&self, wanted: &AssertionRequest<'_>) -> Left {
+    fn call(&self, wanted: &AssertionRequest<'_>) -> StoredToken {
         let runtime = Handle::try_current().map_err(|why| why.to_string())?;
-        let asked = self.asked.ask(NativeAsk {
+        let call = self.function.ask(NativeAsk {
             until: Some(wanted.expires_at.as_secs() as f64 * 1000.0),
             ..ask("assertion", wanted.audience)
         });
         let stop = stopped();
-        let said = tokio::task::block_in_place(|| {
+        let answer = tokio::task::block_in_place(|| {
             runtime.block_on(async {
                 tokio::select! {
-                    said = asked => said.map_err(|error| why(&error)),
+                    answer = call => answer.map_err(|error| detail(&error)),
                     () = stop => Err("the caller gave up".to_owned()),
                 }
             })
         });
-        let token = said?.said.assertion;
+        let token = answer?.said.assertion;
         token
             .map(Secret::new)
-            .ok_or_else(|| format!("the {WHO} gave none"))
+            .ok_or_else(|| format!("the {CALLBACK} returned no token"))
     }
 }
 
 /// The message of the error's source: the error itself says only that the request was lost.
-fn why(error: &Error) -> String {
-    let under = std::error::Error::source(error);
-    under.map_or_else(|| error.to_string(), ToString::to_string)
+fn detail(error: &Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), ToString::to_string)
 }

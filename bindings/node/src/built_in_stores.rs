@@ -27,7 +27,7 @@ trait Native: Store {
     fn migrate(&self) -> Option<Answer<'_, ()>> {
         None
     }
-    /// Reseals records that were sealed with another key, if the store seals.
+    /// Reseals records that were sealed with an older key, if the store seals.
     fn reseal(&self) -> Option<Answer<'_, Resealed>> {
         None
     }
@@ -59,10 +59,10 @@ impl Native for store::SealedStore<Arc<dyn Native>> {
     }
 }
 
-/// A URL that names no store. It may hold a password, so nothing of it is shown.
+/// The error for an invalid store URL. The URL may contain a password, so the error does not show it.
 fn no_store() -> napi::Error {
-    let why = "OAUTH_STORE: not the URL of a store: redis://, postgresql://, sqlite:PATH, file:PATH or memory: is one";
-    fail(Error::from(Misuse::WebSetup).about(why))
+    let detail = "OAUTH_STORE must be the URL of a store: redis://, postgresql://, sqlite:PATH, file:PATH or memory:";
+    fail(Error::from(Misuse::WebSetup).about(detail))
 }
 
 /// The error of a failed store call, which can be passed to a keeper unchanged.
@@ -71,7 +71,7 @@ pub struct NativeFailure(pub(crate) Error);
 
 #[napi]
 impl NativeFailure {
-    /// The error, on its way to JavaScript.
+    /// The error as the text that JavaScript parses.
     #[napi(getter)]
     pub fn text(&self) -> String {
         text(&self.0)
@@ -86,13 +86,13 @@ pub(crate) struct NativeAnswer {
     pub version: Option<f64>,
     /// The record that was read.
     pub record: Option<String>,
-    /// For how many milliseconds another holds the lease.
+    /// The milliseconds until the other holder's lease ends.
     pub ms: Option<f64>,
     /// Whether there was anything to remove.
     pub removed: Option<bool>,
     /// The keys of records.
     pub keys: Option<Vec<String>>,
-    /// How many records were resealed.
+    /// The number of resealed records.
     pub count: Option<f64>,
     /// The cursor for the next page of keys.
     pub next: Option<String>,
@@ -111,15 +111,15 @@ impl NativeStore {
     }
 
     /// Calls the store on the runtime. A failure is a result too, so that the error keeps its type.
-    fn ask<'env, F>(
+    fn call<'env, F>(
         &self,
         env: &'env Env,
-        ask: impl FnOnce(Arc<dyn Native>) -> F,
+        call: impl FnOnce(Arc<dyn Native>) -> F,
     ) -> Result<Object<'env>>
     where
         F: Future<Output = std::result::Result<NativeAnswer, Error>> + Send + 'static,
     {
-        let answer = ask(Arc::clone(&self.0));
+        let answer = call(Arc::clone(&self.0));
         promise(env, async move {
             Ok(answer.await.unwrap_or_else(|error| NativeAnswer {
                 failure: Some(NativeFailure(error)),
@@ -133,15 +133,15 @@ impl NativeStore {
 impl NativeStore {
     /// Records in a folder.
     #[napi(factory)]
-    pub fn file(path: String, of_group: bool) -> Result<Self> {
-        let store = store::FileStore::open(path, access(of_group)).map_err(fail)?;
+    pub fn file(path: String, for_group: bool) -> Result<Self> {
+        let store = store::FileStore::open(path, access(for_group)).map_err(fail)?;
         Ok(Self(Arc::new(store)))
     }
 
     /// Records in a SQLite database.
     #[napi(factory)]
-    pub fn sqlite(path: String, of_group: bool) -> Result<Self> {
-        let store = store::SqliteStore::open(path, access(of_group)).map_err(fail)?;
+    pub fn sqlite(path: String, for_group: bool) -> Result<Self> {
+        let store = store::SqliteStore::open(path, access(for_group)).map_err(fail)?;
         Ok(Self(Arc::new(store)))
     }
 
@@ -210,7 +210,7 @@ impl NativeStore {
         Ok(Self(store))
     }
 
-    /// This store, its records sealed with the current key, and opened with the old ones too.
+    /// This store with sealed records: the current key seals them, and old keys also open them.
     #[napi]
     pub fn sealed(
         &self,
@@ -218,7 +218,7 @@ impl NativeStore {
         names: Option<&NativeKey>,
         accepts_plain: bool,
     ) -> Self {
-        let mut store = store::SealedStore::new(Arc::clone(&self.0), keys.given());
+        let mut store = store::SealedStore::new(Arc::clone(&self.0), keys.snapshot());
         if let Some(names) = names {
             store = store.hiding_names(names.0.clone());
         }
@@ -236,7 +236,7 @@ impl NativeStore {
         name: String,
         alg: String,
     ) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             let alg = oauth_facade::dpop_alg(&alg)?;
             let key = oauth_session::dpop_key::private(&*store, &name, alg).await?;
             Ok(NativeAnswer {
@@ -249,7 +249,7 @@ impl NativeStore {
     /// The record and its version; both absent if it does not exist.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn load<'env>(&self, env: &'env Env, key: String) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             let entry = store.load(&key).await?;
             Ok(
                 entry.map_or_else(NativeAnswer::default, |entry| NativeAnswer {
@@ -262,7 +262,7 @@ impl NativeStore {
         })
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// The new version; absent if the stored version was not the expected one.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn save<'env>(
         &self,
@@ -273,9 +273,9 @@ impl NativeStore {
         due: Option<f64>,
         until: Option<f64>,
     ) -> Result<Object<'env>> {
-        let (due, until) = (due.map(seconds), until.map(seconds));
+        let (due, until) = (due.map(unix_time), until.map(unix_time));
         let (record, times) = (Secret::new(record), Times { due, until });
-        self.ask(env, move |store| async move {
+        self.call(env, move |store| async move {
             let saved = store.save(&key, &record, whole(version), times).await?;
             Ok(NativeAnswer {
                 version: match saved {
@@ -287,7 +287,7 @@ impl NativeStore {
         })
     }
 
-    /// For how many milliseconds another worker holds the lease; absent if it was acquired, or released.
+    /// The milliseconds until the lease of its holder ends; absent if the lease was acquired or released.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn lease<'env>(
         &self,
@@ -296,7 +296,7 @@ impl NativeStore {
         holder: String,
         ms: f64,
     ) -> Result<Object<'env>> {
-        self.ask(env, move |store| async move {
+        self.call(env, move |store| async move {
             let lease = store.lease(&key, &holder, millis(ms)).await?;
             Ok(NativeAnswer {
                 ms: match lease {
@@ -308,10 +308,10 @@ impl NativeStore {
         })
     }
 
-    /// Removes a record and its lease, whatever is in them.
+    /// Removes a record and its lease, unread.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn remove<'env>(&self, env: &'env Env, key: String) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             let removed = Some(store.remove(&key).await?);
             Ok(NativeAnswer {
                 removed,
@@ -323,7 +323,7 @@ impl NativeStore {
     /// Creates the table for records, if the store needs one.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn migrate<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             if let Some(migration) = store.migrate() {
                 migration.await?;
             }
@@ -331,10 +331,10 @@ impl NativeStore {
         })
     }
 
-    /// Reseals records that were sealed with another key: returns how many, and the keys of those that no key opens.
+    /// Reseals records that were sealed with an older key. Returns their number, and the keys of records that no key opens.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn reseal<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             let done = match store.reseal() {
                 Some(done) => done.await?,
                 None => Resealed::default(),
@@ -350,7 +350,7 @@ impl NativeStore {
     /// The keys of a page of records, and the cursor for the next page.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn scan<'env>(&self, env: &'env Env, cursor: Option<String>) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             let page = store.scan(cursor.as_deref()).await?;
             Ok(NativeAnswer {
                 keys: Some(page.keys),
@@ -360,12 +360,12 @@ impl NativeStore {
         })
     }
 
-    /// The keys of up to this many records that were due before this time in milliseconds.
+    /// The keys of at most `limit` records that were due before this time, in milliseconds since 1970.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn due<'env>(&self, env: &'env Env, before: f64, limit: u32) -> Result<Object<'env>> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.ask(env, move |store| async move {
-            let keys = Some(store.due(seconds(before), limit).await?);
+        self.call(env, move |store| async move {
+            let keys = Some(store.due(unix_time(before), limit).await?);
             Ok(NativeAnswer {
                 keys,
                 ..NativeAnswer::default()
@@ -376,7 +376,7 @@ impl NativeStore {
     /// The keys of all records, sorted; absent if the store cannot list them at once.
     #[napi(ts_return_type = "Promise<NativeAnswer>")]
     pub fn keys<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
-        self.ask(env, |store| async move {
+        self.call(env, |store| async move {
             let keys = match store.keys() {
                 Some(keys) => Some(keys.await?),
                 None => None,
@@ -389,15 +389,15 @@ impl NativeStore {
     }
 }
 
-const fn access(of_group: bool) -> Access {
-    match of_group {
+const fn access(for_group: bool) -> Access {
+    match for_group {
         true => Access::Group,
         false => Access::Owner,
     }
 }
 
-/// A time from JavaScript, in milliseconds since 1970.
-fn seconds(ms: f64) -> UnixTime {
+/// Converts a JavaScript time, in milliseconds since 1970.
+fn unix_time(ms: f64) -> UnixTime {
     UnixTime::from_secs(whole(ms / 1000.0))
 }
 
@@ -409,7 +409,7 @@ pub(crate) fn whole(version: f64) -> u64 {
     }
 }
 
-/// The SQL that `migrate` of a store in PostgreSQL runs.
+/// The SQL that `migrate` of a PostgreSQL store executes.
 #[napi]
 pub(crate) fn postgres_schema() -> &'static str {
     store::PostgresStore::SCHEMA

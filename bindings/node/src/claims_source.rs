@@ -1,4 +1,4 @@
-//! The claims about a person by type, and those that other parties vouch for.
+//! The typed standard claims about a user, and aggregated and distributed claims.
 
 use napi::Result;
 use napi_derive::napi;
@@ -7,22 +7,22 @@ use oauth_facade::Record;
 use crate::error::fail;
 use crate::value::members;
 
-/// A source of such claims.
+/// A source of aggregated or distributed claims.
 #[napi(object, object_from_js = false)]
 pub(crate) struct NativeClaimsSource {
     /// Its name.
     pub name: String,
-    /// Those that it has.
+    /// The names of the claims that it supplies.
     pub claims: Vec<String>,
-    /// The claims, signed.
+    /// The claims as a signed JWT (aggregated claims).
     pub jwt: Option<String>,
-    /// Or where they are.
+    /// The URL of the claims (distributed claims).
     pub endpoint: Option<String>,
-    /// And the token for there.
+    /// The access token for the endpoint.
     pub access_token: Option<String>,
 }
 
-/// The sources that these claims, as JSON, name.
+/// The sources that a user's claims, a JSON object, refer to.
 #[napi]
 pub(crate) fn claims_sources(claims: String) -> Result<Vec<NativeClaimsSource>> {
     let sources = oauth_facade::claims_sources(&claims).map_err(fail)?;

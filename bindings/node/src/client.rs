@@ -1,4 +1,4 @@
-//! The client: strings in, exchanges out.
+//! The OAuth client of one authorization server: converts options from JavaScript, and creates exchanges.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,57 +30,57 @@ use crate::value::{arguments, refused, token_request};
 pub struct NativeClientOptions {
     /// The client id.
     pub client_id: Option<String>,
-    /// A client as it was stored when it registered, in place of an id.
+    /// A stored registration (RFC 7591), instead of a client id.
     pub registered: Option<String>,
     /// The secret.
     pub client_secret: Option<String>,
-    /// The registered name of the method.
+    /// The registered name of the authentication method.
     pub client_auth: Option<String>,
     /// The settings of an authentication method that needs more than a secret.
     pub assertion: Option<NativeAssertion>,
-    /// Those registered.
+    /// The registered redirect URIs.
     pub redirect_uris: Option<Vec<String>>,
-    /// Sent with every request.
+    /// Additional header fields of every request to the server.
     pub headers: HashMap<String, String>,
-    /// The algorithm of ID tokens.
+    /// The signature algorithm of ID tokens.
     pub id_token_signed_response_alg: Option<String>,
-    /// Audiences of ID tokens beside the client.
+    /// The audiences that ID tokens may have besides the client.
     pub trusted_audiences: Option<Vec<String>>,
-    /// How ID tokens are encrypted.
+    /// The key management algorithm of encrypted ID tokens.
     pub id_token_encrypted_response_alg: Option<String>,
-    /// How their content is.
+    /// The content encryption algorithm of encrypted ID tokens.
     pub id_token_encrypted_response_enc: Option<String>,
-    /// The algorithm of UserInfo.
+    /// The signature algorithm of UserInfo responses.
     pub userinfo_signed_response_alg: Option<String>,
-    /// How UserInfo is encrypted.
+    /// The key management algorithm of encrypted UserInfo responses.
     pub userinfo_encrypted_response_alg: Option<String>,
-    /// How its content is.
+    /// The content encryption algorithm of encrypted UserInfo responses.
     pub userinfo_encrypted_response_enc: Option<String>,
     /// The algorithm of signed authorization responses.
     pub authorization_signed_response_alg: Option<String>,
-    /// How they are encrypted.
+    /// The key management algorithm of encrypted authorization responses.
     pub authorization_encrypted_response_alg: Option<String>,
-    /// How their content is.
+    /// The content encryption algorithm of encrypted authorization responses.
     pub authorization_encrypted_response_enc: Option<String>,
     /// The algorithm of signed authorization requests.
     pub request_object_signing_alg: Option<String>,
-    /// The key that signs them.
+    /// The key that signs authorization requests.
     pub request_object_signing_key: Option<String>,
-    /// How they are encrypted after that.
+    /// The key management algorithm of encrypted request objects.
     pub request_object_encryption_alg: Option<String>,
-    /// How their content is.
+    /// The content encryption algorithm of encrypted request objects.
     pub request_object_encryption_enc: Option<String>,
     /// Whether tokens are bound to the certificate of the connection.
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
     /// The thumbprint of the network's certificate.
     pub certificate_thumbprint: Option<String>,
-    /// The rules that the client keeps to.
+    /// The security profile that the client enforces, such as FAPI 2.0.
     pub profile: Option<String>,
-    /// How access tokens are encrypted.
+    /// The key management algorithm of encrypted access tokens.
     pub access_token_encryption_alg: Option<String>,
-    /// How their content is.
+    /// The content encryption algorithm of encrypted access tokens.
     pub access_token_encryption_enc: Option<String>,
-    /// The keys that decrypt them.
+    /// The keys that decrypt all of these.
     pub decryption_keys: Option<Vec<String>>,
 }
 
@@ -97,11 +97,11 @@ pub struct NativeAssertion {
     pub passphrase: Option<String>,
     /// The algorithm.
     pub alg: Option<String>,
-    /// The key's name at the server.
+    /// The `kid` of the header.
     pub kid: Option<String>,
     /// The `x5t#S256` of the header.
     pub certificate_thumbprint: Option<String>,
-    /// The `aud`, where it is not the issuer.
+    /// The `aud` claim, if it is not the issuer.
     pub audience: Option<String>,
     /// `jwt` or `spiffe_jwt`.
     pub profile: Option<String>,
@@ -109,7 +109,7 @@ pub struct NativeAssertion {
     pub client_id: Option<String>,
     /// The user for whom a service account acts.
     pub subject: Option<String>,
-    /// The workload whose token is used.
+    /// The workload whose token is the assertion.
     pub workload: Option<NativeWorkload>,
 }
 
@@ -120,13 +120,13 @@ pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
     jwt.public_jwks().map_err(fail)
 }
 
-/// For which servers the keys of a `private_key_jwt` sign: each client reads them anew.
+/// Records the servers for which the keys of a `private_key_jwt` have signed, across the clients that read the same keys.
 #[napi]
 pub struct NativeKeyUse(KeyUse);
 
 #[napi]
 impl NativeKeyUse {
-    /// They sign for none yet.
+    /// Keys that have signed for no server yet.
     #[napi(constructor)]
     pub fn new() -> Self {
         Self(KeyUse::default())
@@ -183,28 +183,28 @@ impl NativeAssertion {
                 assertion = assertion.profile(match self.profile.as_deref() {
                     None | Some("jwt") => AssertionProfile::Jwt,
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
-                    Some(_) => return Err(invalid("profile is jwt or spiffe_jwt")),
+                    Some(_) => return Err(invalid("profile must be jwt or spiffe_jwt")),
                 });
-                assertion = assertion.client_id(parameter(self.client_id.as_deref())?);
+                assertion = assertion.client_id(client_id_parameter(self.client_id.as_deref())?);
                 if let Some(audience) = audience {
                     assertion = assertion.audience(audience);
                 }
                 Ok(Auth::Federated(assertion))
             }
             _ => Err(invalid(
-                "clientAuth is a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or \
+                "clientAuth must be a name, or the result of privateKeyJwt, clientSecretJwt, assertionFile or \
                  assertionFunction",
             )),
         }
     }
 }
 
-/// Whether requests name the client beside its assertion.
-pub(crate) fn parameter(name: Option<&str>) -> Result<ClientIdParameter> {
+/// Parses the `clientId` option of assertions: whether requests contain the `client_id` besides the assertion.
+pub(crate) fn client_id_parameter(name: Option<&str>) -> Result<ClientIdParameter> {
     match name {
         None | Some("omitted") => Ok(ClientIdParameter::Omitted),
         Some("sent") => Ok(ClientIdParameter::Sent),
-        Some(_) => Err(invalid("clientId is omitted or sent")),
+        Some(_) => Err(invalid("clientId must be omitted or sent")),
     }
 }
 
@@ -218,12 +218,14 @@ pub(crate) fn auth(
 ) -> Result<Auth> {
     match (assertion, secret) {
         (Some(assertion), None) => assertion.auth(function, used),
-        (Some(_), Some(_)) => Err(invalid("give either clientSecret or such a clientAuth")),
+        (Some(_), Some(_)) => Err(invalid(
+            "clientSecret cannot be combined with this clientAuth",
+        )),
         (None, secret) => by_name(chosen, secret),
     }
 }
 
-/// The method of this registered name, or the documented one.
+/// The authentication method with this registered name, or the one that the server documents.
 fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth> {
     let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
         let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
@@ -242,7 +244,7 @@ fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth>
         Some("client_secret_basic") => with(Auth::Basic, secret),
         Some("client_secret_post") => with(Auth::Post, secret),
         Some(_) => Err(invalid(
-            "clientAuth is client_secret_basic, client_secret_post, none, tls_client_auth, \
+            "clientAuth must be client_secret_basic, client_secret_post, none, tls_client_auth, \
              self_signed_tls_client_auth, spiffe_x509, or the result of privateKeyJwt, clientSecretJwt, \
              assertionFile or assertionFunction",
         )),
@@ -273,7 +275,9 @@ impl NativeClient {
         let secret = options.client_secret.map(Secret::new);
         let is_chosen = options.assertion.is_some() || options.client_auth.is_some();
         if options.registered.is_some() && (options.client_id.is_some() || secret.is_some()) {
-            return Err(invalid("registered stands for clientId and clientSecret"));
+            return Err(invalid(
+                "clientId and clientSecret cannot be combined with registered, which contains them",
+            ));
         }
         let chosen = options.client_auth.as_deref();
         let auth = match settings.filter(|_| options.assertion.is_none()) {
@@ -343,15 +347,15 @@ impl NativeClient {
         Self(self.0.clone().with_dpop_key(&key.0))
     }
 
-    /// An authorization for which nothing has to be sent.
+    /// Begins an authorization that needs no request to the server.
     #[napi]
     pub fn authorize(
         &self,
-        given: Array<'_>,
+        args: Array<'_>,
         at: Option<NativeMoment>,
     ) -> Result<NativeAuthorization> {
-        let ask = Authorize::read(&mut arguments(&given)?).map_err(refused)?;
-        let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
+        let request = Authorize::read(&mut arguments(&args)?).map_err(refused)?;
+        let begun = self.0.authorize(&moment(at)?, &request).map_err(fail)?;
         Ok(begun.into())
     }
 
@@ -367,8 +371,8 @@ impl NativeClient {
         self.0.import_keys(&text).map_err(fail)
     }
 
-    /// Judges a callback that arrived in this context and in this person's session, and redeems its code, for some of
-    /// the resources or for all.
+    /// Checks a callback that arrived in this context and in this user's session, and redeems its code, for some or all
+    /// of the resources.
     #[napi]
     pub fn redeem(
         &self,
@@ -385,28 +389,28 @@ impl NativeClient {
         exchange.map(NativeExchange::new).map_err(fail)
     }
 
-    /// Begins the operation of this number (the numbers are those of `js/ops.cjs`).
+    /// Begins the operation with this number in `js/ops.cjs`.
     #[napi]
-    pub fn begin(&self, number: u32, given: Array<'_>) -> Result<NativeExchange> {
-        let exchange = self.0.begin(number, arguments(&given)?);
+    pub fn begin(&self, number: u32, args: Array<'_>) -> Result<NativeExchange> {
+        let exchange = self.0.begin(number, arguments(&args)?);
         exchange.map(NativeExchange::new).map_err(refused)
     }
 
-    /// The same as `begin`, and takes the first step.
+    /// Begins an operation, and takes its first step.
     #[napi]
-    pub fn start(&self, number: u32, given: Array<'_>) -> Result<NativeBegun> {
-        let exchange = self.0.begin(number, arguments(&given)?);
+    pub fn start(&self, number: u32, args: Array<'_>) -> Result<NativeBegun> {
+        let exchange = self.0.begin(number, arguments(&args)?);
         begun(exchange.map_err(refused)?)
     }
 
-    /// The same client, which asks about the access tokens that it is shown.
+    /// The same client, which verifies access tokens by introspection.
     #[napi]
-    pub fn introspecting(&self, how: Array<'_>) -> Result<Self> {
-        let how = Introspecting::read(&mut arguments(&how)?).map_err(refused)?;
-        self.0.introspecting(how).map(Self).map_err(fail)
+    pub fn introspecting(&self, settings: Array<'_>) -> Result<Self> {
+        let settings = Introspecting::read(&mut arguments(&settings)?).map_err(refused)?;
+        self.0.introspecting(settings).map(Self).map_err(fail)
     }
 
-    /// One grant, kept fresh: of the client's own, or of a person's.
+    /// The keeper of one grant: the client's own, or a user's.
     #[napi]
     pub fn keep(
         &self,
@@ -422,7 +426,7 @@ impl NativeClient {
     }
 }
 
-/// A flow, which is redeemed once.
+/// A pending authorization, which can be redeemed once.
 #[napi]
 pub struct NativeFlow(pub(crate) AuthorizationFlow);
 
@@ -434,37 +438,37 @@ impl NativeFlow {
         AuthorizationFlow::parse(&text).map(Self).map_err(fail)
     }
 
-    /// The key to find this flow by.
+    /// The `state` parameter, by which the flow is found.
     #[napi(getter)]
     pub fn state(&self) -> &str {
         self.0.state().expose()
     }
 
-    /// Who the person was sent to.
+    /// The issuer to which the user was sent.
     #[napi(getter)]
     pub fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// Where the callback must arrive.
+    /// The URI at which the callback must arrive.
     #[napi(getter)]
     pub fn redirect_uri(&self) -> &str {
         self.0.redirect_uri()
     }
 
-    /// Unix seconds.
+    /// The start of the flow, in Unix seconds.
     #[napi(getter)]
     pub fn started_at(&self) -> f64 {
         self.0.started_at().as_secs() as f64
     }
 
-    /// Whether a callback is this flow's.
+    /// Whether a callback contains the `state` of this flow.
     #[napi]
     pub fn recognizes(&self, callback: String) -> bool {
         self.0.recognizes(&callback)
     }
 
-    /// The flow as text, while it can be redeemed.
+    /// The flow as text; an error once it has been redeemed.
     #[napi]
     pub fn to_json(&self) -> Result<String> {
         let text = self.0.to_json().map_err(fail)?;
@@ -472,7 +476,7 @@ impl NativeFlow {
     }
 }
 
-/// What a reply of an API requires of the person, as JSON.
+/// The step-up that an API's response requires, as JSON (RFC 9470).
 #[napi]
 pub(crate) fn step_up(status: u16, challenges: Vec<String>) -> Result<Option<String>> {
     oauth_facade::step_up(status, &challenges).map_err(fail)

@@ -1,4 +1,4 @@
-//! Connections to APIs of which only the URL is known.
+//! Connections to APIs of which only the URL is known, such as MCP servers.
 
 use std::sync::Arc;
 
@@ -38,11 +38,11 @@ use crate::value;
 pub struct NativeConnect {
     /// The URL of the API.
     pub url: String,
-    /// Whether it may be plain http on a loopback address.
+    /// Whether the URL may be plain http on a loopback address.
     pub loopback: bool,
-    /// The name by which the client registers itself.
+    /// The `client_name` for dynamic registration.
     pub client_name: Option<String>,
-    /// The metadata by which it does, as JSON.
+    /// The client metadata for dynamic registration, as JSON.
     pub client_metadata: Option<String>,
     /// The initial access token (RFC 7591 section 3).
     pub initial_access_token: Option<String>,
@@ -50,13 +50,13 @@ pub struct NativeConnect {
     pub client_metadata_url: Option<String>,
     /// The id of a client that was registered manually.
     pub client_id: Option<String>,
-    /// Its secret.
+    /// The secret of a client that was registered manually.
     pub client_secret: Option<String>,
-    /// The registered name of its method.
+    /// The registered name of the authentication method.
     pub client_auth: Option<String>,
     /// The settings of an authentication method that needs more than a secret.
     pub assertion: Option<NativeAssertion>,
-    /// The issuer at which it is registered.
+    /// The issuer at which the client is registered.
     pub issuer: Option<String>,
     /// The issuers that may be used.
     pub issuers: Option<Vec<String>>,
@@ -66,21 +66,21 @@ pub struct NativeConnect {
     pub signers: Option<String>,
     /// `authorization_code` or `client_credentials`.
     pub grant_type: Option<String>,
-    /// Whether no `resource` is sent.
+    /// Whether to omit the `resource` parameter.
     pub without_resource: Option<bool>,
     /// The value of `resource` in token requests, if not the API's own identifier.
     pub resource: Option<String>,
     /// Whether tokens are bound to the certificate of the connection.
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
-    /// When the person enters a code on another device: `always` or `where_no_browser`.
+    /// Whether the user enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,
-    /// The subject: the person whose tokens they are.
+    /// The user whose tokens these are.
     pub subject: Option<String>,
-    /// A redirect URI that is registered.
+    /// A registered redirect URI.
     pub redirect_uri: Option<String>,
-    /// How long the person may take to sign in.
+    /// The longest time that the user may take to sign in, in milliseconds.
     pub patience_ms: f64,
-    /// The values of `WWW-Authenticate` of an answer that was met already.
+    /// The `WWW-Authenticate` fields of an earlier response of the API.
     pub challenges: Option<Vec<String>>,
 }
 
@@ -100,8 +100,8 @@ impl NativeConnection {
         reason = "no instance of a class is a member of an object"
     )]
     pub fn to(
-        given: NativeConnect,
-        person: Handler<'_>,
+        options: NativeConnect,
+        user: Handler<'_>,
         store: Option<&NativeStore>,
         network: Option<&NativeNetwork>,
         function: Option<&NativeAssertionSource>,
@@ -109,38 +109,38 @@ impl NativeConnection {
         dpop_key: Option<&NativeDpopKey>,
         used: Option<&NativeKeyUse>,
     ) -> Result<Self> {
-        let secret = given.client_secret.map(Secret::new);
-        let chosen = given.client_auth.as_deref();
-        let auth = auth(given.assertion, chosen, secret, function, used)?;
+        let secret = options.client_secret.map(Secret::new);
+        let chosen = options.client_auth.as_deref();
+        let auth = auth(options.assertion, chosen, secret, function, used)?;
         let connect = Connect {
-            url: given.url,
-            transport: transport(given.loopback),
-            client_name: given.client_name,
-            client_metadata: given.client_metadata,
-            initial_access_token: given.initial_access_token.map(Secret::new),
-            client_metadata_url: given.client_metadata_url,
-            client_id: given.client_id,
-            issuer: given.issuer,
-            issuers: given.issuers.unwrap_or_default(),
-            on_several_servers: given.on_several_servers,
-            signers: given.signers,
+            url: options.url,
+            transport: transport(options.loopback),
+            client_name: options.client_name,
+            client_metadata: options.client_metadata,
+            initial_access_token: options.initial_access_token.map(Secret::new),
+            client_metadata_url: options.client_metadata_url,
+            client_id: options.client_id,
+            issuer: options.issuer,
+            issuers: options.issuers.unwrap_or_default(),
+            on_several_servers: options.on_several_servers,
+            signers: options.signers,
             grant_type: match identity_provider {
                 Some(_) => Some(Connect::IDENTITY_ASSERTION.to_owned()),
-                None => given.grant_type,
+                None => options.grant_type,
             },
-            without_resource: given.without_resource.unwrap_or_default(),
-            resource: given.resource,
-            tls_client_certificate_bound_access_tokens: given
+            without_resource: options.without_resource.unwrap_or_default(),
+            resource: options.resource,
+            tls_client_certificate_bound_access_tokens: options
                 .tls_client_certificate_bound_access_tokens
                 .unwrap_or_default(),
             certificate_thumbprint: network.and_then(NativeNetwork::certificate_thumbprint),
-            challenges: given.challenges.unwrap_or_default(),
+            challenges: options.challenges.unwrap_or_default(),
             proofs: Proofs::default(),
             metadata_challenge: MetadataChallenge::default(),
         };
         let request = connect.to_core().map_err(fail)?;
         let mut connection = ResourceConnection::new(over(network)?, request)
-            .patience(millis(given.patience_ms))
+            .patience(millis(options.patience_ms))
             .client_auth_at(auth.at_any())
             .proofs(connect.proofs.clone())
             .metadata_challenge(connect.metadata_challenge.clone());
@@ -150,27 +150,27 @@ impl NativeConnection {
         if let Some(store) = store {
             connection = connection.store(store.shared());
         }
-        if let Some(person) = given.subject {
-            connection = connection.subject(person);
+        if let Some(subject) = options.subject {
+            connection = connection.subject(subject);
         }
-        if let Some(uri) = given.redirect_uri {
+        if let Some(uri) = options.redirect_uri {
             connection = connection.redirect_uri(RedirectUri::parse(&uri).map_err(fail)?);
         }
-        let device = match given.device.as_deref() {
+        let device = match options.device.as_deref() {
             Some("always") => Some(DeviceLogin::Always),
             Some("where_no_browser") => Some(DeviceLogin::WhereNoBrowser),
             _ => None,
         };
-        let person = Arc::new(Person(Foreign::new("open function", &person)?));
+        let user = Arc::new(User(Foreign::new("open function", &user)?));
         if let Some(provider) = identity_provider {
             let provider = provider.0.core().clone();
-            connection = connection.identity(provider, Arc::clone(&person));
+            connection = connection.identity(provider, Arc::clone(&user));
         }
         if let Some(device) = device {
-            let (person, purpose) = (Arc::clone(&person), connect.purpose());
-            connection = connection.device(device, move |code| person.show_code(code, &purpose));
+            let (user, purpose) = (Arc::clone(&user), connect.purpose());
+            connection = connection.device(device, move |code| user.show_code(code, &purpose));
         }
-        let connection = connection.open(move |url| person.show(ask("open", url.as_str())));
+        let connection = connection.open(move |url| user.show(ask("open", url.as_str())));
         Ok(Self {
             connection,
             connect,
@@ -205,10 +205,10 @@ impl NativeConnection {
         })
     }
 
-    /// A refusal of the API has named this URL of its metadata: the next renewal looks there.
+    /// Remembers the metadata URL of a challenge: the next renewal fetches the metadata there.
     #[napi]
     pub fn note_metadata(&self, url: String) {
-        // What is no URL is no news of the metadata.
+        // An invalid URL is ignored.
         if let Ok(url) = Url::parse(&url) {
             self.connect.metadata_challenge.note_url(&url);
         }
@@ -219,14 +219,14 @@ impl NativeConnection {
     pub fn step_up<'env>(
         &self,
         env: &'env Env,
-        short: &NativeTokens,
+        insufficient: &NativeTokens,
         wanted: String,
     ) -> Result<Object<'env>> {
-        let wanted: StepUp =
-            json::from_text(&wanted).ok_or_else(|| invalid("wanted is what stepUp gives"))?;
-        let (connection, short) = (self.connection.clone(), Arc::clone(&short.0));
+        let wanted: StepUp = json::from_text(&wanted)
+            .ok_or_else(|| invalid("wanted must be the result of stepUp"))?;
+        let (connection, insufficient) = (self.connection.clone(), Arc::clone(&insufficient.0));
         promise(env, async move {
-            let token = connection.step_up(&short, &wanted).await?;
+            let token = connection.step_up(&insufficient, &wanted).await?;
             Ok(token.map(native_tokens))
         })
     }
@@ -254,10 +254,10 @@ fn native_tokens(token: Token) -> NativeTokens {
     NativeTokens(tokens)
 }
 
-/// The person, reached through JavaScript callbacks.
-struct Person(Foreign);
+/// The user, reached through JavaScript callbacks.
+struct User(Foreign);
 
-impl Person {
+impl User {
     fn show_code(
         &self,
         code: &DeviceAuthorizationResponse,
@@ -273,30 +273,30 @@ impl Person {
         })
     }
 
-    /// Has JavaScript show something. Blocks a thread of the runtime, but not the event loop's.
-    fn show(&self, what: NativeAsk) -> std::result::Result<(), Error> {
-        let asked = self.0.ask(what);
+    /// Calls JavaScript to show a page or a code. Blocks a thread of the runtime, but not the event loop's.
+    fn show(&self, call: NativeAsk) -> std::result::Result<(), Error> {
+        let shown = self.0.ask(call);
         let runtime = match Handle::try_current() {
             Ok(runtime) => runtime,
             Err(_) => runtime()?.handle().clone(),
         };
-        let shown = tokio::task::block_in_place(|| runtime.block_on(asked));
+        let shown = tokio::task::block_in_place(|| runtime.block_on(shown));
         shown.map(drop).map_err(|error| {
-            let why = std::error::Error::source(&error).map(ToString::to_string);
-            Error::lost(Cause::unsent(why.unwrap_or_else(|| error.to_string())))
+            let reason = std::error::Error::source(&error).map(ToString::to_string);
+            Error::lost(Cause::unsent(reason.unwrap_or_else(|| error.to_string())))
         })
     }
 }
 
-impl TokenSource for Person {
+impl TokenSource for User {
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
         Box::pin(async move {
-            let asked = self.0.ask(NativeAsk {
+            let call = self.0.ask(NativeAsk {
                 record: refused.map(|refused| refused.to_json().expose().clone()),
                 ..ask("sign_in", "")
             });
-            let said = asked.await?.said.record;
-            let tokens = Tokens::from_json(&said.unwrap_or_default())?;
+            let record = call.await?.said.record;
+            let tokens = Tokens::from_json(&record.unwrap_or_default())?;
             Ok(Token::from(Arc::new(tokens)))
         })
     }

@@ -1,4 +1,4 @@
-//! The contexts of an application that is connected to several servers, tools or tenants.
+//! Checks the contexts of an application that connects to several servers, tools or tenants (mix-up defence).
 
 use napi::Result;
 use napi_derive::napi;
@@ -8,20 +8,20 @@ use oauth_core::redirect_uri::RedirectUri;
 use crate::client::NativeClient;
 use crate::error::fail;
 
-/// All of them, to be checked together.
+/// All contexts of an application, to be checked together.
 #[napi]
 #[derive(Default)]
 pub struct NativeContexts(Vec<ConnectionContext>);
 
 #[napi]
 impl NativeContexts {
-    /// None yet.
+    /// An empty list of contexts.
     #[napi(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more.
+    /// Adds a context.
     #[napi]
     pub fn add(
         &mut self,
@@ -37,14 +37,14 @@ impl NativeContexts {
         Ok(())
     }
 
-    /// The redirect URI of one of them.
+    /// The redirect URI of one context.
     #[napi]
     pub fn redirect_uri(redirect_uri: String, id: String) -> Result<String> {
         let uri = RedirectUri::parse(&redirect_uri).and_then(|uri| uri.of_context(&id));
         uri.map(String::from).map_err(fail)
     }
 
-    /// Checks them.
+    /// Checks all contexts.
     #[napi]
     pub fn check(&self) -> Result<()> {
         check_contexts(&self.0).map_err(fail)

@@ -1,4 +1,4 @@
-//! DPoP keys.
+//! DPoP keys (RFC 9449), to which tokens are bound.
 
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
@@ -16,17 +16,19 @@ pub struct NativeDpopKey(pub(crate) DpopKey);
 
 #[napi]
 impl NativeDpopKey {
-    /// A new key. One of RSA takes up to half a second, which the event loop does not wait for.
+    /// Generates a key, off the event loop: an RSA key takes up to half a second.
     #[napi(ts_return_type = "Promise<NativeDpopKey>")]
     pub fn generate(env: &Env, alg: String) -> Result<Object<'_>> {
         promise(env, async move {
             let made = runtime()?.spawn_blocking(move || DpopKey::generate(&alg));
-            let made = made.await.map_err(|_| overdue("the key was not made"))?;
+            let made = made
+                .await
+                .map_err(|_| overdue("the key was not generated"))?;
             made.map(Self)
         })
     }
 
-    /// Out of PEM or a JWK.
+    /// Parses PEM or a JWK.
     #[napi(factory)]
     pub fn read(text: String, alg: Option<String>, passphrase: Option<String>) -> Result<Self> {
         let passphrase = passphrase.map(Secret::new);
@@ -34,7 +36,7 @@ impl NativeDpopKey {
         read.map(Self).map_err(fail)
     }
 
-    /// One that is held elsewhere, by its public half in JSON.
+    /// A key held outside this process, identified by its public JWK.
     #[napi(factory)]
     pub fn held(alg: String, public_jwk: String, handler: Handler<'_>) -> Result<Self> {
         let holder = held_key::holder(&handler)?;
@@ -49,13 +51,13 @@ impl NativeDpopKey {
         self.0.thumbprint()
     }
 
-    /// Its public half, as JSON.
+    /// The public key, as a JWK.
     #[napi]
     pub fn public_jwk(&self) -> String {
         self.0.public_jwk()
     }
 
-    /// The key, to keep where secrets belong.
+    /// The private key in PEM.
     #[napi]
     pub fn private_pem(&self) -> Result<String> {
         let pem = self.0.private_pem().map_err(fail)?;

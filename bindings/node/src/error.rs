@@ -1,4 +1,4 @@
-//! Errors, as one line of JSON that `js/errors.cjs` turns into classes.
+//! Converts errors to one line of JSON, from which `js/errors.cjs` creates the error classes.
 
 use std::error::Error as _;
 
@@ -6,18 +6,18 @@ use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_facade::{ErrorRecord, for_doubles};
 use serde_json::{Value, json};
 
-/// The prefix of the text of such an error; an error without it is a plain one.
+/// The prefix of the text of an OAuth error; an error without it is an ordinary one.
 const MARK: &str = "oauth-core:";
-/// What the text of an error about an argument begins with. Those that napi makes by itself quote the value, which may be
-/// a secret: JavaScript shows the text of none that is not marked.
+/// The prefix of the text of an argument error. The errors of napi itself quote the value, which may be secret, so
+/// JavaScript shows the text only of errors with this prefix.
 const ARGUMENT: &str = "oauth-core-argument:";
 
-/// An error of an exchange, on its way to JavaScript.
+/// The napi error for an OAuth error.
 pub(crate) fn fail(error: Error) -> napi::Error {
     napi::Error::from_reason(text(&error))
 }
 
-/// The text of such an error.
+/// The text of an OAuth error: the prefix and the JSON.
 pub(crate) fn text(error: &Error) -> String {
     format!("{MARK}{}", record(error))
 }
@@ -27,7 +27,7 @@ pub(crate) fn invalid(what: &str) -> napi::Error {
     napi::Error::new(napi::Status::InvalidArg, format!("{ARGUMENT}{what}"))
 }
 
-/// The error of a wait that the caller has given up.
+/// The error of a wait that was given up.
 pub(crate) fn overdue(what: &str) -> Error {
     Error::lost(Cause::unknown(what.to_owned()))
 }
@@ -37,19 +37,19 @@ pub(crate) fn late() -> Error {
     Error::lost(Cause::unknown("no answer in time").because(Loss::Timeout))
 }
 
-/// The error of a caller's timeout that JavaScript keeps.
+/// The text of the error of a caller's own timeout, for JavaScript.
 #[napi_derive::napi]
 pub(crate) fn late_error() -> String {
     text(&late())
 }
 
-/// The error of a wait that JavaScript gave up.
+/// The text of the error of a wait that JavaScript gave up.
 #[napi_derive::napi]
 pub(crate) fn overdue_error(what: String) -> String {
     text(&overdue(&what))
 }
 
-/// The error of a store that has no such method.
+/// The text of the error for a store without this method.
 #[napi_derive::napi]
 pub(crate) fn not_supported_error(verb: String) -> String {
     let error = Error::from(Misuse::NotSupported).at_endpoint("store");

@@ -1,4 +1,4 @@
-//! Exchanges: step by step for a driver in JavaScript, or run to the end by the native driver.
+//! Exchanges with an authorization server: step by step for a driver in JavaScript, or run by the native driver.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) type NativeStep = Either4<String, f64, NativeSigning, NativeOutcome>;
 /// Something to sign.
 #[napi(object, object_from_js = false)]
 pub struct NativeSigning {
-    /// The host's name of the key.
+    /// The id of the key, for its holder.
     pub key_id: String,
     /// The JWS algorithm.
     pub alg: &'static str,
@@ -58,12 +58,12 @@ pub struct NativeOutcome {
     pub server: Option<NativeServer>,
 }
 
-/// The time and the random bytes of a step, brought along by the host.
+/// The time and the random bytes of a step, supplied by the host.
 #[napi(object, object_to_js = false)]
 pub struct NativeMoment {
-    /// Unix seconds.
+    /// The time in Unix seconds.
     pub now: f64,
-    /// 32 bytes.
+    /// 32 random bytes.
     pub seed: Uint8Array,
 }
 
@@ -102,8 +102,8 @@ impl NativeExchange {
         self.step(at, ErasedExchange::begin)
     }
 
-    /// The server answered. Of the header fields, those of [`read_fields`] are looked at: names and
-    /// values in turn, with line breaks between.
+    /// Continues with the response. `fields` are the header fields of [`read_fields`]: names and values alternating,
+    /// separated by line breaks.
     #[napi]
     pub fn reply(
         &mut self,
@@ -129,7 +129,7 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.reply(at, reply))
     }
 
-    /// Continues without a reply, which was lost: `unsent`, `unknown` or `too_large`; and the reason, if it is known.
+    /// Continues without a response. `delivery` is `unsent`, `unknown` or `too_large`; `loss` is the reason, if known.
     #[napi]
     pub fn lost(
         &mut self,
@@ -142,7 +142,7 @@ impl NativeExchange {
             "unsent" => Cause::unsent(reason),
             "unknown" => Cause::unknown(reason),
             "too_large" => Cause::too_large(),
-            _ => return Err(invalid("delivery is unsent, unknown or too_large")),
+            _ => return Err(invalid("delivery must be unsent, unknown or too_large")),
         };
         let cause = match loss.as_deref() {
             None => cause,
@@ -154,20 +154,20 @@ impl NativeExchange {
             Some("closed") => cause.because(Loss::Closed),
             Some(_) => {
                 return Err(invalid(
-                    "loss is dns, connect, tls, proxy, timeout or closed",
+                    "loss must be dns, connect, tls, proxy, timeout or closed",
                 ));
             }
         };
         self.step(at, |exchange, at| exchange.lost(at, cause))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     #[napi]
     pub fn elapsed(&mut self, at: Option<NativeMoment>) -> Result<NativeStep> {
         self.step(at, ErasedExchange::elapsed)
     }
 
-    /// The signature.
+    /// Continues with the signature.
     #[napi]
     pub fn signed(
         &mut self,
@@ -178,14 +178,14 @@ impl NativeExchange {
         self.step(at, |exchange, at| exchange.signed(at, signature))
     }
 
-    /// Runs it to its end over this network or the system's, within `patience` milliseconds if
-    /// given; `timeout` limits each request.
+    /// Runs the exchange to its end over this network or the system's, within `total_timeout` milliseconds if given;
+    /// `timeout` limits each request.
     #[napi(ts_return_type = "Promise<NativeOutcome>")]
     pub fn run<'env>(
         &mut self,
         env: &'env Env,
         timeout: Option<f64>,
-        patience: Option<f64>,
+        total_timeout: Option<f64>,
         network: Option<&NativeNetwork>,
     ) -> Result<Object<'env>> {
         let exchange = self.exchange.take();
@@ -202,13 +202,13 @@ impl NativeExchange {
             let record = tokio::select! {
                 record = run => record?,
                 () = stop.cancelled() => return Err(overdue("the caller gave up")),
-                () = patience_of(patience) => return Err(late()),
+                () = elapsed(total_timeout) => return Err(late()),
             };
             Ok(done(record))
         })
     }
 
-    /// Cancels it: a request in progress is aborted.
+    /// Cancels the exchange: a request in progress is aborted.
     #[napi]
     pub fn cancel(&mut self) {
         self.exchange = None;
@@ -217,14 +217,16 @@ impl NativeExchange {
 }
 
 /// The host's own moment, or the system's.
-pub(crate) fn moment(own: Option<NativeMoment>) -> Result<Moment> {
-    let Some(NativeMoment { now, seed }) = own else {
+pub(crate) fn moment(given: Option<NativeMoment>) -> Result<Moment> {
+    let Some(NativeMoment { now, seed }) = given else {
         return Moment::system().map_err(fail);
     };
     let seed = <[u8; 32]>::try_from(&*seed)
-        .map_err(|_| invalid("a moment is { now, seed }, its seed 32 bytes"))?;
+        .map_err(|_| invalid("moment must return { now, seed }, with a seed of 32 bytes"))?;
     if !(now.is_finite() && now >= 0.0) {
-        return Err(invalid("a moment's now is a number of seconds since 1970"));
+        return Err(invalid(
+            "the moment's now must be a number of seconds since 1970",
+        ));
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -235,7 +237,7 @@ pub(crate) fn moment(own: Option<NativeMoment>) -> Result<Moment> {
     Ok(Moment::fixed(now, seed))
 }
 
-async fn patience_of(limit: Option<f64>) {
+async fn elapsed(limit: Option<f64>) {
     match limit {
         Some(limit) => tokio::time::sleep(millis(limit)).await,
         None => std::future::pending().await,
@@ -252,16 +254,16 @@ fn step(turn: ErasedStep) -> Result<NativeStep> {
             alg: job.alg,
             signing_input: Uint8Array::from(job.signing_input.to_vec()),
         }),
-        // The exchange has verified it by itself.
+        // Natively, exchanges verify signatures themselves.
         ErasedStep::Verify(_) => return Err(fail(Misuse::OutOfOrder.into())),
         ErasedStep::Done(record) => Either4::D(done(record)),
     })
 }
 
-/// A request as one string. No field can hold a line break, and every body of ours is a string.
+/// A request as one string. Header fields cannot contain line breaks, and all bodies are UTF-8.
 fn text(request: &Outgoing) -> Result<String> {
     let body = std::str::from_utf8(&request.body);
-    let body = body.map_err(|_| invalid("the body of a request is no text"))?;
+    let body = body.map_err(|_| invalid("the body of the request is not UTF-8"))?;
     let fields = request.headers.iter();
     let length: usize = fields
         .map(|(name, value)| name.len() + value.len() + 2)
@@ -314,15 +316,15 @@ fn done(record: Record) -> NativeOutcome {
     end
 }
 
-/// The header fields of a reply that exchanges read.
+/// The header fields of responses that exchanges read.
 #[napi]
 pub(crate) fn read_fields() -> Vec<String> {
     let fields = READ.into_iter();
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// A field value as `fetch` returns it, one character for each byte. Other characters cannot have come over HTTP, and
-/// are refused later.
+/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been received
+/// over HTTP, and are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     value
         .chars()

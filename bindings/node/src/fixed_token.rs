@@ -1,4 +1,4 @@
-//! Fixed tokens, which are never renewed.
+//! Fixed tokens, which are never renewed, such as personal access tokens.
 
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
@@ -12,13 +12,13 @@ use crate::error::fail;
 use crate::runtime::promise;
 use crate::tokens::{NativeTokens, bearer};
 
-/// A fixed token, and its place: a string, a variable or a file. `expires_at` is in Unix seconds.
+/// A fixed token from a string, an environment variable or a file. `expires_at` is in Unix seconds.
 #[napi]
 pub struct NativeFixedToken(FixedToken);
 
 #[napi]
 impl NativeFixedToken {
-    /// This token.
+    /// The given token.
     #[napi(factory)]
     pub fn text(token: String, expires_at: Option<f64>) -> Self {
         Self(FixedToken::of_tokens(bearer(token, expires_at)))
@@ -36,14 +36,14 @@ impl NativeFixedToken {
         Self(until(FixedToken::from_file(path), expires_at))
     }
 
-    /// The token that is there now; an error if it is the refused one.
+    /// The current token; an error if it is the refused one.
     #[napi]
     pub fn read(&self, refused: Option<&NativeTokens>) -> Result<NativeTokens> {
         let tokens = self.0.read(refused.map(|tokens| &*tokens.0));
         tokens.map(NativeTokens).map_err(fail)
     }
 
-    /// The same for a file, without blocking the event loop.
+    /// Reads the token from a file, without blocking the event loop.
     #[napi(ts_return_type = "Promise<NativeTokens>")]
     pub fn read_file<'env>(
         &self,
@@ -55,7 +55,7 @@ impl NativeFixedToken {
             let read = tokio::task::spawn_blocking(move || source.read(refused.as_deref()));
             let tokens = read
                 .await
-                .map_err(|why| Error::lost(Cause::unsent(why)))??;
+                .map_err(|error| Error::lost(Cause::unsent(error)))??;
             Ok(NativeTokens(tokens))
         })
     }

@@ -1,4 +1,4 @@
-//! Keys that JavaScript holds: a key service, a hardware security module, WebCrypto.
+//! Private keys that JavaScript holds, for example in a key service, an HSM or WebCrypto.
 
 use bytes::Bytes;
 use napi::Result;
@@ -10,32 +10,32 @@ use oauth_facade::{Holder, SigningJob};
 use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
 use crate::runtime::promise;
 
-const WHO: &str = "key holder";
+const CALLBACK: &str = "key holder";
 
-/// A key of the application's, whose signatures a JavaScript function makes.
+/// A key of the application: a JavaScript function signs with it.
 struct HeldKey(Foreign);
 
 pub(crate) fn holder(handler: &Handler<'_>) -> Result<Holder> {
-    Foreign::new(WHO, handler).map(|asked| Holder::new(HeldKey(asked)))
+    Foreign::new(CALLBACK, handler).map(|function| Holder::new(HeldKey(function)))
 }
 
 /// Requests the signature from the holder of this job's key.
 pub(crate) async fn signature(job: SigningJob) -> std::result::Result<Bytes, Cause> {
     let held = job.holder.as_ref().and_then(Holder::downcast::<HeldKey>);
-    let nobody = || Cause::unsent(format!("nobody signs with the key {}", job.key_id));
-    let held = held.ok_or_else(nobody)?;
+    let not_held = || Cause::unsent(format!("no holder signs with the key {}", job.key_id));
+    let held = held.ok_or_else(not_held)?;
     let input = String::from_utf8_lossy(&job.signing_input).into_owned();
-    let asked = NativeAsk {
+    let call = NativeAsk {
         record: Some(input),
         ..ask("sign", &job.key_id)
     };
-    let told = held.0.ask(asked).await;
-    let told = told.map_err(|error| match std::error::Error::source(&error) {
-        Some(why) => Cause::unsent(why.to_string()),
+    let answer = held.0.ask(call).await;
+    let answer = answer.map_err(|error| match std::error::Error::source(&error) {
+        Some(source) => Cause::unsent(source.to_string()),
         None => Cause::unsent(error.to_string()),
     })?;
-    let none = || Cause::unsent(format!("the {WHO} gave no signature"));
-    told.signature.map(Bytes::from).ok_or_else(none)
+    let none = || Cause::unsent(format!("the {CALLBACK} returned no signature"));
+    answer.signature.map(Bytes::from).ok_or_else(none)
 }
 
 /// A signature to be made by the application.

@@ -1,4 +1,4 @@
-//! Sign-ins at an identity provider, with which tokens of another server are got. JavaScript reads them.
+//! The subject tokens of identity assertion grants: JavaScript supplies those of a sign-in at the identity provider.
 
 use napi::Result;
 use napi_derive::napi;
@@ -12,57 +12,58 @@ use crate::error::fail;
 use crate::exchange::{NativeMoment, moment};
 use crate::tokens::NativeTokens;
 
-/// Where JavaScript leaves the sign-in before an exchange takes its first step.
+/// The slot in which JavaScript stores the subject token before an exchange takes its first step.
 #[napi]
 pub struct NativeSignIn {
-    left: SubjectSlot,
+    slot: SubjectSlot,
     kind: String,
 }
 
 #[napi]
 impl NativeSignIn {
-    /// For tokens of this type.
+    /// A slot for subject tokens of this type.
     #[napi(factory)]
     pub fn of(kind: String) -> Result<Self> {
         IdentitySubject::of(Secret::from("any"), &kind).map_err(fail)?;
-        let left = SubjectSlot::default();
-        Ok(Self { left, kind })
+        let slot = SubjectSlot::default();
+        Ok(Self { slot, kind })
     }
 
-    /// The sign-in for the next exchange.
+    /// Stores the subject token for the next exchange.
     #[napi]
     pub fn leave(&self, token: String) {
         let subject = IdentitySubject::of(Secret::new(token), &self.kind);
-        self.left.leave(subject);
+        self.slot.leave(subject);
     }
 
-    /// The same by the tokens of the sign-in; whether their ID token has ended, and others would be better.
+    /// Stores the subject token from the tokens of the sign-in. Returns whether their ID token has expired and they should be
+    /// renewed.
     #[napi]
     pub fn leave_tokens(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<bool> {
         let now = moment(at)?.now();
-        Ok(self.left.leave_login(&tokens.0, now))
+        Ok(self.slot.leave_login(&tokens.0, now))
     }
 
-    /// The same by the tokens of a sign-in that was renewed.
+    /// Stores the subject token from renewed tokens of the sign-in.
     #[napi]
     pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<()> {
-        self.left.leave_renewed(&tokens.0, moment(at)?.now());
+        self.slot.leave_renewed(&tokens.0, moment(at)?.now());
         Ok(())
     }
 
-    /// There is none.
+    /// Records that there is no subject token, and the reason.
     #[napi]
-    pub fn leave_none(&self, why: String) {
-        self.left.leave(Err(Error::lost(Cause::unsent(why))));
+    pub fn leave_none(&self, reason: String) {
+        self.slot.leave(Err(Error::lost(Cause::unsent(reason))));
     }
 }
 
 #[napi]
 impl NativeClient {
-    /// The same client, whose tokens are got with the sign-in at this identity provider.
+    /// The same client, which obtains tokens by identity assertions from this provider.
     #[napi]
     pub fn with_identity(&self, identity_provider: &NativeClient, sign_in: &NativeSignIn) -> Self {
-        let read = sign_in.left.read();
+        let read = sign_in.slot.read();
         Self(self.0.with_identity(&identity_provider.0, read))
     }
 }

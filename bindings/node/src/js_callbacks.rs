@@ -1,5 +1,5 @@
-//! Objects implemented in JavaScript, such as stores and key holders. They are called from the runtime's thread and
-//! answer on the event loop.
+//! Calls objects implemented in JavaScript, such as stores and key holders: from the runtime's thread, on the event
+//! loop's.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,8 +23,8 @@ use crate::keys::key;
 use crate::runtime::millis;
 use crate::web::NativeSiteSetup;
 
-/// How long a JavaScript callback may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time that a JavaScript callback may take.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// A call of a JavaScript object; which members are set depends on the verb.
 #[napi(object, object_from_js = false)]
@@ -37,15 +37,15 @@ pub struct NativeAsk {
     pub key: String,
     /// The record to save, the text to sign, the code to show, or the refused tokens.
     pub record: Option<String>,
-    /// The version it replaces.
+    /// The version that the record replaces.
     pub version: Option<f64>,
     /// The holder of the lease.
     pub holder: Option<String>,
     /// The length of the lease, in milliseconds.
     pub ms: Option<f64>,
-    /// When the record is due, or before when, in milliseconds since 1970.
+    /// The time when the record is due, or before which records are due, in milliseconds since 1970.
     pub due: Option<f64>,
-    /// When the record ends, likewise.
+    /// The time when the record expires, in milliseconds since 1970.
     pub until: Option<f64>,
     /// The largest number of keys to return.
     pub limit: Option<u32>,
@@ -61,7 +61,7 @@ pub struct NativeReply {
     pub version: Option<f64>,
     /// The record that was read, or the tokens of a sign-in.
     pub record: Option<String>,
-    /// For how many milliseconds another holds the lease.
+    /// The milliseconds until the other holder's lease ends.
     pub ms: Option<f64>,
     /// Whether there was anything to remove.
     pub removed: Option<bool>,
@@ -77,7 +77,7 @@ pub struct NativeReply {
     pub assertion: Option<String>,
     /// A signature, in the form of JWS.
     pub signature: Option<Uint8Array>,
-    /// Why a person is not let in.
+    /// The reason why the user is refused.
     pub refused: Option<String>,
     /// Whether the object has no such method.
     pub absent: Option<bool>,
@@ -95,11 +95,11 @@ pub(crate) struct Reply {
     pub(crate) provider: Option<Provider>,
 }
 
-/// A call to JavaScript, and where its result goes. One that is dropped without an answer is reported as lost.
+/// A call to JavaScript, and the channel for its result. A call that is dropped unanswered is reported as lost.
 #[napi]
 pub struct NativeQuestion {
     ask: NativeAsk,
-    tell: Mutex<Option<oneshot::Sender<JsResult>>>,
+    sender: Mutex<Option<oneshot::Sender<JsResult>>>,
 }
 
 #[napi]
@@ -110,7 +110,7 @@ impl NativeQuestion {
         self.ask.clone()
     }
 
-    /// Returns this result.
+    /// Answers the call with this result.
     #[napi]
     pub fn answer(&self, mut reply: NativeReply) {
         let key = reply.key.take().map(key);
@@ -123,7 +123,7 @@ impl NativeQuestion {
         }));
     }
 
-    /// Returns the provider of this setup.
+    /// Answers the call with the provider of this setup.
     #[napi]
     pub fn answer_provider(&self, setup: &NativeSiteSetup) {
         self.finish(Ok(Reply {
@@ -134,30 +134,30 @@ impl NativeQuestion {
         }));
     }
 
-    /// There is no answer, but an error with this code; `retry_after` is in seconds.
+    /// Reports an error with this code; `retry_after` is in seconds.
     #[napi]
-    pub fn failed_as(&self, code: String, why: String, retry_after: Option<f64>) {
+    pub fn failed_as(&self, code: String, reason: String, retry_after: Option<f64>) {
         let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
-        self.finish(Err(oauth_facade::error_from_code(&code, &why, pause)));
+        self.finish(Err(oauth_facade::error_from_code(&code, &reason, pause)));
     }
 
-    /// There is no answer, but the error of a built-in store.
+    /// Reports the error of a built-in store.
     #[napi]
     pub fn failed_with(&self, failure: &NativeFailure) {
         self.finish(Err(oauth_facade::of_store(failure.0.clone())));
     }
 
-    /// There is no answer, for this reason.
+    /// Reports that the call failed, for this reason.
     #[napi]
-    pub fn failed(&self, why: String) {
-        self.finish(Err(Error::lost(Cause::unknown(why))));
+    pub fn failed(&self, reason: String) {
+        self.finish(Err(Error::lost(Cause::unknown(reason))));
     }
 
-    fn finish(&self, told: JsResult) {
-        let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tell) = tell.take() {
+    fn finish(&self, outcome: JsResult) {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = sender.take() {
             // The caller may have given up.
-            let _ = tell.send(told);
+            let _ = sender.send(outcome);
         }
     }
 }
@@ -165,8 +165,8 @@ impl NativeQuestion {
 /// The JavaScript function that gets the calls.
 pub(crate) type Handler<'a> = Function<'a, NativeQuestion, UnknownReturnValue>;
 
-/// Weak: it does not keep the process from ending.
-type Asked = ThreadsafeFunction<
+/// A weak reference, which lets the process exit.
+type Callback = ThreadsafeFunction<
     NativeQuestion,
     UnknownReturnValue,
     NativeQuestion,
@@ -175,35 +175,35 @@ type Asked = ThreadsafeFunction<
     true,
 >;
 
-/// An object that is implemented in JavaScript.
+/// An object implemented in JavaScript; `name` names it in errors.
 pub(crate) struct Foreign {
-    who: &'static str,
-    asked: Asked,
+    name: &'static str,
+    callback: Callback,
 }
 
 impl Foreign {
-    pub(crate) fn new(who: &'static str, handler: &Handler<'_>) -> Result<Self> {
-        let asked = handler.build_threadsafe_function().weak::<true>().build()?;
-        Ok(Self { who, asked })
+    pub(crate) fn new(name: &'static str, handler: &Handler<'_>) -> Result<Self> {
+        let callback = handler.build_threadsafe_function().weak::<true>().build()?;
+        Ok(Self { name, callback })
     }
 
     pub(crate) async fn ask(&self, ask: NativeAsk) -> std::result::Result<Reply, Error> {
-        let (tell, told) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let question = NativeQuestion {
             ask,
-            tell: Mutex::new(Some(tell)),
+            sender: Mutex::new(Some(sender)),
         };
-        let lost = |what: &str| {
-            let why = format!("the {} {what}", self.who);
-            Error::lost(Cause::unknown(why))
+        let lost = |problem: &str| {
+            let reason = format!("the {} {problem}", self.name);
+            Error::lost(Cause::unknown(reason))
         };
         let mode = ThreadsafeFunctionCallMode::NonBlocking;
-        if self.asked.call(question, mode) != napi::Status::Ok {
-            return Err(lost("is of a thread that has ended"));
+        if self.callback.call(question, mode) != napi::Status::Ok {
+            return Err(lost("belongs to a thread that has ended"));
         }
-        match tokio::time::timeout(PATIENCE, told).await {
-            Ok(Ok(told)) => told,
-            Ok(Err(_)) => Err(lost("was dropped")),
+        match tokio::time::timeout(MAX_WAIT, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(lost("was dropped without an answer")),
             Err(_) => Err(lost("did not answer in time")),
         }
     }
@@ -278,7 +278,7 @@ impl Store for Foreign {
         Box::pin(async move {
             let said = self.ask(ask("remove", key)).await?.said;
             match said.absent {
-                // Three verbs are enough to remove a record.
+                // A store without `remove`: save a tombstone instead.
                 Some(true) => remove_by_saving(self, key).await,
                 _ => Ok(said.removed.unwrap_or_default()),
             }
@@ -322,7 +322,7 @@ impl KeySource for Foreign {
     fn data_key(&self) -> Answer<'_, DataKey> {
         Box::pin(async {
             let Reply { said, key, .. } = self.ask(ask("data_key", "")).await?;
-            let none = || Error::from(Misuse::Setup).about("dataKey gives { id, key }");
+            let none = || Error::from(Misuse::Setup).about("dataKey must return { id, key }");
             let (id, key) = said.id.zip(key).ok_or_else(none)?;
             Ok(DataKey::new(id, key?))
         })

@@ -1,4 +1,4 @@
-//! The keeper of one grant: makes the decisions; the event loop waits and runs the store.
+//! The keeper of one grant: decides when to renew it. JavaScript carries out its tasks on the event loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +28,11 @@ pub struct NativeKeep {
     pub reuse: Option<String>,
     /// The length of a lease, in milliseconds.
     pub lease_ms: Option<f64>,
-    /// How long a request may take at most, in milliseconds.
+    /// The longest time that a request may take, in milliseconds.
     pub longest_request_ms: Option<f64>,
-    /// How long before its refresh token ends unused an idle grant is renewed, in milliseconds.
+    /// The time before its unused refresh token expires at which an idle grant is renewed, in milliseconds.
     pub keep_alive_ms: Option<f64>,
-    /// How long before the end of an authorization notice is given, in milliseconds.
+    /// The time before the end of an authorization at which notice is given, in milliseconds.
     pub notice_ms: Option<f64>,
 }
 
@@ -45,7 +45,7 @@ pub struct NativeDecision {
     pub held: bool,
     /// The tokens to use, if the caller does not hold them.
     pub tokens: Option<NativeTokens>,
-    /// The renewal, if it is the caller's, and the grant is not shared.
+    /// The renewal, if the caller has to run it, and the grant is not shared.
     pub exchange: Option<NativeExchange>,
 }
 
@@ -55,17 +55,17 @@ pub struct NativeDecision {
 pub struct NativeTask {
     /// `load`, `lease`, `save`, `run`, `wait` or `over`.
     pub kind: &'static str,
-    /// Of a lease.
+    /// The holder of the lease to acquire.
     pub holder: Option<String>,
-    /// Of a lease, or of a pause.
+    /// The length of the lease or the pause, in milliseconds.
     pub ms: Option<f64>,
     /// The record to save.
     pub record: Option<String>,
-    /// The version it replaces.
+    /// The version that the record replaces.
     pub version: Option<f64>,
-    /// When it is due for renewal, in milliseconds since 1970.
+    /// The time when the record is due for renewal, in milliseconds since 1970.
     pub due: Option<f64>,
-    /// When it is no longer needed, likewise.
+    /// The time when the record expires, in milliseconds since 1970.
     pub until: Option<f64>,
     /// The exchange to run.
     pub exchange: Option<NativeExchange>,
@@ -76,13 +76,13 @@ pub struct NativeTask {
 /// Upkeep of a grant whose token no caller requests.
 #[napi(object, object_from_js = false)]
 pub struct NativeUpkeep {
-    /// When the authorization ends, in milliseconds since 1970, for a notice; absent for a renewal.
+    /// The end of the authorization, in milliseconds since 1970, for a notice; absent for a renewal.
     pub ends: Option<f64>,
-    /// The renewal as one exchange, of a grant that is not shared.
+    /// The renewal as one exchange, if the grant is not shared.
     pub exchange: Option<NativeExchange>,
 }
 
-/// How to extend the lease while a request runs.
+/// The lease to extend while a request runs.
 #[napi(object, object_from_js = false)]
 pub struct NativeExtension {
     /// The holder of the lease.
@@ -98,7 +98,7 @@ pub struct NativeExtension {
 pub(crate) struct NativeSummary {
     /// The issuer of the tokens.
     pub issuer: String,
-    /// The client that they were issued to.
+    /// The client to which the tokens were issued.
     pub client_id: String,
     /// The subject of the grant.
     pub subject: Option<String>,
@@ -112,13 +112,13 @@ pub(crate) struct NativeSummary {
     pub extra: Vec<(String, String)>,
     /// The granted scope.
     pub granted: Option<String>,
-    /// When the access token ends, in milliseconds since 1970.
+    /// The expiry of the access token, in milliseconds since 1970.
     pub expires_at: Option<f64>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When it expires if it is not used before, in milliseconds since 1970.
+    /// The expiry of the refresh token if it is not used before, in milliseconds since 1970.
     pub refresh_token_expires_at: Option<f64>,
-    /// When the person's authorization ends, likewise.
+    /// The end of the user's authorization, in milliseconds since 1970.
     pub authorization_expires_at: Option<f64>,
     /// The error code with which the grant has ended.
     pub ended: Option<&'static str>,
@@ -127,8 +127,8 @@ pub(crate) struct NativeSummary {
 /// Reads the summary of a record.
 #[napi]
 pub(crate) fn outline(record: String) -> Result<NativeSummary> {
-    let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
-    let parameters = &outline.id.token_request;
+    let summary = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
+    let parameters = &summary.id.token_request;
     let named = |name| {
         let values = parameters.named(name);
         values.map(|value| value.expose().clone()).collect()
@@ -136,22 +136,22 @@ pub(crate) fn outline(record: String) -> Result<NativeSummary> {
     let (resource, audience) = (named("resource"), named("audience"));
     let extra = parameters.without(&["resource", "audience"]);
     Ok(NativeSummary {
-        issuer: outline.issuer,
-        client_id: outline.client_id,
-        subject: outline.id.subject().map(str::to_owned),
-        scope: outline.id.token_request.scope.as_str().to_owned(),
+        issuer: summary.issuer,
+        client_id: summary.client_id,
+        subject: summary.id.subject().map(str::to_owned),
+        scope: summary.id.token_request.scope.as_str().to_owned(),
         resource,
         audience,
         extra: extra
             .iter()
             .map(|(name, value)| (name.to_owned(), value.expose().clone()))
             .collect(),
-        granted: outline.scope.map(|scope| scope.as_str().to_owned()),
-        expires_at: outline.expires_at.map(millis_of),
-        has_refresh_token: outline.has_refresh_token,
-        refresh_token_expires_at: outline.refresh_token_expires_at.map(millis_of),
-        authorization_expires_at: outline.authorization_expires_at.map(millis_of),
-        ended: outline.ended.map(|error| error.code()),
+        granted: summary.scope.map(|scope| scope.as_str().to_owned()),
+        expires_at: summary.expires_at.map(millis_of),
+        has_refresh_token: summary.has_refresh_token,
+        refresh_token_expires_at: summary.refresh_token_expires_at.map(millis_of),
+        authorization_expires_at: summary.authorization_expires_at.map(millis_of),
+        ended: summary.ended.map(|error| error.code()),
     })
 }
 
@@ -184,14 +184,14 @@ impl NativeKeeper {
         })))
     }
 
-    fn turn(
+    fn decide(
         &self,
         at: &Moment,
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
     ) -> Result<NativeDecision> {
-        let ask = self.0.ask(at, refused.map(|refused| &*refused.0));
-        let (kind, tokens) = match ask.map_err(fail)? {
+        let decision = self.0.ask(at, refused.map(|refused| &*refused.0));
+        let (kind, tokens) = match decision.map_err(fail)? {
             Decision::UseToken(tokens) => ("use_token", Some(tokens)),
             Decision::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
             Decision::Renew => ("renew", None),
@@ -233,7 +233,7 @@ fn millis_of(time: UnixTime) -> f64 {
 /// Each method that depends on the time takes a moment as its first argument; without one, the system's time is used.
 #[napi]
 impl NativeKeeper {
-    /// The name of the record in a store.
+    /// The key of the grant's record in a store.
     #[napi(getter)]
     pub fn key(&self) -> String {
         self.0.key()
@@ -248,10 +248,10 @@ impl NativeKeeper {
         refused: Option<&NativeTokens>,
         held: Option<&NativeTokens>,
     ) -> Result<NativeDecision> {
-        self.turn(&moment(at)?, refused, held)
+        self.decide(&moment(at)?, refused, held)
     }
 
-    /// The same for a grant that is not shared: the caller that has to renew gets the renewal as one exchange.
+    /// Decides for a caller of a grant that is not shared: one that has to renew gets the renewal as one exchange.
     #[napi]
     pub fn ask_alone(
         &self,
@@ -260,11 +260,11 @@ impl NativeKeeper {
         held: Option<&NativeTokens>,
     ) -> Result<NativeDecision> {
         let at = moment(at)?;
-        let mut turn = self.turn(&at, refused, held)?;
-        if matches!(turn.kind, "renew" | "use_and_renew") {
-            turn.exchange = Some(NativeExchange::new(self.0.renewal(&at)));
+        let mut decision = self.decide(&at, refused, held)?;
+        if matches!(decision.kind, "renew" | "use_and_renew") {
+            decision.exchange = Some(NativeExchange::new(self.0.renewal(&at)));
         }
-        Ok(turn)
+        Ok(decision)
     }
 
     /// Discards these tokens if they are the current ones: an API has refused them.
@@ -331,14 +331,14 @@ impl NativeKeeper {
         })
     }
 
-    /// How many milliseconds to wait before saving unsaved tokens again.
+    /// The milliseconds until the next attempt to save unsaved tokens.
     #[napi]
     pub fn retry_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
         let pause = self.0.retry_after(&moment(at)?);
         Ok(pause.map(|pause| pause.as_secs_f64() * 1000.0))
     }
 
-    /// In how many milliseconds `upkeep` has something to do; `None` for never.
+    /// The milliseconds until upkeep is due; `None` for never.
     #[napi]
     pub fn upkeep_after(&self, at: Option<NativeMoment>) -> Result<Option<f64>> {
         let pause = self.0.upkeep_after(&moment(at)?);
@@ -351,7 +351,7 @@ impl NativeKeeper {
         Ok(self.0.upkeep(&moment(at)?).map(upkeep_object))
     }
 
-    /// The same for a grant that is not shared: the renewal is one exchange.
+    /// The upkeep of a grant that is not shared: the renewal is one exchange.
     #[napi]
     pub fn upkeep_alone(&self, at: Option<NativeMoment>) -> Result<Option<NativeUpkeep>> {
         let at = moment(at)?;
@@ -374,7 +374,7 @@ impl NativeKeeper {
         self.0.save_again()
     }
 
-    /// Renews nothing from here on.
+    /// Begins no renewal from now on.
     #[napi]
     pub fn drain(&self) {
         self.0.drain();
@@ -393,7 +393,7 @@ impl NativeKeeper {
         self.step(at, Keeper::begin)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     #[napi]
     pub fn loaded(
         &self,
@@ -406,38 +406,38 @@ impl NativeKeeper {
         self.step(at, |keeper, at| keeper.loaded(at, entry))
     }
 
-    /// For how many milliseconds another holds the lease; 0 if it was won.
+    /// Continues with the milliseconds until the other holder's lease ends; 0 if the lease was acquired.
     #[napi]
     pub fn leased(&self, at: Option<NativeMoment>, held_ms: f64) -> Result<NativeTask> {
         let held = (held_ms > 0.0).then(|| millis(held_ms));
         self.step(at, |keeper, at| keeper.leased(at, held))
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     #[napi]
     pub fn saved(&self, at: Option<NativeMoment>, version: Option<f64>) -> Result<NativeTask> {
         self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
     }
 
-    /// The exchange was run to its end, or dropped.
+    /// Continues after the exchange, which was run to its end or dropped.
     #[napi]
     pub fn completed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
         self.step(at, Keeper::completed)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     #[napi]
     pub fn elapsed(&self, at: Option<NativeMoment>) -> Result<NativeTask> {
         self.step(at, Keeper::elapsed)
     }
 
-    /// The store gave no answer.
+    /// Continues after a failed call of the store.
     #[napi]
-    pub fn failed(&self, at: Option<NativeMoment>, why: String) -> Result<NativeTask> {
-        self.step(at, |keeper, at| keeper.failed(at, &why))
+    pub fn failed(&self, at: Option<NativeMoment>, reason: String) -> Result<NativeTask> {
+        self.step(at, |keeper, at| keeper.failed(at, &reason))
     }
 
-    /// One of our stores gave no answer.
+    /// Continues after a failed call of a built-in store.
     #[napi]
     pub fn failed_with(
         &self,

@@ -1,4 +1,4 @@
-//! Sealing keys: from bytes, from the keyring, or held by another party.
+//! Sealing keys: from bytes, from the system's keyring, or held by a key service.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,9 +13,9 @@ use crate::error::fail;
 use crate::js_callbacks::{Foreign, Handler};
 use crate::runtime::promise;
 
-/// A key as JavaScript gives it: its bytes, or their text.
-pub(crate) fn key(given: Either<Uint8Array, String>) -> std::result::Result<Key, Error> {
-    match given {
+/// Parses a key from JavaScript: its bytes, or their text.
+pub(crate) fn key(source: Either<Uint8Array, String>) -> std::result::Result<Key, Error> {
+    match source {
         Either::A(bytes) => Key::from_slice(&bytes),
         Either::B(text) => Key::parse(&Secret::new(text)),
     }
@@ -29,8 +29,8 @@ pub struct NativeKey(pub(crate) Key);
 impl NativeKey {
     /// The key of these bytes, or of their text.
     #[napi(factory)]
-    pub fn of(given: Either<Uint8Array, String>) -> Result<Self> {
-        key(given).map(Self).map_err(fail)
+    pub fn of(source: Either<Uint8Array, String>) -> Result<Self> {
+        key(source).map(Self).map_err(fail)
     }
 
     /// The id of the key, which reveals nothing about it.
@@ -40,7 +40,7 @@ impl NativeKey {
     }
 }
 
-/// The key that the keyring has for this service under this name, created on first use.
+/// The key in the keyring for this service and name, created on first use.
 #[napi(ts_return_type = "Promise<NativeKey>")]
 pub(crate) fn key_of_keyring(
     env: &Env,
@@ -54,9 +54,9 @@ pub(crate) fn key_of_keyring(
     })
 }
 
-const WHO: &str = "key service";
+const CALLBACK: &str = "key service";
 
-/// The key that seals, and those that still open.
+/// The key that seals records, and older keys that still open them.
 #[napi]
 pub struct NativeKeys(Mutex<Keys>);
 
@@ -71,20 +71,20 @@ impl NativeKeys {
     /// Seals and opens with the data keys of a key service in JavaScript.
     #[napi(factory)]
     pub fn of_source(handler: Handler<'_>) -> Result<Self> {
-        let source = Foreign::new(WHO, &handler)?;
+        let source = Foreign::new(CALLBACK, &handler)?;
         Ok(Self(Mutex::new(Keys::from_source(source))))
     }
 
-    /// Opens with this key too.
+    /// Also opens with this key.
     #[napi]
     pub fn also(&self, key: &NativeKey) {
         self.change(|keys| keys.also(key.0.clone()));
     }
 
-    /// Also opens with the data keys of another key service.
+    /// Also opens with the data keys of a further key service.
     #[napi]
     pub fn also_of_source(&self, handler: Handler<'_>) -> Result<()> {
-        let source = Foreign::new(WHO, &handler)?;
+        let source = Foreign::new(CALLBACK, &handler)?;
         self.change(|keys| keys.also_from(source));
         Ok(())
     }
@@ -94,7 +94,7 @@ impl NativeKeys {
         *keys = change(keys.clone());
     }
 
-    pub(crate) fn given(&self) -> Keys {
+    pub(crate) fn snapshot(&self) -> Keys {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         keys.clone()
     }

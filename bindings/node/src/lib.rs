@@ -1,12 +1,11 @@
-//! The Node.js package `oauth-core`, native half.
+//! The native half of the Node.js package `oauth-core`: converts values between JavaScript and the Rust crates.
 //!
-//! Whatever is decided here is decided by the crates below: `oauth-facade` for exchanges and
-//! resource requests, `oauth-session` for stores, `oauth-reqwest` for sockets. This crate turns
-//! their values into JavaScript's and back. The other half is `js/`, which users see.
+//! This crate decides nothing itself: `oauth-facade` implements exchanges and resource requests, `oauth-session`
+//! stores, and `oauth-reqwest` the network. The other half is `js/`, which users see.
 //!
 //! No thread is started before the first request.
 
-// Tested from JavaScript alone: a test build exports nothing.
+// Tested only from JavaScript: a test build exports nothing.
 #![cfg(not(test))]
 
 mod api;
@@ -39,7 +38,7 @@ mod web;
 mod web_forward;
 mod web_visit;
 
-/// The fingerprint of the interface between both halves of the package, which must be the same in both.
+/// The fingerprint of the operations, which must be the same in both halves of the package.
 #[napi_derive::napi]
 pub fn fingerprint() -> String {
     format!("{:016x}", oauth_facade::FINGERPRINT)

@@ -1,4 +1,4 @@
-//! The loopback listener of native apps, and the person's browser.
+//! The loopback listener of native apps (RFC 8252), and the user's browser.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::client::{NativeClient, NativeFlow};
 use crate::error::{fail, overdue};
 use crate::runtime::{millis, promise};
 
-/// Waits on a loopback address for one callback.
+/// A listener on a loopback address for one callback.
 #[napi]
 pub struct NativeListener {
     listener: Mutex<Option<Listener>>,
@@ -26,7 +26,7 @@ pub struct NativeListener {
     stop: Arc<Notify>,
 }
 
-/// Listens where `redirect_uri` leads, or on this port, or on a free one for 0.
+/// Listens at `redirect_uri`, or on `port`; 0 selects a free port.
 #[napi(ts_return_type = "Promise<NativeListener>")]
 pub(crate) fn listen(
     env: &Env,
@@ -53,19 +53,19 @@ pub(crate) fn listen(
 
 #[napi]
 impl NativeListener {
-    /// Where the callback must come to.
+    /// The URI at which the callback must arrive.
     #[napi(getter)]
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// The URL that was called, within `patience` milliseconds.
+    /// Waits for the callback URL, for at most `timeout_ms` milliseconds.
     #[napi(ts_return_type = "Promise<string>")]
     pub fn wait<'env>(
         &self,
         env: &'env Env,
         flow: &NativeFlow,
-        patience: f64,
+        timeout_ms: f64,
     ) -> Result<Object<'env>> {
         let pending = flow.0.pending().map_err(fail)?;
         let listener = self.take();
@@ -73,13 +73,13 @@ impl NativeListener {
         let stop = Arc::clone(&self.stop);
         promise(env, async move {
             tokio::select! {
-                callback = listener.wait(&pending, millis(patience)) => callback,
+                callback = listener.wait(&pending, millis(timeout_ms)) => callback,
                 () = stop.notified() => Err(overdue("the caller gave up")),
             }
         })
     }
 
-    /// Hands over a pasted address; whether it is a callback of this flow.
+    /// Passes on a pasted URL. Returns whether it is a callback of this flow.
     #[napi]
     pub fn paste(&self, flow: &NativeFlow, text: String) -> Result<bool> {
         let pending = flow.0.pending().map_err(fail)?;
@@ -91,7 +91,7 @@ impl NativeListener {
     pub fn close(&self) {
         self.stop.notify_one();
         if let (Some(listener), Ok(runtime)) = (self.take(), crate::runtime::runtime()) {
-            // A socket of the runtime is let go inside it.
+            // The socket belongs to the runtime, and must be dropped inside it.
             runtime.spawn(async move { drop(listener) });
         }
     }
@@ -102,8 +102,8 @@ impl NativeListener {
     }
 }
 
-/// When it is the turn of a code on another device in a login: `only`, `first`, `if_not_opened` or `never`. `device` is what
-/// the caller says, `opener` whether a function of theirs shows the page, `parameters` the names of what is asked for.
+/// When a login uses a code on another device: `only`, `first`, `if_not_opened` or `never`. `device` is the caller's option,
+/// `opener` whether the caller opens the page, and `parameters` are the names of the requested options.
 #[napi]
 pub(crate) fn code_turn(
     client: &NativeClient,
@@ -125,7 +125,7 @@ pub(crate) fn code_turn(
     login.timing(opener, client.0.core().server()).as_str()
 }
 
-/// `loginHint` as `login_hint`.
+/// Converts camel case to snake case: `loginHint` to `login_hint`.
 fn snake(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {
@@ -137,7 +137,7 @@ fn snake(name: &str) -> String {
     snake
 }
 
-/// Shows a page in the person's browser.
+/// Opens a page in the user's browser.
 #[napi]
 pub(crate) fn open_browser(url: String) -> Result<()> {
     let url = Url::parse(&url).map_err(fail)?;

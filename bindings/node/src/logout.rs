@@ -1,4 +1,4 @@
-//! Logout: a person is signed out at the server, and its requests to the browser are checked.
+//! RP-initiated logout at the server, and front-channel logout requests (OpenID Connect).
 
 use napi::Result;
 use napi_derive::napi;
@@ -9,7 +9,7 @@ use oauth_facade::EndSession;
 use crate::client::NativeClient;
 use crate::error::fail;
 
-/// How to sign a person out at the server.
+/// The parameters of an end session request.
 #[napi(object, object_to_js = false)]
 pub struct NativeEndSession {
     /// The ID token of the login.
@@ -25,13 +25,13 @@ pub struct NativeEndSession {
 }
 
 impl From<NativeEndSession> for EndSession {
-    fn from(ask: NativeEndSession) -> Self {
+    fn from(request: NativeEndSession) -> Self {
         Self {
-            id_token_hint: ask.id_token_hint.map(Secret::new),
-            logout_hint: ask.logout_hint,
-            post_logout_redirect_uri: ask.post_logout_redirect_uri,
-            state: ask.state.map(Secret::new),
-            ui_locales: ask.ui_locales,
+            id_token_hint: request.id_token_hint.map(Secret::new),
+            logout_hint: request.logout_hint,
+            post_logout_redirect_uri: request.post_logout_redirect_uri,
+            state: request.state.map(Secret::new),
+            ui_locales: request.ui_locales,
         }
     }
 }
@@ -39,11 +39,11 @@ impl From<NativeEndSession> for EndSession {
 /// A form to post in the browser.
 #[napi(object, object_from_js = false)]
 pub struct NativeLogoutForm {
-    /// Where to.
+    /// The URL to which the form is posted.
     pub action: String,
-    /// Names and values.
+    /// The names and values of the hidden fields.
     pub fields: Vec<Vec<String>>,
-    /// A page with it.
+    /// A page that submits the form.
     pub html: String,
     /// The `Content-Security-Policy` that the page needs.
     pub content_security_policy: String,
@@ -51,16 +51,16 @@ pub struct NativeLogoutForm {
 
 #[napi]
 impl NativeClient {
-    /// Signs a person out at the server: the URL to open.
+    /// The URL to open in the browser to log the user out at the server.
     #[napi]
-    pub fn end_session_url(&self, ask: NativeEndSession) -> Result<String> {
-        self.0.end_session_url(ask.into()).map_err(fail)
+    pub fn end_session_url(&self, request: NativeEndSession) -> Result<String> {
+        self.0.end_session_url(request.into()).map_err(fail)
     }
 
-    /// The same as a form.
+    /// The end session request as a form.
     #[napi]
-    pub fn end_session_form(&self, ask: NativeEndSession) -> Result<NativeLogoutForm> {
-        let form = self.0.end_session_form(ask.into()).map_err(fail)?;
+    pub fn end_session_form(&self, request: NativeEndSession) -> Result<NativeLogoutForm> {
+        let form = self.0.end_session_form(request.into()).map_err(fail)?;
         let pair = |(name, value): (&str, &str)| vec![name.to_owned(), value.to_owned()];
         Ok(NativeLogoutForm {
             action: form.action().as_str().to_owned(),
@@ -77,13 +77,13 @@ pub(crate) fn check_logout_return(url: String, state: String) -> Result<()> {
     logout::check_return(&url, &Secret::new(state)).map_err(fail)
 }
 
-/// A request through the front channel.
+/// A front-channel logout request.
 #[napi]
 pub struct NativeFrontChannelLogout(FrontChannelLogout);
 
 #[napi]
 impl NativeFrontChannelLogout {
-    /// Reads a URL, or its query.
+    /// Parses a URL, or its query.
     #[napi(factory)]
     pub fn parse(url: String) -> Result<Self> {
         FrontChannelLogout::parse(&url).map(Self).map_err(fail)

@@ -21,39 +21,39 @@ use crate::runtime::{self, promise};
 /// The environment variable with additional certificate authorities for Node.js.
 const EXTRA: &str = "NODE_EXTRA_CA_CERTS";
 
-/// A network in strings and numbers.
+/// The settings of a network.
 #[napi(object, object_to_js = false)]
 pub struct NativeSettings {
-    /// PEM, or the name of a file of it.
+    /// Additional certificate authorities: PEM, or the path of a PEM file.
     pub ca: Option<String>,
-    /// PEM, or the name of a file of it.
+    /// The only trusted certificate authorities: PEM, or the path of a PEM file.
     pub only_ca: Option<String>,
-    /// PEM, or the name of a file of it.
+    /// The client certificate: PEM, or the path of a PEM file.
     pub client_certificate: Option<String>,
-    /// PEM, or the name of a file of it.
+    /// The private key of the client certificate: PEM, or the path of a PEM file.
     pub client_key: Option<String>,
-    /// A URL, or `direct`.
+    /// The URL of the proxy, or `direct`.
     pub proxy: Option<String>,
-    /// Milliseconds.
+    /// The timeout of connecting, in milliseconds.
     pub connect_timeout: Option<f64>,
-    /// Milliseconds.
+    /// The timeout of a request, in milliseconds.
     pub timeout: Option<f64>,
-    /// A header's value.
+    /// The `User-Agent` field.
     pub user_agent: Option<String>,
-    /// At least 1.
+    /// The most concurrent requests to one origin; at least 1.
     pub in_flight_per_origin: Option<u32>,
     /// `public_where_marked`, `public_only` or `any`.
     pub addresses: Option<String>,
 }
 
-/// How requests leave this process.
+/// The network over which requests are sent.
 #[napi]
 pub struct NativeNetwork(pub(crate) Arc<Network>);
 
 /// A transport, and its driver, which all callers share.
 pub(crate) struct Network {
     transport: Transport,
-    made: OnceLock<Driver>,
+    shared_driver: OnceLock<Driver>,
 }
 
 impl Network {
@@ -69,18 +69,18 @@ impl Network {
         }
         Ok(Self {
             transport,
-            made: OnceLock::new(),
+            shared_driver: OnceLock::new(),
         })
     }
 
     /// The driver with this time limit, or the network's own. The first call takes some milliseconds, because it reads
     /// the system's certificates.
     pub(crate) fn driver(&self, timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
-        let driver = match self.made.get() {
+        let driver = match self.shared_driver.get() {
             Some(driver) => driver.clone(),
             None => {
-                let made = self.transport.driver()?.with_signer(held_key::signature);
-                self.made.get_or_init(|| made).clone()
+                let new = self.transport.driver()?.with_signer(held_key::signature);
+                self.shared_driver.get_or_init(|| new).clone()
             }
         };
         Ok(driver.with_timeout(timeout.unwrap_or(self.transport.options.timeout)))
@@ -96,7 +96,7 @@ pub(crate) fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
     driver.map_err(fail)
 }
 
-/// The names of settings in errors, and those in JavaScript.
+/// The names of settings in errors of the Rust crate, and in JavaScript.
 const NAMES: [(&str, &str); 6] = [
     ("only_ca:", "onlyCa:"),
     ("client_certificate:", "clientCertificate:"),
@@ -109,59 +109,62 @@ const NAMES: [(&str, &str); 6] = [
     ),
 ];
 
-/// An error of the settings, by the names that they have in JavaScript.
-fn named(error: Error) -> Error {
+/// Renames the settings in an error to their JavaScript names.
+fn with_js_names(error: Error) -> Error {
     let detail = error.detail().unwrap_or_default();
-    let told = NAMES.iter().find_map(|(theirs, ours)| {
-        let rest = detail.strip_prefix(theirs)?;
-        Some(format!("{ours}{rest}"))
+    let renamed = NAMES.iter().find_map(|(rust, js)| {
+        let rest = detail.strip_prefix(rust)?;
+        Some(format!("{js}{rest}"))
     });
-    match told {
-        Some(told) => error.about(&told),
+    match renamed {
+        Some(detail) => error.about(&detail),
         None => error,
     }
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|why| {
+    std::fs::read(path).map_err(|error| {
         Error::from(Misuse::Setup)
             .about(&format!("{EXTRA}: {}", path.display()))
-            .caused_by(Cause::unsent(why))
+            .caused_by(Cause::unsent(error))
     })
 }
 
 #[napi]
 impl NativeNetwork {
-    /// Reads the files it names.
+    /// A network with these settings. Reads the files that they name.
     #[napi(constructor)]
-    pub fn new(given: NativeSettings) -> Result<Self> {
+    pub fn new(options: NativeSettings) -> Result<Self> {
         let seconds = |ms: f64| ms / 1000.0;
         let mut settings = Settings::default();
-        settings.ca = given.ca;
-        settings.only_ca = given.only_ca;
-        settings.client_certificate = given.client_certificate.map(Secret::new);
-        settings.client_key = given.client_key.map(Secret::new);
-        settings.proxy = given.proxy.map(Secret::new);
-        settings.connect_timeout = given.connect_timeout.map(seconds);
-        settings.timeout = given.timeout.map(seconds);
-        settings.user_agent = given.user_agent;
-        settings.addresses = given.addresses;
-        settings.in_flight_per_origin = match given.in_flight_per_origin {
-            Some(0) => return Err(invalid("inFlightPerOrigin is at least 1")),
+        settings.ca = options.ca;
+        settings.only_ca = options.only_ca;
+        settings.client_certificate = options.client_certificate.map(Secret::new);
+        settings.client_key = options.client_key.map(Secret::new);
+        settings.proxy = options.proxy.map(Secret::new);
+        settings.connect_timeout = options.connect_timeout.map(seconds);
+        settings.timeout = options.timeout.map(seconds);
+        settings.user_agent = options.user_agent;
+        settings.addresses = options.addresses;
+        settings.in_flight_per_origin = match options.in_flight_per_origin {
+            Some(0) => return Err(invalid("inFlightPerOrigin must be at least 1")),
             limit => limit.and_then(|limit| usize::try_from(limit).ok()),
         };
-        let network = settings.read().map_err(named).and_then(Network::new);
+        let network = settings
+            .read()
+            .map_err(with_js_names)
+            .and_then(Network::new);
         let network = network.map_err(fail)?;
         Ok(Self(Arc::new(network)))
     }
 
-    /// How long a request may take, in milliseconds, where a client says nothing else.
+    /// The timeout of requests in milliseconds, unless a client has its own.
     #[napi(getter)]
     pub fn timeout_ms(&self) -> f64 {
         self.0.transport.options.timeout.as_secs_f64() * 1000.0
     }
 
-    /// The thumbprint of the certificate that is presented, if there is one.
+    /// The thumbprint of the client certificate, if there is one.
     #[napi(getter)]
     pub fn certificate_thumbprint(&self) -> Option<String> {
         self.0.transport.certificate_thumbprint()
@@ -179,26 +182,26 @@ impl NativeNetwork {
         let request = read_request(&method, &url, &headers, body).map_err(fail)?;
         Ok(NativeRequest {
             driver: self.0.driver(None).map_err(fail)?,
-            patience: self.0.transport.options.timeout,
+            read_timeout: self.0.transport.options.timeout,
             request: Some(request),
-            reply: Arc::default(),
+            response_slot: Arc::default(),
             stop: Arc::default(),
         })
     }
 }
 
-/// Plain http goes no further than this machine.
+/// Builds a request. Plain http is allowed only on loopback addresses.
 fn read_request(
     method: &str,
     url: &str,
     headers: &[(String, String)],
     body: Option<Uint8Array>,
 ) -> std::result::Result<reqwest::Request, Error> {
-    let to = Url::parse(url)?;
-    if !url.starts_with("https:") && !to.is_loopback() {
-        return Err(Error::from(Misuse::InsecureTransport).about(&to.origin()));
+    let target = Url::parse(url)?;
+    if !url.starts_with("https:") && !target.is_loopback() {
+        return Err(Error::from(Misuse::InsecureTransport).about(&target.origin()));
     }
-    let mut request = http::Request::builder().method(method).uri(to.as_str());
+    let mut request = http::Request::builder().method(method).uri(target.as_str());
     for (name, value) in headers {
         let refused = || Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
         let field = name.parse::<http::HeaderName>().map_err(|_| refused())?;
@@ -206,39 +209,43 @@ fn read_request(
         request = request.header(field, value);
     }
     let body = body.map(|body| body.to_vec()).unwrap_or_default();
-    let wrong = |why| Error::from(Misuse::HeaderValue).caused_by(Cause::unsent(why));
+    let wrong = |error| Error::from(Misuse::HeaderValue).caused_by(Cause::unsent(error));
     let request = request.body(body).map_err(wrong)?;
     reqwest::Request::try_from(request)
         .map_err(|error| Error::lost(Cause::unsent(error.without_url())))
 }
 
-/// One request, and its reply as it comes.
+/// One request, and its response as it arrives.
 #[napi]
 pub struct NativeRequest {
     driver: Driver,
-    patience: Duration,
+    read_timeout: Duration,
     request: Option<reqwest::Request>,
-    reply: Arc<tokio::sync::Mutex<Option<reqwest::Response>>>,
+    response_slot: Arc<tokio::sync::Mutex<Option<reqwest::Response>>>,
     stop: Arc<Notify>,
 }
 
-/// The head of a reply.
+/// The status and header fields of a response.
 #[napi(object, object_from_js = false)]
 pub(crate) struct NativeHead {
     /// The HTTP status.
     pub status: u32,
-    /// Names and values; what of a value is not UTF-8 is replaced.
+    /// Names and values; bytes that are not UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
 }
 
 #[napi]
 impl NativeRequest {
-    /// Sends it; its reply's head.
+    /// Sends the request, and returns the status and header fields of the response.
     #[napi(ts_return_type = "Promise<NativeHead>")]
     pub fn head<'env>(&mut self, env: &'env Env) -> Result<Object<'env>> {
         let request = self.request.take();
         let request = request.ok_or_else(|| fail(Misuse::Over.into()))?;
-        let (driver, reply, stop) = (self.driver.clone(), self.reply.clone(), self.stop.clone());
+        let (driver, response_slot, stop) = (
+            self.driver.clone(),
+            self.response_slot.clone(),
+            self.stop.clone(),
+        );
         promise(env, async move {
             let response = tokio::select! {
                 response = driver.call(request, None) => response.map_err(Error::lost)?,
@@ -253,22 +260,26 @@ impl NativeRequest {
                     .map(|(name, value)| (name.as_str().to_owned(), text(value)))
                     .collect(),
             };
-            *reply.lock().await = Some(response);
+            *response_slot.lock().await = Some(response);
             Ok(head)
         })
     }
 
-    /// The next bytes of the body; nothing at its end.
+    /// The next chunk of the body; nothing at its end.
     #[napi(ts_return_type = "Promise<Uint8Array | undefined>")]
     pub fn chunk<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
-        let (reply, stop, patience) = (self.reply.clone(), self.stop.clone(), self.patience);
+        let (response_slot, stop, read_timeout) = (
+            self.response_slot.clone(),
+            self.stop.clone(),
+            self.read_timeout,
+        );
         promise(env, async move {
-            let mut held = reply.lock().await;
+            let mut held = response_slot.lock().await;
             let Some(response) = held.as_mut() else {
                 return Ok(None);
             };
             let read = tokio::select! {
-                read = tokio::time::timeout(patience, response.chunk()) => read,
+                read = tokio::time::timeout(read_timeout, response.chunk()) => read,
                 () = stop.notified() => return Err(overdue("the caller gave up")),
             };
             let chunk = read
@@ -284,15 +295,15 @@ impl NativeRequest {
         })
     }
 
-    /// Ends it here: nothing more is sent or read.
+    /// Cancels the request: nothing more is sent or read.
     #[napi]
     pub fn cancel(&mut self) {
         self.request = None;
         self.stop.notify_one();
-        let reply = Arc::clone(&self.reply);
+        let response_slot = Arc::clone(&self.response_slot);
         if let Ok(runtime) = crate::runtime::runtime() {
-            // A socket of the runtime is let go inside it.
-            runtime.spawn(async move { *reply.lock().await = None });
+            // The socket belongs to the runtime, and must be dropped inside it.
+            runtime.spawn(async move { *response_slot.lock().await = None });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The runtime of the native transport, and the promises it settles.
+//! The Tokio runtime of the native transport, and the JavaScript promises that it settles.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -14,24 +14,23 @@ use tokio::runtime::{Builder, Runtime};
 use crate::error::{fail, overdue};
 use crate::network::Network;
 
-/// One runtime for the process, all of its worker threads included, made on first use.
+/// The runtime of the process, shared by all worker threads of Node.js, and created on first use.
 pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
     // One thread is enough: requests wait for sockets, and their own work takes microseconds.
-    let made = Builder::new_multi_thread()
+    let new = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("oauth-core")
         .enable_all()
         .build()
-        .map_err(|why| Error::from(Misuse::Setup).caused_by(Cause::unsent(why)))?;
-    Ok(RUNTIME.get_or_init(|| made))
+        .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))?;
+    Ok(RUNTIME.get_or_init(|| new))
 }
 
-/// The driver with this limit over the system's network, one for all clients, so that they share
-/// connections.
+/// The driver over the system's network with this timeout; one for all clients, so that they share connections.
 pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
     static SYSTEM: OnceLock<Network> = OnceLock::new();
     if let Some(network) = SYSTEM.get() {
@@ -51,8 +50,8 @@ const STOPPED: &str = "the task was stopped";
 
 type Settle<T> = Box<dyn FnOnce(Env) -> Result<T> + Send>;
 
-/// A promise that is settled whatever happens: a task that panics or is stopped rejects it, for
-/// one that stays open would keep the process from ending.
+/// A promise that is always settled: a task that panics or is stopped rejects it, because a pending promise would keep
+/// the process alive.
 struct Deferred<T: ToNapiValue>(Option<JsDeferred<T, Settle<T>>>);
 
 impl<T: ToNapiValue + Send + 'static> Deferred<T> {
@@ -75,9 +74,8 @@ impl<T: ToNapiValue> Drop for Deferred<T> {
     }
 }
 
-/// Polls a future once on the calling thread, and returns its output if it has to wait for nothing; otherwise it goes on on
-/// the runtime, and the promise gets its outcome: handing over to another thread and back costs more than most of what is
-/// polled here.
+/// Polls a future once on the calling thread, and returns its output if it is ready; otherwise returns a promise, and the
+/// future continues on the runtime. Most futures here take less time than switching threads twice.
 pub(crate) fn at_once_or_promise<T, F>(env: &Env, future: F) -> Result<Either<T, Object<'_>>>
 where
     T: ToNapiValue + Send + 'static,
@@ -85,9 +83,9 @@ where
 {
     let runtime = runtime().map_err(fail)?;
     let mut future = Box::pin(future);
-    // Timers and sockets that are made meanwhile are the runtime's.
+    // Timers and sockets created meanwhile belong to the runtime.
     let context = runtime.enter();
-    // The runtime polls anew, with a waker of its own.
+    // The runtime polls again, with its own waker.
     let mut waiting = Context::from_waker(Waker::noop());
     let polled = guarded(|| future.as_mut().poll(&mut waiting));
     drop(context);
@@ -97,12 +95,12 @@ where
     }
 }
 
-/// Works on the thread of Node.js, into which a panic must not unwind.
+/// Catches panics of work on the thread of Node.js, into which they must not unwind.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| fail(overdue(STOPPED)))
 }
 
-/// Runs a future on the runtime; the promise gets its outcome.
+/// Runs a future on the runtime, and returns the promise of its output.
 pub(crate) fn promise<T, F>(env: &Env, future: F) -> Result<Object<'_>>
 where
     T: ToNapiValue + Send + 'static,

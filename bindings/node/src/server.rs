@@ -1,4 +1,4 @@
-//! Servers: by name, by metadata, or by discovery.
+//! Authorization servers: from a preset, from a metadata document, or by discovery.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct NativeServer(pub(crate) Server);
 
 #[napi]
 impl NativeServer {
-    /// A preset by `name`, or the one that is written in `toml`.
+    /// The server of the preset `name`, or of the provider file `toml`.
     #[napi(factory)]
     pub fn from_provider(
         name: Option<String>,
@@ -41,7 +41,7 @@ impl NativeServer {
             .map_err(fail)
     }
 
-    /// A server by its metadata document.
+    /// The server of a metadata document (RFC 8414).
     #[napi(factory)]
     pub fn from_metadata(issuer: String, metadata: String, loopback: bool) -> Result<Self> {
         Server::from_metadata(&issuer, &metadata, transport(loopback))
@@ -88,13 +88,13 @@ pub(crate) fn discovery(
     loopback: bool,
     prefer: Option<String>,
 ) -> Result<NativeExchange> {
-    let wrong = || invalid("prefer is oauth or openid");
+    let wrong = || invalid("prefer must be oauth or openid");
     let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
-    let how = Discover {
+    let settings = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),
         ..Discover::default()
     };
-    Server::discover_with(&issuer, transport(loopback), how)
+    Server::discover_with(&issuer, transport(loopback), settings)
         .map(NativeExchange::new)
         .map_err(fail)
 }

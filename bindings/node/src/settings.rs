@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use oauth_facade::{Auth, Environment, Settings, SettingsServer, Workload};
 use oauth_reqwest::ProcessEnvironment;
 
-use crate::client::parameter;
+use crate::client::client_id_parameter;
 use crate::error::fail;
 use crate::server::{NativeServer, transport};
 
@@ -19,39 +19,39 @@ pub struct NativeSettings(pub(crate) Settings);
 
 #[napi]
 impl NativeSettings {
-    /// Out of environment variables: those of the process, or these.
+    /// Reads environment variables: those given, or those of the process.
     #[napi(factory)]
     pub fn from_env(env: Option<HashMap<String, String>>) -> Result<Self> {
         read(Settings::from_env(environment(env)))
     }
 
-    /// Out of a client file.
+    /// Reads a client file.
     #[napi(factory)]
     pub fn from_file(path: String, env: Option<HashMap<String, String>>) -> Result<Self> {
         read(Settings::from_file(&path, environment(env)))
     }
 
-    /// Out of the text of a client file.
+    /// Parses the text of a client file.
     #[napi(factory)]
     pub fn from_json(text: String, env: Option<HashMap<String, String>>) -> Result<Self> {
         let text = Secret::new(text);
         read(Settings::from_json(text.expose(), environment(env)))
     }
 
-    /// The client's name at the server.
+    /// The client id.
     #[napi(getter)]
     pub fn client_id(&self) -> &str {
         self.0.client_id()
     }
 
-    /// Those registered, if any are named.
+    /// The registered redirect URIs, if the settings contain any.
     #[napi(getter)]
     pub fn redirect_uris(&self) -> Option<Vec<String>> {
         let uris = self.0.redirect_uris();
         (!uris.is_empty()).then(|| uris.to_vec())
     }
 
-    /// The endpoint that identifies people who sign in, for a site that requests this scope; nothing if ID tokens do.
+    /// The endpoint that identifies users, for a site that requests this scope; nothing if ID tokens identify them.
     #[napi]
     pub fn identity(&self, scope: String) -> Result<Option<NativeSettingsIdentity>> {
         let found = self.0.identity(&scope).map_err(fail)?;
@@ -79,16 +79,16 @@ impl NativeSettings {
     }
 }
 
-/// The endpoint that identifies people who sign in.
+/// The endpoint that identifies users.
 #[napi(object, object_from_js = false)]
 pub struct NativeSettingsIdentity {
-    /// Its URL.
+    /// The URL of the endpoint.
     pub url: String,
-    /// The member that is the subject.
+    /// The member of its response that contains the subject.
     pub subject: String,
-    /// Claims, each with its member.
+    /// The names of claims, each with the member that contains it.
     pub claims: HashMap<String, String>,
-    /// The scope to request unless the application says another.
+    /// The scope to request, unless the application specifies one.
     pub scope: String,
 }
 
@@ -135,13 +135,13 @@ pub(crate) fn environment(env: Option<HashMap<String, String>>) -> Arc<dyn Envir
 pub struct NativeWorkload {
     /// The platform's name.
     pub platform: String,
-    /// The file of the token.
+    /// The path of the token's file.
     pub path: Option<String>,
-    /// The variable of the token.
+    /// The name of the token's environment variable.
     pub variable: Option<String>,
     /// The audience of a token exchange, if the token is exchanged.
     pub exchange_audience: Option<String>,
-    /// The variables to look into in place of those of the process.
+    /// The environment variables to use instead of those of the process.
     pub env: Option<HashMap<String, String>>,
 }
 
@@ -153,7 +153,9 @@ impl NativeWorkload {
             variable: self.variable,
             audience,
             exchange_audience: self.exchange_audience,
-            client_id: client_id.map(|name| parameter(Some(name))).transpose()?,
+            client_id: client_id
+                .map(|name| client_id_parameter(Some(name)))
+                .transpose()?,
         };
         workload.auth(environment(self.env)).map_err(fail)
     }

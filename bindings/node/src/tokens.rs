@@ -1,4 +1,4 @@
-//! Tokens, with getters for JavaScript.
+//! The tokens of one grant, and their conversion for JavaScript.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl NativeTokens {
         self.is(&other.0)
     }
 
-    /// A token that came from no grant; `expires_at` in Unix seconds.
+    /// A token without a grant; `expires_at` is in Unix seconds.
     #[napi(factory)]
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         Self(Arc::new(bearer(text, expires_at)))
@@ -60,20 +60,20 @@ impl NativeTokens {
         Ok(Self(Arc::new(tokens)))
     }
 
-    /// Everything needed to go on after a restart.
+    /// The tokens as text, to continue with after a restart. Contains secrets.
     #[napi]
     pub fn serialize(&self) -> String {
         self.0.to_json().expose().clone()
     }
 
-    /// The permissions that were granted, as a JSON array.
+    /// The granted `authorization_details` (RFC 9396), as a JSON array.
     #[napi]
     pub fn authorization_details(&self) -> Result<Option<String>> {
         let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
         Ok(granted.map(|list| for_doubles(list).to_string()))
     }
 
-    /// Those of the given permissions, a JSON array, that were not granted, likewise.
+    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[napi]
     pub fn missing_authorization_details(&self, wanted: String) -> Result<String> {
         let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);
@@ -106,7 +106,7 @@ impl NativeTokens {
     }
 }
 
-/// A token that came from no grant, and its end in Unix seconds.
+/// A token without a grant, which expires at this time in Unix seconds.
 pub(crate) fn bearer(text: String, expires_at: Option<f64>) -> oauth_core::Tokens {
     let tokens = oauth_core::Tokens::bearer(text);
     match expires_at {

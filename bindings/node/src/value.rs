@@ -14,20 +14,20 @@ use crate::built_in_stores::whole;
 use crate::error::{fail, invalid};
 use crate::tokens::NativeTokens;
 
-/// The arguments of an operation, in the order of its description.
-pub(crate) fn arguments(given: &Array<'_>) -> Result<Args> {
-    list(given).map(Args::from)
+/// The arguments of an operation, in the order of its definition.
+pub(crate) fn arguments(array: &Array<'_>) -> Result<Args> {
+    list(array).map(Args::from)
 }
 
 /// The parameters of a token request: scope, resource, audience, extra and authorization_details.
-pub(crate) fn token_request(given: &Array<'_>) -> Result<TokenRequest> {
-    TokenRequest::read(&mut arguments(given)?).map_err(refused)
+pub(crate) fn token_request(array: &Array<'_>) -> Result<TokenRequest> {
+    TokenRequest::read(&mut arguments(array)?).map_err(refused)
 }
 
-/// The parameters of a token request as a canonical text, to compare them.
+/// The parameters of a token request in canonical form, to compare requests.
 #[napi]
-pub(crate) fn request_key(given: Array<'_>) -> Result<String> {
-    let request = token_request(&given)?.to_core().map_err(fail)?;
+pub(crate) fn request_key(array: Array<'_>) -> Result<String> {
+    let request = token_request(&array)?.to_core().map_err(fail)?;
     let mut scope: Vec<_> = request.scope.iter().collect();
     scope.sort_unstable();
     let parameters = request.iter();
@@ -38,7 +38,7 @@ pub(crate) fn request_key(given: Array<'_>) -> Result<String> {
     Ok(json!([scope, parameters]).to_string())
 }
 
-/// Why an operation did not begin.
+/// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> napi::Error {
     match refused {
         Refused::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
@@ -48,15 +48,15 @@ pub(crate) fn refused(refused: Refused) -> napi::Error {
 
 /// The members of a record as one JSON array: parsing it is cheaper than as many crossings.
 pub(crate) fn members(members: &[Arg]) -> String {
-    let told: Vec<_> = members.iter().map(Told).collect();
-    // Texts, numbers and lists of them always serialize.
-    serde_json::to_string(&told).unwrap_or_default()
+    let json: Vec<_> = members.iter().map(JsonMember).collect();
+    // Strings, numbers and lists of them always serialize.
+    serde_json::to_string(&json).unwrap_or_default()
 }
 
 /// A member of a record, as JSON.
-struct Told<'a>(&'a Arg);
+struct JsonMember<'a>(&'a Arg);
 
-impl Serialize for Told<'_> {
+impl Serialize for JsonMember<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         match self.0 {
             // Tokens have a record of their own.
@@ -65,9 +65,9 @@ impl Serialize for Told<'_> {
             Arg::Number(number) => to.serialize_f64(*number),
             Arg::Text(text) => to.serialize_str(text.expose()),
             Arg::Names(names) => to.collect_seq(names.iter()),
-            Arg::List(list) => to.collect_seq(list.iter().map(Told)),
+            Arg::List(list) => to.collect_seq(list.iter().map(JsonMember)),
             Arg::Pairs(pairs) => {
-                to.collect_map(pairs.iter().map(|(name, value)| (name, Told(value))))
+                to.collect_map(pairs.iter().map(|(name, value)| (name, JsonMember(value))))
             }
             Arg::Time(time) => to.serialize_u64(time.as_secs()),
             Arg::Json(value) => ForDoubles(value).serialize(to),
@@ -75,18 +75,18 @@ impl Serialize for Told<'_> {
     }
 }
 
-/// Where a value is: its types are tried there, for only there they are checked.
-trait Place {
+/// The position of a value in an array or an object. Converting there checks the type, which converting an `Unknown` does not.
+trait Slot {
     fn get<T: FromNapiValue>(&self) -> Result<Option<T>>;
 }
 
-impl Place for (&Array<'_>, u32) {
+impl Slot for (&Array<'_>, u32) {
     fn get<T: FromNapiValue>(&self) -> Result<Option<T>> {
         self.0.get(self.1)
     }
 }
 
-impl Place for (&Object<'_>, &str) {
+impl Slot for (&Object<'_>, &str) {
     fn get<T: FromNapiValue>(&self) -> Result<Option<T>> {
         self.0.get(self.1)
     }
@@ -96,39 +96,39 @@ fn list(array: &Array<'_>) -> Result<Vec<Arg>> {
     (0..array.len()).map(|at| arg(&(array, at))).collect()
 }
 
-fn arg(place: &impl Place) -> Result<Arg> {
-    let Some(value) = place.get::<Unknown<'_>>()? else {
+fn arg(slot: &impl Slot) -> Result<Arg> {
+    let Some(value) = slot.get::<Unknown<'_>>()? else {
         return Ok(Arg::Null);
     };
     let read = match value.get_type()? {
         ValueType::Undefined | ValueType::Null => Some(Arg::Null),
-        ValueType::Boolean => place.get()?.map(Arg::Bool),
-        ValueType::Number => place.get()?.map(Arg::Number),
-        ValueType::String => place.get::<String>()?.map(|text| Arg::Text(text.into())),
-        ValueType::Object => return object(place, &value),
+        ValueType::Boolean => slot.get()?.map(Arg::Bool),
+        ValueType::Number => slot.get()?.map(Arg::Number),
+        ValueType::String => slot.get::<String>()?.map(|text| Arg::Text(text.into())),
+        ValueType::Object => return object(slot, &value),
         _ => None,
     };
     Ok(read.unwrap_or(Arg::Other))
 }
 
-fn object(place: &impl Place, value: &Unknown<'_>) -> Result<Arg> {
+fn object(slot: &impl Slot, value: &Unknown<'_>) -> Result<Arg> {
     if value.is_array()? {
-        return match place.get()? {
+        return match slot.get()? {
             Some(array) => list(&array).map(Arg::List),
             None => Ok(Arg::Other),
         };
     }
     if value.is_date()? {
-        let date = place.get::<JsDate<'_>>()?;
+        let date = slot.get::<JsDate<'_>>()?;
         let ms = date.map(|date| date.value_of()).transpose()?;
         let ms = ms.filter(|ms| ms.is_finite() && *ms >= 0.0);
         let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(whole(ms / 1000.0))));
         return Ok(time.unwrap_or(Arg::Other));
     }
-    if let Ok(Some(tokens)) = place.get::<ClassInstance<'_, NativeTokens>>() {
+    if let Ok(Some(tokens)) = slot.get::<ClassInstance<'_, NativeTokens>>() {
         return Ok(Arg::Tokens(Arc::clone(&tokens.0)));
     }
-    let Some(object) = place.get::<Object<'_>>()? else {
+    let Some(object) = slot.get::<Object<'_>>()? else {
         return Ok(Arg::Other);
     };
     let names = Object::keys(&object)?.into_iter();

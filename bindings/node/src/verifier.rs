@@ -1,4 +1,4 @@
-//! Verification of access tokens: a verifier parses an API's requirements once and is then used for every token.
+//! Verifies access tokens for an API, whose requirements are parsed once for all tokens.
 
 use napi::Result;
 use napi::bindgen_prelude::Array;
@@ -15,7 +15,7 @@ pub struct NativeVerifier(Verifier);
 
 #[napi]
 impl NativeVerifier {
-    /// With the arguments of the operation; their token is not looked at.
+    /// A verifier with the arguments of the operation `verifyAccessToken`, whose token is ignored.
     #[napi(constructor)]
     pub fn new(client: &NativeClient, given: Array<'_>) -> Result<Self> {
         let verifier = client.facade().verifier(arguments(&given)?);

@@ -1,4 +1,4 @@
-//! Sign-in for web applications: the settings of a site.
+//! Sign-in for web applications: the settings from which a site is created.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::keys::NativeKey;
 use crate::network::{NativeNetwork, over};
 use crate::web_visit::NativeSite;
 
-/// A site in the making.
+/// The builder of a site.
 #[napi]
 pub struct NativeSiteSetup {
     keys: Keys,
@@ -29,7 +29,7 @@ pub struct NativeSiteSetup {
 
 #[napi]
 impl NativeSiteSetup {
-    /// Its cookies are sealed with this key.
+    /// A setup whose cookies and records are sealed with this key.
     #[napi(factory)]
     pub fn of(key: &NativeKey) -> Self {
         let key: Key = key.0.clone();
@@ -39,7 +39,7 @@ impl NativeSiteSetup {
         }
     }
 
-    /// A setup for tests, whose cookies are sealed with a key that everybody knows.
+    /// A setup for tests, whose cookies are sealed with a publicly known key.
     #[napi(factory)]
     pub fn for_tests() -> Self {
         Self {
@@ -54,19 +54,19 @@ impl NativeSiteSetup {
         self.keys = self.keys.clone().also(key.0.clone());
     }
 
-    /// People may sign in with this one; its settings are JSON.
+    /// Adds a provider with this client; its settings are JSON.
     #[napi]
-    pub fn provider(&mut self, client: &NativeClient, given: String) -> Result<()> {
-        self.take(Some(client.facade().core().clone()), &given)
+    pub fn provider(&mut self, client: &NativeClient, settings: String) -> Result<()> {
+        self.take(Some(client.facade().core().clone()), &settings)
     }
 
     /// Adds a provider whose client is requested from the application when it is first needed.
     #[napi]
-    pub fn later(&mut self, given: String) -> Result<()> {
-        self.take(None, &given)
+    pub fn later(&mut self, settings: String) -> Result<()> {
+        self.take(None, &settings)
     }
 
-    /// The site with these settings, in JSON. Sessions are in the store if there is one, and otherwise in cookies.
+    /// Creates the site with these settings, a JSON object. Sessions are kept in the store if there is one, otherwise in cookies.
     #[napi]
     pub fn site(
         &self,
@@ -98,12 +98,12 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn take(&mut self, client: Option<Client>, given: &str) -> Result<()> {
-        // An error of serde quotes its input.
-        let given: ProviderSettings = serde_json::from_str(given)
-            .map_err(|_| invalid("a setting of a provider is of another type"))?;
+    fn take(&mut self, client: Option<Client>, settings: &str) -> Result<()> {
+        // The error of serde is dropped, because it quotes its input.
+        let settings: ProviderSettings = serde_json::from_str(settings)
+            .map_err(|_| invalid("a setting of a provider has the wrong type"))?;
         self.providers
-            .push(given.provider(client).map_err(refused)?);
+            .push(settings.provider(client).map_err(refused)?);
         Ok(())
     }
 }

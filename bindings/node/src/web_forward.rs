@@ -1,4 +1,4 @@
-//! Forwards calls of a site's pages to an API, with the person's token.
+//! Forwards calls of a site's pages to an API, with the user's token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,7 +38,7 @@ impl NativeForward {
 
 #[napi]
 impl NativeForward {
-    /// How many bytes of the body are passed on at most.
+    /// The largest body that is forwarded, in bytes.
     #[napi(getter)]
     pub fn limit(&self) -> u32 {
         u32::try_from(MAX_FORWARDED).unwrap_or(u32::MAX)
@@ -54,14 +54,14 @@ impl NativeForward {
         promise(env, async move {
             let body = body.unwrap_or_default();
             Ok(match host.forward(request, forward, body).await? {
-                Forwarded::Response(response) => answered(response),
-                Forwarded::Reply(reply) => web_visit::answered(reply),
+                Forwarded::Response(response) => visited_of(response),
+                Forwarded::Reply(reply) => web_visit::visited_of(reply),
             })
         })
     }
 }
 
-fn answered(response: Response<reqwest::Body>) -> NativeVisited {
+fn visited_of(response: Response<reqwest::Body>) -> NativeVisited {
     let (parts, body) = response.into_parts();
     NativeVisited {
         stream: Some(NativeStream(Arc::new(tokio::sync::Mutex::new(Some(body))))),
@@ -69,13 +69,13 @@ fn answered(response: Response<reqwest::Body>) -> NativeVisited {
     }
 }
 
-/// The body of a response.
+/// The body of a response as a stream.
 #[napi]
 pub struct NativeStream(Arc<tokio::sync::Mutex<Option<reqwest::Body>>>);
 
 #[napi]
 impl NativeStream {
-    /// The next bytes; nothing at the end.
+    /// The next chunk; nothing at the end.
     #[napi(ts_return_type = "Promise<Uint8Array | undefined>")]
     pub fn chunk<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let body = Arc::clone(&self.0);
@@ -103,7 +103,7 @@ impl NativeStream {
     pub fn cancel(&self) {
         let body = Arc::clone(&self.0);
         if let Ok(runtime) = crate::runtime::runtime() {
-            // A socket of the runtime is let go inside it.
+            // The socket belongs to the runtime, and must be dropped inside it.
             runtime.spawn(async move { *body.lock().await = None });
         }
     }

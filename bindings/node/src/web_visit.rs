@@ -1,4 +1,4 @@
-//! Sign-in for web applications: each request is a visit.
+//! Sign-in for web applications: a site handles each HTTP request as one visit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -23,48 +23,48 @@ use crate::runtime::{at_once_or_promise, millis, promise};
 use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
 
-/// A request, as the person's browser sent it.
+/// A request, as the user's browser sent it.
 #[napi(object, object_to_js = false)]
 pub struct NativeWebRequest {
     /// The id of the visit, with which the `admit` function is called.
     pub id: String,
     /// The method.
     pub method: String,
-    /// The `Host`.
+    /// The `Host` field.
     pub host: String,
-    /// Path and query, as in the address bar.
+    /// Path and query, as the browser shows them.
     pub target: String,
-    /// Names and values by turns, with line breaks between, a name as often as it came: one string crosses in a fraction of
-    /// the time of a list of pairs.
+    /// The header fields: names and values alternating, separated by line breaks. One string crosses in a fraction of the
+    /// time of a list of pairs.
     pub headers: String,
-    /// The body, where the site reads it.
+    /// The body, if the site reads it.
     pub form: Option<Uint8Array>,
     /// `open`, `silent` or `signed_in`.
     pub access: String,
     /// The page's other requirements.
     pub need: Option<NativeWebNeed>,
-    /// The time, in milliseconds since 1970: one that a test has set is that of the visit.
+    /// The time, in milliseconds since 1970; tests may set it.
     pub at: f64,
 }
 
-/// The requirements of a page for its visitor's login.
+/// The requirements of a page for the user's login.
 #[napi(object, object_to_js = false)]
 pub struct NativeWebNeed {
-    /// Ways to authenticate, best first.
+    /// Authentication context classes (`acr_values`), best first.
     pub acr: Option<Vec<String>>,
-    /// The greatest age of the login, in seconds.
+    /// The maximum age of the login, in seconds.
     pub max_age: Option<f64>,
-    /// The scopes that are needed.
+    /// The required scope.
     pub scope: Option<Vec<String>>,
     /// The tenant whose users are admitted.
     pub tenant: Option<String>,
 }
 
-/// How a visit ended.
+/// The outcome of a visit.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct NativeVisited {
-    /// The status to send; absent where it is the application's turn.
+    /// The status to send; absent if the application handles the request.
     pub status: Option<u32>,
     /// Names and values to send.
     pub headers: Option<Vec<(String, String)>>,
@@ -72,17 +72,17 @@ pub struct NativeVisited {
     pub body: Option<String>,
     /// The problem, as JSON.
     pub problem: Option<String>,
-    /// The session of the person who is signed in, as JSON.
+    /// The session of the signed-in user, as JSON.
     pub session: Option<String>,
     /// The key of the grant whose tokens are in the store.
     pub grant: Option<String>,
-    /// The session, where it has tokens.
+    /// The session, if it has tokens.
     pub held: Option<NativeWebSession>,
-    /// The body to send, in place of a string.
+    /// The body to send as a stream, instead of `body`.
     pub stream: Option<NativeStream>,
     /// A call to be forwarded to an API.
     pub forward: Option<NativeForward>,
-    /// For the log: codes and details.
+    /// The codes and details of log entries.
     pub notes: Vec<(String, String)>,
 }
 
@@ -95,14 +95,14 @@ pub struct NativeWebSession {
 
 #[napi]
 impl NativeWebSession {
-    /// The access token that is in its cookie.
+    /// The tokens in the session's cookie.
     #[napi(getter)]
     pub fn tokens(&self) -> Option<NativeTokens> {
         let tokens = self.session.tokens()?;
         Some(NativeTokens(Arc::clone(tokens)))
     }
 
-    /// Ends it, wherever it is used, and its grant.
+    /// Ends the session on all devices that share it, and its grant.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn end<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let (host, session) = (self.host.clone(), Arc::clone(&self.session));
@@ -122,12 +122,12 @@ pub struct NativeSite {
 
 impl NativeSite {
     pub(crate) fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
-        let Some(asked) = admit.clone() else {
+        let Some(application) = admit.clone() else {
             return Self { host, admit };
         };
         let host = host.connect(move |provider| {
-            let asked = Arc::clone(&asked);
-            async move { client(&asked, &provider).await }
+            let application = Arc::clone(&application);
+            async move { client(&application, &provider).await }
         });
         Self { host, admit }
     }
@@ -141,7 +141,7 @@ impl NativeSite {
         self.host.site().owns(&path)
     }
 
-    /// How many bytes of the body of such a request the site reads; 0 if it does not read it.
+    /// The most bytes that the site reads from the body of such a request; 0 if it does not read the body.
     #[napi]
     pub fn form_limit(&self, method: String, path: String) -> u32 {
         let reads = Method::from_bytes(method.as_bytes())
@@ -150,29 +150,29 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// The result of a request: at once, if it needs neither the application nor a server nor a store. If a person is
-    /// signed in, and there is nothing else to return, only the session.
+    /// Handles a request: synchronously, if that needs neither the application nor a server nor a store. If a user is signed in,
+    /// and there is nothing else to return, returns only the session.
     #[napi(ts_return_type = "string | NativeVisited | Promise<string | NativeVisited>")]
     pub fn visit<'env>(
         &self,
         env: &'env Env,
-        given: NativeWebRequest,
-    ) -> Result<Either<Told, Object<'env>>> {
-        let is_over = given.access == "over";
-        let access = match given.access.as_str() {
+        visit_request: NativeWebRequest,
+    ) -> Result<Either<CompactVisited, Object<'env>>> {
+        let is_over = visit_request.access == "over";
+        let access = match visit_request.access.as_str() {
             "open" | "over" => Access::Open,
             "silent" => Access::Silent,
             "signed_in" => Access::SignedIn,
-            _ => return Err(invalid("access is open, silent or signed_in")),
+            _ => return Err(invalid("access must be open, silent or signed_in")),
         };
-        let (id, need) = (given.id, given.need.map(need).transpose()?);
+        let (id, need) = (visit_request.id, visit_request.need.map(need).transpose()?);
         let request = Request {
-            method: Method::from_bytes(given.method.as_bytes())
-                .map_err(|_| invalid("method is no HTTP method"))?,
-            host: given.host,
-            target: given.target,
-            headers: fields(&given.headers),
-            form: given.form.map(|form| Bytes::from(form.to_vec())),
+            method: Method::from_bytes(visit_request.method.as_bytes())
+                .map_err(|_| invalid("method is not a valid HTTP method"))?,
+            host: visit_request.host,
+            target: visit_request.target,
+            headers: fields(&visit_request.headers),
+            form: visit_request.form.map(|form| Bytes::from(form.to_vec())),
         };
         let (site, seen) = (self.host.site(), request.clone());
         let visit = match need {
@@ -183,18 +183,18 @@ impl NativeSite {
         let notes: Arc<Mutex<Vec<LogEntry>>> = Arc::default();
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
         let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
-        let host = host.clock(clock(given.at));
+        let host = host.clock(clock(visit_request.at));
         at_once_or_promise(env, async move {
             let outcome = host.drive(visit).await?;
-            // The application has not decided: that is no refusal.
+            // Without a decision of the application, this is an error rather than a refusal.
             if let Some(error) = taken(&failure) {
                 return Err(error);
             }
-            Ok(told(native_visit(&host, seen, outcome, taken(&notes))))
+            Ok(compact(native_visit(&host, seen, outcome, taken(&notes))))
         })
     }
 
-    /// Waits until the client of a provider is known, and requests it from the application if necessary.
+    /// Waits until the client of a provider is known; asks the application for it if necessary.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn connect<'env>(&self, env: &'env Env, provider: String, at: f64) -> Result<Object<'env>> {
         let host = self.host.clone().clock(clock(at));
@@ -204,7 +204,7 @@ impl NativeSite {
         })
     }
 
-    /// Signs a person in for a test: the response sets the cookies.
+    /// Signs a user in for a test: the response sets the cookies.
     #[napi(ts_return_type = "Promise<NativeVisited>")]
     pub fn testing<'env>(
         &self,
@@ -212,13 +212,13 @@ impl NativeSite {
         identity: String,
         id: String,
     ) -> Result<Object<'env>> {
-        let identity: Identity =
-            serde_json::from_str(&identity).map_err(|_| invalid("an identity is somebody"))?;
+        let identity: Identity = serde_json::from_str(&identity)
+            .map_err(|_| invalid("the identity to sign in is malformed"))?;
         let visit = self.host.site().testing(identity);
         let host = self.host(id, Arc::default(), Arc::default());
         promise(env, async move {
             match host.drive(visit).await? {
-                Outcome::Respond(reply) => Ok(answered(reply)),
+                Outcome::Respond(reply) => Ok(visited_of(reply)),
                 Outcome::Pass(_) | Outcome::Forward(_) => Err(Misuse::OutOfOrder.into()),
             }
         })
@@ -226,7 +226,7 @@ impl NativeSite {
 }
 
 impl NativeSite {
-    /// The host of one visit, with its own log entries and its own id for calls of the application.
+    /// The host of one visit, with its own log entries, and its own id for calls of the application.
     fn host(
         &self,
         id: String,
@@ -237,18 +237,19 @@ impl NativeSite {
             let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
             notes.push(note);
         });
-        let Some(asked) = self.admit.clone() else {
+        let Some(application) = self.admit.clone() else {
             return host;
         };
         let failed = move |error: Error| {
             let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
             *failure = Some(error);
         };
-        let (finds, named, fails) = (Arc::clone(&asked), id.clone(), failed.clone());
+        let (finder, finder_id, finder_failed) =
+            (Arc::clone(&application), id.clone(), failed.clone());
         host.admit(move |identity| {
-            let (admit, id, failed) = (Arc::clone(&asked), id.clone(), failed.clone());
+            let (admit, id, failed) = (Arc::clone(&application), id.clone(), failed.clone());
             async move {
-                self::asked(&admit, id, &identity)
+                admission(&admit, id, &identity)
                     .await
                     .unwrap_or_else(|error| {
                         failed(error);
@@ -256,10 +257,14 @@ impl NativeSite {
                     })
             }
         })
-        .providers(move |ask| {
-            let (find, id, failed) = (Arc::clone(&finds), named.clone(), fails.clone());
+        .providers(move |query| {
+            let (find, id, failed) = (
+                Arc::clone(&finder),
+                finder_id.clone(),
+                finder_failed.clone(),
+            );
             async move {
-                found(&find, id, &ask)
+                found(&find, id, &query)
                     .await
                     .inspect_err(|error| failed(error.clone()))
             }
@@ -267,7 +272,7 @@ impl NativeSite {
     }
 }
 
-/// JavaScript's clock, from then on.
+/// A clock that continues from JavaScript's time.
 fn clock(at: f64) -> impl Fn() -> std::result::Result<Moment, Error> + Send + Sync + 'static {
     let (at, since) = (millis(at), Instant::now());
     move || {
@@ -276,44 +281,47 @@ fn clock(at: f64) -> impl Fn() -> std::result::Result<Moment, Error> + Send + Sy
     }
 }
 
-/// The client of a provider, of the function that the application has for it.
-pub(crate) async fn client(ask: &Foreign, provider: &str) -> std::result::Result<Client, Error> {
-    let given = ask
+/// The client of a provider, from the application's `client` function.
+pub(crate) async fn client(
+    application: &Foreign,
+    provider: &str,
+) -> std::result::Result<Client, Error> {
+    let answer = application
         .ask(crate::js_callbacks::ask("client", provider))
         .await?;
-    let client = given.provider.and_then(|provider| provider.client);
-    client.ok_or_else(|| Error::from(Misuse::Setup).about("client gives a Client"))
+    let client = answer.provider.and_then(|provider| provider.client);
+    client.ok_or_else(|| Error::from(Misuse::Setup).about("client must return a Client"))
 }
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {
     std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Calls the application's function that finds a provider.
+/// Calls the application's `provider` function.
 async fn found(
     find: &Foreign,
     id: String,
-    ask: &ProviderQuery,
+    query: &ProviderQuery,
 ) -> std::result::Result<Option<Provider>, Error> {
-    let asked = serde_json::json!({
-        "id": ask.id, "issuer": ask.issuer, "tenant": ask.tenant, "host": ask.host, "path": ask.path,
+    let query = serde_json::json!({
+        "id": query.id, "issuer": query.issuer, "tenant": query.tenant, "host": query.host, "path": query.path,
     });
-    let said = find.ask(NativeAsk {
+    let answer = find.ask(NativeAsk {
         verb: "provider",
         key: id,
-        record: Some(asked.to_string()),
+        record: Some(query.to_string()),
         ..NativeAsk::default()
     });
-    Ok(said.await?.provider)
+    Ok(answer.await?.provider)
 }
 
-/// Calls the application's function that admits a person.
-async fn asked(
+/// Calls the application's `admit` function.
+async fn admission(
     admit: &Foreign,
     id: String,
     identity: &Identity,
 ) -> std::result::Result<Admission, Error> {
-    let said = admit
+    let answer = admit
         .ask(NativeAsk {
             verb: "admit",
             key: id,
@@ -322,38 +330,38 @@ async fn asked(
         })
         .await?
         .said;
-    if let Some(why) = said.refused {
-        return Ok(Admission::Refused(why));
+    if let Some(reason) = answer.refused {
+        return Ok(Admission::Refused(reason));
     }
-    let Some(local) = said.record else {
+    let Some(local) = answer.record else {
         return Ok(Admission::default());
     };
-    let local = serde_json::from_str(&local).map_err(|why| {
+    let local = serde_json::from_str(&local).map_err(|error| {
         Error::from(Misuse::Setup)
-            .about("admit gives an object, nothing, or a Refuse")
-            .caused_by(Cause::unsent(why))
+            .about("admit must return an object, nothing, or a Refuse")
+            .caused_by(Cause::unsent(error))
     })?;
     Ok(Admission::Admitted(local))
 }
 
 fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
     serde_json::to_string(value)
-        .map_err(|why| Error::from(Misuse::Setup).caused_by(Cause::unsent(why)))
+        .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))
 }
 
-fn need(given: NativeWebNeed) -> Result<Need> {
-    let mut need = Need::acr(given.acr.unwrap_or_default());
-    need.scope = given.scope.unwrap_or_default();
-    need.tenant = given.tenant;
-    need.max_age = match given.max_age {
+fn need(input: NativeWebNeed) -> Result<Need> {
+    let mut need = Need::acr(input.acr.unwrap_or_default());
+    need.scope = input.scope.unwrap_or_default();
+    need.tenant = input.tenant;
+    need.max_age = match input.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(age as u64),
-        Some(_) => return Err(invalid("maxAge is a number of seconds")),
+        Some(_) => return Err(invalid("maxAge must be a number of seconds")),
     };
     Ok(need)
 }
 
-/// Fields that are none are left out: no browser sends them, and Node would not have read them.
+/// Parses header fields. Malformed ones are dropped: no browser sends them, and Node.js would not have accepted them.
 fn fields(text: &str) -> HeaderMap {
     let mut map = HeaderMap::new();
     let mut lines = text.split('\n');
@@ -365,7 +373,7 @@ fn fields(text: &str) -> HeaderMap {
     map
 }
 
-/// Node reads bytes as the characters of Latin-1.
+/// Encodes a field value: Node.js decodes its bytes as Latin-1.
 fn field(value: &str) -> Option<HeaderValue> {
     if value.is_ascii() {
         return HeaderValue::from_str(value).ok();
@@ -375,11 +383,10 @@ fn field(value: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// The result of a visit: only the session, as JSON, if a person is signed in and there are neither tokens nor log
-/// entries.
-type Told = Either<String, NativeVisited>;
+/// The outcome of a visit: only the session, as JSON, if a user is signed in and there are neither tokens nor log entries.
+type CompactVisited = Either<String, NativeVisited>;
 
-fn told(visited: NativeVisited) -> Told {
+fn compact(visited: NativeVisited) -> CompactVisited {
     match visited {
         NativeVisited {
             session: Some(session),
@@ -402,7 +409,7 @@ fn native_visit(
         .into_iter()
         .map(|note| (note.code.to_owned(), note.detail));
     let ended = match outcome {
-        Outcome::Respond(reply) => answered(reply),
+        Outcome::Respond(reply) => visited_of(reply),
         Outcome::Forward(forward) => NativeVisited {
             forward: Some(NativeForward::new(host.clone(), request, *forward)),
             ..NativeVisited::default()
@@ -433,7 +440,7 @@ impl NativeVisited {
     }
 }
 
-pub(crate) fn answered(reply: Reply) -> NativeVisited {
+pub(crate) fn visited_of(reply: Reply) -> NativeVisited {
     NativeVisited {
         problem: reply.problem.map(|problem| {
             serde_json::json!({
@@ -450,7 +457,7 @@ pub(crate) fn answered(reply: Reply) -> NativeVisited {
 }
 
 fn passed(host: &Host, session: Arc<Session>) -> NativeVisited {
-    // An identity token of the session's is for the provider alone.
+    // The ID token is left out: it is meant for the provider only.
     let shown = serde_json::json!({
         "identity": session.identity,
         "local": session.local,
@@ -472,13 +479,13 @@ fn passed(host: &Host, session: Arc<Session>) -> NativeVisited {
     }
 }
 
-/// The error of environment variables that are not set.
+/// The text of the error for missing environment variables.
 #[napi]
 pub(crate) fn missing_variables_error(names: String) -> String {
     crate::error::text(&Error::from(Misuse::EnvironmentMissing).about(&names))
 }
 
-/// The error of settings that lack something, or contradict themselves.
+/// The text of the error for incomplete or contradictory settings.
 #[napi]
 pub(crate) fn web_setup_error(what: String) -> String {
     crate::error::text(&Error::from(Misuse::WebSetup).about(&what))

@@ -147,7 +147,7 @@ test('a step by hand has the token of a function, and cannot wait for a promise'
   const clientAuth = assertionFunction((request) => (told.push(request), unsigned({ aud: request.audience })))
   new Client(known, { clientId: 'me', clientAuth }).exchange.clientCredentials({}, { moment }).begin()
   assert.deepEqual(told, [{ audience: issuer, expiresAt: new Date((now + 60) * 1000) }])
-  assert.throws(() => exchange(async () => token).begin(), /gave a promise/)
+  assert.throws(() => exchange(async () => token).begin(), /returned a promise/)
   const failure = new Error('none')
   assert.throws(() => exchange(() => { throw failure }).begin(), (error) => error.code === 'lost.unsent' && error.cause === failure)
   assert.throws(() => assertionFunction('token'), TypeError)

@@ -53,7 +53,7 @@ test('what costs much to unpack, and was not asked for, is not read', async () =
     const { base } = await answering(brotliCompressSync(TOKENS), coding)
     const error = await rejection(run(exchangeAt(base)))
     assert.equal(error.code, 'lost', coding)
-    assert.match(error.cause.message, /compressed, which was not asked for/)
+    assert.match(error.cause.message, /compressed, which was not requested/)
   }
 })
 

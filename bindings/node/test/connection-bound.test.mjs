@@ -70,6 +70,6 @@ test('a key of the caller\'s is used, and not stored', async () => {
   // The API takes no proofs of such a key.
   const other = connection({ store, dpopKey: await DpopKey.generate({ alg: 'ES384' }) })
   assert.equal((await rejection(other.token())).code, 'key.algorithm')
-  assert.throws(() => connection({ dpopKey: {} }), /dpopKey is a DpopKey/)
+  assert.throws(() => connection({ dpopKey: {} }), /dpopKey must be a DpopKey/)
   assert.equal(pages, 1)
 })

@@ -84,7 +84,7 @@ test('without an ID token nobody is vouched for', async () => {
   const gone = new Error('the directory is down')
   const broken = { token: async () => { throw gone }, renew: nobody, invalidate: nobody }
   assert.equal(await rejection((await known({ identityProvider: client, signIn: broken })).token()), gone)
-  await assert.rejects(known({ signIn: client.source(login) }), /stand together/)
+  await assert.rejects(known({ signIn: client.source(login) }), /must be given together/)
 })
 
 test('a client acts for itself', async () => {

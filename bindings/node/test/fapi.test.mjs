@@ -187,7 +187,7 @@ test('a key is stored, and shows nothing', async () => {
   assert.throws(() => new DpopKey('x'), { code: 'key.malformed' })
   assert.throws(() => new DpopKey(key.privatePem(), { alg: 'ES256' }), { code: 'key.algorithm' })
   await assert.rejects(DpopKey.generate({ alg: 'HS256' }), { code: 'key.algorithm' })
-  assert.throws(() => client('security', { dpopKey: {} }), /dpopKey is a DpopKey/)
+  assert.throws(() => client('security', { dpopKey: {} }), /dpopKey must be a DpopKey/)
 })
 
 test('two clients share tokens if they share the key', async () => {

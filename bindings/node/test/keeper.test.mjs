@@ -190,7 +190,7 @@ test('one keeper without a store, over a fetch of ours', async () => {
   await assert.rejects(keep(shared, { store: {} }), TypeError)
   assert.equal(shared.ask().kind, 'renew')
   // Who renews by hand renews alone.
-  await assert.rejects(keep(shared, { store: new MemoryStore() }), /another driver/)
+  await assert.rejects(keep(shared, { store: new MemoryStore() }), /a different driver/)
 })
 
 test('a hook that fails late takes nothing from the next renewal', async () => {

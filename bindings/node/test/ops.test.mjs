@@ -75,7 +75,7 @@ test('a mistake is told by name and never by value', async () => {
     ['introspect', { token: Buffer.from('S3CR3T') }, "argument 'token': expected a string, not a list"],
     ['revoke', { token: 't', tokenTypeHint: 'S3CR3T' }, "argument 'tokenTypeHint': expected one of \"access_token\" \"refresh_token\", not another text"],
     ['revoke', { tokn: 'S3CR3T' }, 'tokn: there is no such argument; perhaps token'],
-    ['revoke', 'S3CR3T', 'the arguments are one object: token, tokenTypeHint'],
+    ['revoke', 'S3CR3T', 'the arguments must be one object: token, tokenTypeHint'],
     ['refresh', { tokens: 'S3CR3T' }, "argument 'tokens': expected Tokens, not a string"],
     ['password', { username: 'u', password: 'p', scope: 7 }, "argument 'scope': expected a string or a list of strings, not a number"],
     ['password', { username: 'u', password: 'p', extra: { a: 1 } },

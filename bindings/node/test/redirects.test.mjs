@@ -37,7 +37,7 @@ test('manual hands the redirect back, and error refuses it', async () => {
   const { outcome, requests } = await led('/302/to', { redirect: 'error' })
   assert.ok(outcome instanceof TypeError)
   assert.deepEqual([outcome.cause.message, requests], ['unexpected redirect', 1])
-  await assert.rejects(fixed.fetch(base, { redirect: 'sometimes' }), /redirect is 'follow', 'manual' or 'error'/)
+  await assert.rejects(fixed.fetch(base, { redirect: 'sometimes' }), /redirect must be 'follow', 'manual' or 'error'/)
 })
 
 test('307 and 308 send the body again, and the others make a GET of a POST', async () => {

@@ -140,7 +140,7 @@ test('why no answer arrived is told from what a fetch throws', async () => {
   }
   const exchange = client.exchange.clientCredentials()
   exchange.begin()
-  assert.throws(() => exchange.lost('so', 'unknown', 'weather'), /loss is dns/)
+  assert.throws(() => exchange.lost('so', 'unknown', 'weather'), /loss must be dns/)
 })
 
 test('a step does not show what it carries', () => {

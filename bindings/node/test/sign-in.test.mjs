@@ -154,7 +154,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.match(new TextDecoder().decode(step.body), /subject_token_type=[^&]*id_token/)
     const waits = there.keeper(undefined, { ...given, signIn: us.source(login), shared: false })
     const { renewal } = waits.askAlone()
-    assert.throws(() => renewal.begin(), /cannot wait for a source/)
+    assert.throws(() => renewal.begin(), /cannot await a token source/)
     const alone = there.keeper(undefined, { ...given, signIn: us.source(login), shared: false })
     assert.deepEqual((await run(alone.askAlone().renewal)).scope, ['read'])
   })

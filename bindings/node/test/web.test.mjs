@@ -71,7 +71,7 @@ test('a setting of another type is named, and not shown', () => {
     [{ api: { mail: { url: 'https://mail.example', methods: ['n0 method'] } } }, /api: expected APIs by their names/],
     [{ baseUrl: [] }, /baseUrl: expected a URL/],
     [{ responseMode: 'n0ne' }, /responseMode: expected one of "query", "form_post"/],
-    [{ title: 5 }, /a setting of a provider is of another type/],
+    [{ title: 5 }, /a setting of a provider has the wrong type/],
   ]
   for (const [settings, message] of wrong) {
     const fails = (error) => error instanceof TypeError && message.test(error.message) && !/[nt]0/.test(error.message)

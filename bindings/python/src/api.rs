@@ -1,4 +1,4 @@
-//! An API: which token a request gets, when it may be sent, and what follows its reply.
+//! `Api`: requests to APIs, with the right token and within the rate limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::text::{origins, text};
 use crate::value::{Fields, Pairs};
 use crate::{errors, fixed_token, runtime};
 
-/// A source of tokens as Python hands it over.
+/// A token source from Python.
 pub(crate) enum Source {
     Grant(Py<GrantSource>),
     Fixed(FixedToken, Arc<RequestSettings>),
@@ -54,7 +54,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
         for verb in ["token", "renew", "invalidate"] {
             let method = object.getattr_opt(verb)?;
             if !method.is_some_and(|method| method.is_callable()) {
-                let text = format!("a source of tokens needs a callable {verb} method");
+                let text = format!("a token source must have a callable {verb} method");
                 return Err(PyTypeError::new_err(text));
             }
         }
@@ -98,7 +98,7 @@ pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
     app.into_iter().chain(user).collect()
 }
 
-/// How to treat pauses that an API requests, and its documented rate limit.
+/// The rate limit of an API, and what to do about its responses that ask for a pause.
 pub(crate) struct Limits {
     pub(crate) on_rate_limit: OnRateLimit,
     pub(crate) keeping: RateLimitChoice,
@@ -112,34 +112,35 @@ impl Limits {
         allowance: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let wrong = || PyValueError::new_err("allowance is \"documented\" or (requests, seconds)");
+        let wrong =
+            || PyValueError::new_err("allowance must be \"documented\" or (requests, seconds)");
         let keeping = match allowance {
             None => RateLimitChoice::Nothing,
-            Some(given) if given.eq("documented").is_ok_and(|same| same) => {
+            Some(value) if value.eq("documented").is_ok_and(|same| same) => {
                 RateLimitChoice::Documented
             }
-            Some(given) => {
-                let (requests, seconds) = given.extract::<(u32, u32)>().map_err(|_| wrong())?;
+            Some(value) => {
+                let (requests, seconds) = value.extract::<(u32, u32)>().map_err(|_| wrong())?;
                 RateLimitChoice::Allowance(Allowance::new(requests, seconds))
             }
         };
         Ok(Self {
-            on_rate_limit: policy_named(on_rate_limit, longest_wait)?,
+            on_rate_limit: policy_from_name(on_rate_limit, longest_wait)?,
             keeping,
             on_wait: on_wait.map(Arc::new),
         })
     }
 }
 
-fn policy_named(on_rate_limit: &str, longest_wait: f64) -> PyResult<OnRateLimit> {
+fn policy_from_name(on_rate_limit: &str, longest_wait: f64) -> PyResult<OnRateLimit> {
     let longest = Duration::try_from_secs_f64(longest_wait)
-        .map_err(|_| PyValueError::new_err("longest_wait is a number of seconds"))?;
+        .map_err(|_| PyValueError::new_err("longest_wait must be a number of seconds"))?;
     match on_rate_limit {
         "error" => Ok(OnRateLimit::Error),
         "wait" => Ok(OnRateLimit::Wait { longest }),
         "pass" => Ok(OnRateLimit::Pass),
         _ => Err(PyValueError::new_err(
-            "on_rate_limit is error, wait or pass",
+            "on_rate_limit must be error, wait or pass",
         )),
     }
 }
@@ -161,8 +162,8 @@ pub(crate) struct ApiRequest<'a> {
     pub(crate) longest_wait: Option<f64>,
 }
 
-/// The API with these rules for the replies that report an ended token, if any: a list of dicts.
-pub(crate) fn ruled(
+/// The API with rules that recognize the responses which report an expired token: a list of dicts, or `None`.
+pub(crate) fn with_expired_token_replies(
     py: Python<'_>,
     api: Result<oauth_facade::Api, Error>,
     expired_token_replies: Option<&Bound<'_, PyAny>>,
@@ -178,20 +179,20 @@ pub(crate) fn ruled(
     api.map_err(|error| errors::raise(py, &error))
 }
 
-/// The longest wait by default, in seconds.
-const LONGEST: f64 = 300.0;
+/// The default longest wait for the rate limiter, in seconds.
+const DEFAULT_LONGEST_WAIT: f64 = 300.0;
 
 impl ApiRequest<'_> {
-    fn on_rate_limit(&self, usual: OnRateLimit) -> PyResult<OnRateLimit> {
-        let longest = match (self.longest_wait, usual) {
+    fn on_rate_limit(&self, default: OnRateLimit) -> PyResult<OnRateLimit> {
+        let longest = match (self.longest_wait, default) {
             (Some(longest), _) => longest,
             (None, OnRateLimit::Wait { longest }) => longest.as_secs_f64(),
-            (None, _) => LONGEST,
+            (None, _) => DEFAULT_LONGEST_WAIT,
         };
-        match (self.on_rate_limit, usual) {
-            (Some(name), _) => policy_named(name, longest),
-            (None, OnRateLimit::Wait { .. }) => policy_named("wait", longest),
-            (None, usual) => Ok(usual),
+        match (self.on_rate_limit, default) {
+            (Some(name), _) => policy_from_name(name, longest),
+            (None, OnRateLimit::Wait { .. }) => policy_from_name("wait", longest),
+            (None, default) => Ok(default),
         }
     }
 
@@ -205,8 +206,8 @@ impl ApiRequest<'_> {
                 (text.extract()?, "application/json")
             }
             _ => {
-                let why = "give one of content, data and json";
-                return Err(PyTypeError::new_err(why));
+                let text = "only one of content, data and json can be given";
+                return Err(PyTypeError::new_err(text));
             }
         };
         let headers = self.headers.iter().flat_map(|headers| &headers.0);
@@ -216,7 +217,7 @@ impl ApiRequest<'_> {
         Ok((Some(text.into_bytes()), (!is_typed).then_some(of_text)))
     }
 
-    /// Sends it, and reads the reply whole.
+    /// Sends the request, and reads the whole response.
     pub(crate) fn send(
         mut self,
         py: Python<'_>,
@@ -227,7 +228,7 @@ impl ApiRequest<'_> {
         let on_rate_limit = self.on_rate_limit(on_rate_limit)?;
         let (content, content_type) = self.body(py)?;
         let method = Method::from_bytes(self.method.as_bytes())
-            .map_err(|_| PyValueError::new_err("not an HTTP method"))?;
+            .map_err(|_| PyValueError::new_err("method is not a valid HTTP method"))?;
         let url = match &self.params {
             Some(params) => params.appended_to(self.url),
             None => self.url.to_owned(),
@@ -247,11 +248,11 @@ impl ApiRequest<'_> {
         if let Some(content) = content {
             request = request.body(content);
         }
-        // Here, and not in the runtime's threads, for its place is that of the caller.
+        // Queued here rather than on the runtime, so that requests keep the order of their callers.
         let sending = request.timeout(timeout).send();
         Ok(PendingCall::new("request", async move {
             let response = sending.await?;
-            // As long again for the body.
+            // The body gets the same time again.
             tokio::time::timeout(timeout, Response::read(response))
                 .await
                 .map_err(|late| Error::lost(Cause::unknown(late).because(Loss::Timeout)))?
@@ -260,16 +261,16 @@ impl ApiRequest<'_> {
     }
 }
 
-/// An API: where tokens may be sent, which token a route gets, and what limits it has.
+/// An API: the origins of its tokens, the token that each route requires, and its rate limit.
 ///
-/// This is for a single source, for limits; Server.api() makes one for two owners.
-/// on_rate_limit is what is done if the API asks for a pause (429, or 503 with Retry-After): "error" raises
-/// resource.rate_limited, "wait" waits for up to longest_wait seconds and calls on_wait(seconds) before, "pass"
-/// returns the reply. allowance is respected before the API refuses: (requests, seconds), or "documented" for
-/// what the preset knows. expired_token_replies says which replies mean that a token has expired, besides a 401
-/// about it and in place of the preset's rules: dicts with a status and, if its JSON body tells, the values
-/// that members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
-/// origin, misuse.setup for a rule that a successful reply would match.
+/// Create one for a single source here, or for two owners with Server.api().
+/// on_rate_limit is what to do if the API asks for a pause (429, or 503 with Retry-After): "error" raises
+/// resource.rate_limited, "wait" calls on_wait(seconds) and waits for at most longest_wait seconds, "pass"
+/// returns the response. allowance is the rate limit to observe in advance: (requests, seconds), or "documented"
+/// for that of the preset. expired_token_replies lists the responses that mean an expired token, besides a 401
+/// that says so, and replaces the preset's rules: dicts with a status and, if the JSON body decides, the values
+/// of its members, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
+/// origin, misuse.setup for a rule that a successful response would match.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
@@ -308,7 +309,7 @@ impl Api {
             [(_, app), (_, user), ..] => {
                 Sources::application(app.shared(py)?).with_user(user.shared(py)?)
             }
-            [] => return Err(PyValueError::new_err("an API without a source")),
+            [] => return Err(PyValueError::new_err("an API must have a token source")),
         };
         let driver = self.line.driver(py)?;
         let api = Authorized::with_sources(driver, sources, self.api.core().clone())
@@ -325,20 +326,19 @@ impl Api {
         })
     }
 
-    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
-        ask.send(py, self.authorized(py)?, self.on_rate_limit, &self.line)
+    fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
+        request.send(py, self.authorized(py)?, self.on_rate_limit, &self.line)
     }
 }
 
 /// The API, with its rate limit. Without a preset, no limit is documented.
-fn kept(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade::Api, Error> {
+fn limited(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade::Api, Error> {
     match keeping {
         RateLimitChoice::Nothing => Ok(api),
         RateLimitChoice::Allowance(allowance) => Ok(api.keeping(allowance)),
-        RateLimitChoice::Documented => {
-            Err(Error::from(Misuse::Setup)
-                .about("no allowance is documented: server.api() knows one"))
-        }
+        RateLimitChoice::Documented => Err(Error::from(Misuse::Setup).about(
+            "no allowance is documented for this API: only server.api() of a preset knows one",
+        )),
     }
 }
 
@@ -369,7 +369,7 @@ impl Api {
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
         let limits = Limits::new(on_rate_limit, longest_wait, allowance, on_wait)?;
-        // A fixed token is an API of its own origins.
+        // A fixed token is also an API, for its own origins.
         let own = source.cast::<Self>().ok().map(|own| own.get());
         let source: Source = source.extract()?;
         let transport = server::read_transport(transport)?;
@@ -379,19 +379,19 @@ impl Api {
             }
             (Source::Connection(connection), _, None) => {
                 let api = connection.get().api();
-                api.and_then(|api| kept(api, limits.keeping))
+                api.and_then(|api| limited(api, limits.keeping))
             }
-            (_, Some(own), None) => kept(own.api.clone(), limits.keeping),
+            (_, Some(own), None) => limited(own.api.clone(), limits.keeping),
             (_, own, origins) => {
                 let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
                 let api = api.map(|api| match own {
                     Some(own) => api.sharing(&own.api),
                     None => api,
                 });
-                api.and_then(|api| kept(api, limits.keeping))
+                api.and_then(|api| limited(api, limits.keeping))
             }
         };
-        let api = ruled(py, made, expired_token_replies)?;
+        let api = with_expired_token_replies(py, made, expired_token_replies)?;
         let line = match (network, source.line()) {
             (None, Some(line)) => line,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
@@ -404,7 +404,7 @@ impl Api {
         ))
     }
 
-    /// Which token a request to this URL gets: "application", "user" or "any".
+    /// The owner of the token for a request to this URL: "application", "user" or "any".
     ///
     /// resource.origin_not_allowed, resource.no_token_source or resource.route_ambiguous if none is
     /// sent.
@@ -419,8 +419,7 @@ impl Api {
 
     /// The steps of one request, for a plug-in.
     ///
-    /// headers are pairs of names and values. once says that the body cannot be sent a second
-    /// time.
+    /// headers are pairs of names and values. once means that the body cannot be sent again.
     fn call(
         this: &Bound<'_, Self>,
         method: &str,
@@ -430,11 +429,11 @@ impl Api {
         once: bool,
     ) -> PyResult<Call> {
         let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
-        let us = this.get();
-        Call::new(this, method, &url, &headers, (body, once), us.on_rate_limit)
+        let (policy, body) = (this.get().on_rate_limit, (body, once));
+        Call::new(this, method, &url, &headers, body, policy)
     }
 
-    /// Tells the hook of a pause in seconds, for a plug-in that waits.
+    /// Calls on_wait with a pause in seconds, for a plug-in that waits.
     fn waits(&self, py: Python<'_>, seconds: f64) {
         if let (Some(hook), Ok(pause)) = (&self.on_wait, Duration::try_from_secs_f64(seconds)) {
             call_hook(py, hook, pause);
@@ -450,16 +449,16 @@ twins! {
     impl Api {
         /// Sends a request with its route's token, renewed once after a 401.
         ///
-        /// The reply is read whole. timeout, on_rate_limit and longest_wait are this API's unless they
-        /// are given. resource.no_token_source and resource.route_ambiguous if it cannot be determined
+        /// The whole response is read. timeout, on_rate_limit and longest_wait default to those of this API.
+        /// resource.no_token_source and resource.route_ambiguous if it cannot be determined
         /// which token is needed. Only the API's origins get the token
         /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         /// redirect within the origin is followed. params are added to the query of the URL: a str or
         /// an int, or a list of them, by name. content is a body; data is a form with members like
         /// those of params; json is any value that json.dumps takes, sent as application/json. timeout
-        /// is in seconds, for the head of the reply and again for its body. on_rate_limit is what to do
+        /// is in seconds, for the head of the response and again for its body. on_rate_limit is what to do
         /// when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
-        /// longest_wait seconds, "pass" returns the reply. A status of 400 or above is not an error in
+        /// longest_wait seconds, "pass" returns the response. A status of 400 or above is not an error in
         /// itself: see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
@@ -479,7 +478,7 @@ twins! {
             on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
-            let ask = ApiRequest {
+            let request = ApiRequest {
                 method,
                 url: &url,
                 headers,
@@ -492,7 +491,7 @@ twins! {
                 longest_wait,
                 ..ApiRequest::default()
             };
-            self.calling(py, ask)
+            self.pending(py, request)
         }
     }
 }

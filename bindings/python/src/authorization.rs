@@ -1,4 +1,4 @@
-//! An authorization in progress, and the listener for its callback.
+//! `PendingAuthorization`: an authorization that awaits its callback, and `Listener`, which receives the callback.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,9 +22,9 @@ use crate::sync_async::twins;
 use crate::text::text;
 use crate::{errors, no_pickle, runtime, value};
 
-/// An authorization under way: state, nonce and verifier inside. It can be redeemed once.
+/// An authorization that awaits its callback: state, nonce and PKCE verifier. It can be redeemed once.
 ///
-/// It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
+/// It contains secrets, so it cannot be pickled: store the text of serialize() in the user's
 /// session.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct PendingAuthorization(pub(crate) oauth_facade::AuthorizationFlow, Option<Start>);
@@ -53,9 +53,9 @@ impl PendingAuthorization {
     }
 
     fn start(&self) -> PyResult<&Start> {
-        self.1
-            .as_ref()
-            .ok_or_else(|| PyAttributeError::new_err("a stored flow has no URL any more"))
+        self.1.as_ref().ok_or_else(|| {
+            PyAttributeError::new_err("a deserialized PendingAuthorization no longer has a URL")
+        })
     }
 }
 
@@ -65,15 +65,15 @@ fn codes(warnings: &[AuthorizationWarning]) -> Vec<&'static str> {
 
 #[pymethods]
 impl PendingAuthorization {
-    /// Where to send the person (RFC 6749 section 4.1.1).
+    /// The URL to send the user to (RFC 6749 section 4.1.1).
     ///
-    /// A flow that was stored has been sent already, and has none: AttributeError.
+    /// AttributeError for a deserialized flow, which no longer has one.
     #[getter]
     fn url(&self) -> PyResult<&str> {
         Ok(&self.start()?.url)
     }
 
-    /// For how many seconds the URL is valid, if the server stated it (RFC 9126 section 2.2).
+    /// The number of seconds for which the URL is valid, if the server stated it (RFC 9126 section 2.2).
     ///
     /// AttributeError as for url.
     #[getter]
@@ -81,7 +81,7 @@ impl PendingAuthorization {
         Ok(self.start()?.expires_in)
     }
 
-    /// What to serve at your request_uri, before the person is sent there (RFC 9101 section 5.2).
+    /// The request object to serve at your request_uri, before the user is sent there (RFC 9101 section 5.2).
     ///
     /// None if there is no such request_uri; AttributeError as for url.
     #[getter]
@@ -90,9 +90,9 @@ impl PendingAuthorization {
         Ok(object.map(|object| object.expose().as_str()))
     }
 
-    /// What is wrong with the request, although it is made.
+    /// The codes of problems with the request that do not prevent it.
     ///
-    /// acr_values_unsupported if the server's metadata list none of the acr_values (RFC 9470 section 7),
+    /// acr_values_unsupported if the server's metadata lists none of the acr_values (RFC 9470 section 7),
     /// authorization_details_unprotected if authorization_details go through the browser unsigned
     /// (RFC 9396 section 12).
     /// AttributeError as for url.
@@ -101,13 +101,13 @@ impl PendingAuthorization {
         PyTuple::new(py, &self.start()?.warnings)
     }
 
-    /// The issuer the person is sent to.
+    /// The issuer that the user is sent to.
     #[getter]
     fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// The key to find this flow by when several wait in one session.
+    /// The state parameter: the key of this flow when several are pending in one session.
     ///
     /// RFC 6749 section 10.12.
     #[getter]
@@ -115,19 +115,19 @@ impl PendingAuthorization {
         self.0.state().expose()
     }
 
-    /// The URI that the callback must arrive at.
+    /// The URI at which the callback must arrive.
     #[getter]
     fn redirect_uri(&self) -> &str {
         self.0.redirect_uri()
     }
 
-    /// When the flow began, in UTC, to expire old ones.
+    /// The start of the flow, in UTC, to expire old flows.
     #[getter]
     fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.started_at())
     }
 
-    /// Whether a callback carries this flow's state.
+    /// Whether a callback contains this flow's state.
     ///
     /// False for any other, and once the flow has been redeemed. callback_url is the whole URL
     /// or its query.
@@ -135,7 +135,7 @@ impl PendingAuthorization {
         self.0.recognizes(&callback_url)
     }
 
-    /// What to keep until the callback, in the person's session. It contains secrets.
+    /// The flow as text, to keep in the user's session until the callback. It contains secrets.
     ///
     /// misuse.already_finished once the flow has been redeemed.
     fn serialize(&self, py: Python<'_>) -> PyResult<String> {
@@ -143,7 +143,7 @@ impl PendingAuthorization {
         text.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Reads what serialize() wrote; stored.malformed for anything else.
+    /// Parses the result of serialize(); stored.malformed for any other text.
     #[staticmethod]
     fn deserialize(py: Python<'_>, #[pyo3(from_py_with = text)] text: String) -> PyResult<Self> {
         let flow = oauth_facade::AuthorizationFlow::parse(&text);
@@ -160,10 +160,10 @@ impl PendingAuthorization {
     }
 }
 
-/// When it is the turn of a code on another device in a login: "only", "first", "if_not_opened" or "never".
+/// When a login uses a code on another device: "only", "first", "if_not_opened" or "never".
 ///
-/// device is what the caller says, if anything, opener whether a function of theirs shows the page, parameters are the
-/// names of what is asked for.
+/// device is the caller's option, if given, opener whether the caller opens the page, and parameters are the
+/// names of the requested options.
 #[pyfunction]
 #[pyo3(signature = (client, device, opener, parameters, /))]
 pub(crate) fn code_turn(
@@ -183,15 +183,15 @@ pub(crate) fn code_turn(
     };
     let login = login.with_parameters(parameters.iter().map(String::as_str));
     login
-        .timing(opener, client.us.client.core().server())
+        .timing(opener, client.inner.client.core().server())
         .as_str()
 }
 
-/// Waits on a loopback address for one callback (RFC 8252 section 7.3).
+/// A listener on a loopback address for one callback (RFC 8252 section 7.3).
 ///
-/// At this port or a free one, and this path or /callback; or at redirect_uri, which is
-/// registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
-/// for an address that is not loopback, TypeError for a redirect_uri together with a port or
+/// It uses this port or a free one, and this path or /callback; or the registered redirect_uri as a whole.
+/// misuse.setup if the port is taken, redirect_uri.refused
+/// for an address that is not a loopback address, TypeError for a redirect_uri together with a port or
 /// path.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Listener {
@@ -202,11 +202,11 @@ pub(crate) struct Listener {
 
 enum Socket {
     Bound(loopback::Listener),
-    /// It answers a browser already, while the URL is being opened.
+    /// It already answers the browser, while the URL is being opened.
     Listening(Arrival),
 }
 
-/// The wait for a callback. It ends with this value.
+/// The task that waits for a callback; dropping it ends the wait.
 struct Arrival(JoinHandle<Result<String, Error>>);
 
 impl Arrival {
@@ -216,7 +216,7 @@ impl Arrival {
     }
 }
 
-/// Ends what [`listen`] began: the port is free when this returns.
+/// Stops a listener that [`listen`] started: the port is free when this returns.
 #[pyfunction]
 #[pyo3(signature = (listener, /))]
 pub(crate) fn stop_listening(py: Python<'_>, listener: &Listener) -> PyResult<()> {
@@ -230,7 +230,7 @@ pub(crate) fn stop_listening(py: Python<'_>, listener: &Listener) -> PyResult<()
     drop(socket);
     let runtime = runtime::handle()?;
     arrival.0.abort();
-    // How it ended does not matter.
+    // The outcome does not matter.
     let _ = py.detach(|| runtime.block_on(&mut arrival.0));
     Ok(())
 }
@@ -241,8 +241,8 @@ impl Drop for Arrival {
     }
 }
 
-/// Lets the listener answer from now on, for a login that opens its URL before it waits: opening it may take until the
-/// browser has been sent back.
+/// Starts answering the browser now, for a login that opens its URL before it waits: opening may return only after the
+/// redirect.
 #[pyfunction]
 #[pyo3(signature = (listener, flow, timeout, /))]
 pub(crate) fn listen(
@@ -251,7 +251,7 @@ pub(crate) fn listen(
     flow: &PendingAuthorization,
     timeout: f64,
 ) -> PyResult<()> {
-    let patience = seconds(timeout)?;
+    let max_wait = seconds(timeout)?;
     let runtime = runtime::handle()?;
     let pending = flow.0.pending();
     let pending = pending.map_err(|error| errors::raise(py, &error))?;
@@ -261,7 +261,7 @@ pub(crate) fn listen(
         .unwrap_or_else(PoisonError::into_inner);
     *socket = socket.take().map(|socket| match socket {
         Socket::Bound(bound) => Socket::Listening(Arrival(
-            runtime.spawn(async move { bound.wait(&pending, patience).await }),
+            runtime.spawn(async move { bound.wait(&pending, max_wait).await }),
         )),
         listening => listening,
     });
@@ -279,7 +279,7 @@ impl Listener {
         redirect_uri: Option<&str>,
     ) -> PyResult<Self> {
         if redirect_uri.is_some() && (port != 0 || path.is_some()) {
-            let text = "a redirect_uri has its port and its path: give none";
+            let text = "port and path cannot be given with redirect_uri, which contains them";
             return Err(PyTypeError::new_err(text));
         }
         let handle = runtime::handle()?;
@@ -304,8 +304,8 @@ impl Listener {
 
     /// Takes a pasted callback URL, for a browser that cannot reach this listener.
     ///
-    /// A person pasted it, whole or its query. Whether it is a callback of this flow, and
-    /// somebody waits for it. misuse.already_finished once the flow has been redeemed.
+    /// text is the whole URL or its query. Returns whether it is a callback of this flow that
+    /// callback() waits for. misuse.already_finished once the flow has been redeemed.
     fn paste(
         &self,
         py: Python<'_>,
@@ -317,7 +317,7 @@ impl Listener {
         Ok(self.pasted.give_callback(&text, &pending))
     }
 
-    /// The URI that the callback must arrive at: pass it to authorize().
+    /// The URI at which the callback must arrive: pass it to authorize().
     #[getter]
     fn redirect_uri(&self) -> &str {
         &self.redirect_uri
@@ -332,8 +332,8 @@ twins! {
     impl Listener {
         /// Waits for the callback of this flow, and returns its URL.
         ///
-        /// timeout is in seconds; lost.timeout when it has elapsed. A callback of another flow is
-        /// answered with an error page, and the wait continues. A listener waits once, then misuse.already_finished.
+        /// timeout is in seconds; lost.timeout when it has elapsed. A callback of a different flow gets
+        /// an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         #[pyo3(signature = (flow, *, timeout = 300.0))]
         fn callback / acallback(self, py, flow: &PendingAuthorization, timeout: f64) {
             self.waiting(py, flow, timeout)
@@ -348,7 +348,7 @@ impl Listener {
         flow: &PendingAuthorization,
         timeout: f64,
     ) -> PyResult<PendingCall> {
-        let patience = seconds(timeout)?;
+        let max_wait = seconds(timeout)?;
         let begin = || {
             let pending = flow.0.pending()?;
             let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -357,7 +357,7 @@ impl Listener {
         let (pending, socket) = begin().map_err(|error: Error| errors::raise(py, &error))?;
         Ok(PendingCall::new("callback", async move {
             let url = match socket {
-                Socket::Bound(bound) => bound.wait(&pending, patience).await,
+                Socket::Bound(bound) => bound.wait(&pending, max_wait).await,
                 Socket::Listening(arrival) => arrival.url().await,
             };
             url.map(Answer::Text)

@@ -1,4 +1,4 @@
-//! Built-in stores as Python classes. A source uses them without calling Python.
+//! The built-in stores as Python classes. Token sources use them without calling Python.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +20,7 @@ use crate::{errors, secret, value};
 
 type Open = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync>;
 
-/// How a store is opened, and the one that is open in this process: connections do not survive a
-/// fork.
+/// A store that each process opens for itself, because connections do not survive a fork.
 pub(crate) struct Opened {
     open: Open,
     store: PerProcess<Arc<dyn store::Store>>,
@@ -34,9 +33,9 @@ impl Opened {
     }
 }
 
-/// Which store a URL names (redis, postgres, sqlite, file, memory), and what that store is opened with.
+/// The kind of store that a URL names (redis, postgres, sqlite, file, memory), and the argument to open it with.
 ///
-/// misuse.setup for the URL of none.
+/// misuse.setup for any other URL.
 #[pyfunction]
 #[pyo3(signature = (url, /))]
 pub(crate) fn store_url(
@@ -54,21 +53,21 @@ pub(crate) fn store_url(
     }
 }
 
-/// A built-in store: its methods, which block with Python's lock released.
+/// The methods of a built-in store, which release the GIL while they block.
 ///
 /// Each is atomic with respect to other workers. LostError if the store cannot be
-/// reached: then it is unknown whether it took effect.
+/// reached: it is then unknown whether the call took effect.
 #[pyclass(frozen, subclass, module = "oauth_core.stores")]
 pub(crate) struct NativeStore(Arc<Opened>);
 
-/// The store, if it is one of ours.
+/// The native half of a store, if it is a built-in one.
 pub(crate) fn opened(object: &Bound<'_, PyAny>) -> Option<Arc<Opened>> {
     let store = object.cast::<NativeStore>().ok()?;
     Some(Arc::clone(&store.get().0))
 }
 
 impl NativeStore {
-    /// What is wrong with how it is opened is told now.
+    /// Opens the store once, so that mistakes in its settings are reported now.
     pub(crate) fn with<T: PyClass<BaseType = Self>>(
         py: Python<'_>,
         open: impl Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync + 'static,
@@ -101,11 +100,11 @@ impl NativeStore {
         PendingCall::new("store.load", work).wait(py)
     }
 
-    /// Saves the record if it is still at this version: the new version, or None.
+    /// Saves the record if its stored version is still this one: the new version, or None.
     ///
-    /// Version 0 is for a key that has none. due is when it should be renewed, as a Unix
-    /// time in seconds or an aware datetime, for due(). until is when the record expires: from then
-    /// on it does not exist.
+    /// Version 0 means that there is no record yet. due is the time when it should be renewed, for due(), as
+    /// a Unix time in seconds or an aware datetime. until is the time when the record expires and ceases
+    /// to exist.
     #[pyo3(signature = (key, record, version, /, due = None, until = None))]
     fn save(
         &self,
@@ -130,9 +129,9 @@ impl NativeStore {
         PendingCall::new("store.save", work).wait(py)
     }
 
-    /// Takes the lease for this holder for this many seconds, or for 0 releases it.
+    /// Acquires the lease for this holder for this many seconds; 0 releases it.
     ///
-    /// Returns for how many seconds another holds it, or None if it is ours.
+    /// Returns the seconds until a different holder's lease ends, or None if the lease was acquired.
     #[pyo3(signature = (key, holder, seconds, /))]
     fn lease(
         &self,
@@ -142,7 +141,7 @@ impl NativeStore {
         seconds: f64,
     ) -> PyResult<Py<PyAny>> {
         let ttl = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err("a lease is for a number of seconds"))?;
+            .map_err(|_| PyValueError::new_err("seconds must be a number of seconds"))?;
         let store = self.0.here(py)?;
         let work = async move {
             let lease = store.lease(&key, &holder, ttl).await?;
@@ -154,7 +153,7 @@ impl NativeStore {
         PendingCall::new("store.lease", work).wait(py)
     }
 
-    /// Removes a record and its lease, whatever is in them; returns whether there was one.
+    /// Removes a record and its lease, unread; returns whether there was a record.
     #[pyo3(signature = (key, /))]
     fn remove(
         &self,
@@ -183,7 +182,7 @@ impl NativeStore {
         PendingCall::new("store.scan", work).wait(py)
     }
 
-    /// The keys of up to limit records that were due before this time, the longest due first.
+    /// The keys of at most limit records that were due before this time, longest due first.
     ///
     /// before is a Unix time in seconds or an aware datetime.
     #[pyo3(signature = (before, limit, /))]
@@ -194,7 +193,7 @@ impl NativeStore {
     }
 }
 
-/// Records in a folder, for the processes of one person on one machine.
+/// Stores records in a folder, for the processes of one user on one machine.
 ///
 /// Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
 /// record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
@@ -202,7 +201,7 @@ impl NativeStore {
 ///
 /// The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
 /// members may read and remove every record: files are 0660, the folder 2770, as
-/// of a volume that containers share with fsGroup. A process that is not in the group, and
+/// on a volume that containers share with fsGroup. A process outside the group, and
 /// anything that all users may read or write, is misuse.setup.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct FileStore {
@@ -219,7 +218,7 @@ impl FileStore {
         filled(&path)?;
         let opened = py.detach(|| store::FileStore::open(&path, access));
         let store = opened.map_err(|error| errors::raise(py, &error))?;
-        // It holds nothing open, so it goes with its process into a fork.
+        // It keeps nothing open, so a forked process can use it.
         let kept = store.clone();
         let open = move |_: Python<'_>| Ok(Arc::new(kept.clone()) as Arc<dyn store::Store>);
         NativeStore::with(py, open, Self { store, path })
@@ -237,10 +236,10 @@ impl FileStore {
     }
 }
 
-/// Records in a SQLite database, for the processes of one person on one machine.
+/// Stores records in a SQLite database, for the processes of one user on one machine.
 ///
-/// Like FileStore, and better for many grants. The file is private (0600);
-/// another's file, a folder that others may write to, and a link are misuse.setup. Use a
+/// Like FileStore, but better for many grants. The file is private (0600);
+/// a file of a different user, a folder that others may write to, and a link are misuse.setup. Use a
 /// local file system. The file is created if it does not exist, and its folder (0700) too.
 /// access="group" is as for FileStore.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
@@ -253,11 +252,11 @@ impl SqliteStore {
     fn new(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<PyClassInitializer<Self>> {
         let access = to_access(access)?;
         filled(&path)?;
-        // As long as it is relative, it means another file after a change of directory.
+        // A relative path would mean a different file after a change of directory.
         let path = std::path::absolute(path)?;
         let kept = path.clone();
         let open = move |py: Python<'_>| {
-            // Python forks.
+            // Python processes may fork.
             let opened = py.detach(|| store::SqliteStore::open_across_forks(&kept, access));
             let store = opened.map_err(|error| errors::raise(py, &error))?;
             Ok(Arc::new(store) as Arc<dyn store::Store>)
@@ -273,7 +272,7 @@ impl SqliteStore {
 /// An empty path usually comes from an unset variable, and would mean the working directory.
 fn filled(path: &Path) -> PyResult<()> {
     match path.as_os_str().is_empty() {
-        true => Err(PyValueError::new_err("path is empty")),
+        true => Err(PyValueError::new_err("path must not be empty")),
         false => Ok(()),
     }
 }
@@ -282,11 +281,13 @@ fn to_access(text: &str) -> PyResult<Access> {
     match text {
         "owner" => Ok(Access::Owner),
         "group" => Ok(Access::Group),
-        _ => Err(PyValueError::new_err("access is \"owner\" or \"group\"")),
+        _ => Err(PyValueError::new_err(
+            "access must be \"owner\" or \"group\"",
+        )),
     }
 }
 
-/// Records in the memory of this process, for all its threads and tasks.
+/// Stores records in the memory of this process, for all its threads and tasks.
 ///
 /// For tests, and if tokens need not outlive the process. A forked child begins with its own
 /// copy.
@@ -302,23 +303,23 @@ impl MemoryStore {
         NativeStore::with(py, open, Self)
     }
 
-    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    #[allow(clippy::unused_self, reason = "Python requires a method")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.stores.MemoryStore>"
     }
 }
 
-/// Records in Redis 5 or newer, for machines that share a server.
+/// Stores records in Redis 5 or newer, for processes on several machines.
 ///
 /// redis://user:password@host:6379/0,
 /// redis+sentinel://user:password@host:26379,host/primary/0 or
 /// redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected
-/// before it is needed. timeout, in seconds, is for a connection, and again for an answer.
-/// prefix is put before every key. With replicas, a record counts as saved once that many
-/// have it too.
+/// before it is needed. timeout, in seconds, applies to connecting, and again to a response.
+/// prefix is prepended to every key. With replicas, a record counts as saved once that many replicas
+/// have it as well.
 ///
-/// A record is as durable as the server: turn appendonly on, and make sure that maxmemory does not cause
-/// to evict.
+/// A record is as durable as the server: turn appendonly on, and make sure that maxmemory evicts no
+/// records.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct RedisStore {
     prefix: String,
@@ -353,11 +354,11 @@ impl RedisStore {
     }
 }
 
-/// Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
+/// Stores records in a table of PostgreSQL 9.6 or newer, for processes on several machines.
 ///
 /// postgres://user:password@host/database; with sslmode=require nothing is sent without
 /// TLS, which is otherwise used if the server offers it. Nothing is connected before it is
-/// needed. timeout, in seconds, is for a connection, and also for an answer. Each method is one
+/// needed. timeout, in seconds, applies to connecting, and again to a response. Each method is one
 /// statement, so a connection pooler works. A record is as durable as the server.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct PostgresStore(Pool);
@@ -366,7 +367,7 @@ type Pool = Arc<dyn Fn(Python<'_>) -> PyResult<store::PostgresStore> + Send + Sy
 
 #[pymethods]
 impl PostgresStore {
-    /// What migrate() runs, for those who migrate in their own way.
+    /// The SQL that migrate() executes, for applications with their own migrations.
     #[classattr]
     const SCHEMA: &'static str = store::PostgresStore::SCHEMA;
 
@@ -391,7 +392,7 @@ impl PostgresStore {
         NativeStore::with(py, open, Self(pool))
     }
 
-    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    #[allow(clippy::unused_self, reason = "Python requires a method")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.stores.PostgresStore>"
     }
@@ -399,7 +400,7 @@ impl PostgresStore {
 
 twins! {
     impl PostgresStore {
-        /// Makes the table of the records, unless it is there.
+        /// Creates the table of the records, if it does not exist.
         #[pyo3(signature = ())]
         fn migrate / amigrate(self, py) {
             self.migration(py)

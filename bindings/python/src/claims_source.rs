@@ -1,15 +1,15 @@
-//! The claims about a person by type, and those that other parties vouch for.
+//! The typed standard claims about a user, and aggregated and distributed claims.
 
 use oauth_facade::{Record, claims_sources as sources_of, user_claims as user_of};
 use pyo3::prelude::*;
 
 use crate::{errors, value};
 
-/// A source of claims that another party vouches for (OpenID Connect Core section 5.6.2).
+/// A source of claims asserted by a different party (OpenID Connect Core section 5.6.2).
 ///
-/// jwt has them if they are aggregated: the other party has signed it, and it is not verified. Otherwise
-/// they are distributed, and endpoint has them, as a JWT too: the token names this URL, so fetch it only if
-/// you know the party.
+/// For aggregated claims, jwt contains them: that party has signed it, and the signature is not verified here.
+/// For distributed claims, endpoint returns them, also as a JWT. Its URL comes from the token, so fetch it only if
+/// you trust the party.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ClaimsSource(oauth_facade::ClaimsSource);
 
@@ -21,7 +21,7 @@ impl ClaimsSource {
         &self.0.name
     }
 
-    /// The names of the claims that the source has.
+    /// The names of the claims that the source supplies.
     #[getter]
     fn claims(&self) -> Vec<&str> {
         self.0.claims.iter().map(String::as_str).collect()
@@ -33,7 +33,7 @@ impl ClaimsSource {
         self.0.jwt.as_ref().map(|jwt| jwt.expose().as_str())
     }
 
-    /// The URL of the endpoint that has the claims, if they are distributed.
+    /// The URL of the endpoint that returns the claims, if they are distributed.
     #[getter]
     fn endpoint(&self) -> Option<&str> {
         self.0.endpoint.as_deref()
@@ -56,10 +56,10 @@ impl ClaimsSource {
     }
 }
 
-/// The sources of the claims that other parties vouch for: aggregated and distributed claims.
+/// The sources of aggregated and distributed claims.
 ///
-/// claims are those of a verified ID token or of UserInfo. Nothing is fetched, and nothing of the other
-/// parties verified.
+/// claims are those of a verified ID token or of UserInfo. Nothing is fetched, and the signatures of the
+/// sources are not verified.
 ///
 /// jwt.malformed_claim if _claim_names and _claim_sources are not what OpenID Connect Core section 5.6.2
 /// describes, or do not match.
@@ -71,8 +71,8 @@ pub(crate) fn claims_sources(claims: &Bound<'_, PyAny>) -> PyResult<Vec<ClaimsSo
     Ok(sources.into_iter().map(ClaimsSource).collect())
 }
 
-/// The standard claims among these, which are those of a verified ID token or of UserInfo. One of another type
-/// than the standard defines is absent, and unchanged in claims. jwt.missing_claim without a sub.
+/// The standard claims of a verified ID token or of UserInfo, by type. A claim of a different type than the
+/// standard defines is absent here, and unchanged in claims. jwt.missing_claim without a sub.
 #[pyfunction]
 #[pyo3(signature = (claims, /))]
 pub(crate) fn user_claims(claims: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -81,7 +81,7 @@ pub(crate) fn user_claims(claims: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     value::of_record(py, Record::from(user))
 }
 
-/// Any mapping, as JSON.
+/// Converts any mapping to JSON.
 fn text_of(claims: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = claims.py();
     let plain = py.import("builtins")?.getattr("dict")?.call1((claims,))?;

@@ -1,4 +1,4 @@
-//! The client, and all its calls.
+//! The native half of `oauth_core.Client`: an OAuth client of one authorization server.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use crate::authorization::PendingAuthorization;
 use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
-use crate::identity::GivenSignIn;
+use crate::identity::SignInArguments;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{Network, RequestSettings, seconds};
@@ -32,19 +32,19 @@ use crate::{errors, secret};
 /// The native half of oauth_core.Client.
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Client {
-    pub(crate) us: Arc<SharedClient>,
+    pub(crate) inner: Arc<SharedClient>,
     pub(crate) server: Py<Server>,
 }
 
 impl Client {
-    fn work(
+    fn run(
         &self,
         py: Python<'_>,
         name: &'static str,
         exchange: Result<ErasedExchange, Error>,
     ) -> PyResult<PendingCall> {
         let exchange = exchange.map_err(|error| errors::raise(py, &error))?;
-        let driver = self.us.driver();
+        let driver = self.inner.driver();
         Ok(PendingCall::new(name, async move {
             driver.exchange(exchange).await.map(Answer::Record)
         }))
@@ -58,11 +58,11 @@ impl Client {
         resource: Option<Vec<String>>,
         callback_context: CallbackContext,
     ) -> PyResult<PendingCall> {
-        let client = &self.us.client;
+        let client = &self.inner.client;
         let exchange = flow
             .0
             .redeem_at(client, callback, resource.as_deref(), callback_context);
-        self.work(py, "redeem", exchange)
+        self.run(py, "redeem", exchange)
     }
 
     fn operating(
@@ -74,23 +74,23 @@ impl Client {
         let exchange = self.begin(py, number, arguments)?;
         match operation_name(number) {
             name if name.starts_with("verify_") => Ok(self.verification(name, exchange)),
-            name => self.work(py, name, Ok(exchange)),
+            name => self.run(py, name, Ok(exchange)),
         }
     }
 
     pub(crate) fn verification(&self, name: &'static str, exchange: ErasedExchange) -> PendingCall {
-        PendingCall::verification(name, exchange, self.us.driver())
+        PendingCall::verification(name, exchange, self.inner.driver())
     }
 
-    /// The operation of this number.
+    /// Begins the operation with this number.
     pub(crate) fn begin(
         &self,
         py: Python<'_>,
         number: u32,
         arguments: Vec<Given>,
     ) -> PyResult<ErasedExchange> {
-        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
-        let exchange = self.us.client.begin(number, arguments);
+        let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
+        let exchange = self.inner.client.begin(number, arguments);
         exchange.map_err(|why| value::refused(py, why))
     }
 }
@@ -165,28 +165,30 @@ impl Client {
         };
         let known = match (client_id, registered) {
             (Some(_), Some(_)) => {
-                let both = "give either client_id or registered, not both";
+                let both = "client_id and registered cannot be given together";
                 return Err(PyTypeError::new_err(both));
             }
             (_, Some(_)) if client_secret.is_some() => {
-                let both = "give either client_secret or registered, not both";
+                let both = "client_secret and registered cannot be given together";
                 return Err(PyTypeError::new_err(both));
             }
-            // A variable of the environment that is not set, most often.
+            // Usually an environment variable that is not set.
             (None, None) if client_secret.is_some() || client_auth.is_some() => {
-                let none = "client_id is missing, or None: client_secret and client_auth are those of a client with an id";
+                let none = "client_id must be given with client_secret or client_auth, and must not be None";
                 return Err(PyTypeError::new_err(none));
             }
             (id, stored) => (id, stored.map(secret)),
         };
-        let own = client_auth.as_ref().map(|auth| auth.get().0.clone());
+        let chosen_auth = client_auth.as_ref().map(|auth| auth.get().0.clone());
         let auth = client_auth::chosen(client_auth.as_ref(), client_secret)?;
-        let ours = server.get().0.clone();
+        let native_server = server.get().0.clone();
         let build = || {
             let mut client = match known {
-                (Some(id), _) => oauth_facade::Client::new(&ours, id, auth)?,
-                (None, Some(stored)) => oauth_facade::Client::registered(&ours, &stored, own)?,
-                (None, None) => oauth_facade::Client::unregistered(&ours),
+                (Some(id), _) => oauth_facade::Client::new(&native_server, id, auth)?,
+                (None, Some(stored)) => {
+                    oauth_facade::Client::registered(&native_server, &stored, chosen_auth)?
+                }
+                (None, None) => oauth_facade::Client::unregistered(&native_server),
             };
             if let Some(uris) = &redirect_uris {
                 client = client.with_redirect_uris(uris)?;
@@ -210,16 +212,16 @@ impl Client {
             Ok(client)
         };
         let client = build().map_err(|error: Error| errors::raise(py, &error))?;
-        let us = Arc::new(SharedClient {
+        let inner = Arc::new(SharedClient {
             client,
-            server: ours,
+            server: native_server,
             sign_in: None,
             line: RequestSettings::new(network.map(Bound::get), timeout)?,
         });
-        Ok(Self { us, server })
+        Ok(Self { inner, server })
     }
 
-    /// The server this is a client of.
+    /// The server of this client.
     #[getter]
     fn server<'py>(&self, py: Python<'py>) -> Bound<'py, Server> {
         self.server.bind(py).clone()
@@ -228,43 +230,43 @@ impl Client {
     /// The client's identifier (RFC 6749 section 2.2).
     #[getter]
     fn client_id(&self) -> &str {
-        self.us.client.core().client_id().as_str()
+        self.inner.client.core().client_id().as_str()
     }
 
-    /// An authorization for which nothing has to be sent; `_ops.py` calls it.
+    /// Begins an authorization that needs no request to the server; `_ops.py` calls this.
     fn _authorize(
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = text)] arguments: Vec<Given>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<PendingAuthorization> {
-        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
-        let ask = Authorize::read(&mut Args::from(arguments));
-        let ask = ask.map_err(|why| value::refused(py, why))?;
+        let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
+        let request = Authorize::read(&mut Args::from(arguments));
+        let request = request.map_err(|why| value::refused(py, why))?;
         let at = OwnMoment(moment).take(py)?;
-        let begun = self.us.client.authorize(&at, &ask);
+        let begun = self.inner.client.authorize(&at, &request);
         begun
             .map(PendingAuthorization::begun)
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// The cached public keys of the server as JSON, with when they were fetched; None if there are none.
+    /// The cached public keys of the server as JSON, with the time of the request; None if there are none.
     ///
-    /// Stored, they spare a new process or worker the request. They are not secret, but anyone who can
+    /// Stored, they spare a new process the request. They are not secret, but whoever can
     /// change them decides whose signatures are accepted: store them where only you can write.
     fn export_keys(&self) -> Option<String> {
-        self.us.client.export_keys()
+        self.inner.client.export_keys()
     }
 
     /// Adds the keys that export_keys() wrote, unless newer ones are cached.
     ///
-    /// stored.malformed for another text, stored.issuer for the keys of another server.
+    /// stored.malformed for any other text, stored.issuer for the keys of a different server.
     fn import_keys(
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = text)] text: String,
     ) -> PyResult<()> {
-        let imported = self.us.client.import_keys(&text);
+        let imported = self.inner.client.import_keys(&text);
         imported.map_err(|error| errors::raise(py, &error))
     }
 
@@ -304,27 +306,27 @@ impl Client {
             store,
             on_tokens: on_tokens.map(Arc::new),
         };
-        GrantSource::client_credentials(py, Arc::clone(&self.us), kept)
+        GrantSource::client_credentials(py, Arc::clone(&self.inner), kept)
     }
 
-    /// Tokens of a person, kept fresh with their refresh token.
+    /// Tokens of a user, kept fresh with their refresh token.
     ///
     /// They come from a login, or from the store.
     ///
     /// With a store, all workers that name the same subject, scope and parameters share one grant,
     /// and one of them renews it; without tokens it is read from there. reuse is what the server
     /// does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
-    /// is how many seconds one worker holds a renewal, 10 by default. on_tokens(tokens)
+    /// is the number of seconds for which one worker holds a renewal, 10 by default. on_tokens(tokens)
     /// is called with new tokens before any caller sees them, in a thread of the library; it
     /// must not wait for a token.
     ///
-    /// keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
-    /// without a caller, once a token was requested: never more than a fifth of that time.
-    /// Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an
-    /// organization's identity provider for an assertion for this server (ID-JAG), over this client's network.
-    /// sign_in is read each time: a source of the person's tokens there, a function that returns an ID token, or a
-    /// file's path; subject_token_type says what is no ID token. identity_assertion.no_id_token or jwt.expired if the
-    /// person has to sign in there again.
+    /// keep_alive is the number of seconds before its unused refresh token expires at which the grant is renewed,
+    /// even without a caller, once a token was requested: at most a fifth of that time.
+    /// Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal requests
+    /// an assertion for this server (ID-JAG) from an organization's identity provider, over this client's network.
+    /// sign_in is read each time: a source of the user's tokens there, a function that returns an ID token, or a
+    /// file's path; subject_token_type is for tokens of other types. identity_assertion.no_id_token or jwt.expired
+    /// if the user has to sign in there again.
     ///
     /// grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
     /// the other errors.
@@ -352,12 +354,12 @@ impl Client {
         sign_in: Option<&Bound<'_, PyAny>>,
         #[pyo3(from_py_with = text)] subject_token_type: Option<String>,
     ) -> PyResult<GrantSource> {
-        let sign_in = GivenSignIn {
+        let sign_in = SignInArguments {
             identity_provider,
             sign_in,
             subject_token_type,
         };
-        let us = sign_in.client(py, &self.us, tokens.is_some())?;
+        let inner = sign_in.client(py, &self.inner, tokens.is_some())?;
         let kept = SourceSettings {
             keep: GrantSettings {
                 subject,
@@ -378,17 +380,17 @@ impl Client {
             on_tokens: on_tokens.map(Arc::new),
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
-        GrantSource::refreshing(py, us, tokens, kept)
+        GrantSource::refreshing(py, inner, tokens, kept)
     }
 
     /// One grant, kept fresh by your own driver: source() without transport and store.
     ///
-    /// grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
-    /// or client_credentials, which take no subject. A keeper that is not shared needs no store.
-    /// longest_request is how many seconds your token requests can take at most, 30
-    /// by default: after that, and a lease, another worker may send the refresh token again.
-    /// keep_alive and sign_in are as for source(), and notice how many seconds before a person's
-    /// authorization ends that is reported, a week by default: both by upkeep().
+    /// grant_type is refresh_token, for tokens of a user: those given, or those in a store;
+    /// or client_credentials, without a subject. A keeper that is not shared needs no store.
+    /// longest_request is the longest time of your token requests in seconds, 30
+    /// by default: after that and the lease, a different worker may send the refresh token again.
+    /// keep_alive and sign_in are as for source(). notice is the number of seconds before the end of a user's
+    /// authorization at which it is reported, a week by default. upkeep() does both.
     /// moment is for tests and replays, as in exchange.
     #[pyo3(signature = (tokens = None, *, grant_type = "refresh_token", shared = true,
                         subject = None, scope = None, resource = None, audience = None,
@@ -419,12 +421,12 @@ impl Client {
         sign_in: Option<&Bound<'_, PyAny>>,
         #[pyo3(from_py_with = text)] subject_token_type: Option<String>,
     ) -> PyResult<Keeper> {
-        let sign_in = GivenSignIn {
+        let sign_in = SignInArguments {
             identity_provider,
             sign_in,
             subject_token_type,
         };
-        let us = sign_in.client(py, &self.us, tokens.is_some())?;
+        let inner = sign_in.client(py, &self.inner, tokens.is_some())?;
         let keep = GrantSettings {
             subject,
             request: token_request(py, scope, resource, audience, extra, authorization_details)?,
@@ -434,21 +436,21 @@ impl Client {
             keep_alive: keep_alive.map(seconds).transpose()?,
             notice: notice.map(seconds).transpose()?,
         };
-        Keeper::new(py, &us, grant_type, tokens, (&keep, shared), moment)
+        Keeper::new(py, &inner, grant_type, tokens, (&keep, shared), moment)
     }
 
     fn __repr__(&self) -> String {
         format!(
             "<oauth_core.Client {:?} of {}>",
             self.client_id(),
-            self.us.server.issuer()
+            self.inner.server.issuer()
         )
     }
 }
 
 twins! {
     impl Client {
-        /// An operation of the table; `_ops.py` calls it.
+        /// Runs the operation with this number; `_ops.py` calls this.
         #[pyo3(signature = (number, arguments, /))]
         fn _call / _acall(self, py, number: u32, #[pyo3(from_py_with = text)] arguments: Vec<Given>) {
             self.operating(py, number, arguments)
@@ -459,15 +461,15 @@ twins! {
         /// callback_url is the whole URL or its query. A callback with this flow's state consumes the
         /// flow, whatever the result; any other is rejected with UntrustedError callback.state, and
         /// the flow stays pending. UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that
-        /// nothing was sent; DeniedError, that the server or the person refused; LostError, that no
-        /// answer arrived; misuse.already_finished, that the flow was redeemed before.
+        /// nothing was sent; DeniedError, that the server or the user refused; LostError, that no
+        /// response arrived; misuse.already_finished, that the flow was redeemed before.
         ///
         /// The token is for all resources that were requested, or for resource, a subset of
-        /// them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for another one.
+        /// them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for any other.
         ///
-        /// context and user say where the callback arrived, as your application knows it: in which tool and
-        /// tenant, and in whose session. Never take them from the callback. They must be those
-        /// that the flow was begun with, otherwise UntrustedError callback.context or callback.user.
+        /// context and user are the tool or tenant and the user in whose session the callback arrived, as
+        /// your application knows them: never take them from the callback. They must equal those with
+        /// which the flow was begun, otherwise UntrustedError callback.context or callback.user.
         #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None))]
         fn redeem / aredeem(
             self,

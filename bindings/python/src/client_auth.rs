@@ -22,7 +22,7 @@ use crate::keys::result_of_callback;
 use crate::text::text;
 use crate::{errors, runtime, secret, value};
 
-/// How a client authenticates at the token endpoint (RFC 6749 section 2.3).
+/// The client authentication method at the token endpoint (RFC 6749 section 2.3).
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct ClientAuth(pub(crate) Auth);
 
@@ -36,15 +36,16 @@ pub(crate) fn chosen(
 ) -> PyResult<Auth> {
     match (client_auth, client_secret) {
         (Some(_), Some(_)) => {
-            let both = "give either client_secret or client_auth, not both";
+            let both = "client_secret and client_auth cannot be given together";
             Err(PyTypeError::new_err(both))
         }
         (Some(auth), None) => Ok(auth.get().0.clone()),
         (None, Some(empty)) if empty.is_empty() => {
-            let why = "client_secret is empty: a client without one has client_auth=Public()";
-            Err(PyValueError::new_err(why))
+            let text =
+                "client_secret must not be empty: for a public client, set client_auth=Public()";
+            Err(PyValueError::new_err(text))
         }
-        (None, given) => Ok(Auth::Documented(given.map(secret))),
+        (None, documented) => Ok(Auth::Documented(documented.map(secret))),
     }
 }
 
@@ -82,22 +83,22 @@ pub(crate) struct ClientSecretJwt;
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct PrivateKeyJwt;
 
-/// A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
+/// A workload's token instead of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 ///
-/// source is the path of a file, or a function that is given an AssertionRequest and returns the token or
-/// a coroutine of it; it is read again for each request, and once more when the server refuses the token
-/// and it has been replaced meanwhile. The token's only audience must be audience, which is by default the server's issuer:
-/// client_auth.assertion_audience. client_id says whether requests name the client too, as
+/// source is the path of a file, or a function that takes an AssertionRequest and returns the token or
+/// a coroutine that does; it is read again for each request, and once more if the server refuses the token
+/// and it has been replaced meanwhile. The token's only audience must be audience, by default the server's issuer:
+/// client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as
 /// Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
 /// client_auth.assertion_expired, lost.unsent if there is no token.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct FederatedAssertion;
 
-/// A service account of Google: its file names it, and its key signs (RFC 7523 section 2.1).
+/// A Google service account, which signs with the key in its file (RFC 7523 section 2.1).
 ///
-/// file is the text of the JSON file from Google's console, and the client_id of the client is its
-/// client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they are
-/// for this person, whose organization has allowed the account to act for its members. provider.data for an
+/// file is the text of the JSON file from Google's console; the client_id of the client is its
+/// client_email. The tokens of client_credentials() are the account's; with a subject they are
+/// for this user, whose organization has allowed the account to act for its members. provider.data for an
 /// invalid file, key.* for its key.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct ServiceAccount;
@@ -116,7 +117,7 @@ pub(crate) struct SelfSignedTlsClientAuth;
 
 /// spiffe_x509: the certificate of the connection is an X.509-SVID, and the SPIFFE ID in it the client id.
 ///
-/// The Network has the certificate. misuse.setup for a client id that is no SPIFFE ID.
+/// The Network has the certificate. misuse.setup for a client id that is not a SPIFFE ID.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct SpiffeX509;
 
@@ -213,8 +214,8 @@ impl PrivateKeyJwt {
 
     /// The public halves of all keys as a JWK Set (RFC 7517 section 5).
     ///
-    /// To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
-    /// no key, for two of one name, and for a kid if there are several.
+    /// Register them as jwks, or serve them at the client's jwks_uri. key.* for an invalid key; misuse.setup for
+    /// no key, for two keys with the same kid, and for the kid option with several keys.
     fn public_jwks<'py>(self_: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = self_.py();
         let Auth::PrivateKeyJwt(jwt) = &self_.as_super().get().0 else {
@@ -231,14 +232,14 @@ impl PrivateKeyJwt {
 }
 
 /// One key, or the keys of a rotation.
-fn keys(given: &Bound<'_, PyAny>) -> PyResult<Vec<Secret<String>>> {
-    let keys = match given.cast::<PyString>() {
-        Ok(_) => text(given).map(|key| vec![key]),
-        Err(_) => text::<Vec<String>>(given),
+fn keys(argument: &Bound<'_, PyAny>) -> PyResult<Vec<Secret<String>>> {
+    let keys = match argument.cast::<PyString>() {
+        Ok(_) => text(argument).map(|key| vec![key]),
+        Err(_) => text::<Vec<String>>(argument),
     };
     let keys = keys.map_err(
-        |error| match error.is_instance_of::<PyTypeError>(given.py()) {
-            true => PyTypeError::new_err("key: expected a private key as a str, or a list of them"),
+        |error| match error.is_instance_of::<PyTypeError>(argument.py()) {
+            true => PyTypeError::new_err("key must be a private key as a str, or a list of them"),
             false => error,
         },
     )?;
@@ -256,10 +257,10 @@ impl FederatedAssertion {
         client_id: &str,
     ) -> PyResult<PyClassInitializer<Self>> {
         let mut assertion = match source.is_callable() {
-            true => calling(source.unbind()),
+            true => from_function(source.unbind()),
             false => {
                 let path: PathBuf = source.extract().map_err(|_| {
-                    PyTypeError::new_err("a source is a path or a function that returns a token")
+                    PyTypeError::new_err("source must be a path or a function that returns a token")
                 })?;
                 Federated::new(AssertionFile::new(path))
             }
@@ -267,12 +268,12 @@ impl FederatedAssertion {
         assertion = assertion.profile(match profile {
             "jwt" => AssertionProfile::Jwt,
             "spiffe_jwt" => AssertionProfile::SpiffeJwt,
-            _ => return Err(PyValueError::new_err("profile is jwt or spiffe_jwt")),
+            _ => return Err(PyValueError::new_err("profile must be jwt or spiffe_jwt")),
         });
         assertion = assertion.client_id(match client_id {
             "omitted" => ClientIdParameter::Omitted,
             "sent" => ClientIdParameter::Sent,
-            _ => return Err(PyValueError::new_err("client_id is omitted or sent")),
+            _ => return Err(PyValueError::new_err("client_id must be omitted or sent")),
         });
         if let Some(audience) = audience {
             assertion = assertion.audience(audience);
@@ -285,9 +286,9 @@ impl FederatedAssertion {
     }
 }
 
-/// The tokens that a function of the caller's returns, or the coroutine that it returns. It may be run on a thread of
-/// the runtime, and may itself call what needs the runtime.
-fn calling(function: Py<PyAny>) -> Federated {
+/// An assertion from a function of the application, or from the coroutine that it returns. It may run on a thread of
+/// the runtime, and may itself make calls that need the runtime.
+fn from_function(function: Py<PyAny>) -> Federated {
     Federated::new(
         move |wanted: &Wanted<'_>| -> Result<Secret<String>, Cause> {
             let request = AssertionRequest {
@@ -297,9 +298,9 @@ fn calling(function: Py<PyAny>) -> Federated {
             let mut answer = None;
             let call = || {
                 runtime::call_python(|py| {
-                    let given = function.bind(py).call1((request,));
-                    let given = given.and_then(|given| result_of_callback(&given)?.extract());
-                    answer = Some(given.map(secret).map_err(raised_cause));
+                    let result = function.bind(py).call1((request,));
+                    let result = result.and_then(|result| result_of_callback(&result)?.extract());
+                    answer = Some(result.map(secret).map_err(raised_cause));
                 });
             };
             match Handle::try_current() {
@@ -311,7 +312,7 @@ fn calling(function: Py<PyAny>) -> Federated {
     )
 }
 
-/// What an assertion is needed for, as the function of a FederatedAssertion is told.
+/// The argument of a FederatedAssertion's function: the requirements of the assertion.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct AssertionRequest {
     audience: String,
@@ -326,7 +327,7 @@ impl AssertionRequest {
         &self.audience
     }
 
-    /// Until when the assertion has to be valid: the exp of one that is made for this request.
+    /// The time until which the assertion must be valid: the exp of one created for this request.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.expires_at)

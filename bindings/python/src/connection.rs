@@ -1,4 +1,4 @@
-//! Connections to APIs known by their URL alone.
+//! `ResourceConnection`: the tokens of an API of which only the URL is known, such as an MCP server.
 
 use std::sync::Arc;
 
@@ -34,42 +34,42 @@ use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime, secret, value};
 
-/// An API of which only the URL is known, such as a server of the Model Context Protocol: a source of its tokens.
+/// The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol.
 ///
-/// No request is sent before a token is needed. Then the API is asked for its challenge and its metadata (RFC 9728),
-/// and its authorization server is found. The client is the one that was registered manually (client_id, of the
+/// No request is sent before a token is needed. Then the API's challenge and metadata are requested (RFC 9728), which
+/// name its authorization server. The client is a manually registered one (client_id, at the
 /// issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or registers itself
-/// (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token if registration
-/// requires one. The person signs in with their browser, and the tokens are kept fresh from then on. They are
+/// (RFC 7591): as a native app with client_name, or with client_metadata, and with initial_access_token if registration
+/// requires one. The user signs in with their browser, and the tokens are kept fresh from then on. They are
 /// requested with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 ///
-/// With a store all of this happens once for all runs of all programs that share it; subject distinguishes the tokens
-/// of several people. A client that the server has forgotten is registered again, once. If the API requires more
-/// scope or another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
+/// With a store, all of this happens once for all runs of all programs that share it; subject distinguishes the tokens
+/// of several users. A client that the server has forgotten is registered again, once. If the API requires more
+/// scope or a new login, the user is asked, at most twice an hour (step_up.repeated, step_up.limit).
 ///
 /// issuers are the only servers that may be used, even if the API names others (connect.server_not_allowed); the
-/// first of them that it names is used. If the API names several, and neither issuers nor a client that is known at
+/// first of them that it names is used. If the API names several, and neither issuers nor a client known at
 /// one of them decides, the first that it names is used, or with on_several_servers="error" none
 /// (connect.several_servers, which lists them). signers are the issuers that are trusted to sign the API's metadata
-/// (RFC 9728), each with its JWK Set: what one of them has signed takes precedence over what is unsigned. grant_type
-/// is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
+/// (RFC 9728), each with its JWK Set: signed metadata takes precedence over unsigned metadata. grant_type
+/// is "authorization_code", or "client_credentials" for the client's own tokens. open shows a URL to the user, who has
 /// timeout seconds; by default it is printed on standard error, and opened in the system's browser. If there is no
-/// browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
+/// browser, and always with device=True, the user enters a code on another device, if the server supports it (RFC
 /// 8628): show gets the code, and prints its prompt by default.
 ///
-/// With identity_provider and sign_in no person is sent to the server: the client of an organization's identity
-/// provider, and a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens).
-/// The identity provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's
-/// enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
-/// connect.grant_not_supported if the API's server accepts no such assertion.
+/// With identity_provider and sign_in the user is not sent to the API's server: these are the client of an
+/// organization's identity provider, and a source of the tokens of the user's sign-in there, with openid, such as
+/// client.source(tokens). The identity provider asserts who the user is (draft-ietf-oauth-identity-assertion-authz-grant,
+/// MCP's enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
+/// connect.grant_not_supported if the API's server does not accept such assertions.
 /// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
 /// kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
-/// is then registered. An API that asks for no authorization is called without a token; token() says so (connect.not_protected).
-/// redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
-/// for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
-/// resource is what is sent as resource to a server that knows the API by another name than the API's own.
-/// www_authenticate are the values of an earlier answer. Requests to a server that only the API has named go to
-/// public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is no
+/// is then registered. An API without authorization is called without a token; token() raises connect.not_protected.
+/// redirect_uri is a registered loopback address; by default a free port is used. without_resource omits the resource,
+/// for a server that refuses it, such as Microsoft Entra; its tokens are then for the API that their scope names.
+/// resource replaces the API's own identifier, for a server that knows the API by a different one.
+/// www_authenticate are the values of an earlier response. Requests to a server that only the API has named go to
+/// public addresses only, unless the network allows others (lost.not_public). connect.no_client if there is no
 /// client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
@@ -83,13 +83,13 @@ pub(crate) struct ResourceConnection {
     identity: Option<(Arc<SharedClient>, Source)>,
     redirect_uri: Option<oauth_core::redirect_uri::RedirectUri>,
     dpop: Option<oauth_facade::DpopKey>,
-    patience: std::time::Duration,
+    login_timeout: std::time::Duration,
     line: Arc<RequestSettings>,
     native: PerProcess<Native>,
 }
 
 impl ResourceConnection {
-    /// That of this process.
+    /// The native connection of this process.
     pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Native> {
         self.native.with(|| self.make(py), Native::clone)
     }
@@ -99,7 +99,7 @@ impl ResourceConnection {
         let request = self.connect.to_core();
         let request = request.map_err(|error| errors::raise(py, &error))?;
         let mut native = Native::new(driver, request)
-            .patience(self.patience)
+            .patience(self.login_timeout)
             .client_auth_at(self.auth.clone().at_any())
             .proofs(self.connect.proofs.clone())
             .metadata_challenge(self.connect.metadata_challenge.clone());
@@ -109,8 +109,8 @@ impl ResourceConnection {
         if let Some(store) = &self.store {
             native = native.store(store.here(py)?);
         }
-        if let Some(person) = &self.subject {
-            native = native.subject(person.as_str());
+        if let Some(subject) = &self.subject {
+            native = native.subject(subject.as_str());
         }
         if let Some(uri) = &self.redirect_uri {
             native = native.redirect_uri(uri.clone());
@@ -130,12 +130,12 @@ impl ResourceConnection {
         Arc::clone(&self.line)
     }
 
-    /// The API as this source's tokens may be sent to it.
+    /// The API to which these tokens may be sent.
     pub(crate) fn api(&self) -> Result<oauth_facade::Api, Error> {
         self.connect.api()
     }
 
-    fn fetching(
+    fn pending_token(
         &self,
         py: Python<'_>,
         refused: Option<&Tokens>,
@@ -151,10 +151,10 @@ impl ResourceConnection {
         Ok(work.within(limit))
     }
 
-    fn asking(
+    fn pending_step_up(
         &self,
         py: Python<'_>,
-        short: &Tokens,
+        insufficient: &Tokens,
         wanted: &Bound<'_, PyAny>,
     ) -> PyResult<PendingCall> {
         let text: String = if wanted.is_instance_of::<PyString>() {
@@ -165,10 +165,10 @@ impl ResourceConnection {
                 .extract()?
         };
         let wanted: StepUp = json::from_text(&text)
-            .ok_or_else(|| PyValueError::new_err("wanted is what step_up() gives"))?;
-        let (native, short) = (self.native(py)?, Arc::clone(&short.0));
+            .ok_or_else(|| PyValueError::new_err("wanted must be the result of step_up()"))?;
+        let (native, insufficient) = (self.native(py)?, Arc::clone(&insufficient.0));
         Ok(PendingCall::new("step_up", async move {
-            let token = native.step_up(&short, &wanted).await?;
+            let token = native.step_up(&insufficient, &wanted).await?;
             Ok(match token {
                 Some(token) => Answer::Tokens(token.into_arc()),
                 None => Answer::Record(Record::Nothing),
@@ -176,7 +176,7 @@ impl ResourceConnection {
         }))
     }
 
-    fn forgetting(&self, py: Python<'_>) -> PyResult<PendingCall> {
+    fn pending_forget(&self, py: Python<'_>) -> PyResult<PendingCall> {
         let native = self.native(py)?;
         Ok(PendingCall::new("forget", async move {
             native.forget().await?;
@@ -184,25 +184,25 @@ impl ResourceConnection {
         }))
     }
 
-    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
+    fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
         let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
         let api = api.map_err(|error| errors::raise(py, &error))?;
-        ask.send(py, api, OnRateLimit::Error, &self.line)
+        request.send(py, api, OnRateLimit::Error, &self.line)
     }
 }
 
-/// Shows a page to the person.
+/// Shows a page to the user.
 fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
-    called_back(move |py| match &open {
+    call_back(move |py| match &open {
         Some(open) => open.call1(py, (text,)).map(drop),
-        None => usual(py, "_open_or_print", (text,)),
+        None => call_default(py, "_open_or_print", (text,)),
     })
 }
 
-/// Shows a code to the person.
+/// Shows a code to the user.
 fn show_code(
     show: Option<Arc<Py<PyAny>>>,
     code: &DeviceAuthorizationResponse,
@@ -212,29 +212,29 @@ fn show_code(
         code.clone(),
         purpose,
     ));
-    called_back(move |py| {
+    call_back(move |py| {
         let code = value::of_record(py, code)?;
         match &show {
             Some(show) => show.call1(py, (code,)).map(drop),
-            None => usual(py, "_print_code", (code,)),
+            None => call_default(py, "_print_code", (code,)),
         }
     })
 }
 
-/// Has Python tell the person something, from the runtime's thread.
-fn called_back(tell: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
+/// Calls a Python function from the runtime's thread.
+fn call_back(function: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
     tokio::task::block_in_place(|| {
         let mut answer = None;
         runtime::call_python(|py| {
-            answer = Some(tell(py).map_err(|error| raised(py, error)));
+            answer = Some(function(py).map_err(|error| raised(py, error)));
         });
         let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
         answer.unwrap_or_else(|| Err(closed()))
     })
 }
 
-/// As every login of this package tells it.
-fn usual<'py, A>(py: Python<'py>, function: &str, arguments: A) -> PyResult<()>
+/// Calls the default function of `oauth_core._login`.
+fn call_default<'py, A>(py: Python<'py>, function: &str, arguments: A) -> PyResult<()>
 where
     A: pyo3::call::PyCallArgs<'py>,
 {
@@ -304,10 +304,10 @@ impl ResourceConnection {
         connect.on_several_servers = Some(on_several_servers.to_owned());
         connect.signers = signers.map(dumped).transpose()?;
         let identity = match (identity_provider, sign_in) {
-            (Some(provider), Some(sign_in)) => Some((Arc::clone(&provider.get().us), sign_in)),
+            (Some(provider), Some(sign_in)) => Some((Arc::clone(&provider.get().inner), sign_in)),
             (None, None) => None,
             _ => {
-                let both = "identity_provider and sign_in stand together";
+                let both = "identity_provider and sign_in must be given together";
                 return Err(PyTypeError::new_err(both));
             }
         };
@@ -340,12 +340,12 @@ impl ResourceConnection {
                 .transpose()
                 .map_err(|error| errors::raise(py, &error))?,
             dpop: dpop_key.map(|key| key.get().0.clone()),
-            patience: seconds(timeout)?,
+            login_timeout: seconds(timeout)?,
             line: RequestSettings::new(network.map(Bound::get), None)?,
             native: PerProcess::new(),
             connect,
         };
-        // What is wrong with it is told now.
+        // Mistakes in the settings are reported now.
         this.connect
             .to_core()
             .map_err(|error| errors::raise(py, &error))?;
@@ -358,8 +358,8 @@ impl ResourceConnection {
         &self.connect.url
     }
 
-    /// What a client of the Model Context Protocol declares with these tokens when it initializes: among the
-    /// capabilities, the extensions of the protocol's authorization, with their settings. Empty if a person signs in.
+    /// The authorization extensions that a client of the Model Context Protocol with these tokens declares among its
+    /// capabilities when it initializes, with their settings. Empty if a user signs in.
     #[getter]
     fn extensions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let declared = PyDict::new(py);
@@ -370,8 +370,8 @@ impl ResourceConnection {
         Ok(declared)
     }
 
-    /// Forgets exactly these tokens, for callers who need no others now; with None, forgets that the API asked for
-    /// no authorization.
+    /// Forgets these tokens but no newer ones, for callers that need no new tokens now; with None, forgets that the
+    /// API requires no authorization.
     fn invalidate(&self, py: Python<'_>, tokens: Option<&Tokens>) -> PyResult<()> {
         let native = self.native(py)?;
         match tokens {
@@ -388,56 +388,56 @@ impl ResourceConnection {
 
 twins! {
     impl ResourceConnection {
-        /// Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary.
+        /// Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary.
         ///
-        /// timeout is how many seconds this caller waits, for ever unless it is given: then lost.timeout, and a login
-        /// under way is given up. Errors are those of resource_metadata(), discover(), register(), login() and of the
-        /// token requests; connect.*.
+        /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout, and a
+        /// login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and of
+        /// the token requests; connect.*.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
-            self.fetching(py, None, timeout)
+            self.pending_token(py, None, timeout)
         }
 
-        /// Tokens that replace those the API refused.
+        /// Tokens that replace those that the API refused.
         ///
         /// Without a request if another caller has already replaced them. timeout and errors are those of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, *, timeout = None))]
         fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
-            self.fetching(py, Some(tokens), timeout)
+            self.pending_token(py, Some(tokens), timeout)
         }
 
-        /// Tokens that have what the API requires beyond these, for which the person signs in (RFC 9470).
+        /// Tokens that satisfy what the API requires beyond these, for which the user signs in again (RFC 9470).
         ///
-        /// wanted is what step_up() returns. None for a client that acts for itself, which has nobody to ask.
+        /// wanted is the result of step_up(). None for a client that acts for itself, without a user.
         /// step_up.repeated, step_up.limit; errors of the login.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, wanted))]
         fn step_up / astep_up(self, py, tokens: &Tokens, wanted: &Bound<'_, PyAny>) {
-            self.asking(py, tokens, wanted)
+            self.pending_step_up(py, tokens, wanted)
         }
 
         /// Forgets the tokens and the client, here and in the store: the next call starts over.
         ///
-        /// For a server that has forgotten the client, lets no registration be read, and says so only on a page in the
-        /// browser, which no program sees. The server is not informed. Errors of the store.
+        /// For a server that has forgotten the client, does not let registrations be read, and shows the error only in
+        /// the browser, where no program sees it. The server is not informed. Errors of the store.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = ())]
         fn forget / aforget(self, py) {
-            self.forgetting(py)
+            self.pending_forget(py)
         }
 
-        /// Sends a request with the token, renewed once after a 401, and after the person was asked for more.
+        /// Sends a request with the token, renewed once after a 401, and replaced after a step-up.
         ///
-        /// The reply is read whole. Only URLs beneath that of the API get the token
+        /// The whole response is read. Only URLs beneath that of the API get the token
         /// (resource.not_covered), over the Authorization header (RFC 6750 section 2.1). A redirect
         /// beneath it is followed. params are added to the query of the URL: a str or an int, or a
         /// list of them, by name. content is a body; data is a form with members like those of
         /// params; json is any value that json.dumps takes, sent as application/json. timeout is in
-        /// seconds, for the head of the reply and again for its body. on_rate_limit is what is done if
+        /// seconds, for the head of the response and again for its body. on_rate_limit is what to do if
         /// the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
-        /// longest_wait seconds, "pass" hands the reply back. A status of 400 or above is not an
+        /// longest_wait seconds, "pass" returns the response. A status of 400 or above is not an
         /// error in itself: see Response.raise_for_status(). DeniedError, LostError and the errors of
         /// token().
         #[blocking(refuse_in_hook)]
@@ -458,7 +458,7 @@ twins! {
             on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
-            let ask = ApiRequest {
+            let request = ApiRequest {
                 method,
                 url: &url,
                 headers,
@@ -471,7 +471,7 @@ twins! {
                 on_rate_limit,
                 longest_wait,
             };
-            self.calling(py, ask)
+            self.pending(py, request)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `with` and `async with`, defined once for all classes that have to be closed.
+//! `with` and `async with` for classes that have to be closed.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 
 use crate::pending_call::{Answer, PendingCall};
 
-/// How long leaving a `with` block waits, in seconds: as long as drain() does by default.
-pub(crate) const PATIENCE: f64 = 10.0;
+/// The longest time that leaving a `with` block waits, in seconds: the default of drain().
+pub(crate) const CLOSE_TIMEOUT: f64 = 10.0;
 
-/// Work that leaves nothing behind.
+/// A call without a result.
 pub(crate) fn nothing(
     name: &'static str,
     work: impl Future<Output = Result<(), Error>> + Send + 'static,
@@ -23,22 +23,20 @@ pub(crate) fn nothing(
     })
 }
 
-/// A coroutine that gives this object.
+/// A coroutine that returns this object.
 pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let py = object.py();
     let held = Arc::new(object.unbind());
-    let at_hand = move || {
+    let ready = move || {
         let held = Arc::clone(&held);
         Some(Ok(Answer::Value(Box::new(
             move |py| Ok(held.clone_ref(py)),
         ))))
     };
-    PendingCall::new("enter", pending())
-        .unless(at_hand)
-        .later(py)
+    PendingCall::new("enter", pending()).unless(ready).later(py)
 }
 
-/// What makes a context manager of a class: `closing` is the work to be done at its end.
+/// Makes a class a context manager; its `closing` method is called at the end of the block.
 macro_rules! closes {
     ($class:ident, $what:literal) => {
         $crate::sync_async::twins! {

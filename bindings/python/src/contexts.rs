@@ -1,4 +1,4 @@
-//! The contexts of an application that is connected to several servers, tools or tenants.
+//! Checks the contexts of an application that connects to several servers, tools or tenants (mix-up defence).
 
 use oauth_core::flow::authorization;
 use oauth_core::redirect_uri::RedirectUri;
@@ -8,11 +8,11 @@ use crate::client::Client;
 use crate::errors;
 use crate::text::text;
 
-/// One context of an application: a tool, a provider and a tenant that it is connected to, for
-/// check_contexts().
+/// One context of an application, for check_contexts(): a tool, provider or tenant that it connects
+/// to.
 ///
-/// id is what authorize() and redeem() take as context; owner is the party that has set up the context,
-/// such as a tenant; client is the registration it uses, and redirect_uri that of its flows.
+/// id is the context argument of authorize() and redeem(); owner is the party that has set up the context,
+/// such as a tenant; client is the registration that it uses, and redirect_uri that of its flows.
 ///
 /// MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
 /// redirect_uri.refused.
@@ -30,7 +30,7 @@ impl ConnectionContext {
         client: &Client,
         #[pyo3(from_py_with = text)] redirect_uri: String,
     ) -> PyResult<Self> {
-        let client = client.us.client.core();
+        let client = client.inner.client.core();
         RedirectUri::parse(&redirect_uri)
             .and_then(|uri| {
                 let (server, client_id) = (client.server(), client.client_id());
@@ -63,8 +63,8 @@ impl ConnectionContext {
     }
 }
 
-/// The redirect URI of one context: this URI with the identifier of the context as a further path segment.
-/// Register each with its server.
+/// The redirect URI of one context: redirect_uri with the identifier of the context appended as a path segment.
+/// Register each of them with its server.
 ///
 /// MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
 /// redirect_uri.refused.
@@ -84,9 +84,9 @@ pub(crate) fn redirect_uri_of_context(
 /// Checks all configured contexts of an application (draft-ietf-oauth-security-topics-update section 2.2.2).
 ///
 /// MisuseError context.identifier for two with the same identifier; registration.shared for contexts of
-/// different owners that share a client registration: one could use what the other is granted;
-/// redirect_uri.shared for contexts that share a redirect URI if nothing else shows to which of them a
-/// callback belongs.
+/// different owners that share a client registration: one could use what is granted to the other;
+/// redirect_uri.shared for contexts that share a redirect URI, unless the response itself identifies
+/// the context.
 #[pyfunction]
 #[pyo3(signature = (contexts, /))]
 pub(crate) fn check_contexts(

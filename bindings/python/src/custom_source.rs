@@ -1,4 +1,4 @@
-//! Token sources written in Python, and the exceptions they raise.
+//! Token sources written in Python, and how their exceptions reach the caller unchanged.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ impl TokenSource for Foreign {
                 let mut answer = None;
                 runtime::call_python(|py| {
                     let object = object.bind(py);
-                    let given = match refused {
+                    let result = match refused {
                         None => object.call_method0("token"),
                         Some(refused) => object.call_method1("renew", (Tokens::of(refused),)),
                     };
-                    let given =
-                        given.and_then(|given| Ok(given.extract::<PyRef<'_, Tokens>>()?.0.clone()));
-                    answer = Some(given.map_err(|error| raised(py, error)));
+                    let result = result
+                        .and_then(|result| Ok(result.extract::<PyRef<'_, Tokens>>()?.0.clone()));
+                    answer = Some(result.map_err(|error| raised(py, error)));
                 });
                 answer
             });
@@ -52,12 +52,12 @@ impl TokenSource for Foreign {
     }
 }
 
-/// The caller's own exception, on its way through the rules: it comes out as it went in.
+/// An exception of the application's code, carried through the Rust code and raised again unchanged.
 pub(crate) struct Raised(pub(crate) PyErr);
 
 impl std::error::Error for Raised {}
 
-/// Shows the exception as the source of a cause.
+/// Wraps the exception so that it is the source of a cause.
 #[derive(Debug)]
 struct Around(Raised);
 
@@ -75,18 +75,18 @@ impl std::error::Error for Around {
 
 impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the caller's own code raised")
+        f.write_str("the application's code raised")
     }
 }
 
 impl fmt::Debug for Raised {
-    /// Its text may hold a secret.
+    /// Not the exception's text, which may contain a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Raised")
     }
 }
 
-/// Why nothing was sent: the caller's own code raised this.
+/// The cause of an unsent request: the application's code raised this exception.
 pub(crate) fn raised_cause(error: PyErr) -> Cause {
     Cause::unsent(Around(Raised(error)))
 }

@@ -1,4 +1,4 @@
-//! DPoP keys.
+//! `DpopKey`: the private key to which tokens are bound (RFC 9449).
 
 use oauth_core::error::Error;
 use pyo3::IntoPyObjectExt as _;
@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::text::text;
 use crate::{errors, held_key, no_pickle, secret};
 
-/// A private key that tokens are bound to (RFC 9449): a stolen token is useless without it.
+/// A private key to which tokens are bound (RFC 9449): a stolen token is useless without it.
 ///
 /// key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is by default the first that it supports.
 /// passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for text that is not a key,
@@ -34,7 +34,7 @@ impl DpopKey {
         made(py, read)
     }
 
-    /// A new key, in memory: tokens that are bound to it are of no use after a restart.
+    /// Generates a key in memory: tokens bound to it are useless after a restart.
     ///
     /// key.algorithm for an algorithm with a shared secret.
     #[staticmethod]
@@ -43,12 +43,12 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::generate(alg))
     }
 
-    /// A key held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
+    /// A key held outside this process, in a key service (KMS) or a hardware module (HSM).
     ///
-    /// public_jwk is its public half, as a dict or JSON. sign is called with a Sign and returns the
+    /// public_jwk is the public key, as a dict or JSON. sign is called with a Sign and returns the
     /// signature as bytes, in JWS format (RFC 7518 section 3): for ES256 r and s, 32 bytes each,
     /// whereas key services often return DER. It is called for each proof, on a thread where it may
-    /// block; the call that needed the signature raises what it raises, and nothing was sent.
+    /// block; its exceptions are raised by the call that needed the signature, and nothing was sent.
     /// key.malformed for an invalid public JWK, key.algorithm for one that does not support alg.
     #[staticmethod]
     #[pyo3(signature = (public_jwk, sign, /, *, alg = "ES256"))]
@@ -59,7 +59,7 @@ impl DpopKey {
         alg: &str,
     ) -> PyResult<Self> {
         if !sign.bind(py).is_callable() {
-            return Err(PyTypeError::new_err("sign is a function"));
+            return Err(PyTypeError::new_err("sign must be a function"));
         }
         let public = match public_jwk.is_instance_of::<PyString>() {
             true => text(public_jwk)?,
@@ -72,11 +72,11 @@ impl DpopKey {
         made(py, oauth_facade::DpopKey::held(alg, &public, holder))
     }
 
-    /// The key of this name in a store, which workers share as they share tokens; created on first use.
+    /// The key with this name in a store, shared by all workers; created on first use.
     ///
-    /// store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is in it
-    /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
-    /// algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
+    /// store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is stored
+    /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for a different
+    /// algorithm: use a new name for a new key. misuse.setup, stored.malformed, and errors of the store.
     #[staticmethod]
     #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
     fn open(
@@ -88,7 +88,7 @@ impl DpopKey {
         opening(py, &store, name, alg)?.wait(py)
     }
 
-    /// As open, for asyncio.
+    /// open() for asyncio.
     #[staticmethod]
     #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
     fn aopen<'py>(
@@ -100,21 +100,21 @@ impl DpopKey {
         opening(py, &store, name, alg)?.later(py)
     }
 
-    /// Contained in tokens that are bound to it: jkt (RFC 9449 section 6.1).
+    /// The thumbprint (jkt) in tokens that are bound to the key (RFC 9449 section 6.1).
     #[getter]
     fn thumbprint(&self) -> String {
         self.0.thumbprint()
     }
 
-    /// Its public half, as a JWK (RFC 7517).
+    /// The public key, as a JWK (RFC 7517).
     fn public_jwk<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?
             .call_method1("loads", (self.0.public_jwk(),))
     }
 
-    /// The key as PKCS#8 in PEM, to store like any secret: all that share it can share tokens.
+    /// The private key as PKCS#8 in PEM, a secret: processes that share it can share tokens.
     ///
-    /// misuse.setup for a key that is held elsewhere.
+    /// misuse.setup for a key held outside this process.
     fn private_pem(&self, py: Python<'_>) -> PyResult<String> {
         let pem = self.0.private_pem();
         let pem = pem.map_err(|error| errors::raise(py, &error))?;

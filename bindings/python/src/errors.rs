@@ -1,4 +1,4 @@
-//! Errors and logging, as Python exceptions and log records.
+//! Converts errors to Python exceptions, and writes log records.
 
 use oauth_core::error::Error;
 use oauth_facade::ErrorRecord;
@@ -9,14 +9,14 @@ use pyo3::types::PyDict;
 use crate::custom_source::Raised;
 use crate::value;
 
-/// Where an exception of ours keeps the error it was made of.
+/// The attribute in which an exception of this package keeps its Rust error.
 const NATIVE: &str = "_native";
 
-/// An error on its way through Python.
+/// A Rust error inside a Python exception.
 #[pyclass(frozen)]
 struct Native(Error);
 
-/// The error that an exception was made of, if it was one of ours.
+/// The Rust error of an exception, if it is one of this package.
 pub(crate) fn known(exception: &Bound<'_, PyAny>) -> Option<Error> {
     let native = exception.getattr_opt(NATIVE).ok()??;
     let native = native.cast::<Native>().ok()?;
@@ -28,7 +28,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     build(py, error, None).unwrap_or_else(|failed| failed)
 }
 
-/// The same, with the Python exception it came from.
+/// The Python exception for an error, with the exception that caused it.
 pub(crate) fn raise_from(py: Python<'_>, error: &Error, cause: &Bound<'_, PyAny>) -> PyErr {
     build(py, error, Some(cause)).unwrap_or_else(|failed| failed)
 }
@@ -71,28 +71,28 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     Ok(raised)
 }
 
-/// Every layer's own words: the outermost alone often says no more than "error sending request".
+/// The messages of all layers: the outermost often says only "error sending request".
 fn chain(cause: &dyn std::error::Error) -> String {
     let mut text = cause.to_string();
     let mut inner = cause.source();
     while let Some(error) = inner {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         inner = error.source();
     }
     text
 }
 
-/// Writes to `logging.getLogger("oauth_core")`; a log that fails must not fail the work.
+/// Writes to `logging.getLogger("oauth_core")`. Failures of logging are ignored.
 pub(crate) fn log(py: Python<'_>, level: &str, text: &str) {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let written = || -> PyResult<()> {
         let logger = LOGGER.get_or_try_init(py, || {
             let logging = py.import("logging")?;
             let logger = logging.call_method1("getLogger", ("oauth_core",))?;
-            // Whoever has configured no logging gets no lines on stderr: what has to be known is raised as well.
+            // Without configured logging, nothing is printed on stderr: important errors are raised as well.
             let nowhere = logging.call_method0("NullHandler")?;
             logger.call_method1("addHandler", (nowhere,))?;
             Ok::<_, PyErr>(logger.unbind())

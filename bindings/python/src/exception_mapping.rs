@@ -1,5 +1,4 @@
-//! Maps the exceptions of a caller's HTTP client to the cause of a lost request: whether it was sent, and why there is
-//! no reply.
+//! Classifies the exceptions of HTTP clients: whether the request was sent, and why there is no response.
 
 use oauth_core::error::{Cause, Loss};
 use pyo3::exceptions::{
@@ -8,10 +7,10 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-/// So many exceptions are looked at, each the cause of the one before.
-const DEPTH: usize = 8;
+/// The most exceptions examined in a chain of causes.
+const MAX_DEPTH: usize = 8;
 
-/// HTTP clients whose exceptions mean what their names say.
+/// The HTTP clients whose exceptions are recognized by name.
 const LIBRARIES: [&str; 7] = [
     "httpx",
     "httpx2",
@@ -22,31 +21,31 @@ const LIBRARIES: [&str; 7] = [
     "aiohttp",
 ];
 
-/// The cause of an error, named after the exception and what it came of. Their names only: their
-/// texts may hold a URL.
+/// The cause of a lost request, described by the names of the exceptions in the chain. Their messages are left
+/// out, because they may contain a URL.
 pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
     let mut names = Vec::new();
     let mut known: Option<(Loss, Sent)> = None;
     let mut next = Some(exception.clone());
-    // They may go round in a circle.
-    for _ in 0..DEPTH {
+    // The chain may be circular.
+    for _ in 0..MAX_DEPTH {
         let Some(one) = next else { break };
         let name = one.get_type().fully_qualified_name()?.to_string();
         if let Some((loss, sent)) = loss_of(&one)? {
             known = Some(match known {
                 None => (loss, sent),
-                // Why there was no connection is known best at the bottom.
+                // The innermost exception says best why there was no connection.
                 Some((Loss::Connect, sent)) if is_of_connecting(loss) => (loss, sent),
                 Some(known) => known,
             });
         }
-        next = beneath(&one)?;
+        next = cause_of(&one)?;
         if !names.contains(&name) {
             names.push(name);
         }
     }
     let text = names.join(" of ");
-    // Its cause is that of the last of possibly several attempts, and an earlier one may have been sent.
+    // A deeper cause may be that of the last of several attempts, and an earlier attempt may have been sent.
     let is_unsent = matches!(loss_of(exception)?, Some((_, Sent::Not)));
     let cause = match is_unsent {
         true => Cause::unsent(text),
@@ -60,7 +59,7 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
-    /// There was no connection it could have gone over.
+    /// There was no connection.
     Not,
     Perhaps,
 }
@@ -69,7 +68,7 @@ const fn is_of_connecting(loss: Loss) -> bool {
     matches!(loss, Loss::Dns | Loss::Tls | Loss::Proxy)
 }
 
-/// The cause that one exception shows, without its own causes.
+/// The loss that one exception means, ignoring its causes.
 fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
     let py = one.py();
     let is_a = |module: &str, name: &str| -> PyResult<bool> {
@@ -81,7 +80,7 @@ fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
     if is_a("ssl", "SSLCertVerificationError")? {
         return Ok(Some((Loss::Tls, Sent::Not)));
     }
-    // Any other may come of a connection that was in use.
+    // Any other TLS error may have occurred on an established connection.
     if is_a("ssl", "SSLError")? {
         return Ok(Some((Loss::Tls, Sent::Perhaps)));
     }
@@ -89,8 +88,8 @@ fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
         return Ok(Some((Loss::Connect, Sent::Not)));
     }
     for kind in one.get_type().mro().iter() {
-        if let Some(told) = named(&kind.cast_into::<PyType>()?)? {
-            return Ok(Some(told));
+        if let Some(loss) = loss_by_name(&kind.cast_into::<PyType>()?)? {
+            return Ok(Some(loss));
         }
     }
     if one.is_instance_of::<PyTimeoutError>() {
@@ -100,8 +99,8 @@ fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
     Ok(is_closed.then_some((Loss::Closed, Sent::Perhaps)))
 }
 
-/// The cause that the name of a library's exception shows.
-fn named(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, Sent)>> {
+/// The loss that the name of a library's exception means.
+fn loss_by_name(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, Sent)>> {
     let module = kind.module()?.to_string();
     let library = module.split('.').next().unwrap_or_default();
     if !LIBRARIES.contains(&library) {
@@ -131,12 +130,12 @@ fn named(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, Sent)>> {
     })
 }
 
-/// What the exception was raised from: said with `from`, or handed over in its place. What was merely
-/// being handled meanwhile says nothing of this request.
-fn beneath<'py>(one: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let said = one.getattr("__cause__")?;
-    if !said.is_none() {
-        return Ok(Some(said));
+/// The cause of an exception: from `raise ... from`, or passed as an argument. `__context__` is ignored, because it
+/// may be unrelated to this request.
+fn cause_of<'py>(one: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let cause = one.getattr("__cause__")?;
+    if !cause.is_none() {
+        return Ok(Some(cause));
     }
     let is_exception = |it: &Bound<'py, PyAny>| it.is_instance_of::<PyBaseException>();
     if let Some(reason) = one.getattr_opt("reason")?.filter(is_exception) {

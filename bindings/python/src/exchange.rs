@@ -1,4 +1,5 @@
-//! The sans-IO interface: an exchange as a generator. (The token exchange of RFC 8693 is one of the operations.)
+//! The sans-IO interface: an exchange with an authorization server as a Python generator. (The token exchange of RFC
+//! 8693 is an operation.)
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,18 +14,18 @@ use pyo3::types::{PyBytes, PyTuple, PyType};
 use crate::authorization::PendingAuthorization;
 use crate::client::Client;
 use crate::moment::OwnMoment;
-use crate::server::found;
+use crate::server::discovery_exchange;
 use crate::text::text;
 use crate::value::Given;
 use crate::{errors, exception_mapping, held_key, value};
 
-/// The largest body of a reply that is passed to an exchange, in bytes.
+/// The largest response body that is passed to an exchange, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
 
 /// One exchange: a generator of steps. Its result is the value of StopIteration.
 ///
-/// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one over
-/// your own HTTP client, or you do. misuse.already_finished after its end.
+/// Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive or your own
+/// driver runs it over your HTTP client. misuse.already_finished after its end.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Exchange {
     state: Mutex<State>,
@@ -57,7 +58,7 @@ impl Exchange {
         thrown: Option<&Bound<'_, PyAny>>,
         answer: impl FnOnce(&mut ErasedExchange, Moment, bool) -> Result<ErasedStep, Error>,
     ) -> PyResult<Py<PyAny>> {
-        // Before the lock: the moment may be a Python function.
+        // Before locking: the moment may be a Python function.
         let at = self.moment.take(py)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut exchange, has_begun) = match std::mem::replace(&mut *state, State::Over) {
@@ -72,7 +73,7 @@ impl Exchange {
             Ok(ErasedStep::Send(request)) => object(py, Send(request)),
             Ok(ErasedStep::Sleep(pause)) => object(py, Sleep::of(pause)),
             Ok(ErasedStep::Sign(job)) => object(py, Sign(job)),
-            // The exchange has verified it by itself.
+            // Natively, exchanges verify signatures themselves.
             Ok(ErasedStep::Verify(_)) => Err(errors::raise(py, &Misuse::OutOfOrder.into())),
             Ok(ErasedStep::Done(record)) => {
                 Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
@@ -85,7 +86,7 @@ impl Exchange {
     }
 }
 
-/// The exception that the arguments of a generator's throw() stand for.
+/// The exception that the arguments of a generator's throw() describe.
 pub(crate) fn thrown<'py>(
     typ: &Bound<'py, PyAny>,
     val: Option<Bound<'py, PyAny>>,
@@ -115,11 +116,11 @@ impl Exchange {
         self.send(py, &py.None().into_bound(py))
     }
 
-    /// Answers the step before: (status, headers, body) for a Send, None after a Sleep.
+    /// Continues with the result of the last step: (status, headers, body) for a Send, None after a Sleep.
     ///
-    /// For a Sign, the signature's bytes. headers are pairs of names and values, each str or
-    /// bytes; of the body 1 MiB is taken. Raises the errors of the exchange;
-    /// misuse.out_of_order for another answer.
+    /// For a Sign, the bytes of the signature. headers are pairs of names and values, each str or
+    /// bytes; the body has at most 1 MiB. Raises the errors of the exchange;
+    /// misuse.out_of_order for any other result.
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if answer.is_none() {
@@ -141,10 +142,10 @@ impl Exchange {
         })
     }
 
-    /// Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
+    /// Reports that no response arrived; a ConnectionRefusedError also means that nothing was sent.
     ///
-    /// Its cause is examined too: why there is no answer, and whether anything can have been sent. An
-    /// exception that is not an Exception ends the exchange.
+    /// The causes of the exception are examined too: why there is no response, and whether the request can have
+    /// been sent. A BaseException that is not an Exception ends the exchange.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -186,7 +187,9 @@ impl Exchange {
 }
 
 fn read_reply(answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
-    let wrong = || PyTypeError::new_err("an answer is (status, headers, body), None or bytes");
+    let wrong = || {
+        PyTypeError::new_err("the result of a step must be (status, headers, body), None or bytes")
+    };
     let parts = answer.cast::<PyTuple>().map_err(|_| wrong())?;
     let (status, fields, body): (u16, Bound<'_, PyAny>, Vec<u8>) =
         parts.extract().map_err(|_| wrong())?;
@@ -203,7 +206,7 @@ fn read_reply(answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
     })
 }
 
-/// A header's bytes: most libraries show them as text, each byte one character.
+/// The bytes of a header field: most libraries return them as text with one character for each byte.
 fn octets(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     match text.cast::<PyBytes>() {
         Ok(bytes) => Ok(bytes.as_bytes().to_vec()),
@@ -211,7 +214,7 @@ fn octets(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
 }
 
-/// Send this once, following no redirect.
+/// A request to send once, without following redirects.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Send(Outgoing);
 
@@ -229,14 +232,14 @@ impl Send {
         &self.0.url
     }
 
-    /// Pairs of name and value, names in lower case. They may hold secrets.
+    /// Pairs of names and values, names in lower case. They may contain secrets.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let pairs = self.0.headers.iter().map(|(name, value)| (name, value));
         PyTuple::new(py, pairs.collect::<Vec<_>>())
     }
 
-    /// The body; empty for none. It may hold secrets.
+    /// The body; empty for none. It may contain secrets.
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.body)
@@ -248,7 +251,7 @@ impl Send {
     }
 }
 
-/// Wait this many seconds. Created manually, it is for tests of your own driver.
+/// A pause. Construct one only to test your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sleep(f64);
 
@@ -266,7 +269,7 @@ impl Sleep {
         Self(seconds)
     }
 
-    /// How long, in seconds.
+    /// The length of the pause, in seconds.
     #[getter]
     const fn seconds(&self) -> f64 {
         self.0
@@ -277,13 +280,13 @@ impl Sleep {
     }
 }
 
-/// Sign this with your own key (RFC 7515 section 5.1).
+/// Bytes to sign with your own key (RFC 7515 section 5.1).
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Sign(pub(crate) SigningJob);
 
 #[pymethods]
 impl Sign {
-    /// Your name for the key.
+    /// The id of the key, as you named it.
     #[getter]
     fn key_id(&self) -> &str {
         &self.0.key_id
@@ -301,9 +304,9 @@ impl Sign {
         PyBytes::new(py, &self.0.signing_input)
     }
 
-    /// The signature of a key that is held elsewhere (DpopKey.held): its function is called immediately.
+    /// The signature of a key held outside this process (DpopKey.held): calls its sign function now.
     ///
-    /// Raises what that raises; key.missing for a key without one.
+    /// Raises the exceptions of that function; key.missing for a key without one.
     fn signature<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let signature = held_key::sign(py, &self.0)?;
         Ok(PyBytes::new(py, &signature))
@@ -326,7 +329,7 @@ impl Exchanges {
         Self(client)
     }
 
-    /// An operation of the table; `_exchange_ops.py` calls it.
+    /// Begins the operation with this number; `_exchange_ops.py` calls this.
     fn _begin(
         &self,
         py: Python<'_>,
@@ -338,7 +341,7 @@ impl Exchanges {
         Exchange::new(py, Ok(exchange), moment)
     }
 
-    /// Judges the callback and redeems its code (RFC 6749 section 4.1.3).
+    /// Checks the callback and redeems its code (RFC 6749 section 4.1.3).
     #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None, moment = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn redeem(
@@ -351,7 +354,7 @@ impl Exchanges {
         #[pyo3(from_py_with = text)] user: Option<String>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
-        let client = &self.0.get().us.client;
+        let client = &self.0.get().inner.client;
         let callback_context = callback_context(context, user);
         let exchange =
             flow.0
@@ -377,5 +380,5 @@ pub(crate) fn discover_exchange(
     prefer: &str,
     moment: Option<Py<PyAny>>,
 ) -> PyResult<Exchange> {
-    Exchange::new(py, found(issuer, transport, prefer)?, moment)
+    Exchange::new(py, discovery_exchange(issuer, transport, prefer)?, moment)
 }

@@ -1,4 +1,4 @@
-//! A fixed token, which is never renewed.
+//! `FixedToken`: a source of one token that is never renewed, such as a personal access token.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::text::text;
 use crate::tokens::Tokens;
 use crate::{errors, runtime, secret, value};
 
-/// One token that no grant brought, never renewed: a source, and an API of its origins.
+/// A token without a grant, which is never renewed: a token source, and an API for its origins.
 ///
 /// From fixed_token(). A 401 about it is grant.revoked, with the advice "reauthorize".
 #[pyclass(frozen, extends = Api, module = "oauth_core")]
@@ -29,14 +29,14 @@ pub(crate) struct FixedToken {
 }
 
 impl FixedToken {
-    /// A callback may wait for another thread of Python's: so not in this one.
+    /// Reads the token on a separate thread, because a callback may wait for other Python threads.
     fn reading(&self, refused: Option<&Tokens>, timeout: Option<f64>) -> PyResult<PendingCall> {
         let limit = timeout.map(seconds).transpose()?;
         let token = self.token.clone();
         let refused = refused.map(|refused| Arc::clone(&refused.0));
         let work = PendingCall::new("token", async move {
             let read = tokio::task::spawn_blocking(move || token.read(refused.as_deref()));
-            let stopped = |_| Error::lost(Cause::unknown("the work was stopped"));
+            let stopped = |_| Error::lost(Cause::unknown("reading the token was stopped"));
             read.await.map_err(stopped)?.map(Answer::Tokens)
         });
         Ok(work.within(limit))
@@ -50,7 +50,7 @@ impl FixedToken {
         let _ = tokens;
     }
 
-    /// Where the token may be sent. For plug-ins.
+    /// The URLs to which the token may be sent. For plug-ins.
     fn resource(&self) -> Resource {
         Resource(self.resource.clone())
     }
@@ -62,17 +62,17 @@ impl FixedToken {
 
 twins! {
     impl FixedToken {
-        /// The token that is there now.
+        /// The current token.
         ///
-        /// token_source.unreadable if there is none, grant.expired after its expiry; what a callback
-        /// raises is passed on unchanged. timeout is how many seconds this caller waits, forever by
-        /// default: then lost.timeout.
+        /// token_source.unreadable if there is none, grant.expired after its expiry; exceptions of a callback
+        /// are passed on unchanged. timeout is the number of seconds that this caller waits, by default without
+        /// limit: then lost.timeout.
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
             self.reading(None, timeout)
         }
 
-        /// The token that is there now; grant.revoked if it is this one still.
+        /// The current token; grant.revoked if it is still this one.
         ///
         /// timeout and the other errors are those of token().
         #[pyo3(signature = (tokens, *, timeout = None))]
@@ -82,13 +82,13 @@ twins! {
     }
 }
 
-/// A single token that came from no grant: this text, or what env, file or callback provides.
+/// A single token without a grant: this text, or the token from env, file or callback.
 ///
 /// env names an environment variable, file a path, and callback a function that returns the
-/// text; each is read again whenever a token is requested. origins is where the token may be
-/// sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-/// datetime, is when it expires, if known. url.* for an invalid origin,
-/// token_source.unreadable for an empty text, TypeError unless exactly one place is given.
+/// text; each is read again whenever a token is requested. origins are the URLs to which the token
+/// may be sent, or a server with a preset. expires_at, a Unix time in seconds or an aware
+/// datetime, is the expiry of the token, if known. url.* for an invalid origin,
+/// token_source.unreadable for an empty text, TypeError unless exactly one of the four is given.
 #[pyfunction]
 #[pyo3(signature = (token = None, *, env = None, file = None, callback = None, origins,
                     expires_at = None, transport = "https", network = None))]
@@ -108,25 +108,25 @@ pub(crate) fn fixed_token<'py>(
     let fixed = match (token, env, file, callback) {
         (Some(token), None, None, None) => oauth_session::FixedToken::new(secret(token)),
         (None, Some(name), None, None) => {
-            // What os.environ was changed to is the process's environment too.
+            // Changes to os.environ also change the environment of the process.
             oauth_session::FixedToken::from_env(name)
         }
         (None, None, Some(path), None) => oauth_session::FixedToken::from_file(path),
         (None, None, None, Some(callback)) => oauth_session::FixedToken::from_fn(move || {
             let mut answer = None;
             runtime::call_python(|py| {
-                let given = callback.call0(py).and_then(|given| given.extract(py));
-                answer = Some(given.map(secret).map_err(|error| raised(py, error)));
+                let token = callback.call0(py).and_then(|token| token.extract(py));
+                answer = Some(token.map(secret).map_err(|error| raised(py, error)));
             });
             let closed = || Error::lost(Cause::unknown("the interpreter is shutting down"));
             answer.unwrap_or_else(|| Err(closed()))
         }),
         _ => {
-            let text = "give the token, or one of env, file and callback";
+            let text = "exactly one of token, env, file and callback must be given";
             return Err(PyTypeError::new_err(text));
         }
     };
-    // What reading it would say is said at once, where it is a string at hand.
+    // An invalid string is reported now, rather than when it is read.
     if is_text {
         fixed
             .read(None)
@@ -148,7 +148,7 @@ pub(crate) fn fixed_token<'py>(
         Err(_) => {
             let origins: Vec<String> =
                 text(origins).map_err(|error| match error.is_instance_of::<PyTypeError>(py) {
-                    true => PyTypeError::new_err("origins: expected a list of URLs, or a Server"),
+                    true => PyTypeError::new_err("origins must be a list of URLs, or a Server"),
                     false => error,
                 })?;
             let api = oauth_facade::Api::new(&origins, transport);

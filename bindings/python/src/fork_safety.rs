@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-/// A value of which each process makes its own.
+/// A value that each process creates for itself.
 ///
-/// No lock: one that another thread held at the moment of a fork would stay locked in the child.
+/// It uses no lock: a lock that a different thread holds during a fork would stay locked in the child.
 pub(crate) struct PerProcess<T>(ArcSwapOption<Made<T>>);
 
 struct Made<T> {
@@ -37,21 +37,21 @@ impl<T> PerProcess<T> {
         if let Some(made) = held.as_ref().filter(|made| made.pid == pid) {
             return Ok(read(&made.value));
         }
-        let ours = Arc::new(Made {
+        let new = Arc::new(Made {
             pid,
             value: make()?,
         });
-        let before = self.0.compare_and_swap(&held, Some(Arc::clone(&ours)));
-        let is_ours = match (&*before, &held) {
+        let before = self.0.compare_and_swap(&held, Some(Arc::clone(&new)));
+        let is_stored = match (&*before, &held) {
             (None, None) => true,
             (Some(before), Some(held)) => Arc::ptr_eq(before, held),
             _ => false,
         };
-        if is_ours {
-            // The parent's: its threads are not here, so nothing of it may be dropped here.
+        if is_stored {
+            // The parent's value is leaked: its threads do not exist in this process, so dropping it is unsafe.
             std::mem::forget(held);
         }
-        // If another thread was faster, its value is the one all use.
-        Ok(read(&self.0.load_full().unwrap_or(ours).value))
+        // If a different thread was faster, all threads use its value.
+        Ok(read(&self.0.load_full().unwrap_or(new).value))
     }
 }

@@ -1,11 +1,11 @@
-//! Form fields and query parameters, as Python passes them.
+//! Encodes form fields and query parameters from Python mappings.
 
 use oauth_core::form;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyList, PyMapping, PyString, PyTuple};
 
-/// Fields of a query or of a form, encoded: a string or an integer, or several of them, by each name.
+/// Encoded fields of a query or form. In Python, a mapping of names to a str or an int, or a list of them.
 pub(crate) struct FormFields(pub(crate) String);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for FormFields {
@@ -33,18 +33,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for FormFields {
     }
 }
 
-/// A value in its form on the wire. Values without a single canonical form are refused: the caller converts them.
+/// The text of a value. Types without a single canonical text are refused: the caller converts them.
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     let is_whole = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
     if value.is_instance_of::<PyString>() || is_whole {
         return value.str()?.extract();
     }
-    let wanted = format!("{name}: a str or an int is wanted, or a list of them");
+    let wanted = format!("{name} must be a str or an int, or a list of them");
     Err(PyTypeError::new_err(wanted))
 }
 
 impl FormFields {
-    /// The URL with these at the end of its query.
+    /// The URL with these fields appended to its query.
     pub(crate) fn appended_to(&self, url: &str) -> String {
         let between = match url.split_once('?') {
             _ if self.0.is_empty() => "",

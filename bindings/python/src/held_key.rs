@@ -1,4 +1,4 @@
-//! Keys that the caller's own code holds: a key service, a hardware security module.
+//! Private keys that the application holds, for example in a key service or an HSM.
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Misuse};
@@ -11,25 +11,25 @@ use crate::custom_source::raised_cause;
 use crate::exchange::Sign;
 use crate::{errors, runtime};
 
-/// The function that signs.
+/// The application's signing function.
 struct HeldKey(Py<PyAny>);
 
 pub(crate) fn holder(sign: Py<PyAny>) -> Holder {
     Holder::new(HeldKey(sign))
 }
 
-/// Calls the function of the key that this is to be signed with.
+/// Calls the signing function of the job's key.
 pub(crate) fn sign(py: Python<'_>, job: &SigningJob) -> PyResult<Vec<u8>> {
     let held = job.holder.as_ref().and_then(Holder::downcast::<HeldKey>);
     let held = held.ok_or_else(|| errors::raise(py, &Misuse::KeyMissing.into()))?;
     let signature = held.0.bind(py).call1((Sign(job.clone()),))?;
     match signature.cast::<PyBytes>() {
         Ok(signature) => Ok(signature.as_bytes().to_vec()),
-        Err(_) => Err(PyTypeError::new_err("a signature is bytes")),
+        Err(_) => Err(PyTypeError::new_err("the signature must be bytes")),
     }
 }
 
-/// The same for a driver: the function may block.
+/// Signs for a driver, on a thread where the function may block.
 pub(crate) async fn signature(job: SigningJob) -> Result<Bytes, Cause> {
     let work = tokio::task::spawn_blocking(move || {
         let mut answer = None;
@@ -38,6 +38,6 @@ pub(crate) async fn signature(job: SigningJob) -> Result<Bytes, Cause> {
     });
     match work.await {
         Ok(Some(answer)) => answer.map(Bytes::from),
-        _ => Err(Cause::unsent("the interpreter is ending")),
+        _ => Err(Cause::unsent("the interpreter is shutting down")),
     }
 }

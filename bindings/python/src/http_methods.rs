@@ -1,13 +1,13 @@
 //! HTTP methods such as `get` and `post`, defined once for all classes that send requests, for threads and for tasks.
 
-/// One verb of a class: `calling` sends, and the fields in brackets are keywords of its own.
+/// One verb of a class, whose `pending` method sends the request; the fields in brackets are keywords of the class.
 macro_rules! verb {
     ($class:ident, $method:literal, $verb:ident, $later:ident, [$($field:ident: $type:ty as $read:ident),*]) => {
         $crate::sync_async::twins! {
             impl $class {
                 #[doc = concat!(
-                    "request(\"", $method, "\", url): the reply, with the same keywords and errors.\n\n",
-                    "A status of 400 or above is no error by itself: see Response.raise_for_status()."
+                    "request(\"", $method, "\", url): the response, with the same keywords and errors.\n\n",
+                    "A status of 400 or above is not an error in itself: see Response.raise_for_status()."
                 )]
                 #[blocking(refuse_in_hook)]
                 #[pyo3(signature = (url, *, headers = None, params = None, $($field = None,)* timeout = None,
@@ -24,7 +24,7 @@ macro_rules! verb {
                     longest_wait: Option<f64>,
                 ) {
                     #[allow(clippy::needless_update, reason = "not every verb has every keyword")]
-                    let ask = ApiRequest {
+                    let request = ApiRequest {
                         method: $method,
                         url: &url,
                         headers,
@@ -35,14 +35,14 @@ macro_rules! verb {
                         longest_wait,
                         ..ApiRequest::default()
                     };
-                    self.calling(py, ask)
+                    self.pending(py, request)
                 }
             }
         }
     };
 }
 
-/// All verbs of a class: those that carry something have a body too.
+/// All verbs of a class; those with a request body also take `content`, `data` and `json`.
 macro_rules! verbs {
     ($class:ident, [$($own:ident: $type:ty as $read:ident),*]) => {
         $crate::http_methods::verb!($class, "GET", get, aget, [$($own: $type as $read),*]);

@@ -1,4 +1,4 @@
-//! Sign-ins at an identity provider, with which tokens of another server are got.
+//! The subject tokens of identity assertion grants: those of a sign-in at the identity provider.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,40 +26,40 @@ use crate::shared_client::SharedClient;
 use crate::text::text;
 use crate::{errors, runtime, secret};
 
-/// Where a sign-in is read, each time anew.
+/// The origin of the subject token, which is read again for each request.
 enum Origin {
     Source(Source),
     Function(Py<PyAny>),
     File(AssertionFile),
 }
 
-/// The sign-in of a call that takes one, and the type of what is read.
-pub(crate) struct GivenSignIn<'a, 'py> {
+/// The sign-in arguments of a call.
+pub(crate) struct SignInArguments<'a, 'py> {
     pub(crate) identity_provider: Option<&'a Bound<'py, Client>>,
     pub(crate) sign_in: Option<&'a Bound<'py, PyAny>>,
     pub(crate) subject_token_type: Option<String>,
 }
 
-impl GivenSignIn<'_, '_> {
-    /// The client, whose tokens are those of the sign-in if one is given.
+impl SignInArguments<'_, '_> {
+    /// The client, which obtains tokens by identity assertion if a sign-in is given.
     ///
     /// # Errors
-    /// `TypeError` for one half of it; `identity_assertion.subject_token_type`.
+    /// `TypeError` if only one of both arguments is given; `identity_assertion.subject_token_type`.
     pub(crate) fn client(
         self,
         py: Python<'_>,
-        us: &Arc<SharedClient>,
+        client: &Arc<SharedClient>,
         has_tokens: bool,
     ) -> PyResult<Arc<SharedClient>> {
         let (provider, sign_in) = match (self.identity_provider, self.sign_in) {
-            (None, None) if self.subject_token_type.is_none() => return Ok(Arc::clone(us)),
+            (None, None) if self.subject_token_type.is_none() => return Ok(Arc::clone(client)),
             (Some(_), Some(_)) if has_tokens => {
-                let both = "tokens and a sign_in elsewhere exclude each other";
+                let both = "tokens and sign_in cannot be given together";
                 return Err(PyTypeError::new_err(both));
             }
             (Some(provider), Some(sign_in)) => (provider.get(), sign_in),
             _ => {
-                let both = "identity_provider and sign_in stand together";
+                let both = "identity_provider and sign_in must be given together";
                 return Err(PyTypeError::new_err(both));
             }
         };
@@ -69,31 +69,31 @@ impl GivenSignIn<'_, '_> {
         known.map_err(|error| errors::raise(py, &error))?;
         let reader = Arc::new(SignInReader {
             origin: Origin::of(sign_in)?,
-            idp: provider.us.client.clone(),
-            issuer: provider.us.server.issuer().to_owned(),
+            idp: provider.inner.client.clone(),
+            issuer: provider.inner.server.issuer().to_owned(),
             kind,
-            left: SubjectSlot::default(),
+            slot: SubjectSlot::default(),
         });
         let read = Arc::clone(&reader);
         Ok(Arc::new(SharedClient {
-            client: us
+            client: client
                 .client
-                .with_identity(&provider.us.client, move |now| read.take(now)),
-            server: us.server.clone(),
-            line: Arc::clone(&us.line),
+                .with_identity(&provider.inner.client, move |now| read.take(now)),
+            server: client.server.clone(),
+            line: Arc::clone(&client.line),
             sign_in: Some(reader),
         }))
     }
 }
 
-/// Reads the sign-in, for a request that then needs it.
+/// Reads the subject token for a request.
 pub(crate) struct SignInReader {
     origin: Origin,
     idp: oauth_facade::Client,
     issuer: String,
     kind: String,
-    /// What was read before the request began.
-    left: SubjectSlot,
+    /// The subject token that was read before the request began.
+    slot: SubjectSlot,
 }
 
 impl SignInReader {
@@ -101,14 +101,14 @@ impl SignInReader {
         self.origin.read(&self.idp, (&self.issuer, &self.kind), now)
     }
 
-    /// What was read before; a driver of the caller's own reads nothing before, so it is read now.
+    /// The subject token that was read before; reads it now for the caller's own driver, which has not.
     fn take(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
-        self.left.take().unwrap_or_else(|| self.read(now))
+        self.slot.take().unwrap_or_else(|| self.read(now))
     }
 }
 
-/// Reads the sign-in before each request of a source, on a thread that may block: the request's own time and its lease go
-/// on meanwhile.
+/// Reads the subject token before each request of a source, on a thread that may block. The timeout of the request and its
+/// lease include this time.
 pub(crate) struct IdentityAssertionDriver {
     pub(crate) driver: LazyDriver,
     pub(crate) sign_in: Arc<SignInReader>,
@@ -121,7 +121,7 @@ impl Drive for IdentityAssertionDriver {
             let read = tokio::task::spawn_blocking(move || sign_in.read(UnixTime::system()?));
             let stopped = |_| Err(Error::lost(Cause::unsent("the sign-in was stopped")));
             let subject = read.await.unwrap_or_else(stopped);
-            self.sign_in.left.leave(subject);
+            self.sign_in.slot.leave(subject);
             self.driver.exchange(exchange).await
         })
     }
@@ -130,22 +130,22 @@ impl Drive for IdentityAssertionDriver {
         self.driver.revoke(exchange)
     }
 
-    /// The sign-in, the exchange, and the request with the assertion.
+    /// The time for the sign-in, the exchange, and the request with the assertion.
     fn longest(&self) -> Duration {
         self.driver.longest().saturating_mul(3)
     }
 }
 
 impl Origin {
-    fn of(given: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if given.hasattr("token")? {
-            return given.extract().map(Self::Source);
+    fn of(sign_in: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if sign_in.hasattr("token")? {
+            return sign_in.extract().map(Self::Source);
         }
-        if given.is_callable() {
-            return Ok(Self::Function(given.clone().unbind()));
+        if sign_in.is_callable() {
+            return Ok(Self::Function(sign_in.clone().unbind()));
         }
-        let path: PathBuf = text(given).map_err(|_| {
-            let what = "sign_in is a source of tokens, a function that returns a token, or a path";
+        let path: PathBuf = text(sign_in).map_err(|_| {
+            let what = "sign_in must be a token source, a function that returns a token, or a path";
             PyTypeError::new_err(what)
         })?;
         Ok(Self::File(AssertionFile::new(path)))
@@ -158,11 +158,11 @@ impl Origin {
         now: UnixTime,
     ) -> Result<IdentitySubject, Error> {
         let token = match self {
-            Self::Source(source) => return of_source(source, idp),
-            Self::Function(function) => called(|py| {
-                let given = function.bind(py).call0();
-                given
-                    .and_then(|given| text(&result_of_callback(&given)?))
+            Self::Source(source) => return subject_of_source(source, idp),
+            Self::Function(function) => call_python(|py| {
+                let result = function.bind(py).call0();
+                result
+                    .and_then(|result| text(&result_of_callback(&result)?))
                     .map(secret)
             })?,
             Self::File(file) => {
@@ -170,30 +170,33 @@ impl Origin {
                 file.assertion(&wanted).map_err(Error::lost)?
             }
         };
-        // A file ends with a line break.
+        // A token read from a file ends with a line break.
         IdentitySubject::of(secret(token.expose().trim().to_owned()), kind)
     }
 }
 
-/// That of a source, which renews an ID token that has ended.
-fn of_source(source: &Source, idp: &oauth_facade::Client) -> Result<IdentitySubject, Error> {
-    let source = called(|py| source.shared(py))?;
+/// The subject token of a source, which renews an expired ID token.
+fn subject_of_source(
+    source: &Source,
+    idp: &oauth_facade::Client,
+) -> Result<IdentitySubject, Error> {
+    let source = call_python(|py| source.shared(py))?;
     let sign_in = SubjectTokenSource::new(idp.core(), source);
     match Handle::try_current() {
         Ok(runtime) => tokio::task::block_in_place(|| runtime.block_on(sign_in.subject())),
-        // A step of a caller's own driver, which has Python's lock.
-        Err(_) => called(|py| {
+        // A step of the caller's own driver, which holds the GIL.
+        Err(_) => call_python(|py| {
             let runtime = runtime::handle()?;
             Ok(py.detach(|| runtime.block_on(sign_in.subject())))
         })?,
     }
 }
 
-/// What Python says, which may itself call what needs the runtime that this is a thread of.
-fn called<T>(ask: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
+/// Calls Python, which may itself make calls that need the runtime to which this thread belongs.
+fn call_python<T>(function: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
     let mut answer = None;
     let call = || {
-        runtime::call_python(|py| answer = Some(ask(py).map_err(|error| raised(py, error))));
+        runtime::call_python(|py| answer = Some(function(py).map_err(|error| raised(py, error))));
     };
     match Handle::try_current() {
         Ok(_) => tokio::task::block_in_place(call),

@@ -1,4 +1,4 @@
-//! The sans-IO interface of a grant that is kept fresh: decisions for callers, and a renewal as a generator.
+//! `Keeper`: decides when to renew one grant, without I/O; a renewal is a Python generator.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::text::text;
 use crate::tokens::Tokens;
 use crate::{errors, secret, value};
 
-/// One grant, kept fresh by a driver of yours. It opens no socket and calls no store.
+/// One grant, kept fresh by your own driver. It opens no socket and calls no store.
 ///
-/// After a decision that says "renew" or "use_and_renew", run a renewal() once, to its
-/// end; or abandon().
+/// After the decision "renew" or "use_and_renew", run a renewal() once, to its
+/// end; or call abandon().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Keeper(Arc<Kept>);
 
@@ -32,7 +32,7 @@ struct Kept {
 impl Keeper {
     pub(crate) fn new(
         py: Python<'_>,
-        us: &SharedClient,
+        inner: &SharedClient,
         grant_type: &str,
         tokens: Option<&Tokens>,
         (keep, is_shared): (&GrantSettings, bool),
@@ -41,7 +41,7 @@ impl Keeper {
         let moment = OwnMoment(moment);
         let at = moment.take(py)?;
         let tokens = tokens.map(|tokens| (*tokens.0).clone());
-        let made = oauth_facade::Keeper::of_grant(&us.client, &at, grant_type, tokens, keep);
+        let made = oauth_facade::Keeper::of_grant(&inner.client, &at, grant_type, tokens, keep);
         let keeper = made.and_then(|keeper| match is_shared {
             true => keeper.shared(),
             false => Ok(keeper),
@@ -53,7 +53,7 @@ impl Keeper {
 
 #[pymethods]
 impl Keeper {
-    /// The name of the record in a store.
+    /// The key of the grant's record in a store.
     #[getter]
     fn key(&self) -> String {
         self.0.keeper.key()
@@ -71,9 +71,9 @@ impl Keeper {
         self.0.keeper.is_stored()
     }
 
-    /// Why the last renewal failed, if it did.
+    /// The error of the last renewal, if it failed.
     ///
-    /// Callers do not hear of it while their token lives.
+    /// Callers do not get it while their token is valid.
     #[getter]
     fn last_error(&self, py: Python<'_>) -> Option<PyErr> {
         let error = self.0.keeper.last_error();
@@ -82,24 +82,24 @@ impl Keeper {
 
     /// The lease to extend while the Exchange of a renewal runs; None if none is held.
     ///
-    /// Its holder, for how many seconds to take it, and how many seconds to wait before each
-    /// time.
+    /// The holder, the length of the lease in seconds, and the seconds between
+    /// extensions.
     #[getter]
     fn lease_extension(&self) -> Option<(String, f64, f64)> {
         let (holder, ttl, every) = self.0.keeper.lease_extension()?;
         Some((holder, ttl.as_secs_f64(), every.as_secs_f64()))
     }
 
-    /// A caller requests a token, and may name one that a resource server refused.
+    /// Decides for a caller that needs a token; refused is one that a resource server refused.
     ///
-    /// Raises what the last renewal failed with while its pause is kept, and the end of the
-    /// grant.
+    /// Raises the error of the last renewal until the next attempt is due, and the error that ended
+    /// the grant.
     #[pyo3(signature = (refused = None))]
     fn ask(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Decision> {
         let at = self.0.moment.take(py)?;
         let refused = refused.map(|refused| &*refused.0);
-        let ask = self.0.keeper.ask(&at, refused);
-        let (kind, tokens) = match ask.map_err(|error| errors::raise(py, &error))? {
+        let decision = self.0.keeper.ask(&at, refused);
+        let (kind, tokens) = match decision.map_err(|error| errors::raise(py, &error))? {
             Chosen::UseToken(tokens) => ("use_token", Some(tokens)),
             Chosen::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
             Chosen::Renew => ("renew", None),
@@ -108,9 +108,9 @@ impl Keeper {
         Ok(Decision { kind, tokens })
     }
 
-    /// In how many seconds to call upkeep(); None if it never has to be called.
+    /// The seconds until upkeep() has to be called; None for never.
     ///
-    /// Ask again after each renewal, and after each upkeep().
+    /// Read it again after each renewal, and after each upkeep().
     #[getter]
     fn upkeep_after(&self, py: Python<'_>) -> PyResult<Option<f64>> {
         let at = self.0.moment.take(py)?;
@@ -121,10 +121,10 @@ impl Keeper {
             .map(|wait| wait.as_secs_f64()))
     }
 
-    /// What is to be done for the grant now even without a caller, if anything.
+    /// The upkeep that is due now, even without a caller, if any.
     ///
-    /// "renew": run a renewal(), although no caller waits. A datetime is when the person's
-    /// authorization ends, reported once: only the person can extend it.
+    /// "renew": run a renewal(), although no caller waits. A datetime is the end of the user's
+    /// authorization, reported once: only the user can extend it.
     fn upkeep<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let at = self.0.moment.take(py)?;
         match self.0.keeper.upkeep(&at) {
@@ -142,14 +142,14 @@ impl Keeper {
         }
     }
 
-    /// Forgets exactly these tokens.
+    /// Forgets these tokens, but no newer ones.
     fn refuse(&self, tokens: &Tokens) {
         self.0.keeper.refuse(&tokens.0);
     }
 
     /// Takes the tokens of a new login; the next renewal stores them.
     ///
-    /// stored.issuer for tokens of another server or client.
+    /// stored.issuer for tokens of a different server or client.
     fn replace(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         let at = self.0.moment.take(py)?;
         let replaced = self.0.keeper.replace(&at, (*tokens.0).clone());
@@ -170,7 +170,7 @@ impl Keeper {
         learned.map_err(|error| errors::raise(py, &error))
     }
 
-    /// Gives up the renewal under way, or the one that a decision requested.
+    /// Abandons the renewal under way, or the one that a decision requested.
     fn abandon(&self, py: Python<'_>) -> PyResult<()> {
         self.0.keeper.abandon(&self.0.moment.take(py)?);
         Ok(())
@@ -181,7 +181,7 @@ impl Keeper {
     }
 }
 
-/// What a caller of the keeper should do.
+/// The decision of a keeper for a caller.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Decision {
     kind: &'static str,
@@ -190,13 +190,13 @@ pub(crate) struct Decision {
 
 #[pymethods]
 impl Decision {
-    /// use_token, use_and_renew, renew, or wait: another one renews.
+    /// use_token, use_and_renew, renew, or wait if a different caller renews.
     #[getter]
     const fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// The tokens that are handed out, if any.
+    /// The tokens for the caller, if any.
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         self.tokens.clone().map(Tokens::of)
@@ -207,9 +207,9 @@ impl Decision {
     }
 }
 
-/// One renewal: a generator of tasks. Its result, of StopIteration, is the tokens.
+/// One renewal: a generator of tasks. Its result, the value of StopIteration, is the tokens.
 ///
-/// It is for everyone who waited, and so is its error. Each task is a Load, Lease, Save,
+/// All waiting callers get its result or its error. Each task is a Load, Lease, Save,
 /// Sleep or Exchange.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Renewal {
@@ -220,13 +220,13 @@ pub(crate) struct Renewal {
 #[derive(Clone, Copy)]
 enum State {
     Fresh,
-    Asked(Asked),
+    Pending(Pending),
     Over,
 }
 
 /// The task that the host is carrying out.
 #[derive(Clone, Copy)]
-enum Asked {
+enum Pending {
     Load,
     Lease,
     Save,
@@ -246,31 +246,33 @@ enum Event {
 }
 
 enum Failure {
-    /// Of a built-in store.
+    /// The error of a built-in store.
     Known(Error),
-    /// Of any other store, by the exception's name: its text may contain an address with a password.
+    /// The name of the exception of any other store; its message may contain a URL with a password.
     Named(String),
 }
 
 impl Event {
     /// Reads the result of a task.
-    fn read(asked: Asked, answer: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(match asked {
-            Asked::Load => Self::Loaded(answer.extract()?),
-            Asked::Lease => {
+    fn read(pending: Pending, answer: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(match pending {
+            Pending::Load => Self::Loaded(answer.extract()?),
+            Pending::Lease => {
                 let held: Option<f64> = answer.extract()?;
                 let held = held.map(Duration::try_from_secs_f64).transpose();
                 Self::Leased(held.map_err(|_| {
-                    PyValueError::new_err("a lease is held for a number of seconds, or None")
+                    PyValueError::new_err(
+                        "the result of a Lease must be a number of seconds, or None",
+                    )
                 })?)
             }
-            Asked::Save => Self::Saved(answer.extract()?),
-            Asked::Run => Self::Completed,
-            Asked::Wait => Self::Elapsed,
+            Pending::Save => Self::Saved(answer.extract()?),
+            Pending::Run => Self::Completed,
+            Pending::Wait => Self::Elapsed,
         })
     }
 
-    fn tell(self, keeper: &oauth_facade::Keeper, at: &Moment) -> Result<Task, Error> {
+    fn apply(self, keeper: &oauth_facade::Keeper, at: &Moment) -> Result<Task, Error> {
         match self {
             Self::Begin => keeper.begin(at),
             Self::Loaded(entry) => {
@@ -302,9 +304,9 @@ impl Renewal {
         let Kept { keeper, moment } = &*self.kept;
         let at = moment.take(py)?;
         let mut state = self.state();
-        // What it says next is nothing, if it does not say what.
+        // If this step fails, the renewal has ended.
         *state = State::Over;
-        let task = match event.tell(keeper, &at) {
+        let task = match event.apply(keeper, &at) {
             Ok(task) => task,
             Err(error) => {
                 return Err(match cause {
@@ -314,11 +316,11 @@ impl Renewal {
             }
         };
         *state = match &task {
-            Task::Load => State::Asked(Asked::Load),
-            Task::Lease { .. } => State::Asked(Asked::Lease),
-            Task::Save { .. } => State::Asked(Asked::Save),
-            Task::Run(_) => State::Asked(Asked::Run),
-            Task::Wait(_) => State::Asked(Asked::Wait),
+            Task::Load => State::Pending(Pending::Load),
+            Task::Lease { .. } => State::Pending(Pending::Lease),
+            Task::Save { .. } => State::Pending(Pending::Save),
+            Task::Run(_) => State::Pending(Pending::Run),
+            Task::Wait(_) => State::Pending(Pending::Wait),
             Task::Over(_) => State::Over,
         };
         drop(state);
@@ -339,10 +341,10 @@ impl Renewal {
         }
     }
 
-    /// Ends it; whether it was under way.
+    /// Ends the renewal. Returns whether a task was under way.
     fn end(&self) -> bool {
         let before = std::mem::replace(&mut *self.state(), State::Over);
-        matches!(before, State::Asked(_))
+        matches!(before, State::Pending(_))
     }
 }
 
@@ -356,26 +358,30 @@ impl Renewal {
         self.send(py, &py.None().into_bound(py))
     }
 
-    /// Answers the task before, as the methods of a store do.
+    /// Continues with the result of the last task, as the methods of a store return it.
     ///
-    /// (version, record) or None for a Load, the seconds another holds it or None for a Lease,
-    /// the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
+    /// (version, record) or None for a Load, the seconds until a different holder's lease ends or None for a
+    /// Lease, the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
     /// misuse.already_finished after its end.
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let state = *self.state();
         let event = match state {
             State::Fresh if answer.is_none() => Event::Begin,
-            State::Fresh => return Err(PyTypeError::new_err("nothing was asked yet")),
-            State::Asked(asked) => Event::read(asked, answer)?,
+            State::Fresh => {
+                return Err(PyTypeError::new_err(
+                    "the first call of send() must pass None",
+                ));
+            }
+            State::Pending(pending) => Event::read(pending, answer)?,
             State::Over => return Err(errors::raise(py, &Misuse::Over.into())),
         };
         self.step(py, event, None)
     }
 
-    /// Says that the store gave no answer, or that the exchange failed or was dropped.
+    /// Reports that the store failed, or that the exchange failed or was dropped.
     ///
-    /// An exception that is not an Exception, or comes at another time, ends the renewal.
+    /// A BaseException that is not an Exception, and any exception at a different time, ends the renewal.
     #[pyo3(signature = (typ, val = None, tb = None, /))]
     fn throw(
         &self,
@@ -388,8 +394,8 @@ impl Renewal {
         let exception = thrown(typ, val)?;
         let state = *self.state();
         let event = match state {
-            State::Asked(_) if !exception.is_instance_of::<PyException>() => None,
-            State::Asked(Asked::Load | Asked::Lease | Asked::Save) => {
+            State::Pending(_) if !exception.is_instance_of::<PyException>() => None,
+            State::Pending(Pending::Load | Pending::Lease | Pending::Save) => {
                 Some(Event::Failed(match errors::known(&exception) {
                     Some(error) => Failure::Known(error),
                     None => {
@@ -397,8 +403,8 @@ impl Renewal {
                     }
                 }))
             }
-            State::Asked(Asked::Run) => Some(Event::Completed),
-            State::Asked(Asked::Wait) | State::Fresh | State::Over => None,
+            State::Pending(Pending::Run) => Some(Event::Completed),
+            State::Pending(Pending::Wait) | State::Fresh | State::Over => None,
         };
         match event {
             Some(event) => self.step(py, event, Some(&exception)),
@@ -409,7 +415,7 @@ impl Renewal {
         }
     }
 
-    /// Gives the renewal up.
+    /// Abandons the renewal.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.end() {
             self.kept.keeper.abandon(&self.kept.moment.take(py)?);
@@ -424,7 +430,7 @@ impl Renewal {
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        // Without a clock nothing can be decided any more.
+        // Without a clock nothing can be decided.
         if self.end()
             && let Ok(at) = Moment::system()
         {

@@ -1,4 +1,4 @@
-//! Sealing keys: from bytes, from the keyring, or held by another party.
+//! Sealing keys: from bytes, from the system's keyring, or held by a key service.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::pending_call::{Answer as Answered, PendingCall};
-use crate::store::ask;
+use crate::store::call_object;
 use crate::text::text;
 use crate::{errors, secret};
 
-/// A key to seal with. It shows only its id.
+/// A key to seal records with. Its repr shows only its id.
 ///
 /// 32 random bytes, or their text in base64url without padding, of 43 characters;
 /// misuse.setup otherwise.
@@ -32,16 +32,15 @@ impl SealingKey {
 impl SealingKey {
     #[new]
     #[pyo3(signature = (key, /))]
-    fn new(py: Python<'_>, key: GivenKey) -> PyResult<Self> {
+    fn new(py: Python<'_>, key: KeyArgument) -> PyResult<Self> {
         key.0.map(Self).map_err(|error| errors::raise(py, &error))
     }
 
-    /// The key that the operating system's keyring has, created on first use.
+    /// The key in the operating system's keyring for this service and name, created on first use.
     ///
-    /// It has it for this service under this name. folder is for locks between concurrent
-    /// processes, and contains no secret: it is created (0700) if it does not exist, and all must
-    /// name the same. misuse.setup if no keyring can be reached; one that is locked may prompt the
-    /// user, and is waited for.
+    /// folder is for locks between concurrent processes, and contains no secret: it is created (0700) if it
+    /// does not exist, and all processes must use the same. misuse.setup if no keyring can be reached; a locked
+    /// one may prompt the user, and is waited for.
     #[staticmethod]
     #[pyo3(signature = (folder, /, *, service = "oauth-core", name = "seal"))]
     fn from_keyring(
@@ -59,7 +58,7 @@ impl SealingKey {
         PendingCall::new("key.from_keyring", work).wait(py)
     }
 
-    /// Its name, which reveals nothing about it.
+    /// The id of the key, which reveals nothing about it.
     #[getter]
     fn id(&self) -> &str {
         self.0.id()
@@ -71,9 +70,9 @@ impl SealingKey {
 }
 
 /// An argument as a key, or the error if it is not one.
-pub(crate) struct GivenKey(pub(crate) Result<seal::Key, oauth_core::Error>);
+pub(crate) struct KeyArgument(pub(crate) Result<seal::Key, oauth_core::Error>);
 
-impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
+impl<'a, 'py> FromPyObject<'a, 'py> for KeyArgument {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
@@ -83,20 +82,20 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GivenKey {
         if let Ok(key) = object.cast::<SealingKey>() {
             return Ok(Self(Ok(key.get().0.clone())));
         }
-        // A message about another value could contain a part of a key.
-        let wrong = |_| PyTypeError::new_err("a key is bytes, a str or a SealingKey");
-        let given = object.cast::<PyString>().map_err(wrong)?;
-        Ok(Self(seal::Key::parse(&secret(text(given.as_any())?))))
+        // The message does not show the value, which may contain a part of a key.
+        let wrong = |_| PyTypeError::new_err("a key must be bytes, a str or a SealingKey");
+        let string = object.cast::<PyString>().map_err(wrong)?;
+        Ok(Self(seal::Key::parse(&secret(text(string.as_any())?))))
     }
 }
 
 /// A key, or a key service.
-pub(crate) enum Given {
-    Key(GivenKey),
+pub(crate) enum KeyOrService {
+    Key(KeyArgument),
     Source(Arc<Py<PyAny>>),
 }
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+impl<'a, 'py> FromPyObject<'a, 'py> for KeyOrService {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
@@ -104,10 +103,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
             let method = object.getattr_opt(method)?;
             if !method.is_some_and(|method| method.is_callable()) {
                 return object.extract().map(Self::Key).map_err(|error: PyErr| {
-                    let why =
-                        "a key is bytes, a str, a SealingKey, or an object with data_key and unwrap_key";
+                    let message =
+                        "a key must be bytes, a str, a SealingKey, or an object with data_key and unwrap_key";
                     match error.is_instance_of::<PyTypeError>(object.py()) {
-                        true => PyTypeError::new_err(why),
+                        true => PyTypeError::new_err(message),
                         false => error,
                     }
                 });
@@ -118,24 +117,28 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
 }
 
 /// The keys of a store. Each process caches data keys for itself.
-pub(crate) struct GivenKeys {
+pub(crate) struct StoreKeys {
     current: Holder,
     old: Vec<Holder>,
 }
 
 enum Holder {
-    Here(seal::Key),
-    Elsewhere(Arc<Py<PyAny>>),
+    Value(seal::Key),
+    Service(Arc<Py<PyAny>>),
 }
 
-impl GivenKeys {
-    pub(crate) fn new(py: Python<'_>, current: Given, old: Vec<Given>) -> PyResult<Self> {
+impl StoreKeys {
+    pub(crate) fn new(
+        py: Python<'_>,
+        current: KeyOrService,
+        old: Vec<KeyOrService>,
+    ) -> PyResult<Self> {
         let holder = |given| match given {
-            Given::Key(key) => {
+            KeyOrService::Key(key) => {
                 let key = key.0.map_err(|error| errors::raise(py, &error));
-                key.map(Holder::Here)
+                key.map(Holder::Value)
             }
-            Given::Source(object) => Ok(Holder::Elsewhere(object)),
+            KeyOrService::Source(object) => Ok(Holder::Service(object)),
         };
         Ok(Self {
             current: holder(current)?,
@@ -145,45 +148,45 @@ impl GivenKeys {
 
     pub(crate) fn open(&self) -> Keys {
         let keys = match &self.current {
-            Holder::Here(key) => Keys::new(key.clone()),
-            Holder::Elsewhere(object) => Keys::from_source(Foreign(Arc::clone(object))),
+            Holder::Value(key) => Keys::new(key.clone()),
+            Holder::Service(object) => Keys::from_source(Foreign(Arc::clone(object))),
         };
         self.old.iter().fold(keys, |keys, old| match old {
-            Holder::Here(key) => keys.also(key.clone()),
-            Holder::Elsewhere(object) => keys.also_from(Foreign(Arc::clone(object))),
+            Holder::Value(key) => keys.also(key.clone()),
+            Holder::Service(object) => keys.also_from(Foreign(Arc::clone(object))),
         })
     }
 }
 
-/// A key service written in Python: called on a thread that may block, where a coroutine is run too.
+/// A key service written in Python. It is called on a thread that may block, and its coroutines run there as well.
 struct Foreign(Arc<Py<PyAny>>);
 
-const WHO: &str = "key service";
+const CALLBACK: &str = "key service";
 
 impl KeySource for Foreign {
     fn data_key(&self) -> Answer<'_, DataKey> {
-        let asked = ask(WHO, &self.0, |source| {
-            let given = result_of_callback(&source.call_method0("data_key")?)?;
-            let given: Option<(String, GivenKey)> = given.extract().ok();
-            given.ok_or_else(|| PyValueError::new_err("data_key gives an id and a key"))
+        let call = call_object(CALLBACK, &self.0, |source| {
+            let result = result_of_callback(&source.call_method0("data_key")?)?;
+            let result: Option<(String, KeyArgument)> = result.extract().ok();
+            result.ok_or_else(|| PyValueError::new_err("data_key must return an id and a key"))
         });
         Box::pin(async {
-            let (id, key) = asked.await?;
+            let (id, key) = call.await?;
             Ok(DataKey::new(id, key.0?))
         })
     }
 
     fn unwrap_key<'a>(&'a self, id: &'a str) -> Answer<'a, Option<seal::Key>> {
         let id = id.to_owned();
-        let asked = ask(WHO, &self.0, move |source| {
-            let given = result_of_callback(&source.call_method1("unwrap_key", (id,))?)?;
-            given.extract::<Option<GivenKey>>()
+        let call = call_object(CALLBACK, &self.0, move |source| {
+            let result = result_of_callback(&source.call_method1("unwrap_key", (id,))?)?;
+            result.extract::<Option<KeyArgument>>()
         });
-        Box::pin(async { asked.await?.map(|key| key.0).transpose() })
+        Box::pin(async { call.await?.map(|key| key.0).transpose() })
     }
 }
 
-/// The result of a call; of a coroutine, the result of running it.
+/// The result of a callback. A coroutine is run, and its result returned.
 pub(crate) fn result_of_callback<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static SETTLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     SETTLED

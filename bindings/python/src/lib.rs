@@ -1,5 +1,5 @@
-//! The native half of the Python package: classes, errors and a bridge to asyncio. It knows no
-//! protocol: whatever it does is one call of `oauth-facade` or `oauth-reqwest`.
+//! The native half of the Python package: classes, errors and a bridge to asyncio. The protocol is implemented in
+//! `oauth-facade` and `oauth-reqwest`.
 
 mod api;
 mod authorization;
@@ -18,6 +18,7 @@ mod exchange;
 mod fixed_token;
 mod fork_safety;
 mod form_fields;
+mod grants;
 mod held_key;
 mod http_methods;
 mod identity;
@@ -33,7 +34,6 @@ mod resource_response;
 mod runtime;
 mod sealed_store;
 mod server;
-mod sessions;
 mod settings;
 mod shared_client;
 mod source;
@@ -88,6 +88,8 @@ mod _native {
     #[pymodule_export]
     use super::fixed_token::{FixedToken, fixed_token};
     #[pymodule_export]
+    use super::grants::Grants;
+    #[pymodule_export]
     use super::keeper::{Decision, Keeper, Renewal};
     #[pymodule_export]
     use super::keys::SealingKey;
@@ -105,8 +107,6 @@ mod _native {
     use super::sealed_store::SealedStore;
     #[pymodule_export]
     use super::server::{Server, adiscover, discover, provider, provider_file, providers};
-    #[pymodule_export]
-    use super::sessions::Grants;
     #[pymodule_export]
     use super::settings::{ClientSettings, WorkloadIdentity};
     #[pymodule_export]
@@ -145,10 +145,10 @@ fn secret(text: String) -> oauth_core::Secret<String> {
     oauth_core::Secret::new(text)
 }
 
-/// What must not travel in a pickle, where nobody expects a secret.
+/// The error of pickling an object with secrets, which nobody expects in a pickle.
 fn no_pickle<T>(what: &str) -> PyResult<T> {
     Err(pyo3::exceptions::PyTypeError::new_err(format!(
-        "{what} cannot be pickled, for it holds secrets: store the text of serialize() where \
+        "{what} cannot be pickled, because it contains secrets: store the text of serialize() where \
          secrets belong"
     )))
 }

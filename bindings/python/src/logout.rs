@@ -1,4 +1,4 @@
-//! Logout: a person is signed out at the server, and its requests to the browser are checked.
+//! RP-initiated logout at the server, and front-channel logout requests (OpenID Connect).
 
 use oauth_core::flow::logout::{self, Session};
 use oauth_facade::EndSession;
@@ -11,13 +11,13 @@ use crate::{errors, secret};
 
 #[pymethods]
 impl Client {
-    /// Signs a person out at the server: returns the URL to open in their browser.
+    /// The URL to open in the browser to log the user out at the server.
     ///
     /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-    /// identifies the session to end; it is part of the URL, so keep that out of logs. A URL of more than
-    /// 4000 bytes may not arrive: post end_session_form() in place of it. post_logout_redirect_uri must be
+    /// identifies the session to end; it is part of the URL, so keep the URL out of logs. A URL of more than
+    /// 4000 bytes may not arrive: post end_session_form() instead. post_logout_redirect_uri must be
     /// registered, and state is returned there: check_logout_return() compares it. Your application has to
-    /// end the session at this client.
+    /// end its own session.
     ///
     /// Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
     #[pyo3(signature = (*, id_token_hint = None, logout_hint = None, post_logout_redirect_uri = None,
@@ -31,21 +31,21 @@ impl Client {
         #[pyo3(from_py_with = text)] state: Option<String>,
         #[pyo3(from_py_with = text)] ui_locales: Option<String>,
     ) -> PyResult<String> {
-        let ask = EndSession {
+        let request = EndSession {
             id_token_hint: id_token_hint.map(secret),
             logout_hint,
             post_logout_redirect_uri,
             state: state.map(secret),
             ui_locales,
         };
-        let url = self.us.client.end_session_url(ask);
+        let url = self.inner.client.end_session_url(request);
         url.map_err(|error| errors::raise(py, &error))
     }
 
-    /// The same as a form, which keeps the ID token out of the URL.
+    /// The end session request as a form, which keeps the ID token out of the URL.
     ///
-    /// The browser posts it from another site than the server's, so a server whose session cookie is
-    /// SameSite=Lax sees the ID token and not the session, and some servers answer no POST: prefer the URL
+    /// The browser posts it cross-site, so a server whose session cookie is
+    /// SameSite=Lax gets the ID token but not the session, and some servers do not accept POST: prefer the URL
     /// while it is short enough.
     #[pyo3(signature = (*, id_token_hint = None, logout_hint = None, post_logout_redirect_uri = None,
                         state = None, ui_locales = None))]
@@ -58,14 +58,14 @@ impl Client {
         #[pyo3(from_py_with = text)] state: Option<String>,
         #[pyo3(from_py_with = text)] ui_locales: Option<String>,
     ) -> PyResult<LogoutForm> {
-        let ask = EndSession {
+        let request = EndSession {
             id_token_hint: id_token_hint.map(secret),
             logout_hint,
             post_logout_redirect_uri,
             state: state.map(secret),
             ui_locales,
         };
-        let form = self.us.client.end_session_form(ask);
+        let form = self.inner.client.end_session_form(request);
         form.map(LogoutForm)
             .map_err(|error| errors::raise(py, &error))
     }
@@ -83,7 +83,7 @@ impl LogoutForm {
         self.0.action().as_str()
     }
 
-    /// The fields by name. The ID token among them has data about the person: keep it out of logs.
+    /// The fields by name. The ID token among them contains data about the user: keep it out of logs.
     #[getter]
     fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let fields = PyDict::new(py);
@@ -93,7 +93,7 @@ impl LogoutForm {
         Ok(fields)
     }
 
-    /// A page with the form, which posts itself, and has a button for browsers without scripts.
+    /// A page with the form, which submits itself, and has a button for browsers without scripts.
     ///
     /// Send it with Cache-Control: no-store and with content_security_policy.
     #[getter]
@@ -112,7 +112,7 @@ impl LogoutForm {
     }
 }
 
-/// Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
+/// Checks the state with which the user returns from a logout (OpenID Connect RP-Initiated Logout section 3).
 ///
 /// url is the whole URL that was requested, or its query; state is the one that was sent. A request
 /// without it may come from anyone: show a page, and change nothing.
@@ -128,13 +128,13 @@ pub(crate) fn check_logout_return(
     logout::check_return(&url, &secret(state)).map_err(|error| errors::raise(py, &error))
 }
 
-/// A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3).
+/// A front-channel logout request (OpenID Connect Front-Channel Logout section 3).
 ///
-/// The server has the browser load it in a frame. url is what was requested, or its query. Browsers
-/// withhold cookies there, so prefer the back channel. Answer with Cache-Control: no-store, 400 if this
+/// The server makes the browser load it in a frame. url is the whole URL of the request, or its query. Browsers
+/// withhold cookies there, so prefer back-channel logout. Respond with Cache-Control: no-store, with 400 if this
 /// raises, and let only the server frame the page (frame-ancestors).
 ///
-/// logout.malformed for one of iss and sid without the other (section 2), for either of them twice, and
+/// logout.malformed if only one of iss and sid is present (section 2) or either is repeated, and
 /// for an invalid query, or one larger than 64 KiB.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct FrontChannelLogout(logout::FrontChannelLogout);
@@ -148,9 +148,9 @@ impl FrontChannelLogout {
         parsed.map(Self).map_err(|error| errors::raise(py, &error))
     }
 
-    /// Whether it ends the session of the browser that sent it: issuer and sid are its ID token's.
+    /// Whether it ends the session of the browser that sent it, whose ID token has this issuer and sid.
     ///
-    /// Nothing proves who made the browser load the frame, so it ends no other session.
+    /// Nothing proves who made the browser load the frame, so no other session may be ended.
     #[pyo3(signature = (*, issuer, sid = None))]
     fn ends(
         &self,

@@ -1,4 +1,4 @@
-//! The time and random bytes of a step: the system's, or the host's own.
+//! The time and random bytes of a step: the system's, or those of the caller's `moment` callable.
 
 use oauth_core::Moment;
 use oauth_core::moment::UnixTime;
@@ -8,27 +8,27 @@ use pyo3::types::PyBytes;
 
 use crate::errors;
 
-/// A callable of the host that returns `(now, seed)`; without one, the system's clock and random bytes are used.
+/// The caller's callable that returns `(now, seed)`; without one, the system's clock and random bytes are used.
 pub(crate) struct OwnMoment(pub(crate) Option<Py<PyAny>>);
 
 impl OwnMoment {
     /// The same callable, for an exchange.
     pub(crate) fn callable(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.0.as_ref().map(|give| give.clone_ref(py))
+        self.0.as_ref().map(|callable| callable.clone_ref(py))
     }
 
     /// The moment of one step.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Moment> {
-        let Some(give) = &self.0 else {
+        let Some(callable) = &self.0 else {
             return Moment::system().map_err(|error| errors::raise(py, &error));
         };
-        let given = give.bind(py).call0()?;
-        let (now, seed): (f64, Bound<'_, PyBytes>) = given.extract()?;
+        let moment = callable.bind(py).call0()?;
+        let (now, seed): (f64, Bound<'_, PyBytes>) = moment.extract()?;
         let seed = <[u8; 32]>::try_from(seed.as_bytes())
-            .map_err(|_| PyValueError::new_err("a moment's seed is 32 bytes"))?;
+            .map_err(|_| PyValueError::new_err("the moment's seed must be 32 bytes"))?;
         if !(now.is_finite() && now >= 0.0) {
             return Err(PyValueError::new_err(
-                "a moment's time is a number of seconds since 1970",
+                "the moment's time must be a number of seconds since 1970",
             ));
         }
         #[expect(

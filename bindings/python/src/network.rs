@@ -1,4 +1,4 @@
-//! Network settings of this process.
+//! `Network`: certificates, proxy and limits of requests, and the drivers that use them.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,36 +17,36 @@ use crate::fork_safety::PerProcess;
 use crate::text::text;
 use crate::{errors, held_key, secret};
 
-/// Certificates, proxy and limits, for token requests and calls to APIs alike.
+/// The network settings of token requests and API calls: certificates, proxy and limits.
 ///
-/// What is left out is the system's: its certificates (or those that SSL_CERT_FILE and
+/// The defaults are the system's certificates (or those that SSL_CERT_FILE and
 /// SSL_CERT_DIR name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files
-/// are read once, here.
+/// are read once, by the constructor.
 ///
 /// ca is trusted in addition to the system's authorities, only_ca instead of them; they and
 /// client_certificate with its client_key (RFC 8705) are PEM or paths. proxy is a URL (http,
-/// https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10, timeout of one
-/// request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
-/// says which may be connected to: with "public_where_marked" any address, but only public ones for
-/// a URL that a server and not the program named; with "public_only" only public ones; with "any"
-/// any (lost.not_public). misuse.setup for a file that cannot be read.
+/// https, socks5, socks5h) or "direct". Times are in seconds: connect_timeout is 10, timeout of one
+/// request 30. At most in_flight_per_origin requests, 16, run at once to one origin. addresses
+/// are the addresses to connect to: with "public_where_marked" any address, but only public ones for
+/// a URL that a server named rather than the program; with "public_only" only public ones; with "any"
+/// any (lost.not_public otherwise). misuse.setup for a file that cannot be read.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Network(Arc<Drivers>);
 
-/// PEM, or the path of a file that holds it.
+/// PEM text, or the path of a file that contains it.
 pub(crate) struct Pem(String);
 
 impl<'py> FromPyObject<'_, 'py> for Pem {
     type Error = PyErr;
 
-    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(text) = given.extract::<String>() {
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = object.extract::<String>() {
             return Ok(Self(text));
         }
-        let path: PathBuf = given.extract()?;
+        let path: PathBuf = object.extract()?;
         let text = path.into_os_string().into_string();
         text.map(Self)
-            .map_err(|_| PyValueError::new_err("the path is not Unicode"))
+            .map_err(|_| PyValueError::new_err("the path must be valid Unicode"))
     }
 }
 
@@ -71,8 +71,8 @@ impl Network {
         #[pyo3(from_py_with = text)] addresses: Option<String>,
     ) -> PyResult<Self> {
         if in_flight_per_origin == Some(0) {
-            let why = "in_flight_per_origin is at least 1: no request would ever be sent";
-            return Err(PyValueError::new_err(why));
+            let message = "in_flight_per_origin must be at least 1";
+            return Err(PyValueError::new_err(message));
         }
         let mut settings = Settings::default();
         settings.ca = ca.map(|pem| pem.0);
@@ -96,7 +96,7 @@ impl Network {
 }
 
 impl Network {
-    /// The thumbprint of the certificate that is presented, if there is one.
+    /// The thumbprint of the client certificate, if there is one.
     pub(crate) fn certificate_thumbprint(&self) -> Option<String> {
         self.0.transport.certificate_thumbprint()
     }
@@ -116,14 +116,14 @@ impl Drivers {
         }
     }
 
-    /// Those of the system's transport.
-    fn usual() -> Arc<Self> {
-        static USUAL: OnceLock<Arc<Drivers>> = OnceLock::new();
-        Arc::clone(USUAL.get_or_init(|| Arc::new(Self::of(Transport::default()))))
+    /// The drivers of the system's transport.
+    fn system() -> Arc<Self> {
+        static SYSTEM: OnceLock<Arc<Drivers>> = OnceLock::new();
+        Arc::clone(SYSTEM.get_or_init(|| Arc::new(Self::of(Transport::default()))))
     }
 
-    /// The first call takes some milliseconds, because it reads the system's certificates. Must be called without
-    /// Python's lock: creating the driver holds another lock.
+    /// The driver with this timeout. The first call takes some milliseconds, because it reads the system's certificates.
+    /// Must be called without the GIL, because creating the driver holds a lock.
     fn driver(&self, timeout: Duration) -> Result<Driver, Error> {
         let make = || Ok::<_, Error>(Mutex::default());
         self.made.with(make, |made| {
@@ -140,16 +140,16 @@ impl Drivers {
     }
 }
 
-/// The network and timeout that a client or an API sends its requests with.
+/// The network and timeout of the requests of a client or an API.
 pub(crate) struct RequestSettings {
     drivers: Arc<Drivers>,
     timeout: Duration,
 }
 
 impl RequestSettings {
-    /// Over this network, or the system's; with this limit, or the network's.
+    /// The settings with this network, or the system's, and with this timeout, or the network's.
     pub(crate) fn new(network: Option<&Network>, timeout: Option<f64>) -> PyResult<Arc<Self>> {
-        let drivers = network.map_or_else(Drivers::usual, |network| Arc::clone(&network.0));
+        let drivers = network.map_or_else(Drivers::system, |network| Arc::clone(&network.0));
         let timeout = match timeout {
             Some(timeout) => seconds(timeout)?,
             None => drivers.transport.options.timeout,
@@ -157,7 +157,7 @@ impl RequestSettings {
         Ok(Arc::new(Self { drivers, timeout }))
     }
 
-    /// How long one request may take.
+    /// The timeout of one request.
     pub(crate) const fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -168,7 +168,7 @@ impl RequestSettings {
     }
 }
 
-/// A driver that is made when it is first used: a source of tokens costs an event loop nothing.
+/// A driver that is created on first use, so that creating a token source does not block an event loop.
 pub(crate) struct LazyDriver(pub(crate) Arc<RequestSettings>);
 
 impl LazyDriver {
@@ -200,5 +200,5 @@ pub(crate) fn seconds(timeout: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(timeout)
         .ok()
         .filter(|pause| !pause.is_zero())
-        .ok_or_else(|| PyValueError::new_err("a timeout is a positive number of seconds"))
+        .ok_or_else(|| PyValueError::new_err("a timeout must be a positive number of seconds"))
 }

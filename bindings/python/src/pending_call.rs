@@ -1,4 +1,4 @@
-//! A call that runs in the background: a thread waits for it, or a task awaits it.
+//! A call that runs in the background: a blocking method waits for it, or a coroutine awaits it.
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -20,8 +20,8 @@ use crate::network::LazyDriver;
 use crate::resource_response::Response;
 use crate::{errors, runtime, value};
 
-/// How often a waiting thread looks for signals.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval at which a waiting thread checks for signals.
+const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The result of a call.
 pub(crate) enum Answer {
@@ -57,23 +57,23 @@ impl Answer {
 
 type Outcome = Result<Answer, Error>;
 
-/// Work that has not begun. It runs on the runtime of this process, without Python's lock.
+/// A call that has not begun. It runs on the runtime of this process, without the GIL.
 pub(crate) struct PendingCall {
     name: &'static str,
     work: Work,
     ready: Option<Ready>,
 }
 
-type PendingAuthorization = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type BoxedFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 enum Work {
-    Future(PendingAuthorization),
-    /// The verification of a token, which most often has its keys at hand.
+    Future(BoxedFuture),
+    /// The verification of a token, which usually has its keys cached.
     Verification(ErasedExchange, LazyDriver),
 }
 
 impl Work {
-    fn future(self) -> PendingAuthorization {
+    fn future(self) -> BoxedFuture {
         match self {
             Self::Future(future) => future,
             Self::Verification(exchange, driver) => {
@@ -118,14 +118,15 @@ impl PendingCall {
         self
     }
 
-    /// Limits how long the caller waits, and then drops the work: work that others wait for too is not stopped by that.
+    /// Limits how long the caller waits, and then drops its future; work shared with other callers continues.
     pub(crate) fn within(mut self, limit: Option<Duration>) -> Self {
         if let Some(limit) = limit {
             let future = self.work.future();
             self.work = Work::Future(Box::pin(async move {
                 let done = tokio::time::timeout(limit, future).await;
                 done.unwrap_or_else(|_| {
-                    let late = Cause::unknown("the caller stopped waiting; the request may go on");
+                    let late =
+                        Cause::unknown("the caller stopped waiting; the request may continue");
                     Err(Error::lost(late.because(Loss::Timeout)))
                 })
             }));
@@ -133,39 +134,39 @@ impl PendingCall {
         self
     }
 
-    /// Does the work while this thread waits; Ctrl-C ends the wait.
+    /// Runs the call while this thread waits; Ctrl-C ends the wait.
     pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let pending = match self.at_hand(py) {
+        let pending = match self.ready_now(py) {
             ControlFlow::Break(answer) => return answer,
             ControlFlow::Continue(pending) => pending,
         };
         let runtime = runtime::handle()?;
         let (name, mut future) = (pending.name, pending.work.future());
-        // A call that does not have to wait needs no other thread.
+        // A call that never has to wait completes on this thread.
         let begun = py.detach(|| {
             let _inside = runtime.enter();
-            let mut nobody = Context::from_waker(Waker::noop());
-            let begun = future.as_mut().poll(&mut nobody);
+            let mut context = Context::from_waker(Waker::noop());
+            let begun = future.as_mut().poll(&mut context);
             runtime::stay_if_left_behind();
             begun
         });
         if let Poll::Ready(outcome) = begun {
             return finish(py, Some(name), outcome);
         }
-        let (tell, told) = sync_channel(1);
+        let (sender, receiver) = sync_channel(1);
         let task = runtime.spawn(async move {
             // The caller may have given up.
-            let _ = tell.send(future.await);
+            let _ = sender.send(future.await);
         });
-        let told = Mutex::new(told);
+        let receiver = Mutex::new(receiver);
         loop {
-            let heard = py.detach(|| {
-                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                let heard = told.recv_timeout(LOOK);
+            let received = py.detach(|| {
+                let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+                let received = receiver.recv_timeout(SIGNAL_CHECK_INTERVAL);
                 runtime::stay_if_left_behind();
-                heard
+                received
             });
-            match heard {
+            match received {
                 Ok(outcome) => return finish(py, Some(name), outcome),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Err(signal) = py.check_signals() {
@@ -189,8 +190,8 @@ impl PendingCall {
             .call1((start,))
     }
 
-    /// The answer, if it is there without waiting.
-    fn at_hand(mut self, py: Python<'_>) -> ControlFlow<PyResult<Py<PyAny>>, Self> {
+    /// The result, if it is available without waiting.
+    fn ready_now(mut self, py: Python<'_>) -> ControlFlow<PyResult<Py<PyAny>>, Self> {
         if let Some(outcome) = self.ready.as_ref().and_then(|ready| ready()) {
             return ControlFlow::Break(finish(py, None, outcome));
         }
@@ -225,7 +226,7 @@ fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<P
     }
 }
 
-/// The answer, or the future of it.
+/// The result, or the future of it.
 type Begun = (Option<Py<PyAny>>, Option<Py<PyAny>>);
 
 /// Begins the work: returns its result if that is available at once, and otherwise a future of the running loop.
@@ -240,7 +241,7 @@ impl Start {
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
         // A result that is available at once needs no running loop.
-        let work = match work.at_hand(py) {
+        let work = match work.ready_now(py) {
             ControlFlow::Break(answer) => return Ok((Some(answer?), None)),
             ControlFlow::Continue(work) => work,
         };
@@ -251,7 +252,7 @@ impl Start {
         let (name, pending) = (work.name, work.work.future());
         let task = runtime::handle()?.spawn(async move {
             let outcome = pending.await;
-            runtime::call_python(move |py| hand_over(py, ends, name, outcome));
+            runtime::call_python(move |py| complete_future(py, ends, name, outcome));
         });
         let abort = Bound::new(py, Abort(task.abort_handle()))?;
         future.call_method1("add_done_callback", (abort,))?;
@@ -259,15 +260,15 @@ impl Start {
     }
 }
 
-/// Coroutines of trio, and those that are run manually, cannot await a future of asyncio.
+/// The error for coroutines outside asyncio, such as those of trio, which cannot await a future of asyncio.
 fn no_loop(name: &str) -> Error {
     let hint = format!(
-        "{name}: no running event loop of asyncio; under trio call the blocking method in a thread"
+        "{name}: there is no running asyncio event loop; under trio, call the blocking method in a thread"
     );
     Error::from(Misuse::Setup).about(&hint)
 }
 
-/// Ends the task of a future that was cancelled; of any other it has ended already.
+/// Aborts the task when its future is cancelled; has no effect when the future completes.
 #[pyclass(frozen)]
 struct Abort(AbortHandle);
 
@@ -278,8 +279,8 @@ impl Abort {
     }
 }
 
-/// Tells the loop's own thread.
-fn hand_over(
+/// Completes the future on the thread of its event loop.
+fn complete_future(
     py: Python<'_>,
     (event_loop, future): (Py<PyAny>, Py<PyAny>),
     name: &str,
@@ -291,7 +292,7 @@ fn hand_over(
         Err(error) => (None, Some(error.into_value(py))),
     };
     if let Ok(complete) = COMPLETE.import(py, "oauth_core._bridge", "complete") {
-        // A loop that is closed has nobody who waits.
+        // If the loop is closed, nobody waits for the future.
         let _ = event_loop.call_method1(
             py,
             "call_soon_threadsafe",

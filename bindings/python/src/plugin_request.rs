@@ -1,4 +1,4 @@
-//! One request of a plug-in, as steps.
+//! `Call`: the steps of one request to an API, for plug-ins of HTTP clients.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,11 +13,11 @@ use crate::exchange::Sign;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
-/// The steps of one request: pairs of a name and a value. For plug-ins.
+/// The steps of one request, as pairs of a name and a value. For plug-ins.
 ///
-/// ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-/// header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
-/// ("sign", Sign), ("done", None) or ("refused", source). A source whose token is available is not asked for it.
+/// ("wait", seconds), ("token", source), ("renew", source), ("send", the value of the Authorization
+/// header, or None for no such header), ("peek", the number of bytes of the body to read), ("step_up", source),
+/// ("sign", Sign), ("done", None) or ("refused", source). A source whose token is available causes no "token" step.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Call {
     api: Py<Api>,
@@ -31,9 +31,8 @@ struct State {
     proof: Option<String>,
 }
 
-/// "wait" with seconds, "token" or "renew" with a source, "send" with the header's value, "done",
-/// or "refused" with a source.
-type Said = (&'static str, Py<PyAny>);
+/// A step, as documented for [`Call`].
+type Step = (&'static str, Py<PyAny>);
 
 impl Call {
     pub(crate) fn new(
@@ -67,12 +66,12 @@ impl Call {
         })
     }
 
-    /// No code of Python's runs under the lock.
+    /// Takes one step. No Python code runs while the lock is held.
     fn step(
         &self,
         py: Python<'_>,
         event: impl FnOnce(&mut State, &Clock) -> Result<CallStep, Error>,
-    ) -> PyResult<Said> {
+    ) -> PyResult<Step> {
         let at = Clock::system().map_err(|error| errors::raise(py, &error))?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut step = event(&mut state, &at);
@@ -109,7 +108,7 @@ impl Call {
             Some(Source::Grant(grant)) => grant.clone_ref(py).into_any(),
             Some(Source::Connection(connection)) => connection.clone_ref(py).into_any(),
             Some(Source::Foreign(object)) => object.clone_ref(py),
-            Some(Source::Fixed(fixed, _)) => Held(fixed.clone()).into_py_any(py)?,
+            Some(Source::Fixed(fixed, _)) => FixedSource(fixed.clone()).into_py_any(py)?,
             None => py.None(),
         })
     }
@@ -118,59 +117,59 @@ impl Call {
 #[pymethods]
 impl Call {
     /// The first step. resource.* and url.* if the request must not be sent.
-    fn begin(&self, py: Python<'_>) -> PyResult<Said> {
+    fn begin(&self, py: Python<'_>) -> PyResult<Step> {
         self.step(py, |state, at| state.call.begin(at))
     }
 
-    /// The step after a pause has been waited for.
-    fn elapsed(&self, py: Python<'_>) -> PyResult<Said> {
+    /// The step after a pause.
+    fn elapsed(&self, py: Python<'_>) -> PyResult<Step> {
         self.step(py, |state, at| state.call.elapsed(at))
     }
 
-    /// The step after a source gave these tokens.
-    fn token(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Said> {
+    /// The step after a source returned these tokens.
+    fn token(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<Step> {
         self.step(py, |state, at| {
             state.tokens = Some(Arc::clone(&tokens.0));
             state.call.token(at, &tokens.0)
         })
     }
 
-    /// The step after a source had none, because its API asks for no authorization (connect.not_protected).
-    fn unprotected(&self, py: Python<'_>) -> PyResult<Said> {
+    /// The step after a source had no token, because its API requires no authorization (connect.not_protected).
+    fn unprotected(&self, py: Python<'_>) -> PyResult<Step> {
         self.step(py, |state, at| state.call.unprotected(at))
     }
 
     /// The step after ("sign", Sign), with the signature.
-    fn signed(&self, py: Python<'_>, signature: &[u8]) -> PyResult<Said> {
+    fn signed(&self, py: Python<'_>, signature: &[u8]) -> PyResult<Step> {
         self.step(py, |state, at| state.call.signed(at, signature.to_vec()))
     }
 
-    /// The step after a reply came, by its status and headers (pairs of names and values).
+    /// The step after a response, with its status and headers (pairs of names and values).
     ///
-    /// resource.rate_limited if the API asks for a pause that is not waited for.
-    fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Said> {
+    /// resource.rate_limited if the API asks for a pause and on_rate_limit is "error".
+    fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Step> {
         let fields = Fields::wanted(headers, |name| self.api.get().api.reads(name))?;
         self.step(py, |state, at| state.call.reply(at, status, &fields.0))
     }
 
-    /// What the reply requires of the person after ("step_up", source), for the source's step_up().
+    /// The step-up that the response requires after ("step_up", source), for the source's step_up().
     #[getter]
     fn wanted(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.call.wanted()
     }
 
-    /// The step after the person was asked for that.
-    fn asked(&self, py: Python<'_>) -> PyResult<Said> {
+    /// The step after the step-up.
+    fn asked(&self, py: Python<'_>) -> PyResult<Step> {
         self.step(py, |state, at| state.call.asked(at))
     }
 
-    /// The step after the beginning of the body was looked at; b"" if it cannot be.
-    fn body(&self, py: Python<'_>, body: &[u8]) -> PyResult<Said> {
+    /// The step after the beginning of the body was read; b"" if it cannot be read.
+    fn body(&self, py: Python<'_>, body: &[u8]) -> PyResult<Step> {
         self.step(py, |state, at| state.call.body(at, body))
     }
 
-    /// Which token it gets; "any" before one was requested, and if one source serves all.
+    /// The owner of the token; "any" before one was requested, and if one source serves all.
     #[getter]
     fn owner(&self) -> &'static str {
         self.state
@@ -179,7 +178,7 @@ impl Call {
             .owner
     }
 
-    /// The value of the DPoP header for what is to be sent; None for a bearer token.
+    /// The value of the DPoP header for the request to send; None for a bearer token.
     #[getter]
     fn proof(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,11 +193,11 @@ impl Call {
     }
 }
 
-/// A fixed token, as a source for plug-ins.
+/// A fixed token as a token source for plug-ins.
 #[pyclass(frozen)]
-struct Held(oauth_session::FixedToken);
+struct FixedSource(oauth_session::FixedToken);
 
-impl Held {
+impl FixedSource {
     fn read(&self, py: Python<'_>, refused: Option<&Tokens>) -> PyResult<Tokens> {
         let read = py.detach(|| self.0.read(refused.map(|refused| &*refused.0)));
         read.map(Tokens::of)
@@ -207,7 +206,7 @@ impl Held {
 }
 
 #[pymethods]
-impl Held {
+impl FixedSource {
     fn token(&self, py: Python<'_>) -> PyResult<Tokens> {
         self.read(py, None)
     }

@@ -1,4 +1,4 @@
-//! Checks of plug-ins before they attach a token, and after a reply.
+//! `Resource`: for plug-ins of HTTP clients, decides whether a request may carry the token, and what a response means for it.
 
 use oauth_facade::Attachment;
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use crate::text::text;
 use crate::tokens::Tokens;
 use crate::value::Fields;
 
-/// The origins a token may be sent to. For plug-ins.
+/// The origins to which a token may be sent. For plug-ins.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Resource(pub(crate) oauth_facade::Resource);
 
@@ -40,15 +40,15 @@ impl Resource {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Whether a reply of this status can be about the token.
+    /// Whether a response with this status can be about the token.
     ///
-    /// If not, its verdict is "pass", whatever the headers are.
+    /// If not, its verdict is "pass", whatever its headers.
     #[staticmethod]
     fn may_be_about_the_token(status: u16) -> bool {
         oauth_facade::Resource::may_be_about_the_token(status)
     }
 
-    /// What a reply asks for: "pass", "renew", "widen_scope", "step_up" or "refused".
+    /// The consequence of a response: "pass", "renew", "widen_scope", "step_up" or "refused".
     ///
     /// RFC 6750 section 3.1 and RFC 9470 section 3. headers are pairs of names and values.
     #[staticmethod]
@@ -61,7 +61,7 @@ impl Resource {
     }
 }
 
-/// What a reply of an API wants of the person, as JSON: step_up() reads it.
+/// The step-up that an API's response requires, as JSON: step_up() parses it.
 #[pyfunction]
 #[pyo3(signature = (status, challenges, /))]
 pub(crate) fn step_up(

@@ -1,4 +1,4 @@
-//! A reply of a resource server.
+//! `Response`: the response of an API.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors;
 
-/// A resource server's reply, read whole.
+/// The response of a resource server, with its whole body.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Response {
     status: StatusCode,
@@ -47,7 +47,7 @@ impl Response {
         self.status.as_u16()
     }
 
-    /// The headers, names in lower case; several of one name are joined by a comma.
+    /// The headers, names in lower case; several with the same name are joined by a comma.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let headers = PyDict::new(py);
@@ -85,16 +85,16 @@ impl Response {
             .call_method1("loads", (self.content(py),))
     }
 
-    /// Raises DeniedError if the status is 400 or above; otherwise returns this reply.
+    /// Raises DeniedError if the status is 400 or above; otherwise returns this response.
     ///
     /// The error's code is denied.http_status, or denied.busy if the status means to try again
-    /// later (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
-    /// denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the requested pause,
-    /// and nothing of the body. A redirect that leaves the API's origin is
+    /// later (408, 429, 500, 502, 503, 504), or the error of a Bearer challenge, such as
+    /// denied.insufficient_scope (RFC 6750 section 3.1). It contains the status and the requested pause,
+    /// but nothing from the body. A redirect that leaves the API's origin is
     /// returned unchanged, and is not an error here.
     fn raise_for_status<'py>(this: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let us = this.get();
-        match resource::refusal(us.status, &us.headers, us.retry_after) {
+        let response = this.get();
+        match resource::refusal(response.status, &response.headers, response.retry_after) {
             Some(error) => Err(errors::raise(this.py(), &error)),
             None => Ok(this),
         }

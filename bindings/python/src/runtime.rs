@@ -1,8 +1,8 @@
-//! The one runtime of this process, and how it ends with the interpreter.
+//! The Tokio runtime of this process, and its shutdown with the interpreter.
 //!
-//! A thread that meets the end of the interpreter inside a call into Python is killed without
-//! unwinding properly, and takes the process with it. So every such call is counted, none starts
-//! once the interpreter has begun to end, and the end waits for those under way.
+//! A thread that is inside a call into Python when the interpreter shuts down is killed without proper unwinding, which
+//! crashes the process. So these calls are counted, none starts once the shutdown has begun, and the shutdown waits for
+//! those under way.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,18 +17,18 @@ use crate::errors;
 use crate::fork_safety::PerProcess;
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
-/// Calls into Python from threads that are not Python's.
+/// The number of calls into Python under way from threads of the runtime.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 static CLOSER: OnceLock<ThreadId> = OnceLock::new();
 
-/// How long the end of the interpreter waits for calls under way.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest time that the shutdown waits for calls under way.
+const CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the end of the interpreter waits for renewals under way.
-const DRAINING: Duration = Duration::from_secs(5);
+/// The longest time that the shutdown waits for renewals under way.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The runtime of this process, started by the first who asks.
+/// The runtime of this process, started on first use.
 pub(crate) fn handle() -> PyResult<Handle> {
     RUNTIME.with(
         || {
@@ -42,8 +42,8 @@ pub(crate) fn handle() -> PyResult<Handle> {
     )
 }
 
-/// Calls into Python from a thread of the runtime, unless the interpreter is ending. `call` must
-/// own what it needs: if it is not called, it is not dropped either.
+/// Calls into Python from a thread of the runtime, unless the interpreter is shutting down: then `call` is leaked, because
+/// dropping Python objects is unsafe by then.
 pub(crate) fn call_python(call: impl FnOnce(Python<'_>)) {
     CALLS.fetch_add(1, Ordering::SeqCst);
     if is_closed() {
@@ -58,7 +58,7 @@ pub(crate) fn is_closed() -> bool {
     IS_CLOSED.load(Ordering::SeqCst)
 }
 
-/// No new asynchronous work can be done: nobody would hear of its end.
+/// The error of new asynchronous work during shutdown, which nobody could await.
 pub(crate) fn refuse_if_closed() -> PyResult<()> {
     match is_closed() {
         true => Err(PyRuntimeError::new_err("the interpreter is shutting down")),
@@ -66,15 +66,15 @@ pub(crate) fn refuse_if_closed() -> PyResult<()> {
     }
 }
 
-/// Stays here for good if the interpreter is ending and this thread is not the one that ends it:
-/// a daemon thread must not come back to an interpreter that is gone.
+/// Parks this thread forever if the interpreter is shutting down and this is not the thread that shuts it down: a daemon
+/// thread must not return to an interpreter that no longer exists.
 pub(crate) fn stay_if_left_behind() {
     while is_closed() && CLOSER.get() != Some(&std::thread::current().id()) {
         std::thread::park();
     }
 }
 
-/// Has the two functions below called when their time comes.
+/// Registers `shutdown` with `atexit`, and `forked` with `os.register_at_fork`.
 pub(crate) fn watch_process(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let shutdown = pyo3::wrap_pyfunction!(shutdown, module)?;
@@ -88,14 +88,14 @@ pub(crate) fn watch_process(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// Renewals under way are finished and stored first: with servers that replace refresh tokens, one
-/// that is cut off loses its grant.
+/// Finishes renewals under way and stores their tokens, then stops calls into Python. With refresh token rotation, a
+/// renewal that is cut off loses its grant.
 #[pyfunction]
 fn shutdown(py: Python<'_>) -> PyResult<()> {
     let drained = match RUNTIME.is_made() {
         true => {
             let handle = handle()?;
-            py.detach(|| handle.block_on(oauth_session::drain_all(DRAINING)))
+            py.detach(|| handle.block_on(oauth_session::drain_all(DRAIN_TIMEOUT)))
         }
         false => Ok(()),
     };
@@ -104,18 +104,18 @@ fn shutdown(py: Python<'_>) -> PyResult<()> {
 }
 
 fn close(py: Python<'_>) {
-    // A second shutdown would change nothing.
+    // A second shutdown has no effect.
     let _ = CLOSER.set(std::thread::current().id());
     IS_CLOSED.store(true, Ordering::SeqCst);
     py.detach(|| {
         let start = Instant::now();
-        while CALLS.load(Ordering::SeqCst) > 0 && start.elapsed() < PATIENCE {
+        while CALLS.load(Ordering::SeqCst) > 0 && start.elapsed() < CALLS_TIMEOUT {
             std::thread::sleep(Duration::from_millis(1));
         }
     });
 }
 
-/// The threads that were calling are the parent's.
+/// Resets the counter in a forked child: the calling threads belong to the parent.
 #[pyfunction]
 fn forked() {
     CALLS.store(0, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Stores whose records only the holder of a key can read.
+//! `SealedStore`: a store that encrypts its records.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use pyo3::prelude::*;
 use crate::built_in_stores::NativeStore;
 use crate::errors;
 use crate::fork_safety::PerProcess;
-use crate::keys::{Given, GivenKey, GivenKeys};
+use crate::keys::{KeyArgument, KeyOrService, StoreKeys};
 use crate::pending_call::{Answer, PendingCall};
 use crate::store::Store;
 use crate::text::text;
 
-/// A store whose records only the holder of a key can read, or change unnoticed.
+/// A store with encrypted, authenticated records: only a key's holder can read them, or change them undetected.
 ///
 /// Versions, leases and due times are not hidden, and names only with names=.
 /// Anyone who can write to the store can restore an older record. A record that cannot be
 /// opened is stored.sealed: its key was not given, it was changed or moved, or it was never
 /// sealed; a new login replaces it.
 ///
-/// It seals and opens with key, and opens with the old ones too: a SealingKey, 32 random bytes,
-/// their text in base64url without padding, of 43 characters, or a KeySource that is asked
-/// for keys. What an old key opened is sealed again when it is next saved, or by reseal().
+/// It seals and opens with key, and also opens with the old keys. A key is a SealingKey, 32 random bytes,
+/// their text in base64url without padding, of 43 characters, or a KeySource that supplies
+/// keys. A record that an old key opened is resealed when it is next saved, or by reseal().
 /// names is a key that hides names, in a store that has no records yet; plain="accept"
 /// reads records that were never sealed.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
@@ -41,19 +41,23 @@ impl SealedStore {
     fn new(
         py: Python<'_>,
         store: Store,
-        key: Given,
-        #[pyo3(from_py_with = text)] old: Vec<Given>,
-        names: Option<GivenKey>,
+        key: KeyOrService,
+        #[pyo3(from_py_with = text)] old: Vec<KeyOrService>,
+        names: Option<KeyArgument>,
         plain: &str,
     ) -> PyResult<PyClassInitializer<Self>> {
         let raise = |error| errors::raise(py, &error);
-        let keys = GivenKeys::new(py, key, old)?;
+        let keys = StoreKeys::new(py, key, old)?;
         let of_process: PerProcess<Keys> = PerProcess::new();
         let names = names.map(|names| names.0).transpose().map_err(raise)?;
         let accepts_plain = match plain {
             "refuse" => false,
             "accept" => true,
-            _ => return Err(PyValueError::new_err("plain is \"refuse\" or \"accept\"")),
+            _ => {
+                return Err(PyValueError::new_err(
+                    "plain must be \"refuse\" or \"accept\"",
+                ));
+            }
         };
         let sealed: OpenSealed = Arc::new(move |py| {
             let keys = of_process.with(|| Ok::<_, PyErr>(keys.open()), Clone::clone)?;
@@ -75,7 +79,7 @@ impl SealedStore {
     ///
     /// Other workers continue meanwhile.
     ///
-    /// Returns how many, and the names in the store of those that no key opens. When there are none, the
+    /// Returns their number, and the store names of the records that no key opens. Without such records, the
     /// old keys can be removed.
     fn reseal(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let sealed = (self.0)(py)?;
@@ -86,7 +90,7 @@ impl SealedStore {
         PendingCall::new("store.reseal", work).wait(py)
     }
 
-    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    #[allow(clippy::unused_self, reason = "Python requires a method")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.stores.SealedStore>"
     }

@@ -1,4 +1,4 @@
-//! Servers: by name, by metadata, or by discovery.
+//! `Server`: an authorization server, from a preset, from a metadata document, or by discovery.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::api::{Api, Limits, Source, owned, ruled};
+use crate::api::{Api, Limits, Source, owned, with_expired_token_replies};
 use crate::errors;
 use crate::network::{LazyDriver, Network, RequestSettings};
 use crate::pending_call::{Answer, PendingCall};
@@ -30,7 +30,7 @@ impl Server {
 impl Server {
     /// A server from a given metadata document (RFC 8414), as a mapping or as JSON text.
     ///
-    /// UntrustedError metadata.issuer if the document is another issuer's, MalformedError metadata.* or
+    /// UntrustedError metadata.issuer if the document has a different issuer, MalformedError metadata.* or
     /// reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
     /// to a literal loopback address, for tests.
     #[staticmethod]
@@ -55,13 +55,13 @@ impl Server {
             .map_err(|error| errors::raise(py, &error))
     }
 
-    /// Who the server is: its issuer identifier, an https URL (RFC 8414 section 2).
+    /// The issuer identifier of the server, an https URL (RFC 8414 section 2).
     #[getter]
     fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// What the server says about itself, endpoints included; a new dict each time.
+    /// The metadata of the server, including its endpoints; a new dict each time.
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("json")?
@@ -74,18 +74,18 @@ impl Server {
         self.0.needs_distinct_redirect_uri()
     }
 
-    /// The origins of its API, if it came from a preset: where its tokens may be sent.
+    /// The origins of the preset's API, to which its tokens may be sent; empty without a preset.
     #[getter]
     fn api_origins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
         let origins = self.0.api_origins().map_err(|e| errors::raise(py, &e))?;
         pyo3::types::PyTuple::new(py, origins)
     }
 
-    /// This server's API for the application's tokens and a person's, each on its own routes.
+    /// This server's API for the application's tokens and a user's, each on its own routes.
     ///
-    /// Each request gets the token of its route's owner, by the preset's rule; origins are
-    /// where tokens may go instead of the preset's API. Requests go over network, or as those
-    /// of the first source's client do. on_rate_limit, longest_wait (seconds), allowance,
+    /// Each request carries the token of its route's owner, by the preset's rule; origins replace
+    /// those of the preset's API. Requests are sent over network, or like those
+    /// of the first source's client. on_rate_limit, longest_wait (seconds), allowance,
     /// expired_token_replies and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
     #[pyo3(signature = (*, app = None, user = None, origins = None, on_rate_limit = "error",
                         longest_wait = 300.0, allowance = None, expired_token_replies = None, on_wait = None,
@@ -110,7 +110,7 @@ impl Server {
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
         let mut all = sources.iter();
         let api = api.and_then(|api| all.try_fold(api, |api, (_, source)| source.calls(api)));
-        let api = ruled(py, api, expired_token_replies)?;
+        let api = with_expired_token_replies(py, api, expired_token_replies)?;
         let line = match (
             network,
             sources.iter().find_map(|(_, source)| source.line()),
@@ -126,12 +126,12 @@ impl Server {
     }
 }
 
-/// A server by the name of its preset, with the preset's variables and options.
+/// The server of a preset, with the preset's variables and options.
 ///
-/// options turns documented deviations on. loopback moves issuer, endpoints and API to a
-/// base such as "http://127.0.0.1:1234", for tests. provider.unknown for a name that
-/// providers() has not, provider.variable for a variable that is missing, unknown or not of
-/// its type.
+/// options turns documented deviations on. loopback replaces the base of issuer, endpoints and API
+/// with one such as "http://127.0.0.1:1234", for tests. provider.unknown for a name that
+/// providers() does not contain, provider.variable for a variable that is missing, unknown or of the
+/// wrong type.
 #[pyfunction]
 #[pyo3(signature = (name, *, options = Vec::new(), loopback = None, **variables))]
 pub(crate) fn provider(
@@ -153,10 +153,10 @@ pub(crate) fn providers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
 
 /// A server from your own provider file: its TOML text, or a path to it.
 ///
-/// Otherwise as provider().
+/// The other arguments are those of provider().
 ///
-/// Text of more than one line is the file itself. provider.data if it is not what the
-/// format describes, OSError if the path cannot be read.
+/// Text with more than one line is the file itself. provider.data if it does not match the
+/// format, OSError if the path cannot be read.
 #[pyfunction]
 #[pyo3(signature = (path_or_text, /, *, options = Vec::new(), loopback = None, **variables))]
 pub(crate) fn provider_file(
@@ -166,7 +166,7 @@ pub(crate) fn provider_file(
     loopback: Option<&str>,
     #[pyo3(from_py_with = text)] variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
-    // A path has no line break, and a provider file more than one line.
+    // A path contains no line break, and a provider file has more than one line.
     let text = match path_or_text.extract::<String>() {
         Ok(text) if text.contains('\n') => text,
         _ => std::fs::read_to_string(path_or_text.extract::<PathBuf>()?)?,
@@ -196,10 +196,10 @@ fn configured(
 
 /// Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
 ///
-/// prefer says which document is fetched first, if a server has both: only that of "openid" names
-/// the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless the
-/// network says otherwise. UntrustedError metadata.issuer if the document is another issuer's, MalformedError
-/// metadata.* if it is invalid, DeniedError if the server refuses, LostError if no answer arrives, issuer.*
+/// prefer is the document to fetch first, if a server has both: only that of "openid" contains
+/// the userinfo endpoint and the like. timeout is that of one request in seconds, by default the
+/// network's, 30. UntrustedError metadata.issuer if the document has a different issuer, MalformedError
+/// metadata.* if it is invalid, DeniedError if the server refuses, LostError if no response arrives, issuer.*
 /// for an invalid issuer.
 #[pyfunction]
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]
@@ -236,35 +236,38 @@ fn discovery(
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
 ) -> PyResult<PendingCall> {
-    let exchange = found(issuer, transport, prefer)?.map_err(|error| errors::raise(py, &error))?;
+    let exchange = discovery_exchange(issuer, transport, prefer)?
+        .map_err(|error| errors::raise(py, &error))?;
     let driver = LazyDriver(RequestSettings::new(network.map(Bound::get), timeout)?);
     Ok(PendingCall::new("discover", async move {
         driver.exchange(exchange).await.map(Answer::Record)
     }))
 }
 
-/// The search for a server's metadata.
-pub(crate) fn found(
+/// The exchange that fetches a server's metadata.
+pub(crate) fn discovery_exchange(
     issuer: &str,
     transport: &str,
     prefer: &str,
 ) -> PyResult<Result<ErasedExchange, oauth_facade::Error>> {
-    let wrong = || PyValueError::new_err("prefer is \"oauth\" or \"openid\"");
-    let how = Discover {
+    let wrong = || PyValueError::new_err("prefer must be \"oauth\" or \"openid\"");
+    let settings = Discover {
         prefer: Prefer::named(prefer).ok_or_else(wrong)?,
         ..Discover::default()
     };
     let transport = read_transport(transport)?;
-    Ok(oauth_facade::Server::discover_with(issuer, transport, how))
+    Ok(oauth_facade::Server::discover_with(
+        issuer, transport, settings,
+    ))
 }
 
-/// The two values of `transport`.
+/// Parses the `transport` argument.
 pub(crate) fn read_transport(name: &str) -> PyResult<Transport> {
     match name {
         "https" => Ok(Transport::Https),
         "loopback_http" => Ok(Transport::LoopbackHttp),
         _ => Err(PyValueError::new_err(
-            "transport is \"https\" or \"loopback_http\"",
+            "transport must be \"https\" or \"loopback_http\"",
         )),
     }
 }

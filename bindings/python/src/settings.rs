@@ -1,4 +1,4 @@
-//! Clients from client files and environment variables, and workload identities.
+//! The settings of a client from a client file or environment variables, and `WorkloadIdentity`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,39 +14,39 @@ use crate::text::text;
 use crate::value::Pairs;
 use crate::{errors, secret};
 
-/// Url, subject, claims with their members, and scope.
+/// The URL, the subject's member, the claims with their members, and the scope of an identity endpoint.
 type Identity = (String, String, Vec<(String, String)>, String);
 
-/// What a client is made of; `_client.py` makes it.
+/// The settings of a client, from which `_client.py` creates it.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ClientSettings(Settings);
 
 #[pymethods]
 impl ClientSettings {
-    /// Out of environment variables: those of the process, or these.
+    /// Reads environment variables: those given, or those of the process.
     #[staticmethod]
     #[pyo3(signature = (environ, /))]
     fn from_env(py: Python<'_>, environ: Option<Pairs>) -> PyResult<Self> {
         read(py, Settings::from_env(environment(environ)))
     }
 
-    /// The variables that every client needs, and that are not set.
+    /// The names of required environment variables that are not set.
     #[staticmethod]
     #[pyo3(signature = (environ, /))]
     fn missing_from_env(environ: Option<Pairs>) -> Vec<String> {
         Settings::missing_from_env(&environment(environ))
     }
 
-    /// Out of a client file.
+    /// Reads a client file.
     #[staticmethod]
     #[pyo3(signature = (path, environ, /))]
     fn from_file(py: Python<'_>, path: PathBuf, environ: Option<Pairs>) -> PyResult<Self> {
         let path = path.into_os_string().into_string();
-        let path = path.map_err(|_| PyValueError::new_err("a path is text"))?;
+        let path = path.map_err(|_| PyValueError::new_err("path must be valid Unicode"))?;
         read(py, Settings::from_file(&path, environment(environ)))
     }
 
-    /// Out of the text of a client file.
+    /// Parses the text of a client file.
     #[staticmethod]
     #[pyo3(signature = (text, environ, /))]
     fn from_json(
@@ -58,14 +58,14 @@ impl ClientSettings {
         read(py, Settings::from_json(text.expose(), environment(environ)))
     }
 
-    /// What the constructor of a client gets beside its server.
+    /// The arguments of the client's constructor besides the server.
     fn arguments(&self, py: Python<'_>) -> PyResult<(String, Py<ClientAuth>, Vec<String>)> {
         let auth = Py::new(py, ClientAuth(self.0.auth()))?;
         let id = self.0.client_id().to_owned();
         Ok((id, auth, self.0.redirect_uris().to_vec()))
     }
 
-    /// The server, or the issuer whose metadata are to be fetched.
+    /// The server, or the issuer whose metadata is to be fetched.
     fn server(&self, py: Python<'_>, transport: &str) -> PyResult<(Option<Server>, String)> {
         let server = self.0.server(read_transport(transport)?);
         Ok(match server.map_err(|error| errors::raise(py, &error))? {
@@ -74,7 +74,7 @@ impl ClientSettings {
         })
     }
 
-    /// Url, subject, claims and scope of the endpoint that identifies people; None if ID tokens do, as with this scope.
+    /// The endpoint that identifies users; None if ID tokens identify them with this scope.
     fn identity(&self, py: Python<'_>, scope: &str) -> PyResult<Option<Identity>> {
         let found = self.0.identity(scope);
         let found = found.map_err(|error| errors::raise(py, &error))?;
@@ -102,14 +102,14 @@ fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
     })
 }
 
-/// The identity of a workload, by the token that its platform issues to it: in place of a client secret.
+/// The identity of a workload, proved by the token that its platform issues, instead of a client secret.
 ///
 /// platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
 /// variable), aws, azure or gcp. The token is read again for each request, or requested again if a service issues it,
-/// and its only audience must be audience, which is by default the server's issuer (for azure
-/// api://AzureADTokenExchange). client_id says whether requests name the client too: they do for azure. With an
+/// and its only audience must be audience, by default the server's issuer (for azure
+/// api://AzureADTokenExchange). client_id says whether requests also contain the client id, as they do for azure. With an
 /// exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of client_credentials(),
-/// and not sent in place of a secret. environ is read in place of os.environ. environment.missing, which names the
+/// and not sent instead of a secret. environ replaces os.environ. environment.missing, which names the
 /// variable; workload.setup for an unknown platform, or for a path or variable that is missing or not used. Errors of
 /// a request: workload.refused, workload.malformed, lost.unsent if there is no token, and those of
 /// FederatedAssertion.
@@ -136,13 +136,13 @@ impl WorkloadIdentity {
             None => None,
             Some("omitted") => Some(ClientIdParameter::Omitted),
             Some("sent") => Some(ClientIdParameter::Sent),
-            Some(_) => return Err(PyValueError::new_err("client_id is omitted or sent")),
+            Some(_) => return Err(PyValueError::new_err("client_id must be omitted or sent")),
         };
         let path = path.map(|path| path.into_os_string().into_string());
         let path = path.transpose();
         let workload = Workload {
             platform,
-            path: path.map_err(|_| PyValueError::new_err("a path is text"))?,
+            path: path.map_err(|_| PyValueError::new_err("path must be valid Unicode"))?,
             variable,
             audience,
             client_id,

@@ -1,4 +1,4 @@
-//! What all calls and sources of one client share.
+//! The state that all calls and sources of one client share.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) struct SharedClient {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,
     pub(crate) line: Arc<RequestSettings>,
-    /// How the sign-in elsewhere is read, if its tokens come from one.
+    /// The reader of subject tokens, if the client obtains tokens by identity assertion.
     pub(crate) sign_in: Option<Arc<SignInReader>>,
 }
 
@@ -21,7 +21,7 @@ impl SharedClient {
         LazyDriver(Arc::clone(&self.line))
     }
 
-    /// What runs the requests of a source.
+    /// The driver of a source's requests.
     pub(crate) fn source_driver(&self) -> Arc<dyn Drive> {
         let driver = self.driver();
         match &self.sign_in {

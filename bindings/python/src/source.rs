@@ -1,5 +1,5 @@
-//! Token sources that stay fresh, and requests that carry their tokens. Sources written in Python are in
-//! `custom_source.rs`, tokens that are never renewed in `fixed_token.rs`.
+//! `GrantSource`: a source of tokens of one grant, which it keeps fresh, and requests with these tokens. Sources
+//! written in Python are in `custom_source.rs`, tokens that are never renewed in `fixed_token.rs`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::api::ApiRequest;
-use crate::context_managers::{PATIENCE, closes, nothing};
+use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
+use crate::grants::{self, LogObserver};
 use crate::http_methods::verbs;
 use crate::network::{RequestSettings, seconds};
 use crate::pending_call::{Answer, PendingCall};
 use crate::resource::Resource;
-use crate::sessions::{self, LogObserver};
 use crate::shared_client::SharedClient;
 use crate::store::Store;
 use crate::sync_async::twins;
@@ -31,39 +31,39 @@ use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime};
 
-/// One grant, kept fresh: one token request, no matter how many threads and tasks wait for it.
+/// One grant, kept fresh with one token request, no matter how many threads and tasks wait for it.
 ///
 /// From client.source(), client.client_credentials() or Grants.get(). A token that is about
 /// to expire is still returned while the next is fetched in the background. Use it in a with or async with
-/// block, or end it with close(): a renewal in progress is then finished and stored before the
+/// block, or call close(): a renewal under way is then finished and stored before the
 /// program continues.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct GrantSource {
-    us: Arc<SharedClient>,
+    inner: Arc<SharedClient>,
     grant: Grant,
-    kept: SourceSettings,
+    settings: SourceSettings,
     /// The API, whose rate limits all callers share.
     api: oauth_facade::Api,
-    /// A source's flights belong to the threads of one process.
-    session: PerProcess<NativeSource>,
+    /// The native source of this process, to whose threads its renewals belong.
+    native_source: PerProcess<NativeSource>,
 }
 
 enum Grant {
     ClientCredentials,
     Refresh(Login),
-    /// One of many, which have its session.
-    OneOf(Arc<sessions::Shared>, GrantId),
+    /// One of many grants, which hold its native source.
+    OneOf(Arc<grants::Shared>, GrantId),
 }
 
-/// Where a person's tokens come from.
+/// The login that a user's tokens come from.
 struct Login {
-    /// The newest tokens, for the child of a fork to go on from; nothing where a store has them.
+    /// The newest tokens, with which the child of a fork continues; none if they are in a store.
     newest: Arc<ArcSwapOption<oauth_core::Tokens>>,
-    /// The process that logged in: with a store, no other process may save these tokens again.
+    /// The process that logged in: with a store, only this process may save these tokens.
     pid: u32,
 }
 
-/// How a grant is kept, and where.
+/// The settings of a source: its grant, store and hook.
 #[derive(Default)]
 pub(crate) struct SourceSettings {
     pub(crate) keep: GrantSettings,
@@ -72,89 +72,91 @@ pub(crate) struct SourceSettings {
 }
 
 thread_local! {
-    /// Whether this thread is in a hook: a wait for a token in there would never end.
+    /// Whether this thread is in a hook, where waiting for a token would never end.
     static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
 }
 
 impl GrantSource {
     pub(crate) fn client_credentials(
         py: Python<'_>,
-        us: Arc<SharedClient>,
-        kept: SourceSettings,
+        inner: Arc<SharedClient>,
+        settings: SourceSettings,
     ) -> PyResult<Self> {
-        let id = kept.keep.client_grant();
+        let id = settings.keep.client_grant();
         id.map_err(|error| errors::raise(py, &error))?;
-        Self::new(py, us, Grant::ClientCredentials, kept)
+        Self::new(py, inner, Grant::ClientCredentials, settings)
     }
 
     pub(crate) fn refreshing(
         py: Python<'_>,
-        us: Arc<SharedClient>,
+        inner: Arc<SharedClient>,
         tokens: Option<Arc<oauth_core::Tokens>>,
-        kept: SourceSettings,
+        settings: SourceSettings,
     ) -> PyResult<Self> {
         let login = Login {
             newest: Arc::new(ArcSwapOption::new(tokens)),
             pid: std::process::id(),
         };
-        Self::new(py, us, Grant::Refresh(login), kept)
+        Self::new(py, inner, Grant::Refresh(login), settings)
     }
 
     /// One of many grants.
     pub(crate) fn one_of(
         py: Python<'_>,
-        sessions: &Arc<sessions::Shared>,
+        grants: &Arc<grants::Shared>,
         id: GrantId,
     ) -> PyResult<Self> {
-        let us = Arc::clone(&sessions.us);
-        let grant = Grant::OneOf(Arc::clone(sessions), id);
-        Self::new(py, us, grant, SourceSettings::default())
+        let inner = Arc::clone(&grants.inner);
+        let grant = Grant::OneOf(Arc::clone(grants), id);
+        Self::new(py, inner, grant, SourceSettings::default())
     }
 
     fn new(
         py: Python<'_>,
-        us: Arc<SharedClient>,
+        inner: Arc<SharedClient>,
         grant: Grant,
-        kept: SourceSettings,
+        settings: SourceSettings,
     ) -> PyResult<Self> {
-        let api = us
+        let api = inner
             .server
             .api(None, &[TokenOwner::Any], RateLimitChoice::Nothing);
-        let api = api.and_then(|api| api.called_by(&us.client));
+        let api = api.and_then(|api| api.called_by(&inner.client));
         let this = Self {
             api: api.map_err(|error| errors::raise(py, &error))?,
-            us,
+            inner,
             grant,
-            kept,
-            session: PerProcess::new(),
+            settings,
+            native_source: PerProcess::new(),
         };
         // Report problems with the tokens now, not at the first call.
         this.native(py)?;
         Ok(this)
     }
 
-    /// The session of this process.
+    /// The native source of this process.
     pub(crate) fn native(&self, py: Python<'_>) -> PyResult<NativeSource> {
         match &self.grant {
-            Grant::OneOf(sessions, id) => Ok(sessions.here(py)?.get(id)),
-            _ => self.session.with(|| self.make(py), NativeSource::clone),
+            Grant::OneOf(grants, id) => Ok(grants.here(py)?.get(id)),
+            _ => self
+                .native_source
+                .with(|| self.make(py), NativeSource::clone),
         }
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<NativeSource> {
-        let driver = self.us.source_driver();
-        let store = self.kept.store.as_ref();
+        let driver = self.inner.source_driver();
+        let store = self.settings.store.as_ref();
         let store = store.map(|store| store.here(py)).transpose()?;
         let store = store.map(|store| store as Arc<dyn oauth_session::Store>);
-        let session = self
+        let native_source = self
             .begin(driver, store)
             .map_err(|error| errors::raise(py, &error))?;
         let newest = match &self.grant {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
             Grant::ClientCredentials | Grant::OneOf(..) => None,
         };
-        let hook = self.kept.on_tokens.clone();
-        Ok(session.observe(LogObserver).on_tokens(move |tokens| {
+        let hook = self.settings.on_tokens.clone();
+        Ok(native_source.observe(LogObserver).on_tokens(move |tokens| {
             if let Some(newest) = &newest {
                 newest.store(Some(Arc::clone(tokens)));
             }
@@ -162,9 +164,9 @@ impl GrantSource {
         }))
     }
 
-    /// The API as this source's client calls it.
+    /// The API as called by this source's client, with its DPoP key if it has one.
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
-        api.called_by(&self.us.client)
+        api.called_by(&self.inner.client)
     }
 
     fn begin(
@@ -172,8 +174,8 @@ impl GrantSource {
         driver: Arc<dyn Drive>,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<NativeSource, Error> {
-        let keep = &self.kept.keep;
-        let client = self.us.client.core();
+        let keep = &self.settings.keep;
+        let client = self.inner.client.core();
         let keeper = match &self.grant {
             Grant::ClientCredentials => client.keeper(keep.client_grant()?),
             Grant::OneOf(_, id) => client.keeper(id.clone()),
@@ -193,7 +195,7 @@ impl GrantSource {
         })
     }
 
-    fn fetching(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PendingCall> {
+    fn pending_token(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PendingCall> {
         let limit = timeout.map(seconds).transpose()?;
         let source = self.native(py)?;
         let cached = source.clone();
@@ -212,14 +214,14 @@ impl GrantSource {
     fn renewing(
         &self,
         py: Python<'_>,
-        dead: &Tokens,
+        refused: &Tokens,
         timeout: Option<f64>,
     ) -> PyResult<PendingCall> {
         let limit = timeout.map(seconds).transpose()?;
-        let (source, dead) = (self.native(py)?, Arc::clone(&dead.0));
+        let (source, refused) = (self.native(py)?, Arc::clone(&refused.0));
         let work = PendingCall::new("renew", async move {
             source
-                .renew(&dead)
+                .renew(&refused)
                 .await
                 .map(|token| Answer::Tokens(token.into_arc()))
         });
@@ -227,38 +229,44 @@ impl GrantSource {
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
-        let (session, limit) = (self.native(py)?, seconds(timeout)?);
-        Ok(nothing("drain", async move { session.drain(limit).await }))
+        let (native_source, limit) = (self.native(py)?, seconds(timeout)?);
+        Ok(nothing(
+            "drain",
+            async move { native_source.drain(limit).await },
+        ))
     }
 
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
         match &self.grant {
-            // Whoever else has this grant goes on.
+            // The grant's other callers continue.
             Grant::OneOf(..) => {
-                let at_hand = || Some(Ok(Answer::Record(Record::Nothing)));
-                Ok(nothing("close", async { Ok(()) }).unless(at_hand))
+                let ready = || Some(Ok(Answer::Record(Record::Nothing)));
+                Ok(nothing("close", async { Ok(()) }).unless(ready))
             }
-            Grant::ClientCredentials | Grant::Refresh(_) => self.draining(py, PATIENCE),
+            Grant::ClientCredentials | Grant::Refresh(_) => self.draining(py, CLOSE_TIMEOUT),
         }
     }
 
     fn logging_in(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<PendingCall> {
-        let (session, tokens) = (self.native(py)?, Arc::clone(&tokens.0));
+        let (native_source, tokens) = (self.native(py)?, Arc::clone(&tokens.0));
         if let Grant::Refresh(login) = &self.grant {
             login.newest.store(Some(Arc::clone(&tokens)));
         }
         Ok(nothing("log_in", async move {
-            session.log_in((*tokens).clone()).await
+            native_source.log_in((*tokens).clone()).await
         }))
     }
 
-    /// This source's API, which shares what is known of its limits with all others of it.
+    /// This source's API, which shares the known state of its rate limits with all other APIs of the source.
     pub(crate) fn api(
         &self,
         origins: Option<&[String]>,
         keeping: RateLimitChoice,
     ) -> Result<oauth_facade::Api, Error> {
-        let api = self.us.server.api(origins, &[TokenOwner::Any], keeping)?;
+        let api = self
+            .inner
+            .server
+            .api(origins, &[TokenOwner::Any], keeping)?;
         let api = self.calls(api)?;
         Ok(match keeping {
             RateLimitChoice::Nothing => api.sharing(&self.api),
@@ -267,26 +275,27 @@ impl GrantSource {
     }
 
     pub(crate) fn line(&self) -> Arc<RequestSettings> {
-        Arc::clone(&self.us.line)
+        Arc::clone(&self.inner.line)
     }
 
-    fn calling(&self, py: Python<'_>, ask: ApiRequest<'_>) -> PyResult<PendingCall> {
+    fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
         let api = self
-            .api(ask.origins.as_deref(), RateLimitChoice::Nothing)
+            .api(request.origins.as_deref(), RateLimitChoice::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
         let sources = Sources::one(self.native(py)?);
-        let api = Authorized::with_sources(self.us.line.driver(py)?, sources, api.core().clone())
-            .map_err(|error| errors::raise(py, &error))?;
-        ask.send(py, api, OnRateLimit::Error, &self.us.line)
+        let api =
+            Authorized::with_sources(self.inner.line.driver(py)?, sources, api.core().clone())
+                .map_err(|error| errors::raise(py, &error))?;
+        request.send(py, api, OnRateLimit::Error, &self.inner.line)
     }
 }
 
-/// Runs a hook: a wait for a token in there is refused.
+/// Runs a hook, in which waiting for a token is refused.
 pub(crate) fn in_hook<T>(hook: impl FnOnce() -> T) -> T {
     IS_IN_HOOK.set(true);
-    let told = hook();
+    let result = hook();
     IS_IN_HOOK.set(false);
-    told
+    result
 }
 
 /// Calls the Python hook with new tokens, on the runtime's thread.
@@ -295,30 +304,30 @@ fn call_hook(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
         runtime::call_python(move |py| {
             errors::log(py, "debug", &format!("new tokens of {}", tokens.issuer()));
             let Some(hook) = &hook else { return };
-            let told = in_hook(|| {
+            let result = in_hook(|| {
                 Bound::new(py, Tokens::of(tokens)).and_then(|tokens| hook.call1(py, (tokens,)))
             });
-            if let Err(error) = told {
-                // The tokens are good all the same, and whoever waits gets them.
+            if let Err(error) = result {
+                // The tokens are valid nevertheless, and waiting callers get them.
                 let name = error.get_type(py).to_string();
                 errors::log(py, "error", &format!("on_tokens failed: {name}"));
                 error.write_unraisable(py, None);
             }
         });
     };
-    // Others may need this thread meanwhile, the hook perhaps among them.
+    // Other tasks may need this thread meanwhile, possibly those that the hook waits for.
     tokio::task::block_in_place(call);
 }
 
 #[pymethods]
 impl GrantSource {
-    /// Discards exactly these tokens, for callers that do not need others now.
+    /// Discards these tokens but no newer ones, for callers that need no new tokens now.
     fn invalidate(&self, py: Python<'_>, tokens: &Tokens) -> PyResult<()> {
         self.native(py)?.invalidate(&tokens.0);
         Ok(())
     }
 
-    /// The name of the record in the store; None without one.
+    /// The key of the grant's record in the store; None without a store.
     #[getter]
     fn key(&self, py: Python<'_>) -> PyResult<Option<String>> {
         Ok(self.native(py)?.key().map(str::to_owned))
@@ -327,11 +336,11 @@ impl GrantSource {
     /// The function that is called with new tokens before any caller gets them.
     #[getter]
     fn on_tokens<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let hook = self.kept.on_tokens.as_ref();
+        let hook = self.settings.on_tokens.as_ref();
         hook.map(|hook| hook.bind(py).clone())
     }
 
-    /// Where these tokens may be sent: these origins, or those of the server's preset.
+    /// The URLs to which these tokens may be sent: these origins, or those of the server's preset.
     ///
     /// For plug-ins. url.* for an invalid origin.
     #[pyo3(signature = (origins = None))]
@@ -340,7 +349,7 @@ impl GrantSource {
         py: Python<'_>,
         #[pyo3(from_py_with = origins)] origins: Option<Vec<String>>,
     ) -> PyResult<Resource> {
-        self.us
+        self.inner
             .server
             .resource(origins.as_deref())
             .map(Resource)
@@ -348,7 +357,7 @@ impl GrantSource {
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.GrantSource of {}>", self.us.server.issuer())
+        format!("<oauth_core.GrantSource of {}>", self.inner.server.issuer())
     }
 }
 
@@ -356,15 +365,15 @@ twins! {
     impl GrantSource {
         /// Fresh tokens: the current ones, or new ones.
         ///
-        /// timeout is how many seconds this caller waits, forever by default: then
-        /// lost.timeout. The renewal continues for the others and for the next caller; nothing is
+        /// timeout is the number of seconds that this caller waits, by default without limit: then
+        /// lost.timeout. The renewal continues for the other callers and the next one; nothing is
         /// lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
         /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         /// would wait for itself.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
-            self.fetching(py, timeout)
+            self.pending_token(py, timeout)
         }
 
         /// Tokens to replace those that a resource server refused.
@@ -377,10 +386,10 @@ twins! {
             self.renewing(py, tokens, timeout)
         }
 
-        /// Adopts the tokens of a new login in place of any others, and stores them.
+        /// Stores the tokens of a new login, replacing any others.
         ///
-        /// LostError and store errors if that was not done; stored.issuer for tokens of another server
-        /// or client.
+        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different
+        /// server or client.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
         fn log_in / alog_in(self, py, tokens: &Tokens) {
@@ -391,24 +400,24 @@ twins! {
         ///
         /// No new renewal begins, one that was sent is finished, and its tokens are stored.
         /// The current token is returned until it expires; after that, token_source.closed. lost.timeout if
-        /// that has not been done within timeout, in seconds. The interpreter does the same for all
-        /// sources when it ends, for 5 s.
+        /// this takes more than timeout, in seconds. The interpreter does the same for all
+        /// sources when it exits, for at most 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)
         }
 
-        /// Sends a request with the token, renewed once after a 401; the reply is read whole.
+        /// Sends a request with the token, renewed once after a 401; the whole response is read.
         ///
-        /// origins are where the token may be sent, by default the preset's API. Only the API's origins
+        /// origins are the URLs to which the token may be sent, by default the preset's API. Only the API's origins
         /// get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
         /// section 2.1). A redirect within the origin is followed. params are added to the query of the
         /// URL: a str or an int, or a list of them, by name. content is a body; data is a form with
         /// members like those of params; json is any
         /// value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-        /// head of the reply and again for its body. on_rate_limit is what to do when the API asks
+        /// head of the response and again for its body. on_rate_limit is what to do when the API asks
         /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-        /// seconds, "pass" returns the reply. A status of 400 or above is not an error in itself:
+        /// seconds, "pass" returns the response. A status of 400 or above is not an error in itself:
         /// see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
@@ -429,7 +438,7 @@ twins! {
             on_rate_limit: Option<&str>,
             longest_wait: Option<f64>,
         ) {
-            let ask = ApiRequest {
+            let request = ApiRequest {
                 method,
                 url: &url,
                 headers,
@@ -442,7 +451,7 @@ twins! {
                 on_rate_limit,
                 longest_wait,
             };
-            self.calling(py, ask)
+            self.pending(py, request)
         }
     }
 }
@@ -450,10 +459,10 @@ twins! {
 verbs!(GrantSource, [origins: Option<Vec<String>> as origins]);
 closes!(
     GrantSource,
-    "drain(), as the end of a with or async with block does it.\n\n\
-     lost.timeout if that has not been done within 10 s. A source that Grants.get() gave\n\
-     belongs to the Grants: it is only let go of, and its grant is kept fresh for the\n\
-     others."
+    "Calls drain(), as the end of a with or async with block does.\n\n\
+     lost.timeout if that takes more than 10 s. A source from Grants.get()\n\
+     belongs to the Grants: it is only released, and its grant is kept fresh for the\n\
+     other callers."
 );
 
 pub(crate) fn refuse_in_hook() -> PyResult<()> {

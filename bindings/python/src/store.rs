@@ -1,4 +1,4 @@
-//! Stores as sources accept them: a built-in one (`built_in_stores.rs`), or any Python object with the three methods.
+//! The `store` argument: a built-in store (`built_in_stores.rs`), or any Python object with the three methods of a store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use pyo3::types::PyDict;
 use crate::built_in_stores::{self, Opened};
 use crate::{errors, runtime, value};
 
-/// How long a store or a key service written in Python may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time that a store or a key service written in Python may take.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// A store as sources accept it.
+/// A store argument.
 #[derive(Clone)]
 pub(crate) enum Store {
     Native(Arc<Opened>),
@@ -46,7 +46,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
                 .is_some_and(|method| method.is_callable());
             if !is_there {
                 let text = format!(
-                    "a store needs a callable {verb} method, as FileStore, SqliteStore and the others have"
+                    "a store must have a callable {verb} method, like FileStore, SqliteStore and the other stores"
                 );
                 return Err(PyTypeError::new_err(text));
             }
@@ -65,11 +65,11 @@ pub(crate) struct Foreign {
     saving: Saving,
 }
 
-/// The parameters of its `save`.
+/// The parameters of a store's `save`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Saving {
     Record,
-    /// Also until, when the record ends.
+    /// Also `until`, the expiry of the record.
     RecordUntil,
 }
 
@@ -96,13 +96,13 @@ impl Foreign {
         &self,
         call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
     ) -> Answer<'_, T> {
-        ask("store", &self.object, call)
+        call_object("store", &self.object, call)
     }
 }
 
-/// Has an object of Python's do something, on a thread that may block.
-pub(crate) fn ask<T: Send + 'static>(
-    who: &'static str,
+/// Calls a Python object on a thread that may block; `name` names it in errors.
+pub(crate) fn call_object<T: Send + 'static>(
+    name: &'static str,
     object: &Arc<Py<PyAny>>,
     call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
 ) -> Answer<'static, T> {
@@ -111,29 +111,29 @@ pub(crate) fn ask<T: Send + 'static>(
         let work = tokio::task::spawn_blocking(move || {
             let mut answer = None;
             runtime::call_python(|py| {
-                answer = Some(call(object.bind(py)).map_err(|error| failed(py, who, &error)));
+                answer = Some(call(object.bind(py)).map_err(|error| failed(py, name, &error)));
             });
             answer
         });
-        let lost = |why: &str| Error::lost(Cause::unknown(why.to_owned()));
-        match tokio::time::timeout(PATIENCE, work).await {
+        let lost = |reason: &str| Error::lost(Cause::unknown(reason.to_owned()));
+        match tokio::time::timeout(MAX_WAIT, work).await {
             Ok(Ok(Some(answer))) => answer,
             Ok(Ok(None)) => Err(lost("the interpreter is shutting down")),
-            Ok(Err(_)) => Err(lost(&format!("the thread of the {who} was stopped"))),
-            Err(_) => Err(lost(&format!("the {who} did not answer in time"))),
+            Ok(Err(_)) => Err(lost(&format!("the thread of the {name} was stopped"))),
+            Err(_) => Err(lost(&format!("the {name} did not answer in time"))),
         }
     })
 }
 
 /// The exception's message may contain a URL with a password, so only its type is reported. Errors of built-in stores
 /// contain none, and pass through.
-fn failed(py: Python<'_>, who: &str, error: &PyErr) -> Error {
+fn failed(py: Python<'_>, name: &str, error: &PyErr) -> Error {
     if let Some(error) = errors::known(error.value(py)) {
         return oauth_facade::of_store(error);
     }
     let kind = error.get_type(py).to_string();
-    errors::log(py, "error", &format!("the {who} failed: {kind}"));
-    Error::lost(Cause::unknown(format!("the {who} raised {kind}")))
+    errors::log(py, "error", &format!("the {name} failed: {kind}"));
+    Error::lost(Cause::unknown(format!("the {name} raised {kind}")))
 }
 
 impl store::Store for Foreign {
@@ -156,7 +156,7 @@ impl store::Store for Foreign {
         times: Times,
     ) -> Answer<'a, Saved> {
         let (key, record) = (key.to_owned(), record.clone());
-        // `times.due` is dropped: stores written in Python are never asked for records that are due.
+        // `times.due` is dropped: `due` is never called on stores written in Python.
         let until = times.until.filter(|_| self.saving == Saving::RecordUntil);
         self.call(move |store| {
             let py = store.py();
@@ -176,8 +176,9 @@ impl store::Store for Foreign {
         self.call(move |store| {
             let arguments = (key, holder, ttl.as_secs_f64());
             let held: Option<f64> = store.call_method1("lease", arguments)?.extract()?;
-            let held = Duration::try_from_secs_f64(held.unwrap_or_default())
-                .map_err(|_| PyValueError::new_err("a lease is held for a number of seconds"))?;
+            let held = Duration::try_from_secs_f64(held.unwrap_or_default()).map_err(|_| {
+                PyValueError::new_err("lease must return a number of seconds, or None")
+            })?;
             Ok(match held.is_zero() {
                 true => Lease::Won,
                 false => Lease::Held(held),

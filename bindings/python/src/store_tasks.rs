@@ -1,13 +1,13 @@
-//! The store operations that a renewal yields.
+//! `Load`, `Lease` and `Save`: the store calls that a renewal yields.
 
 use pyo3::prelude::*;
 
 use crate::text::text;
 use crate::{secret, value};
 
-/// Read the record; then send (version, record), or None.
+/// A task: load the record; then send (version, record), or None.
 ///
-/// Created manually, it is for tests of your own driver.
+/// Construct one only to test your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Load;
 
@@ -23,9 +23,9 @@ impl Load {
     }
 }
 
-/// Take the lease, or for 0 seconds release it.
+/// A task: acquire the lease; 0 seconds release it.
 ///
-/// Then send the seconds another holds it, or None. Created manually, it is for tests of
+/// Then send the seconds until a different holder's lease ends, or None. Construct one only to test
 /// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Lease(pub(crate) String, pub(crate) f64);
@@ -38,13 +38,13 @@ impl Lease {
         Self(holder, seconds)
     }
 
-    /// In this name.
+    /// The holder of the lease.
     #[getter]
     fn holder(&self) -> &str {
         &self.0
     }
 
-    /// For this many seconds.
+    /// The length of the lease in seconds.
     #[getter]
     const fn seconds(&self) -> f64 {
         self.1
@@ -55,11 +55,11 @@ impl Lease {
     }
 }
 
-/// Save the record if it is at this version; then send the new version, or None.
+/// A task: save the record if its stored version is this one; then send the new version, or None.
 ///
-/// Version 0 is for none.
+/// Version 0 means that there is no record yet.
 ///
-/// due and until are Unix times in seconds or aware datetimes. Created manually, it is for tests of
+/// due and until are Unix times in seconds or aware datetimes. Construct one only to test
 /// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Save(
@@ -84,25 +84,25 @@ impl Save {
         Ok(Self(secret(record), version, due, until))
     }
 
-    /// What to save; it is secret.
+    /// The record to save; it is secret.
     #[getter]
     fn record(&self) -> &str {
         self.0.expose()
     }
 
-    /// The version it replaces; 0 if there is no record yet.
+    /// The version that the record replaces; 0 if there is no record yet.
     #[getter]
     const fn version(&self) -> u64 {
         self.1
     }
 
-    /// When it is due for renewal, in UTC, for a store that can find records by that.
+    /// The time when the record is due for renewal, in UTC, for a store that can find due records.
     #[getter]
     fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.2.map(|due| value::of_time(py, due)).transpose()
     }
 
-    /// When the record is no longer needed, in UTC, for a store that supports expiry.
+    /// The time when the record expires, in UTC, for a store that supports expiry.
     #[getter]
     fn until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.3.map(|until| value::of_time(py, until)).transpose()

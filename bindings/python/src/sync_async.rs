@@ -1,7 +1,7 @@
-//! Calls that wait, defined once for threads and for tasks.
+//! Defines each call once, as a blocking method and as a coroutine.
 
-/// Methods of a class, each there twice: blocking under its first name, as a coroutine under its
-/// second. The block creates the work; the check named by `blocking` runs first in the blocking form.
+/// Defines methods of a class twice: blocking under the first name, as a coroutine under the second. The block creates
+/// the pending call; the check named by `blocking` runs first in the blocking form.
 macro_rules! twins {
     (impl $class:ident { $(
         $(#[doc = $text:expr])*

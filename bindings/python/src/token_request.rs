@@ -1,4 +1,4 @@
-//! The parameters of a token request, from keyword arguments.
+//! Converts keyword arguments to the parameters of a token request.
 
 use oauth_facade::{Arg, Args, TokenRequest};
 use pyo3::prelude::*;
@@ -19,7 +19,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Details {
     }
 }
 
-/// The keywords of a request for a token.
+/// The parameters of a token request, from its keyword arguments.
 pub(crate) fn token_request(
     py: Python<'_>,
     scope: Option<Given>,
@@ -29,7 +29,8 @@ pub(crate) fn token_request(
     authorization_details: Option<Details>,
 ) -> PyResult<TokenRequest> {
     let details = authorization_details.map(|details| Given(details.0));
-    let given = [scope, resource, audience, extra, details];
-    let given = given.map(|given| given.map_or(Arg::Null, |given| given.0));
-    TokenRequest::read(&mut Args::from(Vec::from(given))).map_err(|why| value::refused(py, why))
+    let arguments = [scope, resource, audience, extra, details];
+    let arguments = arguments.map(|argument| argument.map_or(Arg::Null, |argument| argument.0));
+    TokenRequest::read(&mut Args::from(Vec::from(arguments)))
+        .map_err(|refusal| value::refused(py, refusal))
 }

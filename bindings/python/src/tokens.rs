@@ -1,4 +1,4 @@
-//! Tokens as a Python class.
+//! `Tokens`: the tokens of one grant.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,21 +12,21 @@ use pyo3::types::{PyDict, PyFrozenSet};
 use crate::text::text;
 use crate::{errors, no_pickle, value};
 
-/// Whether somebody has asked for pickles that hold tokens.
-static IS_PICKLED: AtomicBool = AtomicBool::new(false);
+/// Whether Tokens may be pickled.
+static MAY_BE_PICKLED: AtomicBool = AtomicBool::new(false);
 
 /// Lets Tokens be pickled in this process, from now on.
 ///
 /// A pickle of tokens is a secret: see oauth_core.pickling.
 #[pyfunction]
 pub(crate) fn allow_pickling() {
-    IS_PICKLED.store(true, Ordering::Relaxed);
+    MAY_BE_PICKLED.store(true, Ordering::Relaxed);
 }
 
 /// The tokens of one grant, bound to the server and client they belong to.
 ///
-/// They do not change. Equal are those of which the same is stored. repr shows no token;
-/// they can be copied, and pickled only after oauth_core.pickling.allow().
+/// They are immutable, and equal if their stored form is equal. repr shows no token;
+/// they can be copied, but pickled only after oauth_core.pickling.allow().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Tokens(pub(crate) Arc<oauth_core::Tokens>, Option<Arc<Claims>>);
 
@@ -83,14 +83,14 @@ impl Tokens {
         self.0.expires_in
     }
 
-    /// When the access token expires, in UTC, if the server named a lifetime: not after the authorization.
+    /// The expiry of the access token, in UTC, if the server stated a lifetime; at most the end of the authorization.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.expires_at();
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the refresh token expires unless it is used, in UTC, if the server states it.
+    /// The expiry of the refresh token unless it is used before, in UTC, if the server states it.
     ///
     /// draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
     #[getter]
@@ -102,9 +102,9 @@ impl Tokens {
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the person's authorization ends regardless of renewals, in UTC, if the server states it.
+    /// The end of the user's authorization regardless of renewals, in UTC, if the server states it.
     ///
-    /// Only the person can extend it.
+    /// Only the user can extend it.
     #[getter]
     fn authorization_expires_at<'py>(
         &self,
@@ -114,7 +114,7 @@ impl Tokens {
         end.map(|end| value::of_time(py, end)).transpose()
     }
 
-    /// When the reply arrived, in UTC; 1970 for those of bearer().
+    /// The time when the response arrived, in UTC; 1970 for those of bearer().
     #[getter]
     fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.received_at)
@@ -137,10 +137,10 @@ impl Tokens {
         token.map(|token| token.secret().expose().as_str())
     }
 
-    /// Who signed in: the verified claims of the ID token of redeem() and login(); a new dict each time.
+    /// The verified claims of the ID token of redeem() and login(); a new dict each time.
     ///
     /// OpenID Connect Core section 2. None without the scope openid, and for tokens that
-    /// were refreshed or read from a store. iss and sub together identify a person.
+    /// were refreshed or read from a store. iss and sub together identify the user.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let claims = self.1.as_ref();
@@ -160,16 +160,16 @@ impl Tokens {
             .map(|token| token.expose().as_str())
     }
 
-    /// Members of the reply that OAuth does not define; a new dict each time.
+    /// Members of the response that OAuth does not define; a new dict each time.
     #[getter]
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         value::of_map(py, self.0.extra.as_map())
     }
 
-    /// The permissions that were granted, each a dict with a type; None if the server says nothing.
+    /// The granted authorization_details, each a dict with a type; None if the server does not state them.
     ///
-    /// RFC 9396 section 7. The server may have enriched what was requested. They have the type AuthorizationDetail: a
-    /// member that only your type defines is read with get(), or through a class of your own. MalformedError,
+    /// RFC 9396 section 7. The server may have enriched the requested ones. They have the type AuthorizationDetail: read
+    /// a member that only your type defines with get(), or through a class of your own. MalformedError,
     /// token_response.malformed, if they are invalid.
     #[getter]
     fn authorization_details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -178,12 +178,12 @@ impl Tokens {
         granted.map(|list| value::of_json(py, &list)).transpose()
     }
 
-    /// Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
-    /// something of what RFC 9396 section 2.2 defines.
+    /// The wanted authorization_details that were not granted: none has this type, or one lacks
+    /// a value of a common member (RFC 9396 section 2.2).
     ///
-    /// What a type itself defines, such as an amount, your program has to compare. A login automatically compares
-    /// what it requested: "authorization_details_missing" is in warnings. MisuseError, authorization_details.malformed, for
-    /// invalid permissions; MalformedError, token_response.malformed, for what was granted.
+    /// Your program has to compare the members that a type itself defines, such as an amount. A login automatically
+    /// compares those it requested: "authorization_details_missing" is in warnings. MisuseError,
+    /// authorization_details.malformed, if wanted is invalid; MalformedError, token_response.malformed, if the granted are.
     #[pyo3(signature = (wanted, /))]
     fn missing_authorization_details<'py>(
         &self,
@@ -197,7 +197,7 @@ impl Tokens {
         value::of_json(py, &missing)
     }
 
-    /// Flaws of the reply, as stable names such as "malformed_expires_in".
+    /// Flaws of the response, as stable names such as "malformed_expires_in".
     #[getter]
     fn warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
         let codes = self
@@ -208,24 +208,24 @@ impl Tokens {
         pyo3::types::PyTuple::new(py, codes.collect::<Vec<_>>())
     }
 
-    /// The issuer whose tokens these are; empty for those of bearer().
+    /// The issuer of the tokens; empty for those of bearer().
     #[getter]
     fn issuer(&self) -> &str {
         self.0.issuer()
     }
 
-    /// The client the tokens were issued to; empty for those of bearer().
+    /// The client to which the tokens were issued; empty for those of bearer().
     #[getter]
     fn client_id(&self) -> &str {
         self.0.client_id()
     }
 
-    /// Everything needed to continue after a restart. Store it like any secret.
+    /// The tokens as text, to continue with after a restart. It is secret.
     fn serialize(&self) -> String {
         self.0.to_json().expose().clone()
     }
 
-    /// Reads what serialize() wrote; stored.malformed for anything else.
+    /// Parses the result of serialize(); stored.malformed for any other text.
     #[staticmethod]
     fn deserialize(py: Python<'_>, #[pyo3(from_py_with = text)] text: String) -> PyResult<Self> {
         let tokens = oauth_core::Tokens::from_json(&text).map_err(|e| errors::raise(py, &e))?;
@@ -249,7 +249,7 @@ impl Tokens {
         )
     }
 
-    /// The same tokens, whoever holds them: what is stored of them is compared.
+    /// Compares the stored form of the tokens.
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         other.cast::<Self>().is_ok_and(|other| {
             let other = &other.get().0;
@@ -258,11 +258,11 @@ impl Tokens {
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        // Python's own hash, which is salted: it tells nothing of the token.
+        // Python's own hash, which is salted, so it reveals nothing about the token.
         self.access_token().into_pyobject(py)?.hash()
     }
 
-    /// Tokens do not change, so a copy is the same.
+    /// Tokens are immutable, so a copy shares them.
     fn __copy__(&self) -> Self {
         Self(Arc::clone(&self.0), self.1.clone())
     }
@@ -272,7 +272,7 @@ impl Tokens {
     }
 
     fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match IS_PICKLED.load(Ordering::Relaxed) {
+        match MAY_BE_PICKLED.load(Ordering::Relaxed) {
             true => {
                 let rebuild = py.import("oauth_core.pickling")?.getattr("_rebuild")?;
                 Ok((rebuild, (self.serialize(),))

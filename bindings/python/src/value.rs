@@ -1,4 +1,4 @@
-//! Conversion of plain data to Python.
+//! Converts plain data to and from Python.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +35,15 @@ pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     }
 }
 
-/// An object of the class that is written from the record's description.
+/// An object of the class in `_records.py` that is generated from the record's definition.
 fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE
         .get_or_try_init(py, || py.import("oauth_core._records").map(Bound::unbind))?
         .bind(py);
-    let members = members.into_iter().map(|told| (told, PyOnceLock::new()));
+    let members = members
+        .into_iter()
+        .map(|member| (member, PyOnceLock::new()));
     let members = Bound::new(py, Members(members.collect()))?;
     let record = module
         .getattr(name)?
@@ -55,12 +57,12 @@ struct Members(Vec<(Arg, PyOnceLock<Py<PyAny>>)>);
 
 #[pymethods]
 impl Members {
-    /// The same object each time, whichever thread is first.
+    /// A member, by position; the same object each time.
     fn member(&self, py: Python<'_>, at: usize) -> PyResult<Py<PyAny>> {
-        let Some((told, made)) = self.0.get(at) else {
+        let Some((member, made)) = self.0.get(at) else {
             return Ok(py.None());
         };
-        let made = made.get_or_try_init(py, || of_arg(py, told).map(Bound::unbind))?;
+        let made = made.get_or_try_init(py, || of_arg(py, member).map(Bound::unbind))?;
         Ok(made.clone_ref(py))
     }
 }
@@ -109,7 +111,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given {
     }
 }
 
-/// The value as the facade accepts it, which checks whether the operation can use it.
+/// Converts a value for the facade, which checks whether the operation accepts it.
 fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     if let Ok(text) = object.cast::<PyString>() {
         return Ok(Arg::Text(secret(text.extract()?)));
@@ -126,7 +128,7 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     if object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>() {
         return object.extract().map(Arg::Number);
     }
-    // Lists skip these checks: whether a value is a time or a mapping takes longer to find out than all else here.
+    // Lists skip these checks for times and mappings, which take longer than everything else here.
     let is_list = object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>();
     if !is_list && object.getattr_opt("tzinfo")?.is_some() {
         return to_time(object).map(Arg::Time);
@@ -142,7 +144,7 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
         }
         return Ok(Arg::Pairs(pairs));
     }
-    // Bytes are numbers to whoever iterates over them.
+    // Iterating over bytes would yield numbers.
     let is_bytes = object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>();
     let Some(items) = object.try_iter().ok().filter(|_| !is_bytes) else {
         return Ok(Arg::Other);
@@ -150,7 +152,7 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     let mut list = items
         .map(|item| to_arg(&item?))
         .collect::<PyResult<Vec<_>>>()?;
-    // Python's sets are in another order in each process, and the server gets the same text.
+    // Sorted, so that the server always gets the same text: the order of Python's sets differs between processes.
     if object.cast::<PySet>().is_ok() || object.cast::<PyFrozenSet>().is_ok() {
         list.sort_unstable_by(|one, other| match (one, other) {
             (Arg::Text(one), Arg::Text(other)) => one.expose().cmp(other.expose()),
@@ -160,7 +162,7 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
     Ok(Arg::List(list))
 }
 
-/// Why an operation did not begin.
+/// The error of an operation that did not begin.
 pub(crate) fn refused(py: Python<'_>, refused: Refused) -> PyErr {
     match refused {
         Refused::Argument(mismatch) => PyTypeError::new_err(mismatch.to_string()),
@@ -213,7 +215,7 @@ pub(crate) fn of_map<'py>(
 /// 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// An aware `datetime`, in UTC; for a time beyond the year 9999, the last second that there is one for.
+/// An aware `datetime` in UTC; a time beyond the year 9999 becomes the last second of that year.
 pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAny>> {
     // Looked up once: a record has several times.
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -234,17 +236,17 @@ pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAn
 pub(crate) fn to_time(time: &Bound<'_, PyAny>) -> PyResult<UnixTime> {
     let seconds: f64 = match time.getattr_opt("tzinfo")? {
         Some(zone) if zone.is_none() => {
-            return Err(PyValueError::new_err("a datetime without a time zone"));
+            return Err(PyValueError::new_err("a datetime must have a time zone"));
         }
         Some(_) => time.call_method0("timestamp")?.extract()?,
         None => time.extract()?,
     };
     let since = Duration::try_from_secs_f64(seconds)
-        .map_err(|_| PyValueError::new_err("a time is a number of seconds since 1970"))?;
+        .map_err(|_| PyValueError::new_err("a time must be a number of seconds since 1970"))?;
     Ok(UnixTime::from_secs(since.as_secs()))
 }
 
-/// Names and values, from any mapping.
+/// The names and values of any mapping.
 pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Pairs {
@@ -259,11 +261,11 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Pairs {
     }
 }
 
-/// Header fields: pairs of strings, or of bytes, each a character.
+/// Header fields: pairs of strings, or of bytes that are decoded as Latin-1.
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {
-    /// Those whose names are wanted.
+    /// The fields whose names are wanted.
     pub(crate) fn wanted(
         object: &Bound<'_, PyAny>,
         is_wanted: impl Fn(&[u8]) -> bool,

@@ -1,9 +1,9 @@
-//! Verification of access tokens: a verifier parses an API's requirements once and is then used for every token; a
-//! client introspects tokens at the server.
+//! Verifies access tokens for an API: `Verifier` parses the API's requirements once for all tokens, `Introspecting` asks
+//! the server about each token (RFC 7662).
 
 use std::sync::Arc;
 
-use oauth_facade::{Args, Introspecting as How};
+use oauth_facade::{Args, Introspecting as Settings};
 use pyo3::prelude::*;
 
 use crate::client::Client;
@@ -14,7 +14,7 @@ use crate::sync_async::twins;
 use crate::text::text;
 use crate::value::{self, Given};
 
-/// The native half of a client that asks about the access tokens it receives.
+/// The native half of a client that verifies access tokens by introspection.
 #[pyclass(frozen, subclass, extends = Client, module = "oauth_core")]
 pub(crate) struct Introspecting;
 
@@ -27,18 +27,19 @@ impl Introspecting {
         client: &Bound<'_, Client>,
         #[pyo3(from_py_with = text)] arguments: Vec<Given>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let Client { us, server } = client.get();
-        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
-        let how = How::read(&mut Args::from(arguments)).map_err(|why| value::refused(py, why))?;
-        let asking = us.client.introspecting(how);
-        let us = SharedClient {
-            client: asking.map_err(|error| errors::raise(py, &error))?,
-            server: us.server.clone(),
+        let Client { inner, server } = client.get();
+        let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
+        let settings = Settings::read(&mut Args::from(arguments));
+        let settings = settings.map_err(|refusal| value::refused(py, refusal))?;
+        let introspecting = inner.client.introspecting(settings);
+        let inner = SharedClient {
+            client: introspecting.map_err(|error| errors::raise(py, &error))?,
+            server: inner.server.clone(),
             sign_in: None,
-            line: Arc::clone(&us.line),
+            line: Arc::clone(&inner.line),
         };
         let base = Client {
-            us: Arc::new(us),
+            inner: Arc::new(inner),
             server: server.clone_ref(py),
         };
         Ok(PyClassInitializer::from(base).add_subclass(Self))
@@ -60,10 +61,10 @@ impl Verifier {
         client: &Bound<'_, Client>,
         #[pyo3(from_py_with = text)] arguments: Vec<Given>,
     ) -> PyResult<Self> {
-        let arguments: Vec<_> = arguments.into_iter().map(|given| given.0).collect();
-        let verifier = client.get().us.client.verifier(arguments);
+        let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
+        let verifier = client.get().inner.client.verifier(arguments);
         Ok(Self {
-            verifier: verifier.map_err(|why| value::refused(client.py(), why))?,
+            verifier: verifier.map_err(|refusal| value::refused(client.py(), refusal))?,
             client: client.clone().unbind(),
         })
     }
@@ -79,10 +80,10 @@ impl Verifier {
 
 twins! {
     impl Verifier {
-        /// Verifies a token; `_verifier.py` calls it.
+        /// Verifies a token; `_verifier.py` calls this.
         #[pyo3(signature = (token, /))]
         fn verify / averify(self, py, #[pyo3(from_py_with = text)] token: String) {
-            // The macro needs it where a call can fail.
+            // Unused here, but the macro passes it.
             let _ = py;
             Ok(self.verifying(&token))
         }

@@ -1,4 +1,4 @@
-//! Sites: their settings, and the host of this process.
+//! `WebSite`: the native half of a web site's sign-in, with its settings and the host of this process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +14,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::fork_safety::PerProcess;
-use crate::keys::{GivenKey, SealingKey};
+use crate::keys::{KeyArgument, SealingKey};
 use crate::network::{Network, RequestSettings};
 use crate::store::Store;
 use crate::text::text;
 use crate::value::Fields;
-use crate::web_provider::{Provider, made};
+use crate::web_provider::{Provider, connect_provider};
 use crate::web_session::Session;
 use crate::web_visit::Visit;
 use crate::{errors, runtime};
@@ -33,7 +33,7 @@ pub(crate) struct WebSite {
     host: PerProcess<Host>,
     /// The providers whose clients are created by functions.
     later: Arc<Vec<Py<Provider>>>,
-    /// By how many seconds the clock is ahead, in tests.
+    /// The seconds by which the clock is ahead, in tests.
     ahead: Arc<AtomicU64>,
 }
 
@@ -52,7 +52,7 @@ impl WebSite {
         // The visit that was connecting belongs to the parent process.
         self.site.abandon_connecting();
         let (later, ahead) = (Arc::clone(&self.later), Arc::clone(&self.ahead));
-        let host = host.connect(move |id| made(Arc::clone(&later), id));
+        let host = host.connect(move |id| connect_provider(Arc::clone(&later), id));
         let host = host.clock(move || {
             let now = Moment::system()?;
             let ahead = Duration::from_secs(ahead.load(Ordering::Relaxed));
@@ -79,29 +79,29 @@ impl WebSite {
         py: Python<'_>,
         settings: &str,
         providers: Vec<Py<Provider>>,
-        key: GivenKey,
-        old_keys: Vec<GivenKey>,
+        key: KeyArgument,
+        old_keys: Vec<KeyArgument>,
         store: Option<Store>,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
         let raise = |error| errors::raise(py, &error);
-        let mut keys = Keys::new(key.0.map_err(|error| raise(named(KEY, error)))?);
+        let mut keys = Keys::new(key.0.map_err(|error| raise(with_name(KEY, error)))?);
         for old in old_keys {
-            keys = keys.also(old.0.map_err(|error| raise(named("old_keys", error)))?);
+            keys = keys.also(old.0.map_err(|error| raise(with_name("old_keys", error)))?);
         }
-        let given = providers.iter();
-        let given = given.map(|one| one.get().provider.clone()).collect();
+        let native = providers.iter();
+        let native = native.map(|one| one.get().provider.clone()).collect();
         let storage = match &store {
             Some(_) => Storage::Store,
             None => Storage::Cookie,
         };
-        let config = Config::read(settings, keys, given, storage);
+        let config = Config::read(settings, keys, native, storage);
         let config = config.map_err(|error| refused(py, error))?;
         let first = providers
             .first()
             .and_then(|first| first.get().client.get(py));
         let line = match (network, first) {
-            (None, Some(first)) => Arc::clone(&first.get().us.line),
+            (None, Some(first)) => Arc::clone(&first.get().inner.line),
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         let mut later = providers;
@@ -116,16 +116,16 @@ impl WebSite {
         })
     }
 
-    /// Whether the body of such a request is for the site.
+    /// Whether the site reads the body of such a request.
     ///
-    /// path is not decoded, and has the root path in front. Read no more than MAX_FORM bytes and one of it, and leave
-    /// every other body alone.
+    /// path is not decoded, and starts with the root path. Read at most MAX_FORM + 1 bytes of this body, and do not
+    /// read any other.
     fn reads_form(&self, method: &str, path: &str) -> bool {
         let method = Method::from_bytes(method.as_bytes());
         method.is_ok_and(|method| self.site.reads_form(&method, path))
     }
 
-    /// Begins a request.
+    /// Begins the visit of a request.
     #[pyo3(signature = (method, host, target, headers, form = None, *, access = "open", acr = Vec::new(),
                         max_age = None, scope = Vec::new(), tenant = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -158,7 +158,11 @@ impl WebSite {
             "open" => Access::Open,
             "silent" => Access::Silent,
             "signed_in" => Access::SignedIn,
-            _ => return Err(PyValueError::new_err("access is open, silent or signed_in")),
+            _ => {
+                return Err(PyValueError::new_err(
+                    "access must be open, silent or signed_in",
+                ));
+            }
         };
         let seen = request.clone();
         let visit = match need == Need::default() {
@@ -168,13 +172,13 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit, seen))
     }
 
-    /// Ends a session everywhere, and its grant: a visit that ends with None.
+    /// Begins a visit that ends a session on all devices that share it, and its grant; its result is None.
     fn end(&self, py: Python<'_>, session: &Session) -> PyResult<Visit> {
         let visit = self.site.end(Arc::clone(&session.0));
-        Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
+        Ok(Visit::new(self.host(py)?, visit, placeholder_request()?))
     }
 
-    /// Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set.
+    /// Begins a visit that ends the session of a request, and its grant; its result is a Reply whose cookies are to be set.
     fn sign_out(
         &self,
         py: Python<'_>,
@@ -187,28 +191,28 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit, request))
     }
 
-    /// Begins a visit that waits for the client of a provider of the settings, and ends in None.
+    /// Begins a visit that waits for the client of a configured provider; its result is None.
     ///
-    /// web.unknown_provider, lost.timeout, and what its function raises.
+    /// web.unknown_provider, lost.timeout, and the exceptions of the provider's function.
     fn connect(&self, py: Python<'_>, provider: &str) -> PyResult<Visit> {
         let visit = self.site.connect(provider);
-        Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
+        Ok(Visit::new(self.host(py)?, visit, placeholder_request()?))
     }
 
-    /// Has the clock be this many more seconds ahead: for tests.
+    /// Advances the clock by this many seconds, for tests.
     fn advance(&self, seconds: u64) {
         self.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    /// Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
+    /// Begins a visit that signs a user in for a test; its result is a Reply that sets the cookies.
     ///
-    /// identity is a JSON object of provider, issuer, subject, and perhaps sid, auth_time, acr, claims. web.setup
-    /// unless the site seals with the testing key.
+    /// identity is a JSON object with provider, issuer, subject, and optionally sid, auth_time, acr, claims. web.setup
+    /// unless the site's key is the testing key.
     fn testing(&self, py: Python<'_>, identity: &str) -> PyResult<Visit> {
-        let wrong = || PyTypeError::new_err("identity is that of somebody");
+        let wrong = || PyTypeError::new_err("the identity to sign in is malformed");
         let identity = serde_json::from_str(identity).map_err(|_| wrong())?;
         let visit = self.site.testing(identity);
-        Ok(Visit::new(self.host(py)?, visit, of_nobody()?))
+        Ok(Visit::new(self.host(py)?, visit, placeholder_request()?))
     }
 
     fn __repr__(&self) -> String {
@@ -216,13 +220,13 @@ impl WebSite {
     }
 }
 
-/// The published key for tests: a site that others could reach refuses it.
+/// The publicly known key for tests; a site that is not on a loopback address refuses it.
 #[pyfunction]
 pub(crate) fn testing_key() -> SealingKey {
     SealingKey::of(oauth_web::testing_key())
 }
 
-/// Arguments, and the variables that they may be of.
+/// The names of arguments in errors, with the environment variables that they may come from.
 const BASE_URL: &str = "base_url (OAUTH_BASE_URL)";
 const KEY: &str = "key (OAUTH_KEY)";
 
@@ -232,18 +236,18 @@ pub(crate) fn refused(py: Python<'_>, error: SettingError) -> PyErr {
         SettingError::Type { name, wanted } => {
             PyTypeError::new_err(SettingError::type_text(&name, &wanted))
         }
-        SettingError::Value("base_url", error) => errors::raise(py, &named(BASE_URL, error)),
-        SettingError::Value(name, error) => errors::raise(py, &named(name, error)),
+        SettingError::Value("base_url", error) => errors::raise(py, &with_name(BASE_URL, error)),
+        SettingError::Value(name, error) => errors::raise(py, &with_name(name, error)),
         SettingError::Refused(error) => errors::raise(py, &error),
     }
 }
 
-/// The error, with the name of the setting that it is about.
-fn named(name: &str, error: Error) -> Error {
+/// Adds the name of the setting to an error.
+fn with_name(name: &str, error: Error) -> Error {
     let detail = match (error.kind(), error.detail()) {
         (Kind::Misuse(Misuse::InsecureTransport), Some(url)) => {
             format!(
-                "{name}: {url}; OAUTH_TRANSPORT=loopback_http, or transport=\"loopback_http\", is for tests on this exchange"
+                "{name}: {url}; OAUTH_TRANSPORT=loopback_http, or transport=\"loopback_http\", is for tests on this machine"
             )
         }
         (_, Some(detail)) => format!("{name}: {detail}"),
@@ -261,7 +265,7 @@ fn request(
 ) -> PyResult<Request> {
     let method = Method::from_bytes(method.as_bytes());
     Ok(Request {
-        method: method.map_err(|_| PyValueError::new_err("method is a token"))?,
+        method: method.map_err(|_| PyValueError::new_err("method must be an HTTP token"))?,
         host,
         target,
         headers: header_map(headers),
@@ -269,8 +273,8 @@ fn request(
     })
 }
 
-/// The request of a visit that no browser has sent.
-fn of_nobody() -> PyResult<Request> {
+/// The placeholder request of a visit without a browser.
+fn placeholder_request() -> PyResult<Request> {
     request(
         "GET",
         String::new(),
@@ -280,7 +284,7 @@ fn of_nobody() -> PyResult<Request> {
     )
 }
 
-/// Fields that HTTP does not know are nobody's.
+/// Parses header fields. Malformed ones are dropped.
 fn header_map(fields: Fields) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields.0 {

@@ -1,4 +1,4 @@
-//! Forwards calls of a site's pages to an API, with the person's token.
+//! Forwards calls of a site's pages to an API, with the user's token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +16,7 @@ use crate::pending_call::{Answer, PendingCall};
 use crate::sync_async::twins;
 use crate::web_reply::{Reply, fields};
 
-/// A call to an API, to be passed on with the person's token.
+/// A call to an API, to be forwarded with the user's token.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Forward {
     host: Host,
@@ -53,7 +53,7 @@ impl Forward {
             match host.forward(request, forward, Bytes::from(body)).await {
                 Ok(Forwarded::Response(response)) => Ok(Answer::value(Streamed::of(response))),
                 Ok(Forwarded::Reply(reply)) => Ok(Answer::value(Reply::of(reply))),
-                // The log has it; a page is told that the API was not reached.
+                // The error is in the log; the page gets a 502.
                 Err(_) => Ok(Answer::value(Reply::plain(502))),
             }
         })
@@ -81,9 +81,9 @@ impl Streamed {
                         Error::lost(cause.because(Loss::Closed))
                     };
                     if let Ok(bytes) = frame.map_err(closed)?.into_data() {
-                        let bits =
+                        let chunk =
                             move |py: Python<'_>| Ok(PyBytes::new(py, &bytes).into_any().unbind());
-                        return Ok(Answer::Value(Box::new(bits)));
+                        return Ok(Answer::Value(Box::new(chunk)));
                     }
                 }
             }
@@ -95,14 +95,14 @@ impl Streamed {
 
 #[pymethods]
 impl Forward {
-    /// The most bytes of the body that are passed on.
+    /// The largest body that is forwarded, in bytes.
     #[getter]
-    #[allow(clippy::unused_self, reason = "it is a property in Python")]
+    #[allow(clippy::unused_self, reason = "Python requires a method")]
     const fn limit(&self) -> usize {
         MAX_FORWARDED
     }
 
-    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    #[allow(clippy::unused_self, reason = "Python requires a method")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.Forward>"
     }
@@ -110,7 +110,7 @@ impl Forward {
 
 #[pymethods]
 impl Streamed {
-    /// The status.
+    /// The HTTP status.
     #[getter]
     const fn status(&self) -> u16 {
         self.status
@@ -129,10 +129,10 @@ impl Streamed {
 
 twins! {
     impl Forward {
-        /// Passes it on with this body, once: a Streamed; a Reply if the tokens of the session have
+        /// Forwards the call with this body, once, and returns a Streamed; a Reply if the tokens of the session have
         /// expired (401), the body is larger than limit (413), or the API cannot be reached (502).
         ///
-        /// misuse.already_finished the second time.
+        /// misuse.already_finished for a second call.
         #[pyo3(signature = (body, /))]
         fn send / asend(self, py, body: Vec<u8>) {
             let _ = py;
@@ -143,7 +143,7 @@ twins! {
 
 twins! {
     impl Streamed {
-        /// The next bytes; None at the end.
+        /// The next chunk; None at the end.
         #[pyo3(signature = ())]
         fn chunk / achunk(self, py) {
             let _ = py;

@@ -1,4 +1,4 @@
-//! Identity providers of a site: configured up front, or created when first needed.
+//! `Provider`: an identity provider of a web site, whose client is given, or created when it is first needed.
 
 use std::sync::Arc;
 
@@ -15,34 +15,34 @@ use crate::value::Pairs;
 use crate::web::refused;
 use crate::{errors, runtime};
 
-/// The provider that people sign in with: a client that is registered there, or a function that returns it.
+/// An identity provider for sign-in: a client that is registered there, or a function that returns the client.
 ///
-/// Such a function is called once somebody signs in, in a thread of its own, and may ask the
-/// provider for its metadata. Its failure is remembered for 5 seconds: sign-ins are answered 503
-/// meanwhile, and every other page works. A person waits for 10 seconds at most.
+/// Such a function is called when the first user signs in, in its own thread, and may fetch the
+/// provider's metadata. Its failure is remembered for 5 seconds: sign-ins get a 503
+/// meanwhile, and every other page works. A user waits for at most 10 seconds.
 ///
 /// id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
-/// people choose, by default the id. scope has to contain openid. extra are more parameters of the
-/// authorization request. callback is where the provider sends people back to, a path below the
-/// site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
-/// several providers. With response_mode "form_post" they return with a form, which browsers post
-/// only over https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
-/// (JARM), and unsigned parameters beside it are refused. identity, of a provider without OpenID Connect, is a dict:
-/// url, which says who a person is and is called with the access token; subject, the member that is never reassigned;
+/// users choose, by default the id. scope must contain openid. extra are further parameters of the
+/// authorization request. callback is the path of the redirect URI below the
+/// site's root, by default {prefix}/callback, and {prefix}/callback/{id} if there are
+/// several providers. With response_mode "form_post" users return with a form, which browsers post
+/// only shutting_down https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
+/// (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
+/// url, which identifies the user and is called with the access token; subject, the member that is never reassigned;
 /// and claims, which maps claims to members. No scope is requested then unless one is given. tenant is the tenant whose
-/// people sign in there, if a site has tenants.
+/// users sign in there, if a site has tenants.
 ///
-/// A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
-/// client that a function returns; without it a session under this id is accepted until the client is known.
+/// A session is checked against the issuer and the client id of the client that began it. registered is that pair, for
+/// a client from a function; without it a session under this id is accepted until the client is known.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Provider {
     pub(crate) provider: oauth_web::Provider,
-    /// As soon as it is known.
+    /// The client, as soon as it is known.
     pub(crate) client: PyOnceLock<Py<Client>>,
     pub(crate) make: Option<Py<PyAny>>,
 }
 
-/// One value, or several.
+/// One string, or several.
 pub(crate) struct Several(pub(crate) Vec<String>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Several {
@@ -60,7 +60,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Several {
     }
 }
 
-/// Where a provider without OpenID Connect says who a person is.
+/// The `identity` argument: the endpoint that identifies users of a provider without OpenID Connect.
 struct Endpoint(IdentitySettings);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Endpoint {
@@ -77,7 +77,11 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Endpoint {
                 "url" => settings.url = text(&value)?,
                 "subject" => settings.subject = text(&value)?,
                 "claims" => settings.claims = value.extract::<Pairs>()?.0,
-                _ => return Err(PyTypeError::new_err("identity: url, subject and claims")),
+                _ => {
+                    return Err(PyTypeError::new_err(
+                        "identity must contain only url, subject and claims",
+                    ));
+                }
             }
         }
         Ok(Self(settings))
@@ -106,7 +110,7 @@ impl Provider {
         let known = client.cast::<Client>().ok();
         if known.is_none() && !client.is_callable() {
             return Err(PyTypeError::new_err(
-                "a provider has a Client, or a function that gives one",
+                "client must be a Client, or a function that returns one",
             ));
         }
         let settings = ProviderSettings {
@@ -125,7 +129,7 @@ impl Provider {
         let make = known.is_none().then(|| client.clone().unbind());
         let client = PyOnceLock::new();
         if let Some(known) = known {
-            // It is new, so nobody has set it.
+            // The cell is new, so this cannot fail.
             let _ = client.set(py, known.clone().unbind());
         }
         Ok(Self {
@@ -135,13 +139,13 @@ impl Provider {
         })
     }
 
-    /// Its name.
+    /// The id of the provider at the site.
     #[getter]
     fn id(&self) -> &str {
         &self.provider.id
     }
 
-    /// The client that is registered there; None until it was first needed, if a function returns it.
+    /// The client; None until it is first needed, if a function returns it.
     #[getter]
     fn client(&self, py: Python<'_>) -> Option<Py<Client>> {
         self.client.get(py).map(|client| client.clone_ref(py))
@@ -153,44 +157,45 @@ impl Provider {
 }
 
 fn core(client: &Bound<'_, Client>) -> oauth_core::Client {
-    client.get().us.client.core().clone()
+    client.get().inner.client.core().clone()
 }
 
 impl Provider {
-    /// Has the function make the client.
+    /// Calls the function that returns the client.
     fn connect(&self, py: Python<'_>) -> Result<oauth_core::Client, Error> {
-        let given = self.make.as_ref().map(|make| make.call0(py));
-        let made = given.unwrap_or_else(|| Err(PyTypeError::new_err("there is no function")));
-        let made = made.and_then(|made| Ok(made.cast_bound::<Client>(py)?.clone()));
-        match made {
-            // One that came first is the one that all use.
-            Ok(made) => Ok(core(self.client.get_or_init(py, || made.unbind()).bind(py))),
+        let returned = self.make.as_ref().map(|make| make.call0(py));
+        let client = returned.unwrap_or_else(|| Err(PyTypeError::new_err("there is no function")));
+        let client = client.and_then(|client| Ok(client.cast_bound::<Client>(py)?.clone()));
+        match client {
+            // All callers use the client that was created first.
+            Ok(client) => Ok(core(
+                self.client.get_or_init(py, || client.unbind()).bind(py),
+            )),
             Err(raised) => Err(errors::known(raised.value(py).as_any()).unwrap_or_else(|| {
-                // What it says may hold a secret.
+                // Not the exception's message, which may contain a secret.
                 let kind = raised.get_type(py).name();
                 let kind = kind.map_or_else(|_| "an exception".to_owned(), |kind| kind.to_string());
-                Error::from(Misuse::Setup)
-                    .about(&format!("the function for a client raised {kind}"))
+                Error::from(Misuse::Setup).about(&format!("the client function raised {kind}"))
             })),
         }
     }
 }
 
-/// The client of a provider, of the function that gives it: it may block, so it has a thread.
-pub(crate) async fn made(
+/// The client of a provider, from its function, which is called on a thread that may block.
+pub(crate) async fn connect_provider(
     later: Arc<Vec<Py<Provider>>>,
     id: String,
 ) -> Result<oauth_core::Client, Error> {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::task::spawn_blocking(move || {
         runtime::call_python(move |py| {
             let provider = later.iter().find(|one| one.get().provider.id == id);
             let made = provider.map(|provider| provider.get().connect(py));
-            let unknown = || Err(Error::from(Misuse::WebSetup).about("nobody gives the client"));
-            // Whoever waited may have gone.
-            let _ = tell.send(made.unwrap_or_else(unknown));
+            let unknown = || Err(Error::from(Misuse::WebSetup).about("there is no such provider"));
+            // The waiting visit may have ended.
+            let _ = sender.send(made.unwrap_or_else(unknown));
         });
     });
-    let over = || Error::lost(Cause::unknown("the interpreter is shutting down"));
-    told.await.unwrap_or_else(|_| Err(over()))
+    let shutting_down = || Error::lost(Cause::unknown("the interpreter is shutting down"));
+    receiver.await.unwrap_or_else(|_| Err(shutting_down()))
 }

@@ -1,11 +1,11 @@
-//! Responses of a site, as Python classes.
+//! `Reply`: a response of a web site's sign-in, and `Problem`: the content of its error page.
 
 use pyo3::prelude::*;
 
 use crate::text::text;
 use crate::web_session::Identity;
 
-/// A response of the site, to be sent as it is.
+/// A response of the site, to be sent unchanged.
 #[pyclass(frozen, module = "oauth_core.web")]
 #[derive(Clone)]
 pub(crate) struct Reply {
@@ -16,7 +16,7 @@ pub(crate) struct Reply {
     signed_out: Option<oauth_web::Identity>,
 }
 
-/// What went wrong, for an error page of the application's own.
+/// The problem to show on the application's own error page.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Problem(oauth_web::Problem);
 
@@ -72,7 +72,7 @@ impl Reply {
         self.body.as_bytes()
     }
 
-    /// What went wrong, of a page that says so to a person.
+    /// The problem, if this is an error page for a user.
     #[getter]
     fn problem(&self) -> Option<Problem> {
         let is_page = |(name, value): &(String, String)| {
@@ -82,13 +82,13 @@ impl Reply {
         problem.filter(|_| self.headers.iter().any(is_page))
     }
 
-    /// The person who has just signed out.
+    /// The user who has just signed out.
     #[getter]
     fn signed_out(&self) -> Option<Identity> {
         self.signed_out.clone().map(Identity)
     }
 
-    /// The same with this HTML page, which may use scripts and styles like the application's other pages.
+    /// This reply with a different HTML page, which may use scripts and styles like the application's other pages.
     fn with_page(&self, #[pyo3(from_py_with = text)] html: String) -> Self {
         let mut reply = self.clone();
         reply.body = html;
@@ -113,7 +113,7 @@ impl Problem {
         self.0.code
     }
 
-    /// One sentence.
+    /// The problem in one sentence.
     #[getter]
     fn title(&self) -> &str {
         &self.0.title

@@ -1,4 +1,4 @@
-//! Grants and identities of a site, as Python classes.
+//! `Session`, `Identity` and `ProviderQuery`: the data of a web site's sign-in.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::text::text;
 use crate::tokens::Tokens;
 use crate::value;
 
-/// An identity that a provider vouched for. Issuer and subject identify the person; an address does not.
+/// An identity that a provider has authenticated. Issuer and subject identify the user; an email address does not.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Identity(pub(crate) oauth_web::Identity);
 
@@ -27,7 +27,7 @@ impl Identity {
         &self.0.issuer
     }
 
-    /// The person's identifier there (sub), which is never reassigned.
+    /// The user's identifier there (sub), which is never reassigned.
     #[getter]
     fn subject(&self) -> &str {
         &self.0.subject
@@ -39,32 +39,32 @@ impl Identity {
         self.0.sid.as_deref()
     }
 
-    /// When the person authenticated, in UTC, if the provider says.
+    /// The time when the user authenticated, in UTC, if the provider states it.
     #[getter]
     fn auth_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let time = self.0.auth_time.map(|time| value::of_time(py, time));
         time.transpose()
     }
 
-    /// How the person authenticated, if the provider says.
+    /// The authentication context class (acr), if the provider states it.
     #[getter]
     fn acr(&self) -> Option<&str> {
         self.0.acr.as_deref()
     }
 
-    /// The other claims: all of them at the sign-in, and in a session those that the site keeps.
+    /// The other claims: all of them at the sign-in, but in a session only those that the site keeps.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         value::of_map(py, &self.0.claims)
     }
 
-    /// Shows nothing about the person.
+    /// Reveals nothing about the user.
     fn __repr__(&self) -> String {
         format!("<oauth_core.web.Identity of {}>", self.0.issuer)
     }
 }
 
-/// A query for a provider. The answer must match all of it, or it is refused.
+/// A query for a provider. A provider that does not match all of it is refused.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct ProviderQuery(pub(crate) oauth_web::ProviderQuery);
 
@@ -79,13 +79,13 @@ impl ProviderQuery {
         #[pyo3(from_py_with = text)] host: String,
         #[pyo3(from_py_with = text)] path: String,
     ) -> Self {
-        let mut ask = oauth_web::ProviderQuery::default();
-        (ask.id, ask.issuer, ask.tenant) = (id, issuer, tenant);
-        (ask.host, ask.path) = (host, path);
-        Self(ask)
+        let mut query = oauth_web::ProviderQuery::default();
+        (query.id, query.issuer, query.tenant) = (id, issuer, tenant);
+        (query.host, query.path) = (host, path);
+        Self(query)
     }
 
-    /// The id of the provider: from a callback, a session, or the person's choice.
+    /// The id of the provider: from a callback, a session, or the user's choice.
     #[getter]
     fn id(&self) -> Option<&str> {
         self.0.id.as_deref()
@@ -97,7 +97,7 @@ impl ProviderQuery {
         self.0.issuer.as_deref()
     }
 
-    /// The tenant.
+    /// The tenant whose provider is wanted.
     #[getter]
     fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
@@ -120,31 +120,31 @@ impl ProviderQuery {
     }
 }
 
-/// A session: who is signed in, and until when. It holds no token.
+/// A session: the signed-in user, and its end.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Session(pub(crate) Arc<oauth_web::Session>);
 
 #[pymethods]
 impl Session {
-    /// The identity of the person who is signed in.
+    /// The identity of the signed-in user.
     #[getter]
     fn identity(&self) -> Identity {
         Identity(self.0.identity.clone())
     }
 
-    /// What the application added when it admitted the person.
+    /// The data that the application added when it admitted the user.
     #[getter]
     fn local<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         value::of_map(py, &self.0.local)
     }
 
-    /// When it began, in UTC.
+    /// The start of the session, in UTC.
     #[getter]
     fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.started_at)
     }
 
-    /// When it ends, in UTC.
+    /// The end of the session, in UTC.
     #[getter]
     fn until<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         value::of_time(py, self.0.until)
@@ -162,21 +162,21 @@ impl Session {
         self.0.tenant.as_deref()
     }
 
-    /// The access token in its cookie, at a site with keep="access_token".
+    /// The tokens in the session's cookie, at a site with keep="access_token".
     #[getter]
     fn tokens(&self) -> Option<Tokens> {
         let tokens = self.0.tokens()?;
         Some(Tokens::of(Arc::clone(tokens)))
     }
 
-    /// The subject of its grant in the store, for client.source(subject=...); None without a store.
+    /// The subject of the session's grant in the store, for client.source(subject=...); None without a store.
     #[getter]
     fn grant(&self) -> Option<String> {
         let grant = self.0.grant()?;
         grant.subject().map(str::to_owned)
     }
 
-    /// Shows nothing about the person.
+    /// Reveals nothing about the user.
     fn __repr__(&self) -> String {
         let until = self.0.until.as_secs();
         format!("<oauth_core.web.Session until {until}>")

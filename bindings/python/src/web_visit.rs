@@ -1,4 +1,4 @@
-//! One request of a site, which pauses while the application decides whether to admit a person.
+//! `Visit`: handles one request of a web site, and pauses while the application decides whether to admit the user.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,44 +22,44 @@ use crate::web_provider::Provider;
 use crate::web_reply::Reply;
 use crate::web_session::{self, Session};
 
-type Driving = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
+type VisitFuture = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
 
 /// One request of a site.
 ///
-/// It is resumed until it ends in a Reply to send, a Forward to pass on, or a Session or None: then the request goes on
-/// to the application. When somebody signs in it halts with their Identity, and is resumed with whether to admit them;
-/// when it halts with a ProviderQuery, with a Provider.
+/// Resume it until it ends with a Reply to send, a Forward to send on, or a Session or None: then the request continues
+/// to the application. When a user signs in it halts with their Identity: resume it with whether to admit them.
+/// When it halts with a ProviderQuery, resume it with a Provider.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Visit(Arc<Mutex<State>>);
 
-type Asking = Arc<Mutex<Option<Asked>>>;
+type PendingQuestion = Arc<Mutex<Option<Question>>>;
 
 struct Drive {
-    driving: Driving,
-    asking: Asking,
+    future: VisitFuture,
+    question: PendingQuestion,
     request: Request,
     host: Host,
 }
 
 enum State {
-    Driving(Box<Drive>),
-    Halted(Box<Drive>, Tell),
+    VisitFuture(Box<Drive>),
+    Halted(Box<Drive>, AnswerSender),
     Refused(Box<Reply>),
     Over,
 }
 
-/// What the application is asked, and where to say it.
-enum Asked {
+/// A question to the application, and the channel for its answer.
+enum Question {
     Admission(Identity, oneshot::Sender<Admission>),
     Provider(ProviderQuery, oneshot::Sender<Option<oauth_web::Provider>>),
 }
 
-enum Tell {
+enum AnswerSender {
     Admission(oneshot::Sender<Admission>),
     Provider(oneshot::Sender<Option<oauth_web::Provider>>),
 }
 
-/// What the application says.
+/// The application's answer.
 struct HostOutcome {
     admission: Admission,
     provider: Option<oauth_web::Provider>,
@@ -67,51 +67,51 @@ struct HostOutcome {
 
 impl Visit {
     pub(crate) fn new(host: Host, visit: oauth_web::Visit, request: Request) -> Self {
-        let asking: Asking = Arc::default();
-        let (admits, looks) = (Arc::clone(&asking), Arc::clone(&asking));
+        let question: PendingQuestion = Arc::default();
+        let (for_admit, for_providers) = (Arc::clone(&question), Arc::clone(&question));
         let host = host
             .admit(move |identity| {
-                let (tell, told) = oneshot::channel();
-                *lock(&admits) = Some(Asked::Admission(identity, tell));
-                async move { told.await.unwrap_or_default() }
+                let (sender, receiver) = oneshot::channel();
+                *lock(&for_admit) = Some(Question::Admission(identity, sender));
+                async move { receiver.await.unwrap_or_default() }
             })
-            .providers(move |ask| {
-                let (tell, told) = oneshot::channel();
-                *lock(&looks) = Some(Asked::Provider(ask, tell));
-                async move { Ok(told.await.unwrap_or_default()) }
+            .providers(move |query| {
+                let (sender, receiver) = oneshot::channel();
+                *lock(&for_providers) = Some(Question::Provider(query, sender));
+                async move { Ok(receiver.await.unwrap_or_default()) }
             });
         let driver = host.clone();
         let drive = Drive {
-            driving: Box::pin(async move { driver.drive(visit).await }),
-            asking,
+            future: Box::pin(async move { driver.drive(visit).await }),
+            question,
             request,
             host,
         };
-        Self(Arc::new(Mutex::new(State::Driving(Box::new(drive)))))
+        Self(Arc::new(Mutex::new(State::VisitFuture(Box::new(drive)))))
     }
 
-    /// A request whose form is larger than the site reads.
+    /// The visit of a request whose form exceeds the limit.
     pub(crate) fn too_large() -> Self {
         let reply = Box::new(Reply::plain(413));
         Self(Arc::new(Mutex::new(State::Refused(reply))))
     }
 
-    fn resuming(&self, told: Option<HostOutcome>) -> PyResult<PendingCall> {
-        if let Some(told) = told {
-            lock(&self.0).finish(told);
+    fn resuming(&self, answer: Option<HostOutcome>) -> PyResult<PendingCall> {
+        if let Some(answer) = answer {
+            lock(&self.0).finish(answer);
         }
         let (state, first) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let handle = runtime::handle()?;
         let work = PendingCall::new("visit", async move {
             std::future::poll_fn(|context| lock(&state).poll(context)).await
         });
-        // Most requests are over at once: a session in a cookie takes microseconds to open.
+        // Most requests finish immediately: opening a session in a cookie takes microseconds.
         Ok(work.unless(move || {
             Python::attach(|py| {
                 py.detach(|| {
                     let _inside = handle.enter();
-                    let mut nobody = Context::from_waker(Waker::noop());
-                    match lock(&first).poll(&mut nobody) {
+                    let mut waiting = Context::from_waker(Waker::noop());
+                    match lock(&first).poll(&mut waiting) {
                         Poll::Ready(outcome) => Some(outcome),
                         Poll::Pending => None,
                     }
@@ -122,15 +122,15 @@ impl Visit {
 }
 
 impl State {
-    fn finish(&mut self, told: HostOutcome) {
+    fn finish(&mut self, answer: HostOutcome) {
         *self = match std::mem::replace(self, Self::Over) {
-            Self::Halted(drive, tell) => {
-                // It is waited for, as long as there is a visit.
-                match tell {
-                    Tell::Admission(tell) => drop(tell.send(told.admission)),
-                    Tell::Provider(tell) => drop(tell.send(told.provider)),
+            Self::Halted(drive, sender) => {
+                // Fails only if the visit has been dropped.
+                match sender {
+                    AnswerSender::Admission(sender) => drop(sender.send(answer.admission)),
+                    AnswerSender::Provider(sender) => drop(sender.send(answer.provider)),
                 }
-                Self::Driving(drive)
+                Self::VisitFuture(drive)
             }
             other => other,
         };
@@ -138,26 +138,26 @@ impl State {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
         let (state, polled) = match std::mem::replace(self, Self::Over) {
-            Self::Driving(mut drive) => match drive.driving.as_mut().poll(context) {
+            Self::VisitFuture(mut drive) => match drive.future.as_mut().poll(context) {
                 Poll::Ready(outcome) => {
                     let Drive { request, host, .. } = *drive;
                     let ended = outcome.map(|outcome| ended(outcome, host, request));
                     (Self::Over, Poll::Ready(ended))
                 }
                 Poll::Pending => {
-                    let asked = lock(&drive.asking).take();
-                    match asked {
-                        Some(Asked::Admission(identity, tell)) => {
+                    let question = lock(&drive.question).take();
+                    match question {
+                        Some(Question::Admission(identity, sender)) => {
                             let answer = Ok(Answer::value(web_session::Identity(identity)));
-                            let tell = Tell::Admission(tell);
-                            (Self::Halted(drive, tell), Poll::Ready(answer))
+                            let sender = AnswerSender::Admission(sender);
+                            (Self::Halted(drive, sender), Poll::Ready(answer))
                         }
-                        Some(Asked::Provider(ask, tell)) => {
+                        Some(Question::Provider(ask, sender)) => {
                             let answer = Ok(Answer::value(web_session::ProviderQuery(ask)));
-                            let tell = Tell::Provider(tell);
-                            (Self::Halted(drive, tell), Poll::Ready(answer))
+                            let sender = AnswerSender::Provider(sender);
+                            (Self::Halted(drive, sender), Poll::Ready(answer))
                         }
-                        None => (Self::Driving(drive), Poll::Pending),
+                        None => (Self::VisitFuture(drive), Poll::Pending),
                     }
                 }
             },
@@ -213,7 +213,8 @@ fn host_outcome(
         .call_method1("dumps", (local,))?
         .extract()?;
     let map: Option<Map<String, Value>> = oauth_core::json::from_text(&text);
-    let map = map.ok_or_else(|| PyTypeError::new_err("what is added to a session is a dict"))?;
+    let map =
+        map.ok_or_else(|| PyTypeError::new_err("the data to add to a session must be a dict"))?;
     let admission = Admission::Admitted(map);
     Ok(Some(HostOutcome {
         admission,
@@ -223,11 +224,11 @@ fn host_outcome(
 
 twins! {
     impl Visit {
-        /// Continues until it ends, or halts with an Identity or a ProviderQuery.
+        /// Continues until the visit ends, or halts with an Identity or a ProviderQuery.
         ///
-        /// After an Identity local is what the application adds to the session, as json.dumps takes
-        /// it, or refused the reason why it does not let the person in, which the person sees.
-        /// After a ProviderQuery provider is the requested one; local={} says that there is none.
+        /// After an Identity, local is the data that the application adds to the session, as json.dumps takes
+        /// it, or refused the reason for refusing the user, which they see.
+        /// After a ProviderQuery, provider is the requested one; local={} means that there is none.
         /// misuse.* for errors of the host.
         #[pyo3(signature = (local = None, *, refused = None, provider = None))]
         fn resume / aresume(self, py, local: Option<&Bound<'_, PyAny>>, #[pyo3(from_py_with = text)] refused: Option<String>, provider: Option<&Bound<'_, Provider>>) {
@@ -238,8 +239,8 @@ twins! {
 
 #[pymethods]
 impl Visit {
-    /// Neither who asks nor for what.
-    #[allow(clippy::unused_self, reason = "it is what Python asks for")]
+    /// Reveals neither the user nor the URL.
+    #[allow(clippy::unused_self, reason = "Python requires a method")]
     fn __repr__(&self) -> &'static str {
         "<oauth_core.Visit>"
     }

@@ -210,12 +210,12 @@ def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
 def test_what_is_no_key_is_named_as_the_argument_it_is(key: Any) -> None:
     with pytest.raises(TypeError) as caught:
         oauth_core.PrivateKeyJwt(key)
-    assert str(caught.value) == "key: expected a private key as a str, or a list of them"
+    assert str(caught.value) == "key must be a private key as a str, or a list of them"
 
 
 @pytest.mark.parametrize("origins", ["https://api.example", None, 7, [None]])
 def test_what_are_no_origins_are_named_as_the_argument_they_are(origins: Any) -> None:
-    with pytest.raises(TypeError, match=r"^origins: expected a list of URLs, or a Server"):
+    with pytest.raises(TypeError, match=r"^origins must be a list of URLs, or a Server"):
         oauth_core.fixed_token("a-token", origins=origins)
     if origins is not None:
         source = oauth_core.fixed_token("a-token", origins=["https://api.example"])
@@ -228,7 +228,7 @@ def test_what_are_no_origins_are_named_as_the_argument_they_are(origins: Any) ->
             lambda **given: a_source().request("GET", "https://api.example", **given),
         ]
         for call in calls:
-            with pytest.raises(TypeError, match=r"^origins: expected a list of URLs"):
+            with pytest.raises(TypeError, match=r"^origins must be a list of URLs"):
                 call(origins=origins)
 
 

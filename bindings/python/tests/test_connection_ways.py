@@ -121,7 +121,7 @@ def test_without_an_id_token_nobody_is_vouched_for(twins: dict[str, Twin]) -> No
     broken.token = gone  # type: ignore[method-assign]
     with pytest.raises(ConnectionAbortedError, match="directory"):
         known(served, identity_provider=client, sign_in=broken).token()
-    with pytest.raises(TypeError, match="stand together"):
+    with pytest.raises(TypeError, match="must be given together"):
         known(served, identity_provider=client)
 
 

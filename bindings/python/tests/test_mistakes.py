@@ -54,7 +54,7 @@ def test_a_wrong_type_names_its_argument(client: oauth_core.Client) -> None:
 
 
 def test_what_is_not_set_is_not_taken(client: oauth_core.Client, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="client_id is missing, or None"):
+    with pytest.raises(TypeError, match="client_id must be given"):
         oauth_core.Client(client.server, client_id=None, client_secret="b")  # type: ignore[call-overload]
     with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.fixed_token("", origins=["https://api.example"])
@@ -127,12 +127,12 @@ def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_cor
 
 def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Client) -> None:
     empties: dict[str, Any] = {
-        "path is empty": lambda: stores.FileStore(""),
-        "path is empty ": lambda: stores.SqliteStore(""),
-        "in_flight_per_origin is at least 1": lambda: oauth_core.Network(in_flight_per_origin=0),
-        "it is empty": lambda: client.source(store=stores.MemoryStore(), subject=""),
-        "client_secret is empty": lambda: oauth_core.Client(client.server, client_id="c", client_secret=""),
-        "audience: an API has one or more, and none is empty": lambda: oauth_core.AccessTokenVerifier(
+        "path must not be empty": lambda: stores.FileStore(""),
+        "path must not be empty ": lambda: stores.SqliteStore(""),
+        "in_flight_per_origin must be at least 1": lambda: oauth_core.Network(in_flight_per_origin=0),
+        "it must not be empty": lambda: client.source(store=stores.MemoryStore(), subject=""),
+        "client_secret must not be empty": lambda: oauth_core.Client(client.server, client_id="c", client_secret=""),
+        "audience must contain at least one identifier": lambda: oauth_core.AccessTokenVerifier(
             client.server, audience=""
         ),
     }
@@ -148,7 +148,7 @@ def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
         "origins": lambda: source.get(text, origins=text),
         "redirect_uris": lambda: oauth_core.Client(client.server, client_id="c", redirect_uris=text),
     }
-    expected = {"origins": "origins: expected a list of URLs"}
+    expected = {"origins": "origins must be a list of URLs"}
     for name, call in calls.items():
         with pytest.raises(TypeError, match=expected.get(name, "expected a list or bytes, not a string")):
             call()

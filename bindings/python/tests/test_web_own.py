@@ -56,13 +56,13 @@ def test_forms_of_other_sites_reach_pages_for_everybody(client: oauth_core.Clien
 
 @pytest.mark.parametrize("option", ["claims", "return_origins", "old_keys"])
 def test_a_text_is_no_list(client: oauth_core.Client, option: str) -> None:
-    with pytest.raises(TypeError, match=f"{option} is a list"):
+    with pytest.raises(TypeError, match=f"{option} must be a list"):
         site(client, **{option: "email"})
 
 
 @pytest.mark.parametrize("need", [Need(acr="mfa"), Need(scope="read")])
 def test_a_need_is_no_text(client: oauth_core.Client, need: Need) -> None:
-    with pytest.raises(TypeError, match="is a list"):
+    with pytest.raises(TypeError, match="must be a list"):
         site(client).visit(asked("/pay"), "signed_in", need)
 
 

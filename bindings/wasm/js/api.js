@@ -3,14 +3,14 @@
 
 import { reasonOf } from './driver.js'
 
-const WAYS = ['error', 'wait', 'pass']
+const POLICIES = ['error', 'wait', 'pass']
 /** The page's two clocks in seconds: the wall clock and the monotonic one. */
 const clocks = () => [Date.now() / 1000, performance.now() / 1000]
 
 /** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
 export async function call({ wasm, api, source, config }, input, init) {
   const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
-  if (!WAYS.includes(onRateLimit)) throw new TypeError(`onRateLimit is one of ${WAYS}`)
+  if (!POLICIES.includes(onRateLimit)) throw new TypeError(`onRateLimit must be one of ${POLICIES}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
   const asked = new Request(input, init)
   const request = new Request(asked, { redirect: 'manual' })

@@ -4,27 +4,27 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' }
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' }
 const STORE = 'keys'
 
-/** The public key as a JWK, and the signer. `given` is a key pair of the page, or `true` for one that is kept here. */
-export async function dpopOf(given, name) {
-  const { privateKey, publicKey } = given === true ? await kept(name) : given
+/** The public key as a JWK, and the signer. `setting` is a key pair of the page, or `true` for one in IndexedDB. */
+export async function dpopOf(setting, name) {
+  const { privateKey, publicKey } = setting === true ? await storedPair(name) : setting
   const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
   const sign = async (input) => new Uint8Array(await crypto.subtle.sign(SIGNATURE, privateKey, input))
   return { jwk: JSON.stringify({ kty, crv, x, y }), sign }
 }
 
 /** The key pair of this name; the first tab creates it. */
-async function kept(name) {
-  const database = await opened()
+async function storedPair(name) {
+  const database = await openDatabase()
   try {
-    const known = await asked(database, 'readonly', (store) => store.get(name))
+    const known = await inStore(database, 'readonly', (store) => store.get(name))
     if (known) return known
-    const made = await crypto.subtle.generateKey(ALGORITHM, false, ['sign'])
+    const created = await crypto.subtle.generateKey(ALGORITHM, false, ['sign'])
     try {
-      await asked(database, 'readwrite', (store) => store.add(made, name))
-      return made
+      await inStore(database, 'readwrite', (store) => store.add(created, name))
+      return created
     } catch (error) {
       // Another tab was first, and all tabs use its key; or the storage is full.
-      const theirs = await asked(database, 'readonly', (store) => store.get(name))
+      const theirs = await inStore(database, 'readonly', (store) => store.get(name))
       if (theirs) return theirs
       throw error
     }
@@ -33,15 +33,15 @@ async function kept(name) {
   }
 }
 
-function opened() {
+function openDatabase() {
   const request = indexedDB.open('oauth-core', 1)
   request.onupgradeneeded = () => request.result.createObjectStore(STORE)
-  return answered(request)
+  return resultOf(request)
 }
 
-const asked = (database, mode, ask) => answered(ask(database.transaction(STORE, mode).objectStore(STORE)))
+const inStore = (database, mode, ask) => resultOf(ask(database.transaction(STORE, mode).objectStore(STORE)))
 
-const answered = (request) =>
+const resultOf = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)
     request.onerror = () => reject(request.error)

@@ -23,10 +23,10 @@ export interface LimitOptions {
   longestWaitMs?: number
 }
 
-/** What `fetch` takes, and how long this request may wait. */
+/** The options of `fetch`, and those for rate limits. */
 export interface ApiRequestInit extends RequestInit, LimitOptions {}
 
-/** Which server, and who we are. A client secret is refused: see `clientSecret`. */
+/** The server and the client. A client secret is refused: see `clientSecret`. */
 export interface Config extends LimitOptions {
   /** A preset by name, see `providers`. */
   provider?: string
@@ -53,7 +53,7 @@ export interface Config extends LimitOptions {
   /** Parameters for the token endpoint that the provider documents. A page can keep nothing secret. */
   tokenExtra?: Record<string, string | string[]>
   /**
-   * What the response contains. With `code id_token`, an ID token returned with the code is verified before the code is
+   * The content of the response. With `code id_token`, an ID token returned with the code is verified before the code is
    * sent (OpenID Connect Core section 3.3). By default `code`.
    */
   responseType?: 'code' | 'code id_token'
@@ -77,7 +77,7 @@ export interface Config extends LimitOptions {
   /** The origins that tokens may be sent to. By default those of the preset, or otherwise the page's own. */
   api?: string[]
   /**
-   * Where tokens are kept. By default only in memory; `session` survives a reload of the tab; your own storage
+   * The place of the tokens. By default only in memory; `session` survives a reload of the tab; your own storage
    * is for workers and extensions, which have none. Anything that can read it has the tokens.
    */
   storage?: 'memory' | 'session' | TokenStorage
@@ -95,7 +95,7 @@ export interface Config extends LimitOptions {
   clientSecret?: never
 }
 
-/** What a session is kept in: `localStorage` is one, and so is any object of this shape that returns promises. */
+/** The storage of a session: `localStorage`, or any object with these methods, which may return promises. */
 export interface TokenStorage {
   getItem(key: string): string | null | undefined | Promise<string | null | undefined>
   setItem(key: string, value: string): void | Promise<void>
@@ -124,14 +124,14 @@ export interface SignInOptions extends Omit<
 }
 
 /**
- * What is wrong with an authorization request that is made anyway. `acr_values_unsupported`: according to its metadata,
+ * A warning about an authorization request, which is made anyway. `acr_values_unsupported`: according to its metadata,
  * the server knows none of the `acrValues` (RFC 9470 section 7). `authorization_details_unprotected`: the
  * `authorizationDetails` go through the browser unsigned, and can be changed on the way; `push` the request (RFC 9396
  * section 12).
  */
 export type AuthorizationWarning = 'acr_values_unsupported' | 'authorization_details_unprotected'
 
-/** What an observer receives. Values are shown if they reveal nothing, and are `[redacted]` otherwise. */
+/** The events that an observer receives. Values are shown if they reveal nothing, and are `[redacted]` otherwise. */
 export type Observed =
   | { kind: 'authorize'; url: string; parameters: Record<string, string>; warnings: AuthorizationWarning[] }
   | { kind: 'callback'; url: string; parameters: Record<string, string> }
@@ -145,7 +145,7 @@ export type Observed =
   | { kind: 'end' }
 
 /**
- * What the reply of an API requires of the person (RFC 9470), for `signIn` as `stepUp`, with the `session` whose token
+ * The step-up that an API's response requires of the user (RFC 9470), for `signIn` as `stepUp`, with the `session` whose token
  * was not enough: another login, or more scope; `undefined` if no other login would help. The reply has to let the page
  * read its `WWW-Authenticate` (CORS).
  */
@@ -172,13 +172,13 @@ export function restore<Options extends RestoreOptions>(
 ): Promise<Options extends { wait: true } ? Session : Session | null>
 
 export interface RestoreOptions {
-  /** Whether to wait for somebody to sign in, in another tab. */
+  /** Whether to wait for a sign-in in another tab. */
   wait?: boolean
   /** Ends the waiting. */
   signal?: AbortSignal
 }
 
-/** How long a caller waits. */
+/** The options for one caller's wait. */
 export interface CallOptions {
   /** Rejects the call with the signal's reason. */
   signal?: AbortSignal
@@ -186,12 +186,12 @@ export interface CallOptions {
   timeoutMs?: number
 }
 
-/** What there is to show of a session. */
+/** The state of a session, for display. */
 export type Snapshot =
   | { readonly signedIn: true; readonly scope: string; readonly expiresAt: Date | undefined }
   | { readonly signedIn: false; readonly scope?: undefined; readonly expiresAt?: undefined }
 
-/** What has changed, in whichever tab it happened. */
+/** A change of the session, in any tab. */
 export interface Change {
   kind: 'signed-in' | 'renewed' | 'ended'
 }
@@ -199,7 +199,7 @@ export interface Change {
 /** The names of the presets. */
 export const providers: readonly string[]
 
-/** A permission in detail (RFC 9396 section 2). What its `type` defines for itself is in further members. */
+/** A permission in detail (RFC 9396 section 2). Members that its `type` defines are added. */
 export interface AuthorizationDetail {
   type: string
   locations?: string[]
@@ -210,7 +210,7 @@ export interface AuthorizationDetail {
   [member: string]: unknown
 }
 
-/** A signed-in person. */
+/** The session of a signed-in user. */
 export class Session {
   private constructor()
   readonly signedIn: boolean
@@ -236,16 +236,16 @@ export class Session {
   /** The same object until something changes, for React's `useSyncExternalStore`. */
   readonly getSnapshot: () => Snapshot
   /**
-   * Who signed in on this page: the verified claims of the ID token (OpenID Connect Core section 2). `undefined`
+   * The user who signed in on this page: the verified claims of the ID token (OpenID Connect Core section 2). `undefined`
    * without the scope `openid`, and in sessions that another tab or an earlier page began. `iss` and `sub` together
-   * identify a person.
+   * identify a user.
    */
   readonly claims: UserClaims | undefined
   /** The ID token as received. Its verified content is in `claims`. */
   readonly idToken: string | undefined
   /**
-   * What the server says about the person (OpenID Connect Core section 5.3): `UntrustedError` `userinfo.subject` if it is
-   * about somebody else. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
+   * The claims of the UserInfo endpoint (OpenID Connect Core section 5.3): `UntrustedError` `userinfo.subject` if they
+   * are about another user. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
    * for a session without an ID token.
    */
   userinfo(): Promise<UserClaims>
@@ -292,7 +292,7 @@ export interface FixedToken {
 /** A token that a user created manually, in a provider's console, and pasted. It is kept only in memory. */
 export function fixedToken(token: string, options: FixedTokenOptions): FixedToken
 
-/** Anything that goes wrong between this page and an authorization server. */
+/** An error of an operation between this page and an authorization server. */
 export class OAuthError extends Error {
   /** Stable, and the same in every language, such as `callback.state`. */
   readonly code: ErrorCode

@@ -13,12 +13,12 @@ const MARK = 'oauth-core:popup:'
 const CHANNEL = 'oauth-core:callback'
 const TAKEN = 'oauth-core:taken'
 /** How long a popup waits for a page to accept its callback, in milliseconds. */
-const HANDING = 500
+const DELIVERY_TIMEOUT = 500
 
 /** The number of checks, four per second, after which a closed popup is given up. */
 const GRACE = 4
 /** How long to wait for the callback of a popup that may only seem closed, in milliseconds. */
-const PATIENCE = 300_000
+const MAX_WAIT = 300_000
 
 /** An empty popup, or `null` if the browser refuses. */
 export const open = () => window.open('', MARK + random(), 'popup,width=520,height=720')
@@ -61,7 +61,7 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
       if (!popup.closed) return
       since ??= Date.now()
       gone = document.hasFocus() ? gone + 1 : 0
-      if (gone > GRACE || Date.now() - since > PATIENCE) end(reject, wasm.lostError('the popup was closed'))
+      if (gone > GRACE || Date.now() - since > MAX_WAIT) end(reject, wasm.lostError('the popup was closed'))
     }, 250)
     if (channel) channel.onmessage = take
     addEventListener('message', hear)
@@ -99,7 +99,7 @@ function taken(callback) {
       channel.close()
       resolve(isTaken)
     }
-    const timer = setTimeout(() => end(false), HANDING)
+    const timer = setTimeout(() => end(false), DELIVERY_TIMEOUT)
     channel.onmessage = ({ data }) => {
       if (data?.type === TAKEN && data.id === id) end(true)
     }

@@ -2,5 +2,5 @@ import type { ServerSessionActions, ServerSessionState, UseSessionOptions } from
 
 export type * from './server-session.js'
 
-/** What is known of who is signed in, and what can be done about it. All components share one session. */
+/** The session of the signed-in user, and its actions. All components share one session. */
 export function useSession(options?: UseSessionOptions): ServerSessionState & ServerSessionActions

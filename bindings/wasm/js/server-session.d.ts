@@ -1,6 +1,6 @@
-// Who is signed in at the server that a page comes from.
+// The session of a user at the server of a page.
 
-/** What the server says about a person: `sub`, and the claims that its sessions keep. */
+/** The user as described by the server: `sub`, and the claims that its sessions keep. */
 export interface ServerUser {
   readonly sub: string
   readonly name?: string
@@ -12,22 +12,22 @@ export interface ServerUser {
 export interface ServerSessionState {
   /** The server has not answered yet. */
   readonly isLoading: boolean
-  /** Who is signed in. */
+  /** The signed-in user. */
   readonly user: ServerUser | undefined
   /** The provider. */
   readonly provider: string | undefined
   /** The tenant of the provider, if the site has tenants. */
   readonly tenant: string | undefined
-  /** When the session ends. */
+  /** The end of the session. */
   readonly until: Date | undefined
-  /** Why the server did not answer; what was known before stays. */
+  /** The error of the last request to the server; the other members keep their values. */
   readonly error: unknown
 }
 
 export interface SignInOptions {
   /** Where to return to: this page unless set. */
   returnTo?: string
-  /** Which provider, if there are several. */
+  /** The provider, if there are several. */
   provider?: string
   loginHint?: string
 }
@@ -39,11 +39,11 @@ export interface ServerSessionActions {
   signOut(options?: { returnTo?: string }): void
   /** `fetch` of the page's own origin, with the header `X-CSRF-Protection`. After a 401 nobody is signed in. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
-  /** Asks the server again. */
+  /** Requests the session from the server again. */
   refresh(): Promise<ServerSessionState>
 }
 
 export interface UseSessionOptions {
-  /** Where the server has its pages: `/auth` unless set. */
+  /** The path of the server's pages for sign-in: `/auth` unless set. */
   prefix?: string
 }

@@ -5,7 +5,7 @@
 const PROTECTION = ['x-csrf-protection', '1']
 /** The longest delay that browsers support in timers, in milliseconds. */
 const LONGEST = 2 ** 31 - 1
-/** Sent to other tabs before the sign-out, of which the server learns later; they ask it after so many milliseconds. */
+/** Sent to other tabs before the sign-out reaches the server; they request the session after this many milliseconds. */
 const LEAVING = { leaving: 5000 }
 
 const sessions = new Map()

@@ -1,4 +1,4 @@
-// Whether the person is still signed in at the server (OpenID Connect Session Management 1.0).
+// Monitors whether the user is still signed in at the server (OpenID Connect Session Management 1.0).
 
 export interface SessionMonitorOptions {
   /** `check_session_iframe` of the server's metadata. */
@@ -8,7 +8,7 @@ export interface SessionMonitorOptions {
   sessionState: string | null | undefined
   /**
    * Called once, when the session at the server has changed. Find out by a login with `extra: { prompt: 'none' }`
-   * whether somebody is still signed in, and monitor with the `session_state` of its response.
+   * whether a user is still signed in, and monitor with the `session_state` of its response.
    */
   onChange?: () => void
   /** Called once, when the server's frame reports an error. Do not start a login for it: it could fail forever. */

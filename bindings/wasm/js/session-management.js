@@ -1,6 +1,6 @@
-// Whether the person is still signed in at the server, asked of the server's own frame (OpenID Connect Session Management
-// 1.0 section 3.1). Only browsers that let that frame read its storage know: where it is of another site, they may
-// partition it, and the server then says `error` or `changed`.
+// Monitors whether the user is still signed in at the server, by messages to the server's own frame (OpenID Connect
+// Session Management 1.0 section 3.1). The frame has to read its storage: browsers may partition that of another site,
+// and then the server answers `error` or `changed`.
 
 /** How often the frame is asked, in milliseconds. */
 const INTERVAL = 2000
@@ -28,7 +28,7 @@ export function monitorSession({ checkSessionIframe, clientId, sessionState, onC
     // Any page can post a message: it must come from the server's origin and from this frame.
     if (from !== origin || source !== frame.contentWindow) return
     if (data !== 'changed' && data !== 'error') return
-    // It is told once: a login without a prompt for each answer could go on forever.
+    // Reported once: a login without a prompt for each answer could repeat forever.
     stop()
     if (data === 'changed') onChange?.()
     else onError?.()

@@ -33,7 +33,7 @@ export class Session {
   #renewing
   #listeners = new Set()
   /** The access token and the snapshot that listeners got last. */
-  #told
+  #reported
   #snapshot
 
   constructor(context) {
@@ -41,8 +41,8 @@ export class Session {
     const { wasm, server, client, config, name } = context
     this.#storage = storageOf(config)
     this.#api = wasm.Api.of(server, client, origins(config, server))
-    const share = (asked) => this.#share(asked)
-    const adopt = (given) => this.#adopt(given)
+    const share = (other) => this.#share(other)
+    const adopt = (shared) => this.#adopt(shared)
     const ended = (sid) => (sid === this.#sid ? this.#forget() : undefined)
     this.#tabs = config.tabs === false ? new Alone() : new Tabs(name, { share, adopt, ended })
   }
@@ -54,7 +54,7 @@ export class Session {
   static async of(context, tokens, waiting) {
     const session = new Session(context)
     if (tokens) await session.#begin(tokens)
-    else await session.#adopt((await session.#kept()) ?? (await session.#tabs.any()))
+    else await session.#adopt((await session.#stored()) ?? (await session.#tabs.any()))
     if (!session.signedIn && waiting) await session.#arrival(waiting.signal)
     if (session.signedIn) return session
     session.#tabs.close()
@@ -155,11 +155,11 @@ export class Session {
   async revoke() {
     const { client, config } = this.#context
     const { accessToken, refreshToken } = this.#live()
-    const asked = refreshToken === undefined
+    const parameters = refreshToken === undefined
       ? { token: accessToken, tokenTypeHint: 'access_token' }
       : { token: refreshToken, tokenTypeHint: 'refresh_token' }
     try {
-      await run(revoke(client, asked), config)
+      await run(revoke(client, parameters), config)
     } finally {
       this.#tabs.end(this.#sid)
       await this.#forget()
@@ -207,7 +207,7 @@ export class Session {
     let known = 0
     const store = {
       load: async () => {
-        if (!isOut()) await this.#adopt(await this.#tabs.newer(this.#asked()))
+        if (!isOut()) await this.#adopt(await this.#tabs.newer(this.#known()))
         if (isOut()) return { version: known + 1, record: REMOVED }
         known = this.#entry?.version ?? 0
         return this.#entry
@@ -250,7 +250,7 @@ export class Session {
     await this.#renewing
   }
 
-  #asked() {
+  #known() {
     return { sid: this.#sid, version: this.#entry?.version ?? 0 }
   }
 
@@ -281,7 +281,7 @@ export class Session {
     await this.#storage?.setItem(KEPT + this.#context.name, JSON.stringify(this.#share({})))
   }
 
-  async #kept() {
+  async #stored() {
     const text = await this.#storage?.getItem(KEPT + this.#context.name)
     return text ? JSON.parse(text) : undefined
   }
@@ -305,9 +305,9 @@ export class Session {
 
   /** Notifies listeners of new tokens. Other changes of the record, such as an attempt, are not reported. */
   #changed() {
-    const [before, now] = [this.#told, this.#keeper?.tokens()?.accessToken]
+    const [before, now] = [this.#reported, this.#keeper?.tokens()?.accessToken]
     if (before === now) return
-    this.#told = now
+    this.#reported = now
     this.#snapshot = undefined
     const kind = !now ? 'ended' : before ? 'renewed' : 'signed-in'
     for (const { listener } of [...this.#listeners]) {

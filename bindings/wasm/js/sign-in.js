@@ -11,17 +11,17 @@ import { run } from './driver.js'
 import { begin, tokensOf } from './session.js'
 
 /**
- * Signs the person in. By redirect, the page leaves and `handleCallback` goes on; by popup, the
- * session is the result.
+ * Signs the user in. With a redirect, the browser leaves the page, and `handleCallback` continues; with a popup,
+ * returns the session.
  */
-export async function signIn(given, options = {}) {
-  const { mode = 'redirect', returnTo, signal, session, ...asked } = options
+export async function signIn(settings, options = {}) {
+  const { mode = 'redirect', returnTo, signal, session, ...request } = options
   const tokens = session && tokensOf(session)
   needPage()
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
   try {
-    const prepared = await prepare(given, undefined, options)
+    const prepared = await prepare(settings, undefined, options)
     const { wasm, server, client, config } = prepared
     if (popup === null) throw setupError('the browser blocked the popup')
     const { origin } = new URL(config.redirectUri)
@@ -31,8 +31,8 @@ export async function signIn(given, options = {}) {
     }
     if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
     const { redirectUri, responseType, responseMode, resource, audience, tokenExtra } = config
-    const everywhere = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
-    const exchange = beginAuthorization(client, await drawn(), { ...asked, tokens, ...everywhere })
+    const fixed = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
+    const exchange = beginAuthorization(client, await drawn(), { ...request, tokens, ...fixed })
     const started = (await run(exchange, { ...config, signal })).authorization()
     const { url, pending, state, warnings } = started
     started.free()

@@ -13,6 +13,6 @@ export function storageOf({ storage = 'memory' }) {
     throw setupError("there is no sessionStorage here: pass a storage of your own, or leave 'session' out")
   }
   const isStorage = NEEDED.every((name) => typeof storage?.[name] === 'function')
-  if (!isStorage) throw new TypeError(`storage is 'memory', 'session', or has ${NEEDED.join(', ')}`)
+  if (!isStorage) throw new TypeError(`storage must be 'memory', 'session', or have ${NEEDED.join(', ')}`)
   return storage
 }

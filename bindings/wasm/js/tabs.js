@@ -6,7 +6,7 @@
 import { random } from './random.js'
 
 /** How long to wait for other tabs' answers, in milliseconds. */
-const PATIENCE = 300
+const MAX_WAIT = 300
 /** How long a tab may be silent before it counts as gone. */
 const SILENCE = 1000
 /** How long a tab that is refreshing may take: the limit of a token request, and a margin. */
@@ -33,7 +33,7 @@ export class Tabs {
     this.#locks = globalThis.navigator?.locks
     if (typeof BroadcastChannel === 'undefined') return
     this.#channel = new BroadcastChannel(name)
-    this.#channel.onmessage = ({ data }) => this.#hear(data)
+    this.#channel.onmessage = ({ data }) => this.#receive(data)
     addEventListener('pagehide', this.#leave)
     addEventListener('pageshow', this.#greet)
     this.#greet()
@@ -47,7 +47,7 @@ export class Tabs {
           this.#release = release
           granted()
         })
-      const held = this.#locks ? this.#locks.request(this.#name, work) : this.#agreed(work)
+      const held = this.#locks ? this.#locks.request(this.#name, work) : this.#withPermission(work)
       held.catch(failed)
     })
   }
@@ -97,7 +97,7 @@ export class Tabs {
     this.#channel?.postMessage({ ...message, from: this.#id })
   }
 
-  #hear(message) {
+  #receive(message) {
     const { type, from, to } = message
     if (to !== undefined && to !== this.#id) return
     if (type !== 'bye') this.#peers.add(from)
@@ -114,7 +114,7 @@ export class Tabs {
       case 'out':
         return this.#session.ended(message.sid)
       case 'want':
-        return this.#judge(message)
+        return this.#answerWant(message)
       default:
         return this.#waiting.get(type)?.(message)
     }
@@ -132,7 +132,7 @@ export class Tabs {
         // A tab that is silent for so long is frozen or closed; it announces itself when it is back.
         peers?.forEach((peer) => this.#peers.delete(peer))
         end()
-      }, PATIENCE)
+      }, MAX_WAIT)
       this.#waiting.set('answer', ({ from, share }) => {
         peers?.delete(from)
         if (share || peers?.size === 0) end(share)
@@ -141,7 +141,7 @@ export class Tabs {
     })
   }
 
-  async #agreed(work) {
+  async #withPermission(work) {
     // All tabs share one wall clock; equal times are told apart by the tabs' names.
     this.#ticket = [Date.now(), this.#id]
     try {
@@ -163,21 +163,21 @@ export class Tabs {
         this.#waiting.delete('wait')
         resolve()
       }
-      const patience = (millis) => {
+      const waitAtMost = (millis) => {
         clearTimeout(timer)
         timer = setTimeout(end, millis)
       }
-      this.#waiting.set('wait', () => patience(WORK))
+      this.#waiting.set('wait', () => waitAtMost(WORK))
       this.#waiting.set('go', ({ from }) => {
         peers.delete(from)
         if (peers.size === 0) end()
       })
-      patience(SILENCE)
+      waitAtMost(SILENCE)
       this.#post({ type: 'want', ticket: this.#ticket })
     })
   }
 
-  #judge({ from, ticket }) {
+  #answerWant({ from, ticket }) {
     const own = this.#ticket
     const ours = own && (own[0] < ticket[0] || (own[0] === ticket[0] && own[1] < ticket[1]))
     if (ours) this.#deferred.push(from)

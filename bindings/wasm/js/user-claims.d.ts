@@ -1,4 +1,4 @@
-// The standard claims about a person (OpenID Connect Core section 5.1).
+// The standard claims about a user (OpenID Connect Core section 5.1).
 
 /** A postal address (section 5.1.1). */
 export interface Address {
@@ -19,7 +19,7 @@ export interface Address {
  * with `=== true`, because the text `"false"` of some servers must not count as true.
  */
 export interface UserClaims {
-  /** The person at this issuer. No other claim identifies a person. */
+  /** The identifier of the user at this issuer. No other claim identifies a user. */
   readonly sub: string
   /** The full name, for display. */
   readonly name?: string | undefined
@@ -33,9 +33,9 @@ export interface UserClaims {
   readonly profile?: string | undefined
   /** The URL of a picture. */
   readonly picture?: string | undefined
-  /** The URL of the person's own page. */
+  /** The URL of the user's own web page. */
   readonly website?: string | undefined
-  /** `email_verified` says whether it is known to be the person's. */
+  /** `email_verified` states whether it is known to be the user's. */
   readonly email?: string | undefined
   /** Some servers send the text `"false"`, which is true to JavaScript: compare with `true`. */
   readonly email_verified?: unknown

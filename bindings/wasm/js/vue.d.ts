@@ -2,7 +2,7 @@ import type { ServerSessionActions, ServerSessionState, UseSessionOptions } from
 
 export type * from './server-session.js'
 
-/** What is known of who is signed in, as refs, and what can be done about it. All components share one session. */
+/** The session of the signed-in user as refs, and its actions. All components share one session. */
 export function useSession(options?: UseSessionOptions): {
   readonly [name in keyof ServerSessionState]: { readonly value: ServerSessionState[name] }
 } & ServerSessionActions

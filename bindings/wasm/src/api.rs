@@ -1,4 +1,4 @@
-//! Decisions about requests to APIs: which token to attach, when to send, and what follows the reply.
+//! Requests to APIs: which token to attach, when to send, and what to do about the response.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::exchange::{seed, time};
 use crate::server::{Server, transport};
 use crate::tokens::Tokens;
 
-/// An API; its requests share what is known of its limits.
+/// An API; its requests share the known state of its rate limits.
 #[wasm_bindgen]
 pub struct Api(oauth_facade::Api);
 
@@ -39,7 +39,7 @@ impl Api {
             .map_err(fail)
     }
 
-    /// The same for tokens of this client, which proves that it has the key they are bound to.
+    /// The same API, called with tokens of this client, which proves possession of the key that they are bound to.
     pub fn of(server: &Server, client: &Client, origins: Vec<String>) -> Result<Self, JsValue> {
         let api = server
             .0
@@ -95,7 +95,7 @@ impl Call {
         self.step(step)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self, now: f64, elapsed: f64) -> Result<String, JsValue> {
         let step = self.call.elapsed(&clock(now, elapsed));
         self.step(step)
@@ -107,7 +107,7 @@ impl Call {
         self.step(step)
     }
 
-    /// The signature that WebCrypto made.
+    /// Continues with the signature, made by WebCrypto.
     pub fn signed(
         &mut self,
         now: f64,
@@ -118,7 +118,7 @@ impl Call {
         self.step(step)
     }
 
-    /// The head of the reply; `headers` are names and values in turn.
+    /// Continues with the status and the header fields of the response; `headers` are names and values in turn.
     pub fn reply(
         &mut self,
         now: f64,
@@ -132,7 +132,7 @@ impl Call {
         self.step(step)
     }
 
-    /// How long to wait.
+    /// The pause before the next step, in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn millis(&self) -> f64 {
         self.millis
@@ -150,7 +150,7 @@ impl Call {
         self.dpop.clone()
     }
 
-    /// What to sign.
+    /// The bytes to sign.
     #[wasm_bindgen(getter, js_name = signingInput)]
     pub fn signing_input(&self) -> Vec<u8> {
         self.signing_input.clone()
@@ -173,11 +173,11 @@ impl Call {
                 dpop,
                 ..
             } => {
-                // A page has no source that would go without a token.
+                // In a page, a request always carries a token.
                 (self.authorization, self.dpop) = (authorization.unwrap_or_default(), dpop);
                 "send"
             }
-            // Only with rules, or a source that asks for more, which no API of a page has.
+            // `Peek` and `StepUp` do not happen: an API of a page has neither rules nor a source that steps up.
             CallStep::Done | CallStep::Peek(_) | CallStep::StepUp(_) => "done",
             CallStep::DoneRefused => "done_refused",
         };

@@ -1,4 +1,4 @@
-//! The client: always a public one.
+//! The client of a page, which is always a public one.
 
 use oauth_facade::{
     Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, PendingAuthorization,
@@ -27,9 +27,8 @@ impl Authorization {
 
 #[wasm_bindgen]
 impl Client {
-    /// A public client. The one redirect URI it uses is the one it has registered. `ask` is asked for with
-    /// every token: resource, audience and extra behind the place of a scope. `dpop` is the public half of the key
-    /// that tokens are bound to, as a JWK: one for ES256.
+    /// A public client with its registered redirect URI. `ask` has the parameters of every token request: an empty
+    /// scope, resource, audience and extra. `dpop` is the public key that tokens are bound to, a JWK for ES256.
     #[wasm_bindgen(constructor)]
     pub fn new(
         server: &Server,
@@ -72,7 +71,7 @@ impl Client {
             .map_err(fail)
     }
 
-    /// Judges a callback and redeems its code.
+    /// Checks a callback and redeems its code.
     pub fn redeem(&self, pending: &str, callback: &str) -> Result<NativeExchange, JsValue> {
         self.0
             .redeem(pending, callback)
@@ -80,7 +79,7 @@ impl Client {
             .map_err(fail)
     }
 
-    /// Where to send the person to be signed out at the server, too.
+    /// The URL at which the user is signed out at the server as well.
     #[wasm_bindgen(js_name = endSessionUrl)]
     pub fn end_session_url(
         &self,
@@ -97,7 +96,7 @@ impl Client {
         self.0.end_session_url(ask).map_err(fail)
     }
 
-    /// Begins the operation of this number; `js/ops.js` knows them.
+    /// Begins the operation with this number in `js/ops.js`.
     pub fn begin(&self, number: u32, given: Vec<JsValue>) -> Result<NativeExchange, JsValue> {
         let exchange = self.0.begin_in_browser(number, arguments(given));
         exchange.map(NativeExchange::of).map_err(refused)
@@ -112,33 +111,33 @@ impl Authorization {
         self.0.url.clone()
     }
 
-    /// The codes of what is wrong with the request, which is made anyway.
+    /// The codes of the warnings about the request.
     #[wasm_bindgen(getter)]
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.0.pending.warnings().iter();
         warnings.map(|warning| warning.code().to_owned()).collect()
     }
 
-    /// The flow, to be kept until the callback.
+    /// The flow to store until the callback.
     #[wasm_bindgen(getter)]
     pub fn pending(&self) -> String {
         self.0.pending.to_json().expose().clone()
     }
 
-    /// The key to keep it under.
+    /// The `state` parameter, the key under which the flow is stored.
     #[wasm_bindgen(getter)]
     pub fn state(&self) -> String {
         self.0.pending.state().expose().clone()
     }
 }
 
-/// Whether a callback carries the state of this flow.
+/// Whether a callback contains the `state` of this flow.
 #[wasm_bindgen]
 pub fn recognizes(pending: &str, callback: &str) -> bool {
     PendingAuthorization::from_json(pending).is_ok_and(|pending| pending.recognizes(callback))
 }
 
-/// Where a person may go after the login: throws for anything that leaves this origin.
+/// Checks the target after a login: throws unless it is of this origin.
 #[wasm_bindgen(js_name = checkReturnTarget)]
 pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
     Url::parse(origin)
@@ -146,7 +145,7 @@ pub fn check_return_target(target: &str, origin: &str) -> Result<(), JsValue> {
         .map_err(fail)
 }
 
-/// What a reply of an API requires of the person, as JSON; `js/step-up.js` reads it.
+/// The step-up that an API's response requires, as JSON (RFC 9470).
 #[wasm_bindgen(js_name = stepUp)]
 pub fn step_up(status: u16, challenges: Vec<String>) -> Result<Option<String>, JsValue> {
     oauth_facade::step_up(status, &challenges).map_err(fail)

@@ -15,7 +15,7 @@ use crate::tokens::Tokens;
 #[wasm_bindgen]
 pub struct NativeExchange(oauth_facade::ErasedExchange);
 
-/// What to do next.
+/// The current step of an exchange.
 #[wasm_bindgen]
 pub struct Step(ErasedStep);
 
@@ -32,7 +32,7 @@ impl NativeExchange {
         step(self.0.begin(&moment(now)))
     }
 
-    /// The server answered; `headers` are names and values in turn.
+    /// Continues with a response; `headers` are names and values in turn.
     pub fn reply(
         &mut self,
         now: f64,
@@ -50,7 +50,7 @@ impl NativeExchange {
         step(self.0.reply(&moment(now), reply))
     }
 
-    /// No answer arrived, or none in time.
+    /// Continues without a response: none arrived, or not in time.
     pub fn lost(&mut self, now: f64, why: &str, late: bool) -> Result<Step, JsValue> {
         let cause = Cause::unknown_as(why);
         let cause = if late {
@@ -61,23 +61,23 @@ impl NativeExchange {
         step(self.0.lost(&moment(now), cause))
     }
 
-    /// The answer was larger than may be read.
+    /// Continues after a response that exceeded the size limit.
     #[wasm_bindgen(js_name = tooLarge)]
     pub fn too_large(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.lost(&moment(now), Cause::too_large()))
     }
 
-    /// Whether what was to be verified is good.
+    /// Continues with the result of a verification.
     pub fn verified(&mut self, now: f64, is_good: bool) -> Result<Step, JsValue> {
         step(self.0.verified(&moment(now), is_good))
     }
 
-    /// The signature that WebCrypto made.
+    /// Continues with the signature, made by WebCrypto.
     pub fn signed(&mut self, now: f64, signature: Vec<u8>) -> Result<Step, JsValue> {
         step(self.0.signed(&moment(now), signature))
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
         step(self.0.elapsed(&moment(now)))
     }
@@ -104,13 +104,13 @@ impl Step {
         self.request().map(|request| request.method.clone())
     }
 
-    /// Its URL.
+    /// The URL of the request.
     #[wasm_bindgen(getter)]
     pub fn url(&self) -> Option<String> {
         self.request().map(|request| request.url.clone())
     }
 
-    /// Its headers, names and values in turn.
+    /// The header fields of the request: names and values in turn.
     #[wasm_bindgen(getter)]
     pub fn headers(&self) -> Vec<String> {
         let headers = self.request().map(|request| request.headers.iter());
@@ -120,14 +120,14 @@ impl Step {
             .collect()
     }
 
-    /// Its body.
+    /// The body of the request.
     #[wasm_bindgen(getter)]
     pub fn body(&self) -> Vec<u8> {
         let body = self.request().map(|request| request.body.to_vec());
         body.unwrap_or_default()
     }
 
-    /// What to sign, for the proof of the page's DPoP key.
+    /// The bytes to sign with the page's DPoP key, for a proof.
     #[wasm_bindgen(getter, js_name = signingInput)]
     pub fn signing_input(&self) -> Vec<u8> {
         match &self.0 {
@@ -136,9 +136,9 @@ impl Step {
         }
     }
 
-    /// What to verify: of a signature its algorithm, its key as a JWK, and the text that was signed; of a
-    /// hash its name, what is hashed, and the half that is claimed. Empty for a shared secret, which a page
-    /// has none of.
+    /// The verification. For a signature: its algorithm, its key as a JWK, and the signed text; for a hash: its
+    /// name, the value to hash, and the claimed half. Empty for a signature with a shared secret, because a page
+    /// has none.
     #[wasm_bindgen(getter)]
     pub fn job(&self) -> Vec<String> {
         match &self.0 {
@@ -183,7 +183,7 @@ impl Step {
         }
     }
 
-    /// How long to sleep.
+    /// The pause before the next step, in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn millis(&self) -> f64 {
         match &self.0 {
@@ -192,7 +192,7 @@ impl Step {
         }
     }
 
-    /// The authorization that it began.
+    /// The resulting authorization.
     pub fn authorization(self) -> Option<Authorization> {
         match self.record()? {
             Record::Authorization(begun) => Some(Authorization::of(*begun)),
@@ -200,7 +200,7 @@ impl Step {
         }
     }
 
-    /// The tokens it ended with.
+    /// The resulting tokens.
     pub fn tokens(self) -> Option<Tokens> {
         match self.record()? {
             Record::Tokens(tokens) => Some(Tokens::of(std::sync::Arc::unwrap_or_clone(tokens))),
@@ -209,7 +209,7 @@ impl Step {
         }
     }
 
-    /// The server it ended with.
+    /// The resulting server.
     pub fn server(self) -> Option<Server> {
         match self.record()? {
             Record::Server(server) => Some(Server::of(*server)),

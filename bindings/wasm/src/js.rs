@@ -5,10 +5,10 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Anything with members.
+    /// `Object`.
     pub(crate) type Object;
 
-    /// Its own members, each an array of its name and its value.
+    /// `Object.entries`.
     #[wasm_bindgen(static_method_of = Object)]
     pub(crate) fn entries(object: &Object) -> Vec<JsValue>;
 

@@ -1,4 +1,4 @@
-//! The keeper of one grant: makes the decisions; the page has the store and the messages of other tabs.
+//! The keeper of one grant: decides when to renew it. The page has the store, and exchanges messages with other tabs.
 
 use oauth_facade::{Decision, GrantSettings, Moment, Secret, Task as Next};
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::tokens::Tokens;
 #[wasm_bindgen]
 pub struct Keeper(oauth_facade::Keeper);
 
-/// What a caller is to do.
+/// The decision for a caller that needs a token.
 #[wasm_bindgen]
 pub struct KeeperDecision(Decision);
 
-/// What the page is to do next.
+/// The page's next task.
 #[wasm_bindgen]
 pub struct Task(Next);
 
 #[wasm_bindgen]
 impl Keeper {
-    /// The grant of a person: these tokens of a login, or what other tabs have of them.
+    /// The grant of a user: with the tokens of a login, or without any, to take over those of other tabs.
     #[wasm_bindgen(constructor)]
     pub fn new(
         client: &Client,
@@ -34,7 +34,7 @@ impl Keeper {
         tokens: Option<Tokens>,
     ) -> Result<Self, JsValue> {
         let keep = GrantSettings {
-            // Whoever signed in here: the tabs of one sign-in share no store with anybody else.
+            // Any name will do: only the tabs of one sign-in share the store.
             subject: Some("signed-in".to_owned()),
             request: client.1.clone(),
             ..GrantSettings::default()
@@ -46,12 +46,12 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// The newest tokens, good or not.
+    /// The newest tokens, valid or not.
     pub fn tokens(&self) -> Option<Tokens> {
         self.0.tokens().map(|tokens| Tokens::of((*tokens).clone()))
     }
 
-    /// Takes over a record that another tab told of.
+    /// Adopts a record that another tab sent.
     pub fn learn(
         &self,
         now: f64,
@@ -65,7 +65,7 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// One caller asks for a token, knowing perhaps of one that was refused.
+    /// Decides for a caller that needs a token; `refused` is one that an API has refused.
     pub fn ask(
         &self,
         now: f64,
@@ -84,7 +84,7 @@ impl Keeper {
         self.0.refuse(&refused.0);
     }
 
-    /// The page gives up in the midst of a renewal.
+    /// Abandons a renewal that the page no longer carries out.
     pub fn abandon(&self, now: f64, seed: &[u8]) {
         self.0.abandon(&moment(now, seed));
     }
@@ -94,7 +94,7 @@ impl Keeper {
         self.0.begin(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The record and its version; both absent if it does not exist.
+    /// Continues with the record and its version; both absent if there is no record.
     pub fn loaded(
         &self,
         now: f64,
@@ -109,7 +109,7 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// The lease was won, or given back: tabs wait for theirs.
+    /// Continues after the lease was acquired, or released: tabs wait until they get it.
     pub fn leased(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0
             .leased(&moment(now, seed), None)
@@ -117,7 +117,7 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// The new version, or nothing if the record was at another.
+    /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&self, now: f64, seed: &[u8], version: Option<f64>) -> Result<Task, JsValue> {
         let version = version.map(whole);
         self.0
@@ -126,12 +126,12 @@ impl Keeper {
             .map_err(fail)
     }
 
-    /// The exchange was run to its end, or dropped.
+    /// Continues after the exchange, which was run to its end or dropped.
     pub fn completed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0.completed(&moment(now, seed)).map(Task).map_err(fail)
     }
 
-    /// The pause has elapsed.
+    /// Continues after the pause.
     pub fn elapsed(&self, now: f64, seed: &[u8]) -> Result<Task, JsValue> {
         self.0.elapsed(&moment(now, seed)).map(Task).map_err(fail)
     }
@@ -151,7 +151,7 @@ impl KeeperDecision {
         kind.to_owned()
     }
 
-    /// What is handed out.
+    /// The tokens to use.
     pub fn tokens(self) -> Option<Tokens> {
         match self.0 {
             Decision::UseToken(tokens) | Decision::UseAndRenew(tokens) => {
@@ -178,7 +178,7 @@ impl Task {
         kind.to_owned()
     }
 
-    /// How long to take the lease for, or to wait.
+    /// The duration of the lease or of the pause, in milliseconds.
     #[wasm_bindgen(getter)]
     pub fn millis(&self) -> f64 {
         match &self.0 {
@@ -189,7 +189,7 @@ impl Task {
         }
     }
 
-    /// What to save.
+    /// The record to save.
     #[wasm_bindgen(getter)]
     pub fn record(&self) -> Option<String> {
         match &self.0 {
@@ -198,7 +198,7 @@ impl Task {
         }
     }
 
-    /// The version it replaces.
+    /// The version that the record replaces.
     #[wasm_bindgen(getter)]
     pub fn version(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "it counts renewals")]
@@ -208,7 +208,7 @@ impl Task {
         }
     }
 
-    /// What to run.
+    /// The exchange to run.
     pub fn exchange(self) -> Option<NativeExchange> {
         match self.0 {
             Next::Run(exchange) => Some(NativeExchange::of(exchange)),
@@ -221,7 +221,7 @@ fn moment(now: f64, seed: &[u8]) -> Moment {
     Moment::fixed(time(now), seed.try_into().unwrap_or_default())
 }
 
-/// A version as JavaScript tells it.
+/// A version from JavaScript.
 fn whole(version: f64) -> u64 {
     time(version).as_secs()
 }

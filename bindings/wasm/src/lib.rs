@@ -1,7 +1,7 @@
-//! The browser's view of `oauth-core`: its machines, for the modules in `js/` to drive.
+//! The WebAssembly module of the browser package: the state machines of `oauth-core`, which the modules in `js/` drive.
 //!
-//! Nothing here opens a connection, reads a clock, draws a random number or hashes: the page does
-//! all four, the last two with WebCrypto, and the crate is built without any cryptography.
+//! It opens no connection, reads no clock, and contains no cryptography: the page does all that, random numbers, hashes
+//! and signatures with WebCrypto.
 
 #![allow(unsafe_code, reason = "wasm-bindgen's macro writes it")]
 

@@ -36,7 +36,7 @@ impl Server {
             .map_err(fail)
     }
 
-    /// A server by its metadata document.
+    /// The server of a metadata document (RFC 8414).
     #[wasm_bindgen(js_name = fromMetadata)]
     pub fn from_metadata(issuer: &str, metadata: &str, loopback: bool) -> Result<Self, JsValue> {
         oauth_facade::Server::from_metadata(issuer, metadata, transport(loopback))
@@ -51,7 +51,7 @@ impl Server {
             .map_err(fail)
     }
 
-    /// Reads what `toJson` wrote.
+    /// A server from the result of `toJson`.
     #[wasm_bindgen(js_name = fromJson)]
     pub fn from_json(text: &str) -> Result<Self, JsValue> {
         oauth_facade::Server::from_json(text)
@@ -59,19 +59,19 @@ impl Server {
             .map_err(fail)
     }
 
-    /// Everything about it; there is no secret in it.
+    /// The server as JSON, which contains no secrets.
     #[wasm_bindgen(js_name = toJson)]
     pub fn to_json(&self) -> Result<String, JsValue> {
         self.0.to_json().map_err(fail)
     }
 
-    /// Who it is.
+    /// The issuer identifier.
     #[wasm_bindgen(getter)]
     pub fn issuer(&self) -> String {
         self.0.issuer().to_owned()
     }
 
-    /// What it says about itself, as JSON.
+    /// The metadata, as JSON.
     #[wasm_bindgen(getter)]
     pub fn metadata(&self) -> String {
         self.0.metadata()

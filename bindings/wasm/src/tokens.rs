@@ -18,7 +18,7 @@ impl Tokens {
 
 #[wasm_bindgen]
 impl Tokens {
-    /// A token that was made by hand, and when it is known to end, in seconds since 1970.
+    /// A token without a grant, and its expiry in seconds since 1970, if known.
     pub fn bearer(text: String, end: Option<f64>) -> Self {
         let tokens = oauth_facade::Tokens::bearer(text);
         Self(match end {
@@ -27,14 +27,14 @@ impl Tokens {
         })
     }
 
-    /// Fails if this is the token that was `refused`, where nothing renews it, or is over.
+    /// Checks that a token without a grant has neither expired nor been `refused`.
     #[wasm_bindgen(js_name = checkFixed)]
     pub fn check_fixed(&self, now: f64, refused: bool) -> Result<(), JsValue> {
         let refused = refused.then_some(&self.0);
         self.0.check_fixed(time(now), refused).map_err(fail)
     }
 
-    /// Reads what `toJson` wrote.
+    /// Tokens from the result of `toJson`.
     #[wasm_bindgen(js_name = fromJson)]
     pub fn from_json(text: &str) -> Result<Self, JsValue> {
         oauth_facade::Tokens::from_json(text)
@@ -42,7 +42,7 @@ impl Tokens {
             .map_err(fail)
     }
 
-    /// Everything, secrets included.
+    /// The tokens as JSON, including the secrets.
     #[wasm_bindgen(js_name = toJson)]
     pub fn to_json(&self) -> String {
         self.0.to_json().expose().clone()
@@ -54,7 +54,7 @@ impl Tokens {
         self.0.access_token.expose().clone()
     }
 
-    /// The ID Token as it came, unverified.
+    /// The ID token as received.
     #[wasm_bindgen(getter, js_name = idToken)]
     pub fn id_token(&self) -> Option<String> {
         self.0.id_token.as_ref().map(|token| token.expose().clone())
@@ -67,21 +67,21 @@ impl Tokens {
         token.map(|token| token.secret().expose().clone())
     }
 
-    /// What was granted, separated by spaces.
+    /// The granted scope, separated by spaces.
     #[wasm_bindgen(getter)]
     pub fn scope(&self) -> String {
         let names: Vec<&str> = self.0.scope.iter().collect();
         names.join(" ")
     }
 
-    /// The permissions that were granted, as a JSON array.
+    /// The granted `authorization_details` (RFC 9396), as a JSON array.
     #[wasm_bindgen(js_name = authorizationDetails)]
     pub fn authorization_details(&self) -> Result<Option<String>, JsValue> {
         let granted = oauth_facade::authorization_details(&self.0).map_err(fail)?;
         Ok(granted.map(|list| value_text(&for_doubles(list))))
     }
 
-    /// Those of the given permissions, a JSON array, that were not granted, likewise.
+    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, wanted);
@@ -90,7 +90,7 @@ impl Tokens {
             .map_err(fail)
     }
 
-    /// When the access token ends, in seconds since 1970.
+    /// The expiry of the access token, in seconds since 1970.
     #[wasm_bindgen(getter, js_name = expiresAt)]
     pub fn expires_at(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "exact for eons")]

@@ -8,17 +8,17 @@ use wasm_bindgen::prelude::*;
 use crate::error::fail;
 use crate::js::{Object, TypeError, elements};
 
-/// The arguments of an operation, in the order of its description.
+/// The arguments of an operation, in the order of its definition.
 pub(crate) fn arguments(given: Vec<JsValue>) -> Args {
     Args::from(list(given))
 }
 
-/// What tokens are for: scope, resource, audience and extra.
+/// The parameters of a token request: scope, resource, audience and extra.
 pub(crate) fn token_request(given: Vec<JsValue>) -> Result<TokenRequest, JsValue> {
     TokenRequest::read(&mut arguments(given)).map_err(refused)
 }
 
-/// Why an operation did not begin.
+/// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> JsValue {
     match refused {
         Refused::Argument(mismatch) => TypeError::new(&mismatch.in_camel_case()).into(),
@@ -59,7 +59,7 @@ fn arg(value: JsValue) -> Arg {
     Arg::Pairs(pairs.collect())
 }
 
-/// A copy of a handle of this module: taken by itself, it would be of no more use to the page.
+/// A copy of a handle of this module: wasm-bindgen would otherwise take ownership and leave it unusable.
 fn tokens(value: &Object) -> Option<Tokens> {
     Tokens::from_json(&value.to_json().ok()?.as_string()?).ok()
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Reads and writes the parts of DER (X.690) that keys need.
+// Constants for private keys in DER (X.690): tags, object identifiers, and the order of RSA numbers.
 
 const TAGS = {
   NUMBER: 0x02,
@@ -9,13 +9,13 @@ const TAGS = {
   NONE: 0x05,
   NAME: 0x06,
   SEQUENCE: 0x30,
-  /** `[0]` and `[1]`, which hold others; and `[1]` in place of the bits themselves. */
+  /** `[0]` and `[1]`, constructed; and `[1]` as an implicitly tagged bit string. */
   FIRST: 0xa0,
   SECOND: 0xa1,
   SECOND_BITS: 0x81,
 }
 
-/** The object identifiers of kinds of keys and of curves, in hexadecimal (RFC 8017, RFC 5480, RFC 8410). */
+/** The object identifiers of key types and curves, in hexadecimal (RFC 8017, RFC 5480, RFC 8410). */
 const IDENTIFIERS = {
   RSA: '2a864886f70d010101', EC: '2a8648ce3d0201', OKP: '2b6570',
   'P-256': '2a8648ce3d030107', 'P-384': '2b81040022', 'P-521': '2b81040023',

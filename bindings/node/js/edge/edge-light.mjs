@@ -1,5 +1,5 @@
-// The native half in the edge runtime of Next.js, whose bundler may load WebAssembly later than the other modules: no
-// module of the package uses it while being loaded itself.
+// Loads the WebAssembly module in the edge runtime of Next.js. Its bundler may do so after the other modules have been
+// evaluated, so no module of this package uses it while being evaluated.
 import module from '../../edge/oauth_core_edge_bg.wasm?module'
 import { initSync } from '../../edge/oauth_core_edge.mjs'
 

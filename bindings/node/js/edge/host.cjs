@@ -1,6 +1,6 @@
 'use strict'
 
-// Replaces the functions of Node.js (`host.cjs`) in Workers and edge runtimes.
+// What the package needs from its host, for Workers and edge runtimes; `../host.cjs` is the counterpart for Node.js.
 
 /** `console.log` does not use `inspect.custom` there; a direct call shows the members as JSON. */
 function inspect(value) {
@@ -16,7 +16,7 @@ const environment = () => globalThis.process?.env ?? {}
 
 const idle = () => {}
 
-/** Chunks of bytes as one. */
+/** Concatenates chunks of bytes. */
 function joined(chunks) {
   const bytes = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
   let at = 0
@@ -30,7 +30,7 @@ function joined(chunks) {
 module.exports = {
   channel, environment, idle, inspect, joined,
   fetch: (input, init) => globalThis.fetch(input, init),
-  /** A request that ends cancels its own fetches, so no other request may wait for them. */
+  /** Workers cancel a request's fetches when it ends, so no other request may wait for them. */
   isShared: false,
   /** The WebAssembly module is part of this package. It may be loaded after the other modules. */
   isOnePackage: true,

@@ -1,6 +1,6 @@
 'use strict'
 
-// Keys of a client, and keys that tokens are bound to, where WebCrypto signs.
+// Client keys and DPoP keys in edge runtimes, where WebCrypto signs.
 
 const { callMethod } = require('./store.cjs')
 const { KeyError, PrivateKey, generated, macOf } = require('./private-key.cjs')
@@ -14,12 +14,12 @@ const TRIES = 16
 const DPOP = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256', 'PS384', 'PS512', 'RS384', 'RS512']
 
 /** Operations on keys, for the native half. */
-function keysOver(wasm, elsewhere) {
-  const failed = (code, why) => new Error(wasm.errorOf(code, why))
+function keysOver(wasm, notSupportedHere) {
+  const failed = (code, reason) => new Error(wasm.errorOf(code, reason))
 
   /** The parsed key, or an error in the form of the native half. */
   function read(text, passphrase) {
-    if (passphrase !== undefined) throw elsewhere('a passphrase')
+    if (passphrase !== undefined) throw notSupportedHere('a passphrase')
     try {
       return new PrivateKey(text)
     } catch (error) {
@@ -27,11 +27,11 @@ function keysOver(wasm, elsewhere) {
     }
   }
 
-  /** How a key among several is called. */
+  /** The `kid` of one key among several: its own, or its thumbprint. */
   const nameOf = (key) => key.kid ?? wasm.thumbprint(publicText(key))
 
   function publicText(key) {
-    if (key.publicJwk === undefined) throw elsewhere('the public half of a key in PEM without one, unlike that of a JWK,')
+    if (key.publicJwk === undefined) throw notSupportedHere('the public half of a key in PEM without one, unlike that of a JWK,')
     return JSON.stringify(key.publicJwk)
   }
 
@@ -43,29 +43,29 @@ function keysOver(wasm, elsewhere) {
     return wasm.NativeClient.ofKeys(server, options, given, keys.map(({ signer }) => signer), used)
   }
 
-  /** A client that makes HMACs of its secret. */
+  /** A client that authenticates with HMACs (`client_secret_jwt`). */
   const macClientOf = (server, options, assertion) =>
     wasm.NativeClient.ofSecret(server, options, assertion, macOf(assertion.source))
 
-  /** Takes the key of a client's settings. */
+  /** Parses the private key in a client's settings; returns an error instead of throwing it. */
   function hold(text) {
     try {
       return new PrivateKey(text)
     } catch (error) {
-      return error instanceof KeyError ? { code: error.code, why: error.message } : { code: 'key.malformed', why: 'it cannot be read' }
+      return error instanceof KeyError ? { code: error.code, why: error.message } : { code: 'key.malformed', why: 'the key cannot be parsed' }
     }
   }
 
   /** The public halves of all keys, as a JWK Set. */
   function publicJwks({ keys: texts, passphrase, kid: named }) {
-    const setup = (why) => failed('misuse.setup', why)
-    if (texts.length > 1 && named !== undefined) throw setup('a kid and a certificate are of one key: several are named by their JWKs')
+    const setup = (reason) => failed('misuse.setup', reason)
+    if (texts.length > 1 && named !== undefined) throw setup('kid can be given for one key only: set the kid of several keys in their JWKs')
     const keys = texts.map((text) => read(text, passphrase)).map((key) => {
       const { kty, crv, x, y, n, e } = JSON.parse(publicText(key))
       return { kty, crv, x, y, n, e, kid: named ?? nameOf(key), use: 'sig', alg: key.alg }
     })
-    if (keys.length === 0) throw setup('a client that signs has a key')
-    if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw setup('two keys have one kid')
+    if (keys.length === 0) throw setup('privateKeyJwt must have at least one key')
+    if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw setup('two keys have the same kid')
     return JSON.stringify({ keys })
   }
 
@@ -75,7 +75,7 @@ function keysOver(wasm, elsewhere) {
   const isProof = (alg) => DPOP.includes(alg) || alg === 'EdDSA'
 
   const dpop = {
-    /** A new one. WebCrypto makes it, and so it is there later. */
+    /** Generates a key, asynchronously as WebCrypto does. */
     async generate(alg) {
       if (!isProof(alg)) throw failed('key.algorithm', alg)
       const made = generated(alg).then((pem) => new PrivateKey(pem).whole())
@@ -83,7 +83,7 @@ function keysOver(wasm, elsewhere) {
       const whole = await made.catch(({ message }) => { throw failed('key.algorithm', message) })
       return dpop.read(whole, alg)
     },
-    /** Out of PEM or a JWK: for this algorithm, or the first that the key supports. */
+    /** Parses a key from PEM or a JWK: for this algorithm, or for the first that the key supports. */
     read(text, alg, passphrase) {
       const key = read(text, passphrase)
       const fit = (alg === undefined ? DPOP : [alg]).find((name) => key.algs.includes(name))
@@ -92,13 +92,13 @@ function keysOver(wasm, elsewhere) {
       privates.set(native, key)
       return native
     },
-    /** Its private half, unless it is held elsewhere. */
+    /** The private key in PEM, unless it is held outside this process. */
     pemOf(native) {
       const key = privates.get(native)
-      if (key === undefined) throw failed('misuse.setup', 'this key lives elsewhere, and stays there')
+      if (key === undefined) throw failed('misuse.setup', 'this key is held outside this process and cannot be exported')
       return key.pem
     },
-    /** One that is held elsewhere. */
+    /** A key held outside this process. */
     held(alg, publicJwk, handler) {
       const signer = (key, _, input) => ({
         signature: async () => {
@@ -118,7 +118,7 @@ function keysOver(wasm, elsewhere) {
     if (!isText) throw failed('misuse.setup', 'the name of the DPoP key')
     if (!isProof(alg)) throw failed('key.algorithm', alg)
     const key = `dpop-key:${name}`
-    const said = async (question) => {
+    const callStore = async (question) => {
       const { failure, why, ...answer } = await store.ask(question)
       if (failure !== undefined) throw new Error(failure.text)
       if (why !== undefined) throw failed('lost.unknown', why)
@@ -126,16 +126,16 @@ function keysOver(wasm, elsewhere) {
     }
     let pem
     for (let tries = 0; tries < TRIES; tries += 1) {
-      const { version = 0, record } = await said({ verb: 'load', key })
+      const { version = 0, record } = await callStore({ verb: 'load', key })
       // An empty record is a tombstone.
       if (record) return { record: await stored(record, alg) }
       pem ??= await generated(alg)
       const text = JSON.stringify({ version: FORMAT, alg, private_key: pem })
       // No caller gets a key that is not stored: its tokens would be lost with this process.
-      const saved = await said({ verb: 'save', key, record: text, version })
+      const saved = await callStore({ verb: 'save', key, record: text, version })
       if (saved.version !== undefined) return { record: await stored(text, alg) }
     }
-    throw failed('store.conflict', 'every save met another')
+    throw failed('store.conflict', 'every save conflicted with another')
   }
 
   async function stored(text, wanted) {

@@ -1,4 +1,4 @@
-// The same as ../web/next.mjs, in the edge runtime of Next.js.
+// The entry point `web/next` for the edge runtime of Next.js.
 import './edge-light.mjs'
 
 export * from '../web/next.mjs'

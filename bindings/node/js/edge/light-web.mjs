@@ -1,4 +1,4 @@
-// The same as ../web/index.mjs, in the edge runtime of Next.js.
+// The entry point `web` for the edge runtime of Next.js.
 import './edge-light.mjs'
 
 export * from '../web/index.mjs'

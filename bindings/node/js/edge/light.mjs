@@ -1,4 +1,4 @@
-// The same as ../index.mjs, in the edge runtime of Next.js.
+// The main entry point for the edge runtime of Next.js.
 import './edge-light.mjs'
 
 export * from '../index.mjs'

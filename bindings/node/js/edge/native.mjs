@@ -1,4 +1,4 @@
-// Replaces the addon: classes of WebAssembly, and on top of them those that wait for requests and stores.
+// Replaces the native addon in edge runtimes: WebAssembly classes, and JavaScript classes for what waits for I/O.
 import * as wasm from '../../edge/oauth_core_edge.mjs'
 import { keysOver } from './keys.cjs'
 import { storesOver } from './store.cjs'
@@ -11,12 +11,12 @@ export {
   readFields, requestKey, stepUp, userClaims, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 
-const elsewhere = (what) => new Error(wasm.elsewhereError(what))
+const notSupportedHere = (what) => new Error(wasm.elsewhereError(what))
 
 /** A class that does not exist in edge runtimes: every use throws. */
 const absent = (what) => new Proxy(class {}, {
-  construct() { throw elsewhere(what) },
-  get: () => () => { throw elsewhere(what) },
+  construct() { throw notSupportedHere(what) },
+  get: () => () => { throw notSupportedHere(what) },
 })
 
 export const NativeAssertionSource = absent('an assertion function')
@@ -29,11 +29,11 @@ export const keyOfKeyring = absent('a keyring').key
 export const postgresSchema = absent('PostgreSQL').schema
 wasm.NativeSettings.fromFile = absent('a file').open
 
-const keys = keysOver(wasm, elsewhere)
+const keys = keysOver(wasm, notSupportedHere)
 export const { publicJwks } = keys
 
-const { pemOf, ...waysToKeys } = keys.dpop
-Object.assign(wasm.NativeDpopKey, waysToKeys)
+const { pemOf, ...keyConstructors } = keys.dpop
+Object.assign(wasm.NativeDpopKey, keyConstructors)
 wasm.NativeDpopKey.prototype.privatePem = function () { return pemOf(this) }
 
 // A request of a Worker cannot wait for another request's call of a key service.
@@ -46,12 +46,12 @@ export class NativeClient {
     const { assertion: how, ...plain } = options
     if (how?.method === 'private_key_jwt') return keys.clientOf(server, plain, how, used)
     if (how?.method === 'client_secret_jwt') return keys.macClientOf(server, plain, how)
-    if (how !== undefined) throw elsewhere('a client that proves in this way who it is')
+    if (how !== undefined) throw notSupportedHere('this method of client authentication')
     return settings === undefined ? wasm.NativeClient.of(server, options) : wasm.NativeClient.ofSettings(server, options, settings, keys.hold)
   }
 }
 
-/** One token, which is never renewed. There are no files here. */
+/** A token that is never renewed. Edge runtimes have neither files nor environment tokens. */
 export class NativeFixedToken {
   #tokens
 
@@ -63,7 +63,7 @@ export class NativeFixedToken {
     return new NativeFixedToken(wasm.NativeTokens.bearer(token, end))
   }
 
-  /** The token, and not the one that was refused. */
+  /** The token; throws if it is the one that was refused. */
   read(refused) {
     const now = Date.now() / 1000
     if (refused === undefined) this.#tokens.checkFixed(now)
@@ -71,7 +71,7 @@ export class NativeFixedToken {
     return this.#tokens
   }
 }
-for (const place of ['env', 'file']) NativeFixedToken[place] = absent(`a token of ${place === 'env' ? 'the environment' : 'a file'}`).read
+for (const origin of ['env', 'file']) NativeFixedToken[origin] = absent(`a token of ${origin === 'env' ? 'the environment' : 'a file'}`).read
 
 export const { NativeStore } = storesOver(wasm)
 NativeStore.prototype.dpopKey = function (name, alg) { return keys.dpopKeyIn(this, name, alg) }
@@ -104,7 +104,7 @@ export class NativeSiteSetup {
     this.#known.later(given)
   }
 
-  /** The setup itself, which is gone with it: it was made for one question. */
+  /** Hands over the WebAssembly object, which can be used only once. */
   given() {
     return this.#known
   }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Private keys as PKCS#8 in PEM (RFC 5958, RFC 7468). WebCrypto writes them, too, but answers later.
+// Writes private keys as PKCS#8 in PEM (RFC 5958, RFC 7468), synchronously, which WebCrypto cannot.
 
 const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
 
@@ -20,17 +20,17 @@ const element = (tag, ...contents) => {
   return [tag, ...lengthOf(content.length), ...content]
 }
 
-/** Bytes of a member of a JWK. */
+/** Decodes a member of a JWK. */
 const bytesOf = (text) => Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
 
-/** A number that is not negative, as short as it can be. */
+/** A non-negative INTEGER in its shortest form. */
 function number(bytes) {
   const first = bytes.findIndex((byte) => byte !== 0)
   const short = first < 0 ? [0] : bytes.slice(first)
   return element(NUMBER, short[0] < 0x80 ? short : [0, ...short])
 }
 
-/** The key itself, as its kind has it: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
+/** The private key in the format of its type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
 function inner(jwk) {
   switch (jwk.kty) {
     case 'RSA': return element(SEQUENCE, number([0]), ...RSA_MEMBERS.map((name) => number(bytesOf(jwk[name]))))
@@ -42,12 +42,12 @@ function inner(jwk) {
   }
 }
 
-const named = (name) => element(NAME, fromHex(IDENTIFIERS[name]))
+const oidElement = (name) => element(NAME, fromHex(IDENTIFIERS[name]))
 
 /** A private JWK as DER. */
 function derOf(jwk) {
-  const parameter = { RSA: element(NONE), EC: IDENTIFIERS[jwk.crv] && named(jwk.crv) }[jwk.kty] ?? []
-  return element(SEQUENCE, number([0]), element(SEQUENCE, named(jwk.kty), parameter), element(OCTETS, inner(jwk)))
+  const parameter = { RSA: element(NONE), EC: IDENTIFIERS[jwk.crv] && oidElement(jwk.crv) }[jwk.kty] ?? []
+  return element(SEQUENCE, number([0]), element(SEQUENCE, oidElement(jwk.kty), parameter), element(OCTETS, inner(jwk)))
 }
 
 /** DER as PEM. */

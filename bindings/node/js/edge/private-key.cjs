@@ -11,8 +11,8 @@ const { NUMBER, BITS, OCTETS, NAME, SEQUENCE, FIRST, SECOND, SECOND_BITS } = TAG
 
 /** The error of a private key that cannot be parsed or used. */
 class KeyError extends Error {
-  constructor(code, why) {
-    super(why)
+  constructor(code, reason) {
+    super(reason)
     this.code = code
   }
 }
@@ -38,7 +38,7 @@ const RSA = ['RS256', 'PS256', 'RS384', 'RS512', 'PS384', 'PS512']
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 
-/** Bytes out of base64, if it is some. */
+/** Decodes base64; throws if it is malformed. */
 function decoded(text) {
   try {
     return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
@@ -47,13 +47,13 @@ function decoded(text) {
   }
 }
 
-/** Bytes out of a member of a JWK. */
+/** Decodes a member of a JWK (base64url). */
 function bytesOf(text) {
   if (typeof text !== 'string' || !/^[\w-]+$/.test(text)) throw malformed()
   return decoded(text.replaceAll('-', '+').replaceAll('_', '/'))
 }
 
-/** The elements that some DER consists of (X.690): their tags and contents. */
+/** Splits DER into its elements (X.690): their tags and contents. */
 function elements(bytes) {
   const found = []
   for (let at = 0; at < bytes.length;) {
@@ -62,12 +62,12 @@ function elements(bytes) {
     at += 2
     if (length >= 0x80) {
       const many = length - 0x80
-      // One whose end is marked is no DER.
+      // DER forbids the indefinite length.
       if (many === 0 || many > 3 || at + many > bytes.length) throw malformed()
       length = bytes.subarray(at, at + many).reduce((sum, byte) => (sum * 256) + byte, 0)
       at += many
     }
-    // One that is cut off has no length.
+    // A truncated element has an undefined length.
     if (!(at + length <= bytes.length)) throw malformed()
     found.push({ tag, content: bytes.subarray(at, at + length) })
     at += length
@@ -98,7 +98,7 @@ function rsaJwk(der) {
   return { kty: 'RSA', ...Object.fromEntries(RSA_MEMBERS.map((name, at) => [name, text(numbers[at])])) }
 }
 
-/** `ECPrivateKey` (RFC 5915 section 3) as a JWK; its public half need not be in it. */
+/** `ECPrivateKey` (RFC 5915 section 3) as a JWK; it may lack the public key. */
 function ecJwk(der, named) {
   const parts = sequence(der)
   const own = parts.find(({ tag }) => tag === FIRST)
@@ -107,14 +107,14 @@ function ecJwk(der, named) {
   const { crv, length } = curve
   const d = contentOf(parts, OCTETS)
   const jwk = { kty: 'EC', crv, d: base64url(d) }
-  const bits = parts.find(({ tag }) => tag === SECOND)
-  if (bits === undefined) return jwk
-  const point = contentOf(elements(bits.content), BITS).subarray(1)
+  const publicBits = parts.find(({ tag }) => tag === SECOND)
+  if (publicBits === undefined) return jwk
+  const point = contentOf(elements(publicBits.content), BITS).subarray(1)
   if (point[0] !== 4 || point.length !== 1 + (2 * length)) throw malformed()
   return { ...jwk, x: base64url(point.subarray(1, 1 + length)), y: base64url(point.subarray(1 + length)) }
 }
 
-/** PKCS#8 (RFC 5958) as a JWK, as far as that is one. */
+/** PKCS#8 (RFC 5958) as a JWK, without the public members if it contains none. */
 function pkcs8Jwk(der) {
   const parts = sequence(der)
   const [kind, parameter] = elements(contentOf(parts, SEQUENCE))
@@ -124,8 +124,8 @@ function pkcs8Jwk(der) {
     case IDENTIFIERS.EC: return ecJwk(inner, parameter?.tag === NAME ? parameter.content : new Uint8Array())
     case IDENTIFIERS.OKP: {
       const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(contentOf(elements(inner), OCTETS)) }
-      const bits = parts.find(({ tag }) => tag === SECOND_BITS)
-      return bits === undefined ? jwk : { ...jwk, x: base64url(bits.content.subarray(1)) }
+      const publicBits = parts.find(({ tag }) => tag === SECOND_BITS)
+      return publicBits === undefined ? jwk : { ...jwk, x: base64url(publicBits.content.subarray(1)) }
     }
     default: throw unfit()
   }
@@ -156,7 +156,7 @@ function jwkOf(text) {
   return { jwk }
 }
 
-/** A private key, which shows nothing of itself. */
+/** A private key. No member reveals it except `pem` and `whole`. */
 class PrivateKey {
   #jwk
   #pkcs8
@@ -178,7 +178,7 @@ class PrivateKey {
     Object.freeze(this)
   }
 
-  /** Its public half; a PKCS#8 may be without one. */
+  /** The public key; `undefined` for PKCS#8 without one. */
   get publicJwk() {
     if (!this.isWhole) return undefined
     const { kty, crv, x, y, n, e } = this.#jwk
@@ -190,7 +190,7 @@ class PrivateKey {
 
   async #sign(alg, input) {
     const [kind, way] = algorithms(alg)
-    // The key, and not a promise of it: no request of a Worker may wait for another's.
+    // Stores the key rather than its promise: no request of a Worker may wait for another request's promise.
     let key = this.#imported.get(alg)
     if (key === undefined) {
       key = await this.#import(kind, false)
@@ -209,7 +209,7 @@ class PrivateKey {
     return this.isWhole ? pemOfJwk(this.#jwk) : pemOfDer(this.#pkcs8)
   }
 
-  /** The key as a JWK with its public half, which WebCrypto works out. */
+  /** The private key as a JWK with its public members, which WebCrypto computes if they are missing. */
   async whole() {
     if (this.isWhole) return JSON.stringify(this.#jwk)
     const [kind] = algorithms(this.algs[0])
@@ -238,7 +238,7 @@ function shapeOf(jwk) {
   return { algs: curve.algs, members: ['kty', 'crv', ...numbers] }
 }
 
-/** Makes HMACs with a secret. */
+/** A signer that computes HMACs with a secret. */
 const macOf = (secret) => (keyId, alg, input) => ({
   signature: async () => {
     const [kind, way] = algorithms(alg)

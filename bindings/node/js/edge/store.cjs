@@ -1,55 +1,55 @@
 'use strict'
 
-// Stores that are written in JavaScript, and the sealing of their records.
+// Stores written in JavaScript, for edge runtimes, and the sealing of their records.
 
-/** How long a store, or the application, may take to answer, in milliseconds. */
-const PATIENCE = 30_000
+/** The longest time that a store or a callback of the application may take, in milliseconds. */
+const MAX_WAIT = 30_000
 
-/** How often saving a tombstone is tried while other workers save the record. */
-const REMOVALS = 16
+/** The most attempts to save a tombstone while other workers keep saving the record. */
+const MAX_REMOVAL_ATTEMPTS = 16
 
-/** The result of a method call: its value, `{ failure }` of a built-in object, or `{ why }` with another reason. */
-async function callMethod(who, handler, ask) {
+/** The result of a method call: its value, `{ failure }` from a built-in object, or `{ why }` with any other reason. */
+async function callMethod(name, handler, ask) {
   let timer
   const late = new Promise((done) => {
-    timer = setTimeout(done, PATIENCE, { why: `the ${who} did not answer in time` })
+    timer = setTimeout(done, MAX_WAIT, { why: `the ${name} did not answer in time` })
   })
-  const said = new Promise((done) => {
+  const called = new Promise((done) => {
     handler({ ask, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, why, retryAfter) => done({ failed: { code, why, retryAfter } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
   })
-  return Promise.race([said, late]).finally(() => clearTimeout(timer))
+  return Promise.race([called, late]).finally(() => clearTimeout(timer))
 }
 
-const isNone = ({ failure, why }) => failure !== undefined || why !== undefined
+const isFailure = ({ failure, why }) => failure !== undefined || why !== undefined
 
-/** Removes a record with the three methods of every store, by saving an empty one. */
+/** Removes a record: with the store's `remove`, or else by saving a tombstone. */
 async function saveEmptyRecord(store, key) {
-  const said = await store.ask({ verb: 'remove', key })
-  if (said.absent !== true) return said
-  for (let tries = 0; tries < REMOVALS; tries += 1) {
-    const known = await store.ask({ verb: 'load', key })
-    if (isNone(known)) return known
-    const { version = 0, record } = known
+  const result = await store.ask({ verb: 'remove', key })
+  if (result.absent !== true) return result
+  for (let tries = 0; tries < MAX_REMOVAL_ATTEMPTS; tries += 1) {
+    const loaded = await store.ask({ verb: 'load', key })
+    if (isFailure(loaded)) return loaded
+    const { version = 0, record } = loaded
     const saved = await store.ask({ verb: 'save', key, record: '', version })
-    if (isNone(saved)) return saved
+    if (isFailure(saved)) return saved
     // The tombstone of an earlier removal does not count as a record.
     if (saved.version !== undefined) return { removed: Boolean(record) }
   }
-  return { why: 'others keep saving the record' }
+  return { why: 'other workers keep saving the record' }
 }
 
 /** The classes of stores, over the native half. */
 function storesOver(wasm) {
-  const failed = (code, why) => ({ failure: wasm.NativeFailure.of(code, why) })
+  const failed = (code, reason) => ({ failure: wasm.NativeFailure.of(code, reason) })
 
-  /** Returns the answer, or throws its error; `verb` is a method that a store may lack. */
+  /** The result of a call, with its errors as `{ failure }`; `verb` is a method that a store may lack. */
   async function resultOf(answer, verb) {
-    const said = await answer
-    if (said.why !== undefined) return failed('lost', said.why)
-    return said.absent === true ? failed('misuse.not_supported', verb) : said
+    const result = await answer
+    if (result.why !== undefined) return failed('lost', result.why)
+    return result.absent === true ? failed('misuse.not_supported', verb) : result
   }
 
-  /** A store that is written in JavaScript. */
+  /** A store written in JavaScript. */
   class NativeStore {
     #handler
 
@@ -66,7 +66,7 @@ function storesOver(wasm) {
       return callMethod('store', this.#handler, question)
     }
 
-    /** This store with sealed records: the current key seals, and old keys open as well. */
+    /** This store with sealed records: the current key seals, and all keys open. */
     sealed(keys, names, acceptsPlain) {
       const seal = wasm.NativeSeal.of(keys)
       if (names !== undefined) seal.hideNames(names)
@@ -83,8 +83,8 @@ function storesOver(wasm) {
     }
 
     async lease(key, holder, ms) {
-      const said = await resultOf(this.ask({ verb: 'lease', key, holder, ms }))
-      return said.ms > 0 ? said : { failure: said.failure }
+      const result = await resultOf(this.ask({ verb: 'lease', key, holder, ms }))
+      return result.ms > 0 ? result : { failure: result.failure }
     }
 
     remove(key) {
@@ -100,7 +100,7 @@ function storesOver(wasm) {
     }
   }
 
-  /** A store whose records are sealed, as by `SealedStore` of the crate `oauth-session`. */
+  /** A store that seals its records, in the format of `SealedStore` of the crate `oauth-session`. */
   class SealedStore extends NativeStore {
     #store
     #seal
@@ -123,9 +123,9 @@ function storesOver(wasm) {
     #verbs = {
       load: async ({ key }) => {
         const stored = this.#seal.stored(key)
-        const said = await this.#store.ask({ verb: 'load', key: stored })
+        const result = await this.#store.ask({ verb: 'load', key: stored })
         // An empty record is a tombstone.
-        return said.record ? { ...said, record: this.#seal.open(stored, said.record, said.version).record } : said
+        return result.record ? { ...result, record: this.#seal.open(stored, result.record, result.version).record } : result
       },
       save: async ({ key, record, version, ...times }) => {
         const stored = this.#seal.stored(key)
@@ -134,25 +134,25 @@ function storesOver(wasm) {
         return this.#store.ask({ ...times, key: stored, record: text, version })
       },
       lease: async (question) => this.#store.ask({ ...question, key: this.#seal.stored(question.key) }),
-      // A tombstone needs only the key of names.
+      // A tombstone has no content to seal: only its name may be hidden.
       remove: async ({ key }) => saveEmptyRecord(this.#store, this.#seal.stored(key)),
       scan: async (question) => this.#named(await this.#store.ask(question)),
       due: async (question) => this.#named(await this.#store.ask(question)),
     }
 
     /** The names of the records that are stored under these keys. */
-    async #named(said) {
-      if (!this.#seal.hidesNames || said.keys === undefined) return said
+    async #named(result) {
+      if (!this.#seal.hidesNames || result.keys === undefined) return result
       const keys = []
-      for (const stored of said.keys) {
+      for (const stored of result.keys) {
         const entry = await this.#store.ask({ verb: 'load', key: stored })
-        if (isNone(entry)) return entry
+        if (isFailure(entry)) return entry
         const { name, failure } = entry.record ? this.#opened(stored, entry) : {}
         // The name of a record that no key opens is unknown.
         if (failure !== undefined && !isUnopened(failure)) return { failure }
         if (name !== undefined) keys.push(name)
       }
-      return { ...said, keys }
+      return { ...result, keys }
     }
 
     #opened(stored, { record, version }) {
@@ -164,7 +164,7 @@ function storesOver(wasm) {
       }
     }
 
-    /** Reseals records that are not sealed with the current key. Returns how many, and the store keys of records that no key opens. */
+    /** Reseals records that are not sealed with the current key. Returns their number, and the store keys of records that no key opens. */
     async reseal() {
       let count = 0
       const unopened = new Set()

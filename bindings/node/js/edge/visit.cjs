@@ -1,22 +1,22 @@
 'use strict'
 
-// Drives the visits of a site: carries out their steps with `fetch` and a store in JavaScript.
+// Drives the visits (HTTP requests) of a web site in edge runtimes, with `fetch` and a store written in JavaScript.
 
 const { callMethod, saveEmptyRecord } = require('./store.cjs')
 const { pairsOf } = require('../web/fields.cjs')
 
-/** The largest body of a call, in bytes: it is kept until the API has accepted the token. */
+/** The largest body of a forwarded call, in bytes: it is held in memory until the API has accepted the token. */
 const MAX_FORWARDED = 10 << 20
 
-/** Passes the result of a store call to the visit. */
-async function passStoreResult(visit, { store }, ask, tell) {
+/** Makes a store call, and passes its result to the visit. */
+async function passStoreResult(visit, { store }, call, pass) {
   if (store === undefined) return visit.hasNone()
-  const said = await ask(store)
-  if (said.failure !== undefined) return visit.failedWith(said.failure)
-  return said.why === undefined ? tell(said) : visit.failed(said.why)
+  const result = await call(store)
+  if (result.failure !== undefined) return visit.failedWith(result.failure)
+  return result.why === undefined ? pass(result) : visit.failed(result.why)
 }
 
-/** How each kind of step is carried out. */
+/** Carries out each kind of step. */
 const steps = {
   load(visit, { key }, host) {
     return passStoreResult(visit, host, (store) => store.ask({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
@@ -25,8 +25,8 @@ const steps = {
     return passStoreResult(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
   },
   save(visit, { key, record, version, due, until }, host) {
-    const ask = { verb: 'save', key, record, version, due, until }
-    return passStoreResult(visit, host, (store) => store.ask(ask), ({ version }) => visit.saved(version))
+    const question = { verb: 'save', key, record, version, due, until }
+    return passStoreResult(visit, host, (store) => store.ask(question), ({ version }) => visit.saved(version))
   },
   remove(visit, { key }, host) {
     return passStoreResult(visit, host, (store) => saveEmptyRecord(store, key), () => visit.removed())
@@ -45,24 +45,24 @@ const steps = {
   },
   async admit(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.admitted()
-    const said = await callMethod('admit function', admit, { verb: 'admit', key: id, record })
-    // The application has not decided, which is an error and not a refusal.
-    if (said.why !== undefined) throw new Error(overdue(said.why))
-    return said.refused === undefined ? visit.admitted(said.record) : visit.refused(said.refused)
+    const result = await callMethod('admit function', admit, { verb: 'admit', key: id, record })
+    // Without a decision of the application, this is an error rather than a refusal.
+    if (result.why !== undefined) throw new Error(overdue(result.why))
+    return result.refused === undefined ? visit.admitted(result.record) : visit.refused(result.refused)
   },
-  /** In runtimes where requests cannot wait for each other, this request connects, and the others poll. */
+  /** Requests cannot wait for each other's promises here: this request connects, and the others poll. */
   async connect(visit, { id }, { admit }) {
-    const said = await callMethod('client function', admit, { verb: 'client', key: id })
-    if (said.why !== undefined) return visit.unconnected('lost.unknown', said.why)
-    if (said.failed === undefined) return visit.connected(said.setup.given())
-    const { code, why, retryAfter } = said.failed
+    const result = await callMethod('client function', admit, { verb: 'client', key: id })
+    if (result.why !== undefined) return visit.unconnected('lost.unknown', result.why)
+    if (result.failed === undefined) return visit.connected(result.setup.given())
+    const { code, why, retryAfter } = result.failed
     return visit.unconnected(code, why, retryAfter)
   },
   async provider(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.provided()
-    const said = await callMethod('provider function', admit, { verb: 'provider', key: id, record })
-    if (said.why !== undefined) throw new Error(overdue(said.why))
-    return visit.provided(said.setup?.given())
+    const result = await callMethod('provider function', admit, { verb: 'provider', key: id, record })
+    if (result.why !== undefined) throw new Error(overdue(result.why))
+    return visit.provided(result.setup?.given())
   },
 }
 
@@ -71,10 +71,10 @@ async function driveVisit(visit, host) {
   try {
     let step = visit.begin()
     while (step.kind !== 'end') step = await steps[step.kind](visit, step, host)
-    const { forward, ...told } = step.told
+    const { forward, ...outcome } = step.told
     const { held } = step
-    if (held?.hasTokens) told.held = { tokens: held.tokens, end: () => driveVisit(held.end(), host) }
-    return forward === undefined ? told : { ...told, forward: new Forward(forward, host) }
+    if (held?.hasTokens) outcome.held = { tokens: held.tokens, end: () => driveVisit(held.end(), host) }
+    return forward === undefined ? outcome : { ...outcome, forward: new Forward(forward, host) }
   } finally {
     visit.free()
   }
@@ -98,28 +98,28 @@ class Forward {
   async send(body, sourceOf) {
     const { Source, apiOfOne } = require('../api.cjs')
     const { method, url, headers, provider, grant } = this.#known.call
-    // A 429 is passed on: the page handles the pause.
+    // A 429 is passed on: the page decides when to retry.
     const source = sourceOf(provider, grant)
     const client = Source.clientOf(source)
-    // A DPoP-bound token needs proofs by the client's key.
+    // A DPoP-bound token needs proofs signed with the client's key.
     const known = client === undefined ? this.#known.api() : this.#known.api().calledBy(client)
     const api = apiOfOne(known, source, { onRateLimit: 'pass' })
-    let reply
+    let response
     try {
-      reply = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })
+      response = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })
     } catch (error) {
-      // The grant has ended, and so the session.
+      // The grant has ended, and with it the session.
       if (error?.advice === 'reauthorize') return driveVisit(this.#known.tokensOver(), this.#host)
       throw error
     }
     // `fetch` has already decompressed the body.
-    const fields = [...reply.headers].filter(([name]) => name !== 'content-encoding')
-    const reader = reply.body?.getReader()
+    const fields = [...response.headers].filter(([name]) => name !== 'content-encoding')
+    const reader = response.body?.getReader()
     const stream = {
       chunk: async () => (await reader?.read())?.value,
       cancel: () => reader?.cancel().catch(() => {}),
     }
-    return { status: reply.status, headers: this.#known.responseHeaders(fields).headers, stream, notes: [] }
+    return { status: response.status, headers: this.#known.responseHeaders(fields).headers, stream, notes: [] }
   }
 }
 
@@ -142,11 +142,11 @@ class NativeSite {
   }
 
   /** Handles a request. */
-  async visit(given) {
-    return driveVisit(this.#known.visit({ ...given, headers: pairsOf(given.headers) }), { ...this.#host, id: given.id })
+  async visit(request) {
+    return driveVisit(this.#known.visit({ ...request, headers: pairsOf(request.headers) }), { ...this.#host, id: request.id })
   }
 
-  /** Waits for the client of a provider, and requests it if necessary. */
+  /** Waits for the client of a provider; asks the application for it if necessary. */
   async connect(provider) {
     await driveVisit(this.#known.connect(provider), this.#host)
   }

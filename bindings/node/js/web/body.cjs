@@ -4,10 +4,10 @@
 
 const { joined } = require('#host')
 
-/** The placeholder for a body that is longer than the site reads. */
+/** The placeholder for a body that exceeds the limit. */
 const TOO_LARGE = Symbol('too large')
 
-/** The bytes of a stream, of any kind that can be iterated. */
+/** Collects the bytes of any iterable stream. */
 async function collectBytes(stream, limit) {
   const chunks = []
   let length = 0
@@ -19,15 +19,15 @@ async function collectBytes(stream, limit) {
   return new Uint8Array(joined(chunks))
 }
 
-/** The body of a request of `node:http`, though a parser may have read it before. */
+/** The body of a `node:http` request, even if a body parser has already read it. */
 async function bodyOf(request, limit) {
   if (!request.readableDidRead) return collectBytes(request, limit)
   const { body } = request
   if (body === undefined || body === null) return undefined
   const isPlain = typeof body === 'object' && !(body instanceof Uint8Array)
   const isForm = /^application\/x-www-form-urlencoded/i.test(request.headers['content-type'] ?? '')
-  const write = isForm ? (form) => new URLSearchParams(form).toString() : JSON.stringify
-  return collectBytes([Buffer.from(isPlain ? write(body) : body)], limit)
+  const serialize = isForm ? (form) => new URLSearchParams(form).toString() : JSON.stringify
+  return collectBytes([Buffer.from(isPlain ? serialize(body) : body)], limit)
 }
 
 module.exports = { TOO_LARGE, bodyOf, collectBytes }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Express 4 and 5, Connect, and plain `node:http`: all call with a request, a response, and `next`.
+// The adapter for Express 4 and 5, Connect, and plain `node:http`, which all pass a request, a response and `next`.
 
 const { pipeline } = require('#host')
 const { bodyOf } = require('./body.cjs')
@@ -33,7 +33,7 @@ function send(response, { status, headers, body }) {
     else response.setHeader(name, value)
   }
   if (typeof body === 'string') return response.end(body)
-  // A client that has disconnected needs no error.
+  // Ignores the error of a client that has disconnected.
   pipeline(body, response, () => {})
 }
 
@@ -54,7 +54,7 @@ function middleware(site) {
   return (request, response, next) => visitRequest(site, {}, request, response, next)
 }
 
-/** Behind the application's routes: all other errors are for its own handlers. */
+/** Handles the errors of ended grants, after the application's routes. All other errors go to `next`. */
 function errorHandler(site) {
   return async (error, request, response, next) => {
     try {

@@ -1,6 +1,6 @@
 'use strict'
 
-// Fastify: a plugin and a hook.
+// The adapter for Fastify: a plugin and a hook.
 
 const { Readable } = require('#host')
 const { bodyOf } = require('./body.cjs')
@@ -14,13 +14,13 @@ function requestParts({ method, host, raw, originalUrl }) {
 }
 
 async function visitRequest(site, options, request, reply) {
-  const { reply: said, user } = await site.visit(requestParts(request), { ...options, request })
-  if (said === undefined) {
+  const { reply: response, user } = await site.visit(requestParts(request), { ...options, request })
+  if (response === undefined) {
     site.remember(request, user)
     request.user = user
     return undefined
   }
-  return writeHead(reply, said).send(bodyFor(said))
+  return writeHead(reply, response).send(bodyFor(response))
 }
 
 // Fastify would add a charset to the content type of a string.
@@ -32,23 +32,23 @@ function writeHead(reply, { status, headers }) {
   return reply.code(status)
 }
 
-/** Sends a person whose grant has ended to sign in, before the application's error handler. */
+/** Redirects a user whose grant has ended to the sign-in, before the application's error handler runs. */
 function setErrorHandler(site, app) {
   const ended = new WeakMap()
   app.addHook('onError', async (request, reply, error) => {
-    const said = await site.ended(requestParts(request), request.user, error)
-    if (said) ended.set(request, said)
+    const response = await site.ended(requestParts(request), request.user, error)
+    if (response) ended.set(request, response)
   })
   app.addHook('onSend', async (request, reply, payload) => {
-    const said = ended.get(request)
-    if (said === undefined) return payload
+    const response = ended.get(request)
+    if (response === undefined) return payload
     for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
-    writeHead(reply, said)
-    return bodyFor(said)
+    writeHead(reply, response)
+    return bodyFor(response)
   })
 }
 
-/** Hooks run only for routes, so the site's pages are registered as routes. The hook responds before the body is read. */
+/** Registers the site's pages as routes, because hooks run only for routes. The hook responds before the body is read. */
 function plugin(site) {
   const register = async (app) => {
     app.decorateRequest('user', null)

@@ -1,6 +1,6 @@
 'use strict'
 
-// Header fields as one string of alternating names and values: it is passed to the native half faster than a list of pairs.
+// Header fields as one string of alternating names and values, which reaches the native half faster than a list of pairs.
 
 /** Replaces line breaks, which neither a name nor a value may contain, so that the core refuses the field. */
 const line = (text) => (text.includes('\n') ? text.replaceAll('\n', '\0') : text)

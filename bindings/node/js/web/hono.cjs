@@ -1,6 +1,6 @@
 'use strict'
 
-// Hono: middleware.
+// The adapter for Hono: middleware.
 
 const { signedIn } = require('./requirements.cjs')
 const { handle, responseOf, requestParts } = require('./standard.cjs')

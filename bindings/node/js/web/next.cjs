@@ -1,13 +1,13 @@
 'use strict'
 
-// Next.js: sites created while pages are built, when variables may be missing.
+// The `Site` of Next.js, which can also be created during `next build`, when environment variables may be missing.
 
 const { optionsOf } = require('../options.cjs')
 const { fromEnvironment } = require('./site-from-env.cjs')
-const { Site: Plain } = require('./site.cjs')
+const { Site: BaseSite } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
 
-/** A random key, for builds without variables. */
+/** A random key, for builds without environment variables. */
 function randomKey() {
   const bytes = globalThis.crypto.getRandomValues(new Uint8Array(32))
   return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
@@ -25,8 +25,8 @@ function withPlaceholders(variables) {
   }
 }
 
-/** A site of Next.js, which redirects with the `redirect` of Next.js. */
-class Site extends Plain {
+/** A site that redirects with the `redirect` function of Next.js. */
+class Site extends BaseSite {
   #redirect
 
   constructor({ redirect, ...options } = {}) {

@@ -24,7 +24,7 @@ function streamOf(stream, status) {
   }, { highWaterMark: 0 })
 }
 
-/** A reply, with the application's page if it makes one for errors. */
+/** The response of the site, with the application's own error page if it has one. */
 async function replyOf({ errorPage }, { status, headers, body, problem: text }) {
   const problem = typeof text === 'string' ? JSON.parse(text) : undefined
   const isPage = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/html'))

@@ -1,12 +1,12 @@
 'use strict'
 
-// The requirements of a page, in the form of the native half.
+// Converts the requirements of a page to the form that the native half expects.
 
 const { optionsOf } = require('../options.cjs')
 
-const texts = (given) => (typeof given === 'string' ? given.split(' ') : [...given])
+const texts = (value) => (typeof value === 'string' ? value.split(' ') : [...value])
 
-/** The requirements of a page in the form of the addon. Unknown names are refused as typos. */
+/** Converts the requirements of a page. Unknown names are rejected as typos. */
 function needOf(need) {
   const { acr = [], maxAge, scope = [], tenant } = optionsOf('what a page needs', need)
   return { acr: texts(acr), maxAge, scope: texts(scope), tenant }
@@ -15,7 +15,7 @@ function needOf(need) {
 /** The access mode of a request whose user's grant has ended. */
 const OVER = { access: 'over' }
 
-/** The access mode of a page for people who are signed in and meet its requirements. */
+/** The access mode of a page for signed-in users who meet its requirements. */
 function signedIn(need) {
   return { access: 'signed_in', need: need === undefined ? undefined : needOf(need) }
 }

@@ -11,18 +11,18 @@ const { optionsOf, textsOf } = require('../options.cjs')
 const { isLoopback } = require('../server.cjs')
 const { SITE_SETTINGS } = require('./settings-table.cjs')
 
-/** The public key for tests; a site that is not on a loopback address refuses it. */
+/** The well-known key for tests; a site on any address but a loopback address refuses it. */
 const TESTING = 'testing'
 
 const setupError = (what) => errorFromNative(new Error(native.webSetupError(what)))
 
-/** The providers of a site: several, or one whose settings are the site's own; none where they are looked up. */
+/** The providers of a site: several, or one configured by the site's own options; none if they are looked up. */
 function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, responseMode, apiOrigins, registered }) {
   const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [{ id, title, client, scope, identity, parameters, callback, responseMode, apiOrigins, registered }]
   return given.map((named) => {
     const provider = optionsOf('a provider of a site', named)
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
-      throw new TypeError('client must be a Client, or a function that gives one')
+      throw new TypeError('client must be a Client, or a function that returns one')
     }
     return provider
   })
@@ -30,14 +30,14 @@ function providersOf({ provider, providers, client, id = 'login', title, scope, 
 
 const names = (scope) => (scope === undefined || typeof scope === 'string' ? scope : [...scope].join(' '))
 
-/** An API: a URL, or one with the methods that pages may use. */
+/** An API that pages may call: its URL, with the methods that they may use if these are limited. */
 function apiSetting(given) {
   if (typeof given === 'string' || given instanceof URL) return String(given)
   const { url, methods } = optionsOf('an API of a site', given)
   return { url: String(url), methods: textsOf('methods', methods) }
 }
 
-/** How each shape of setting is passed to the native half, as JSON, which cannot represent an infinite time. */
+/** Converters of each shape of setting to JSON for the native half. JSON cannot represent an infinite time. */
 const crossing = {
   plain: (_, value) => value,
   document: (_, value) => value,
@@ -47,7 +47,7 @@ const crossing = {
   apis: (_, given) => Object.fromEntries(Object.entries(given).map(([name, api]) => [name, apiSetting(api)])),
 }
 
-/** The settings in the form of the addon. */
+/** The settings of a site, as the native half expects them. */
 function nativeOptions(options) {
   const given = SITE_SETTINGS.filter(({ name }) => options[name] !== undefined)
   const settings = given.map(({ name, wire, shape }) => [wire, crossing[shape](name, options[name])])
@@ -68,9 +68,9 @@ function issuerAndClientId(given) {
   return [String(issuer), String(clientId)]
 }
 
-/** The keys and providers of a site, in the form of the addon. */
+/** The keys and providers of a site, as the native half expects them. */
 function nativeSetup({ key, oldKeys = [] }, providers) {
-  if (key === undefined) throw new TypeError('a site needs a key: 32 bytes, their text, or a SealingKey')
+  if (key === undefined) throw new TypeError('key must be given: 32 bytes, their base64url text, or a SealingKey')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
   for (const { id, client, title, scope, identity, parameters = {}, callback, responseMode, tenant, registered } of providers) {

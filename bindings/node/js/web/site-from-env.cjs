@@ -1,6 +1,6 @@
 'use strict'
 
-// Creates a site from environment variables. The settings of a site are checked in settings.cjs.
+// `Site.fromEnv`: the options of a site from environment variables, with all mistakes reported at startup.
 
 const { environment } = require('#host')
 const native = require('#native')
@@ -13,60 +13,60 @@ const { SealedStore, StoreAt } = require('../stores.cjs')
 const { TESTING, setupError } = require('./settings.cjs')
 
 /** Variables that a site requires; the client reads its own. */
-const NEEDED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
+const REQUIRED = ['OAUTH_BASE_URL', 'OAUTH_KEY']
 const SECRETS = ['OAUTH_CLIENT_SECRET']
 
-const ON_THIS_MACHINE = "OAUTH_TRANSPORT=loopback_http, or transport: 'loopback_http', is for tests on this machine"
+const LOOPBACK_HINT = "for tests on this machine, set OAUTH_TRANSPORT=loopback_http or transport: 'loopback_http'"
 
-/** The value that the addon parses from a variable, or an error that names the variable but does not show its value. */
-function parseVariable(variable, what, call) {
+/** Parses a variable. The error names it, but does not show its value. */
+function parseVariable(variable, problem, call) {
   try {
     return call()
   } catch {
-    throw setupError(`${variable}: ${what}`)
+    throw setupError(`${variable}: ${problem}`)
   }
 }
 
 /** The settings of the client. One error names all missing variables, the client's own and the site's. */
 function clientSettings(variables) {
   // An empty secret counts as missing, as in a file that was not filled in.
-  const missing = [...NEEDED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
+  const missing = [...REQUIRED.filter((name) => !variables[name]), ...SECRETS.filter((name) => variables[name] === '')]
   let settings
   try {
     settings = callNative(() => native.NativeSettings.fromEnv(variables))
   } catch (error) {
     if (error.code !== 'environment.missing') throw error
     if (variables.OAUTH_CLIENT_FILE) throw error
-    const isServerSaid = variables.OAUTH_ISSUER || variables.OAUTH_PROVIDER
+    const namesServer = variables.OAUTH_ISSUER || variables.OAUTH_PROVIDER
     if (!variables.OAUTH_CLIENT_ID) missing.unshift('OAUTH_CLIENT_ID')
-    if (!isServerSaid) missing.unshift('OAUTH_ISSUER or OAUTH_PROVIDER')
+    if (!namesServer) missing.unshift('OAUTH_ISSUER or OAUTH_PROVIDER')
     if (missing.length === 0) throw error
   }
   if (missing.length > 0) throw errorFromNative(new Error(native.missingVariablesError(missing.join(', '))))
   return settings
 }
 
-/** Whether site and provider may be on this machine. */
-function transportOf({ OAUTH_TRANSPORT: given }) {
-  if (!given) return undefined
-  if (given !== 'https' && given !== 'loopback_http') throw setupError('OAUTH_TRANSPORT: https or loopback_http')
-  return given
+/** The `transport` option from its variable. */
+function transportOf({ OAUTH_TRANSPORT: transport }) {
+  if (!transport) return undefined
+  if (transport !== 'https' && transport !== 'loopback_http') throw setupError('OAUTH_TRANSPORT must be https or loopback_http')
+  return transport
 }
 
 /**
- * Scope and identity endpoint of the provider. A preset without OpenID Connect has its endpoint, which the application's
- * takes the place of.
+ * The scope and the identity endpoint of the provider: the application's, or else those of a preset without OpenID
+ * Connect.
  */
 function identification(settings, { scope, identity }) {
   if (identity !== undefined) return { scope, identity }
   const names = scope === undefined || typeof scope === 'string' ? scope : [...scope]
   const found = callNative(() => settings.identity([names ?? []].flat().join(' ')))
   if (!found) return { scope: names, identity }
-  const { scope: its, ...endpoint } = found
-  return { scope: names ?? its, identity: endpoint }
+  const { scope: presetScope, ...endpoint } = found
+  return { scope: names ?? presetScope, identity: endpoint }
 }
 
-/** Options of a site from environment variables; everything that is missing is named in one error. */
+/** The options of a site from environment variables. One error names everything that is missing. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
   const transport = options.transport ?? transportOf(variables)
@@ -76,16 +76,16 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const settings = clientSettings(variables)
   const isLocal = isLoopback(transport)
   if (variables.OAUTH_ISSUER) {
-    parseVariable('OAUTH_ISSUER', `not the https URL of an issuer; ${ON_THIS_MACHINE}`, () => {
+    parseVariable('OAUTH_ISSUER', `not the https URL of an issuer; ${LOOPBACK_HINT}`, () => {
       const { issuer } = settings.server(isLocal)
       return native.discovery(issuer ?? variables.OAUTH_ISSUER, isLocal, undefined)
     })
   }
-  const at = callNative(() => settings.server(isLocal))
-  const registered = { issuer: at.issuer ?? at.known.issuer, clientId: settings.clientId }
-  if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setupError('OAUTH_BASE_URL: not a URL')
+  const server = callNative(() => settings.server(isLocal))
+  const registered = { issuer: server.issuer ?? server.known.issuer, clientId: settings.clientId }
+  if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setupError('OAUTH_BASE_URL must be a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
-  if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key is 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
+  if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key must be 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new SealedStore(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
   const { scope, identity, title, parameters, callback, responseMode, apiOrigins, ...site } = options

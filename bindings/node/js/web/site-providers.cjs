@@ -6,7 +6,7 @@ const { isShared } = require('#host')
 const { Client } = require('../client.cjs')
 const { OAuthError } = require('../errors.cjs')
 const { fixedToken } = require('../fixed-token.cjs')
-const { Grants } = require('../sessions.cjs')
+const { Grants } = require('../grants.cjs')
 const { Tokens } = require('../tokens.cjs')
 const { nativeSetup, setupError } = require('./settings.cjs')
 
@@ -24,7 +24,7 @@ class SiteProviders {
   #providers
   #apis = new WeakMap()
   #known = new Map()
-  /** The error that a provider's `client` function threw last. */
+  /** The last error thrown by a provider's `client` function. */
   thrown
 
   constructor(options, providers) {
@@ -33,7 +33,7 @@ class SiteProviders {
     for (const known of providers) if (known.client instanceof Client) this.know(known)
   }
 
-  /** Whether a provider is part of the settings. */
+  /** Whether a provider is configured in the site's options, rather than looked up. */
   isFixed(id) {
     return this.#providers.some((one) => one.id === id)
   }
@@ -45,7 +45,7 @@ class SiteProviders {
 
   /** The token source of a grant. */
   source(id, grant) {
-    return this.#known.get(id)?.sessions?.get(grant)
+    return this.#known.get(id)?.grants?.get(grant)
   }
 
   /** Adds a provider, with the token sources of its users. */
@@ -53,13 +53,13 @@ class SiteProviders {
     const { store } = this.#options
     const before = this.#known.get(provider.id)
     if (before?.provider.client === provider.client) return
-    this.#known.set(provider.id, { provider, sessions: store && grantsOf(provider.client, store) })
+    this.#known.set(provider.id, { provider, grants: store && grantsOf(provider.client, store) })
   }
 
   /** Remembers a provider that the application has looked up, and returns it for the addon. */
   found(provider) {
     if (provider === undefined || provider === null) return undefined
-    if (!(provider.client instanceof Client)) throw new TypeError('provider gives { id, client, ... }, or nothing')
+    if (!(provider.client instanceof Client)) throw new TypeError('provider must return { id, client, ... }, or nothing')
     this.know(provider)
     return nativeSetup(this.#options, [provider])
   }
@@ -70,7 +70,7 @@ class SiteProviders {
     try {
       this.thrown = undefined
       const client = await provider.client()
-      if (!(client instanceof Client)) throw new TypeError('client must be a Client, or a function that gives one')
+      if (!(client instanceof Client)) throw new TypeError('client must be a Client, or a function that returns one')
       this.know({ ...provider, client })
       return { setup: nativeSetup(this.#options, [{ ...provider, client }]) }
     } catch (error) {
@@ -80,14 +80,14 @@ class SiteProviders {
       }
       // The visit rethrows what the application's function threw.
       this.thrown = { error }
-      return { failed: { code: THROWN, why: 'the function for a client threw' } }
+      return { failed: { code: THROWN, why: 'the client function threw' } }
     }
   }
 
-  /** The API of a provider with one person's tokens. */
+  /** The API of a provider with one user's tokens, and their source. */
   apiOf(id, grant, held) {
-    const { provider, sessions } = this.#known.get(id) ?? {}
-    if (!held || !provider) throw setupError('who signed in is kept, and no tokens')
+    const { provider, grants } = this.#known.get(id) ?? {}
+    if (!held || !provider) throw setupError('the site keeps only the identity of its users, not their tokens')
     const { apiOrigins: origins, client } = provider
     if (typeof grant !== 'string') {
       const { accessToken, expiresAt } = new Tokens(held.tokens)
@@ -95,7 +95,7 @@ class SiteProviders {
       const source = fixedToken(accessToken, { origins: origins ?? client.server, expiresAt, transport, network })
       return { source, api: source.api({ origins }) }
     }
-    const source = sessions.get(grant)
+    const source = grants.get(grant)
     if (!this.#apis.has(source)) this.#apis.set(source, source.api({ origins }))
     return { source, api: this.#apis.get(source) }
   }

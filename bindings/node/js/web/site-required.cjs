@@ -1,6 +1,6 @@
 'use strict'
 
-// `site.required`, which recognizes each framework by the arguments it is called with.
+// `site.required`: admits only signed-in users, in any framework; recognizes it by the arguments it passes.
 
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
@@ -9,17 +9,17 @@ const { needOf } = require('./requirements.cjs')
 const standard = require('./standard.cjs')
 
 /** Tried in this order: Fastify's arguments would also match Express. */
-const SHAPES = [fastify, hono, express, standard]
+const ADAPTERS = [fastify, hono, express, standard]
 
 /**
  * Admits only users who are signed in and meet the requirements. Works as middleware of each framework, or as a function
- * of a request. Called with requirements, it returns the same for those.
+ * of a request. Called with requirements, returns a guard with those.
  */
 function requiredOf(site, need) {
   // Frameworks distinguish handlers by their number of parameters.
   return function required(first, second, third) {
-    const shape = SHAPES.find(({ isCalled }) => isCalled(first, second, third))
-    if (shape !== undefined) return shape.requiredUser(site, need, first, second, third)
+    const adapter = ADAPTERS.find(({ isCalled }) => isCalled(first, second, third))
+    if (adapter !== undefined) return adapter.requiredUser(site, need, first, second, third)
     return requiredOf(site, needOf({ ...need, ...first }))
   }
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-// The site of an application: its settings, and the way into each framework.
+// `Site`: the sign-in of a web application, with adapters for each framework.
 
 const { inspect } = require('#host')
 const { nativeNetwork } = require('../network.cjs')
@@ -23,11 +23,11 @@ const ACCESS = ['open', 'silent', 'signed_in']
 
 /** The options of `handle` and `wrap`, with the requirements in the form of the addon. */
 function handleOptions(options) {
-  const given = optionsOf('site.handle', options)
-  return given.need === undefined ? given : { ...given, need: needOf(given.need) }
+  const checked = optionsOf('site.handle', options)
+  return checked.need === undefined ? checked : { ...checked, need: needOf(checked.need) }
 }
 
-/** The sign-in of a web application. An application has one. */
+/** The sign-in of a web application; one for the whole application. */
 class Site {
   #options
   #providers
@@ -46,8 +46,8 @@ class Site {
     this.#providers = providersOf(options)
     this.#visits = new Visits(this.#options, this.#providers)
     // Bound, because applications pass them on as functions: as middleware, as a plugin, as routes.
-    const own = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
-    for (const [name, value] of Object.entries(own)) Object.defineProperty(this, name, { value })
+    const bound = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
+    for (const [name, value] of Object.entries(bound)) Object.defineProperty(this, name, { value })
   }
 
   /** Creates a site from environment variables. */
@@ -87,13 +87,13 @@ class Site {
   }
 
   /**
-   * Signs a person in for a test: resolves to the `Cookie` field for later requests. No provider is involved, and there
-   * are no tokens. `admit` is called, unless `local` gives its result.
+   * Signs a user in for a test: resolves to the `Cookie` field for later requests. No provider is involved, and there
+   * are no tokens. `admit` is called, unless `local` replaces its result.
    */
-  async testing(somebody) {
-    const given = optionsOf('site.testing', somebody)
-    const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid, local } = given
-    if (subject === undefined) throw new TypeError('subject must be a string: who is signed in')
+  async testing(testUser) {
+    const options = optionsOf('site.testing', testUser)
+    const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid, local } = options
+    if (subject === undefined) throw new TypeError('subject must be given: the `sub` of the user to sign in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
     const { headers } = await this.#visits.testing(identity, local)
     const cookies = headers.filter(([name]) => name === 'set-cookie').map(([, field]) => field)

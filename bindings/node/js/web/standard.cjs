@@ -1,6 +1,6 @@
 'use strict'
 
-// Requests and responses of the Fetch standard: Next.js, React Router, Bun, Deno, and other frameworks that use them.
+// The adapter for frameworks with Fetch requests and responses: Next.js, React Router, Bun, Deno and others.
 
 const { collectBytes } = require('./body.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
@@ -10,7 +10,7 @@ const isHeaders = (value) => typeof value?.get === 'function' && typeof value.en
 const isRequest = (value) => typeof value?.url === 'string' && typeof value.headers?.get === 'function'
 const isCalled = (first) => isRequest(first) || isHeaders(first)
 
-/** Path and query as they are in the URL: nothing is decoded. */
+/** The parts of a request; path and query are not decoded. */
 function requestParts(request) {
   const { url, headers } = request
   const at = url.indexOf('/', url.indexOf('://') + 3)
@@ -34,10 +34,10 @@ async function handle(site, request, options) {
   return reply ? responseOf(reply) : { user }
 }
 
-/** Only the site's own pages. */
-async function page(site, given) {
+/** Handles the site's own pages only. */
+async function page(site, input) {
   // Loaders and actions pass the request as a member of an object.
-  const outcome = await handle(site, isRequest(given) ? given : given?.request)
+  const outcome = await handle(site, isRequest(input) ? input : input?.request)
   return outcome instanceof Response ? outcome : new Response(null, { status: 404 })
 }
 
@@ -48,7 +48,7 @@ function wrap(site, handler, options) {
     try {
       return await handler(request, outcome.user, ...rest)
     } catch (error) {
-      // As `required` throws it.
+      // `required` throws responses.
       if (error instanceof Response) return error
       const reply = await site.ended(requestParts(request), outcome.user, error)
       if (reply === undefined) throw error
@@ -57,7 +57,7 @@ function wrap(site, handler, options) {
   }
 }
 
-/** The signed-in user; throws the response to send instead, as loaders do. Calls that find that the grant has ended throw one as well. */
+/** The signed-in user. Otherwise, or once a call finds that the grant has ended, throws the response to send, as loaders do. */
 async function requiredUser(site, need, first, second, third) {
   if (isHeaders(first)) return requiredUserAt(site, third ?? need, first, second)
   const outcome = await handle(site, first, signedIn(second ?? need))
@@ -68,14 +68,14 @@ async function requiredUser(site, need, first, second, third) {
   })
 }
 
-/** The header fields of a request by a script, whose response names the login page rather than redirecting there. */
+/** The header field of a script's request, which is answered with the login page's URL rather than a redirect. */
 const AS_SCRIPT = [['accept', 'application/json']]
-const OF_NAVIGATION = /^(accept|purpose|sec-|x-moz|x-purpose)/
+const NAVIGATION_FIELDS = /^(accept|purpose|sec-|x-moz|x-purpose)/
 
-/** The signed-in user, or the login page to redirect to, in places where no other response and no cookie can be sent. */
+/** The signed-in user, or the login page to redirect to, where neither other responses nor cookies can be sent. */
 async function userOrLoginLocation(site, options, headers, target) {
-  if (typeof target !== 'string' || !target.startsWith('/')) throw new TypeError('beside headers there is the path of the page')
-  const others = [...headers.entries()].filter(([name]) => !OF_NAVIGATION.test(name))
+  if (typeof target !== 'string' || !target.startsWith('/')) throw new TypeError('with headers, the second argument must be the path of the page')
+  const others = [...headers.entries()].filter(([name]) => !NAVIGATION_FIELDS.test(name))
   const request = { method: 'GET', host: headers.get('host'), target, headers: [...others, ...AS_SCRIPT] }
   const { reply, user } = await site.visit(request, options)
   if (reply === undefined) return { user }

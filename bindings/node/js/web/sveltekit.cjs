@@ -1,6 +1,6 @@
 'use strict'
 
-// SvelteKit: the `handle` hook.
+// The adapter for SvelteKit: the `handle` hook.
 
 const { optionsOf } = require('../options.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
@@ -9,7 +9,7 @@ const { User } = require('./user.cjs')
 
 const isBelow = (path, pathname) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`)
 
-/** A path as SvelteKit decodes it before it looks for a route. One that it cannot decode has no route. */
+/** Decodes a path as SvelteKit does before it matches routes. A path that it cannot decode matches none. */
 function decoded(pathname) {
   try {
     return pathname.split('%25').map(decodeURI).join('%25')
@@ -18,7 +18,7 @@ function decoded(pathname) {
   }
 }
 
-/** A route's id without its groups, which are in no path. It is the page that SvelteKit shows, whatever the address says. */
+/** A route's id without its groups, which no path contains. SvelteKit shows this page, whatever the URL. */
 const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ?? ''
 
 /** How far a page is below a listed path; infinite if it is not. */
@@ -29,8 +29,8 @@ const requirementsOf = (protect) =>
 
 /**
  * The requirements of a page: those of the listed path that equals it or is its nearest ancestor. A page has two paths, and both
- * count: that of its route, which alone tells what is shown if the application reroutes; and the decoded one of the address,
- * with or without the site's own base in front, which alone tells what the parameters of a route are.
+ * count: its route's, which determines the page if the application reroutes; and the decoded path of the URL, with or without
+ * the site's base, which determines the parameters of the route.
  */
 function requirementsByPath(protect, encodedBase) {
   const base = decoded(encodedBase)
@@ -50,9 +50,9 @@ function requirementsByPath(protect, encodedBase) {
 /** The requirements of a page from a function of the application, which returns a boolean or the requirements. */
 function requirementsFromFunction(protect) {
   return (event) => {
-    const said = protect(event)
-    if (!said) return []
-    return [said === true ? {} : said]
+    const need = protect(event)
+    if (!need) return []
+    return [need === true ? {} : need]
   }
 }
 
@@ -62,10 +62,10 @@ async function redirectDataRequest(site, options, { request, url }) {
   return location === undefined ? undefined : Response.json({ type: 'redirect', location })
 }
 
-/** Whether a page may have thrown: then it has status 500, but its data contain the error with status 200. */
+/** Whether a page may have thrown: its status is then 500, but its data request contains the error with status 200. */
 const hasFailed = (event, page) => event.isDataRequest || page.status === 500
 
-/** The response that replaces a page which has found that the user's grant has ended. */
+/** The response that replaces a page after one of its calls found that the user's grant has ended. */
 async function loginResponse(site, event) {
   if (event.isDataRequest) return redirectDataRequest(site, OVER, event)
   const { reply } = await site.visit(requestParts(event.request), OVER)
@@ -80,8 +80,8 @@ function handle(site, options) {
     const needs = needed(event)
     let outcome
     for (const options of needs.length > 0 ? needs.map(signedIn) : [{}]) {
-      const elsewhere = needs.length > 0 && event.isDataRequest ? await redirectDataRequest(site, options, event) : undefined
-      if (elsewhere !== undefined) return elsewhere
+      const redirect = needs.length > 0 && event.isDataRequest ? await redirectDataRequest(site, options, event) : undefined
+      if (redirect !== undefined) return redirect
       outcome = await visited(site, event.request, options)
       if (outcome instanceof Response) return outcome
     }

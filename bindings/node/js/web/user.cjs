@@ -1,11 +1,11 @@
 'use strict'
 
-// The user: the person who is signed in, as an application sees them.
+// `User`: the signed-in user, with their claims, tokens and a `fetch` to the provider's API.
 
 const { inspect } = require('#host')
 const { dateOf, refuseClones } = require('../value.cjs')
 
-const notCloned = () => 'a User belongs to the request it came with: hand over what you need of it'
+const notCloned = () => 'a User cannot be cloned: it belongs to its request; pass on only the members that are needed'
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : dateOf(seconds))
 
 /** The identity that a provider has authenticated, as passed to `admit`. */
@@ -22,7 +22,7 @@ class User {
   #session
 
   constructor(session, apiOf, end) {
-    if (typeof session?.identity !== 'object') throw new TypeError('users come with requests')
+    if (typeof session?.identity !== 'object') throw new TypeError('a User cannot be constructed: the site creates one for each request')
     const { identity, local = {}, started_at: startedAt, until, scope = '', tenant } = session
     Object.assign(this, identityOf(identity), {
       local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean), tenant: tenant ?? undefined,
@@ -30,7 +30,7 @@ class User {
     this.#end = end
     this.#session = session
     this.#apiOf = apiOf
-    Object.freeze(refused(this))
+    Object.freeze(withoutClones(this))
   }
 
   /** The name at the provider, or else the subject. */
@@ -44,12 +44,12 @@ class User {
     return typeof this.claims.email === 'string' ? this.claims.email : undefined
   }
 
-  /** `fetch` with this person's access token, renewed if need be, to the origins of the provider's API only. */
+  /** `fetch` with this user's access token, renewed if necessary. Only the origins of the provider's API get it. */
   async fetch(input, init) {
     return this.#callWithGrant(({ api }) => api.fetch(input, init))
   }
 
-  /** This person's tokens, fresh now. */
+  /** This user's tokens, fresh now. */
   async token(options) {
     return this.#callWithGrant(({ source }) => source.token(options))
   }
@@ -73,7 +73,7 @@ class User {
     }
   }
 
-  /** Whether a call has found that this person's grant has ended. */
+  /** Whether a call has found that this user's grant has ended. */
   static isOver(user) {
     return user instanceof User && user.#isOver
   }
@@ -84,7 +84,7 @@ class User {
     return user
   }
 
-  /** The session as plain data, in the words of the protocol. */
+  /** The session as plain data, with the names of the protocol. */
   toJSON() {
     return this.#session
   }
@@ -94,7 +94,7 @@ class User {
   }
 }
 
-function refused(user) {
+function withoutClones(user) {
   refuseClones(user, notCloned)
   return user
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Handles each request of a site: calls the functions of the application, and passes on calls of pages.
+// Handles each request ("visit") of a site: runs the native half, calls the application's functions, and forwards API calls.
 
 const { channel } = require('#host')
 const { answersOfSite } = require('../callbacks.cjs')
@@ -31,13 +31,13 @@ class Visits {
 
   #build(providers) {
     const { nativeStore, nativeNetwork } = this.#options
-    const ours = {
+    const callbacks = {
       admit: (identity, id) => this.#admit(identity, id),
-      find: (ask, id) => this.#find(ask, id),
+      find: (lookup, id) => this.#find(lookup, id),
       connect: (id) => this.#providers.connect(id),
     }
-    const made = nativeSetup(this.#options, providers)
-    return callNative(() => made.site(nativeOptions(this.#options), answersOfSite(ours), nativeStore, nativeNetwork))
+    const setup = nativeSetup(this.#options, providers)
+    return callNative(() => setup.site(nativeOptions(this.#options), answersOfSite(callbacks), nativeStore, nativeNetwork))
   }
 
   /** Whether the site has a page at this path. */
@@ -51,12 +51,12 @@ class Visits {
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const seen = { id, at: Date.now(), method, host: host ?? '', target: full, headers: textOf(headers), form, access, need }
+    const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: textOf(headers), form, access, need }
     try {
-      const said = await callNative(() => this.#native.visit(seen))
-      const told = typeof said === 'string' ? { session: said, notes: [] } : said
-      if (this.#providers.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
-      return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
+      const raw = await callNative(() => this.#native.visit(visit))
+      const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw
+      if (this.#providers.thrown && outcome.status === 500 && outcome.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
+      return await (outcome.forward ? this.#forwarded(outcome.forward, body) : this.#resultOf(outcome))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? errorFromNative(error) : failure.error
@@ -65,12 +65,12 @@ class Visits {
     }
   }
 
-  /** Forwards a page's call to an API. A failure becomes a 502, and no error of the application. */
+  /** Forwards a page's call to an API. A failure becomes a 502 rather than an error of the application. */
   async #forwarded(forward, body) {
-    const given = await body?.(forward.limit)
-    if (given === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+    const content = await body?.(forward.limit)
+    if (content === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#told(await callNative(() => forward.send(given, (id, grant) => this.#providers.source(id, grant))))
+      return await this.#resultOf(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))))
     } catch (error) {
       const { code, message } = errorFromNative(error)
       this.#note(code, message)
@@ -83,7 +83,7 @@ class Visits {
     NOTES.publish({ code, detail })
   }
 
-  async #told({ status, headers, body, problem, session, grant, held, notes, stream }) {
+  async #resultOf({ status, headers, body, problem, session, grant, held, notes, stream }) {
     for (const [code, detail] of notes) this.#note(code, detail)
     if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
     if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem }) }
@@ -93,41 +93,41 @@ class Visits {
   }
 
   #admit(identity, id) {
-    return this.#own(id, async (request) => {
+    return this.#callApplication(id, async (request) => {
       const said = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
       if (said instanceof Refuse) return { refused: said.reason }
       if (said === undefined || said === null) return {}
-      if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit gives an object, nothing, or a Refuse')
+      if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit must return an object, nothing, or a Refuse')
       return { record: JSON.stringify(said) }
     })
   }
 
   /** Calls the application's `provider` function, and returns its result for the addon. */
-  #find(ask, id) {
-    return this.#own(id, async (request) => {
-      const named = Object.entries(ask).map(([name, value]) => [name, value ?? undefined])
-      return this.#providers.found(await this.#options.provider?.(Object.fromEntries(named), request))
+  #find(lookup, id) {
+    return this.#callApplication(id, async (request) => {
+      const wanted = Object.fromEntries(Object.entries(lookup).map(([name, value]) => [name, value ?? undefined]))
+      return this.#providers.found(await this.#options.provider?.(wanted, request))
     })
   }
 
   /** Calls a function of the application, and stores its error, so that the visit can rethrow it unchanged. */
-  async #own(id, ask) {
+  async #callApplication(id, callback) {
     const visit = this.#visiting.get(id)
     try {
-      return await ask(visit?.request)
+      return await callback(visit?.request)
     } catch (error) {
       if (visit) visit.failure = { error }
       throw error
     }
   }
 
-  /** The API of a provider with one person's tokens. */
+  /** The API of a provider with one user's tokens. */
   async #apiOf(id, grant, held) {
     if (held && !this.#providers.has(id)) await this.#findProvider(id)
     return this.#providers.apiOf(id, grant, held)
   }
 
-  /** Looks up a provider that this process has not used yet, although another one may have looked it up. */
+  /** Looks up a provider that this process has not used yet; a different process may have signed the user in. */
   async #findProvider(id) {
     if (!this.#providers.isFixed(id)) return this.#find({ id, host: '', path: '/' })
     try {
@@ -137,7 +137,7 @@ class Visits {
     }
   }
 
-  /** Signs a person in for a test, and resolves to the reply. */
+  /** Signs a user in for a test, and resolves to the response that sets the cookies. */
   async testing(identity, local) {
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { local })

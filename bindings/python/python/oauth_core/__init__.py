@@ -4,9 +4,9 @@
     source = client.client_credentials(scope="studies:read")
     source.get("https://api.use2.usertesting.com/api/v2/sessionResults/?testId=1").json()
 
-Everything that waits has two names: ``token()`` blocks (with Python's lock released), ``atoken()`` is its
-coroutine for asyncio. ``drive`` runs the same conversations over your own HTTP client; ``httpx``,
-``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, imported only if named.
+Every call that waits has two names: ``token()`` blocks (and releases the GIL), ``atoken()`` is its
+coroutine for asyncio. ``drive`` runs the same exchanges over your own HTTP client; ``httpx``,
+``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, which have to be imported explicitly.
 """
 
 from ._client import Client
@@ -184,8 +184,8 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        place = _LATER.get(name, "_records")
-        value = getattr(__import__(f"{__name__}.{place}", fromlist=(name,)), name)
+        module = _LATER.get(name, "_records")
+        value = getattr(__import__(f"{__name__}.{module}", fromlist=(name,)), name)
         globals()[name] = value
         return value
 

@@ -1,4 +1,4 @@
-"""The type of permissions in detail (RFC 9396)."""
+"""The type of one member of ``authorization_details`` (RFC 9396)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class _Typed(TypedDict):
 class AuthorizationDetail(_Typed, total=False):
     """A permission (RFC 9396 section 2): its type, and members that several types have in common (section 2.2).
 
-    What a type itself defines is yours to declare, in a class of its own:
+    Declare the members that your type defines in a class of its own:
 
         class Payment(AuthorizationDetail, total=False):
             amount: str
 
-    Where permissions are wanted, any mapping with a ``type`` will do, such as a plain dict.
+    Arguments accept any mapping with a ``type``, such as a plain dict.
     """
 
     locations: list[str]

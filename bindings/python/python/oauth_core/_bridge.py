@@ -1,4 +1,4 @@
-"""The Python end of the native module's bridge to asyncio."""
+"""The Python half of the native module's bridge to asyncio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def wait(start: Callable[[], tuple[Any, Future[Any] | None]]) -> Any:
 
 
 def complete(future: Future[Any], answer: Any, error: BaseException | None) -> None:
-    """Called in the loop's own thread; the future may have been cancelled meanwhile."""
+    """Completes a future, on the thread of its event loop; it may have been cancelled meanwhile."""
     if future.done():
         return
     if error is None:
@@ -24,17 +24,17 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
         future.set_exception(error)
 
 
-def result_of_callback(given: Any) -> Any:
-    """The result of a function of the caller. A coroutine is run to its end, in an event loop of its own.
+def result_of_callback(result: Any) -> Any:
+    """The result of an application's function. A coroutine is run to its end, in its own event loop.
 
-    If a loop is running already, as when a coroutine takes a step manually, another thread runs it.
+    If a loop is already running, as when a coroutine takes a step manually, a separate thread runs it.
     """
-    if not hasattr(given, "__await__"):
-        return given
+    if not hasattr(result, "__await__"):
+        return result
     import asyncio
 
     async def wait() -> Any:
-        return await given
+        return await result
 
     try:
         asyncio.get_running_loop()

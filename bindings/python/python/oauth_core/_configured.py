@@ -1,4 +1,4 @@
-"""Clients from client files and environment variables."""
+"""The constructors of ``Client`` from client files and environment variables."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     Transport = Literal["https", "loopback_http"]
     Environ = Mapping[str, str] | None
-    Place = str | os.PathLike[str]
-    _Made = TypeVar("_Made", bound="Configured")
+    FilePath = str | os.PathLike[str]
+    _Client = TypeVar("_Client", bound="Configured")
 
 
 class Configured:
-    """The constructors of a client that is configured outside the program."""
+    """The constructors of a client that is configured outside the program. A base class of ``Client``."""
 
     __slots__ = ()
 
@@ -39,10 +39,10 @@ class Configured:
         8693) with ``OAUTH_EXCHANGE_AUDIENCE``. Or ``OAUTH_CLIENT_FILE``, the path of a client file, and no other. An
         empty variable counts as not set.
 
-        The metadata of an issuer is fetched. ``environ`` is read in place of ``os.environ``, and ``options``
-        are those of ``Client``. ``environment.missing`` and ``environment.conflict`` name the variables and never
-        their values; ``client_file.*``, ``provider.*``, ``workload.setup``, ``client_file.unreadable``, and those of
-        ``discover``.
+        The metadata of an issuer is fetched. ``environ`` replaces ``os.environ``, and ``options``
+        are those of ``Client``. ``environment.missing`` and ``environment.conflict`` name the variables but not
+        their values; ``client_file.*``, ``provider.*``, ``workload.setup``, ``client_file.unreadable``, and the errors
+        of ``discover``.
         """
         return cls._configured(ClientSettings.from_env(environ), transport, options)
 
@@ -53,7 +53,7 @@ class Configured:
 
     @classmethod
     def from_file(
-        cls, path: Place, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
+        cls, path: FilePath, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
     ) -> Self:
         """A client from a client file: Google's, Microsoft Entra's, or a plain one.
 
@@ -63,14 +63,14 @@ class Configured:
         ``private_key`` (with its ``key_id``) and ``workload`` (an object with ``platform``, and ``path``,
         ``variable``, ``audience`` and ``exchange_audience`` as ``WorkloadIdentity`` has them); and ``redirect_uris``.
 
-        Otherwise as ``from_env``. ``client_file.malformed`` names the member that is missing, wrong or unknown,
+        The other arguments are those of ``from_env``. ``client_file.malformed`` names the member that is missing, wrong or unknown,
         ``client_file.unsupported`` what is not supported.
         """
         return cls._configured(ClientSettings.from_file(path, environ), transport, options)
 
     @classmethod
     async def afrom_file(
-        cls, path: Place, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
+        cls, path: FilePath, /, *, environ: Environ = None, transport: Transport = "https", **options: Any
     ) -> Self:
         """from_file(), in a coroutine."""
         return await cls._aconfigured(ClientSettings.from_file(path, environ), transport, options)
@@ -104,8 +104,8 @@ class Configured:
         return create_client(cls, settings, server, options)
 
 
-def create_client(cls: type[_Made], settings: ClientSettings, server: Server, options: dict[str, Any]) -> _Made:
-    """The client of these settings at this server."""
+def create_client(cls: type[_Client], settings: ClientSettings, server: Server, options: dict[str, Any]) -> _Client:
+    """Creates the client of these settings at this server."""
     client_id, client_auth, redirect_uris = settings.arguments()
     if redirect_uris:
         options = {"redirect_uris": redirect_uris, **options}

@@ -1,4 +1,4 @@
-"""A client's calls without any transport."""
+"""``Exchanges``: the calls of a client as exchanges, for your own driver."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ._native import Exchanges as NativeExchanges
 
 
 class Exchanges(NativeExchanges, ExchangeOperations):
-    """The calls of a client without any transport, each as an Exchange.
+    """The calls of a client without transport, each as an Exchange.
 
     ``moment``, in each of them, is for tests and replays: a callable that returns the Unix time in seconds and
     32 random bytes for each step.

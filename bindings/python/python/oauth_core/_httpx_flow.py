@@ -1,4 +1,4 @@
-"""The authentication flow of httpx and of httpx2, which imports neither."""
+"""The authentication flow of the plug-ins for httpx and httpx2; imports neither."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
     from ._source import TokenSource
 
 
-# How many redirects a request follows, with a token for each.
+# The most redirects that a request follows, with a token for each.
 _MAX_HOPS = 10
 
 
 class Held:
-    """Headers that send fields which copies of them do not have, by their names in lower case.
+    """A mixin for the library's headers: ``held`` fields, by lower-case names, are sent but not copied.
 
-    A client that follows redirects copies the headers before an ``Auth`` sees the reply, and would
-    take one owner's token to another owner's route, or the proof of one URL to another. To be mixed into the library's
-    own class.
+    A client that follows redirects copies the headers before an ``Auth`` sees the response, and would
+    send one owner's token to a different owner's route, or the DPoP proof of one URL to a different URL.
     """
 
     held: Mapping[str, str] = MappingProxyType({})
@@ -58,7 +57,7 @@ class Held:
         others: list[tuple[str, str]] = getattr(super(), "multi_items")()  # noqa: B009
         return [*(field for field in others if field[0] not in self.held), *self.held.items()]
 
-    # A transport, a hook or a log sees what is sent: only copies do without it.
+    # Transports, hooks and logs see the held fields; only copies lack them.
 
     def _shown(self) -> dict[str, str]:
         others: Iterable[tuple[str, str]] = getattr(super(), "items")()  # noqa: B009
@@ -75,7 +74,7 @@ class Held:
 
 
 class Flow(Attacher):
-    """Yields the request as often as it has to be sent, with its token on it."""
+    """Yields the request each time it has to be sent, with its token attached."""
 
     _headers: ClassVar[Any]
 
@@ -147,7 +146,7 @@ class Flow(Attacher):
 
     def _attach(self, call: Call, request: Any, value: str | None) -> None:
         if value is None:
-            return  # The API asks for no authorization.
+            return  # The API requires no authorization.
         held = {}
         proof = call.proof
         if proof is not None:
@@ -162,27 +161,27 @@ class Flow(Attacher):
             request.headers = headers
 
     def _is_final(self, call: Call, sent: Any, response: Any) -> bool:
-        """Whether the reply to a redirect, which httpx has followed by itself, is the end.
+        """Whether the response to a redirect that httpx itself has followed is final.
 
-        Where routes have owners it has followed without the token, and one that stayed with its owner has to be
-        asked for again, with it. A token that is bound to a key went along without a proof, and has to be shown again
-        with one of this URL.
+        If routes have owners, httpx has followed without the token, and a request that stayed with its owner has to
+        be sent again with the token. A DPoP-bound token was copied without a proof, and has to be sent again with a
+        proof for this URL.
         """
-        led_to = response.request
-        passed = (*(before.request for before in response.history), led_to)
-        if any(_origin(one) != _origin(sent) for one in passed):
+        last = response.request
+        requests = (*(before.request for before in response.history), last)
+        if any(_origin(one) != _origin(sent) for one in requests):
             return True
         if call.owner == "any":
             return call.proof is None or response.status_code != 401
-        # Reports the URL to the core, which refuses routes of another token owner.
-        call.reply(302, [(b"location", str(led_to.url).encode())])
-        return bool(response.is_success and led_to.method not in ("GET", "HEAD", "OPTIONS"))
+        # Reports the URL to the core, which refuses routes of a different token owner.
+        call.reply(302, [(b"location", str(last.url).encode())])
+        return bool(response.is_success and last.method not in ("GET", "HEAD", "OPTIONS"))
 
 
 def _carries_token(call: Call, value: str | None, response: Any) -> bool:
-    """Whether the reply is to the redirected request with its token, and with a proof if one is needed."""
-    led = response.request.headers.get("authorization") == value
-    return bool(led and (call.proof is None or response.status_code != 401))
+    """Whether the response is to the redirected request with its token, and with a proof if one is needed."""
+    has_token = response.request.headers.get("authorization") == value
+    return bool(has_token and (call.proof is None or response.status_code != 401))
 
 
 def _without_copied_fields(request: Any) -> Any:

@@ -1,7 +1,7 @@
 """Extends a lease repeatedly while a request runs, so that the lease can be short.
 
-The outcome of an extension changes nothing: a lease that was lost costs a second request where that does no
-harm, and new tokens are stored by their version.
+Failed extensions are ignored: a lost lease leads at most to a harmless second request, and new tokens are
+stored by version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def extended(keeper: Keeper, store: Store | None) -> AbstractContextManager[object]:
-    """Extends the lease of a renewal, if it holds one, in a thread of its own."""
+    """Extends the lease of a renewal, if it holds one, in its own thread."""
     return _Extended(keeper, store)
 
 
@@ -25,7 +25,7 @@ class _Extended:
         import threading
 
         self.keeper, self.store = keeper, store
-        self.over = threading.Event()
+        self.is_done = threading.Event()
 
     def __enter__(self) -> object:
         import threading
@@ -45,11 +45,11 @@ class _Extended:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.over.set()
+        self.is_done.set()
 
     def _extend(self, store: Store, holder: str, seconds: float, every: float) -> None:
         key = self.keeper.key
-        while not self.over.wait(every):
+        while not self.is_done.wait(every):
             try:
                 held = store.lease(key, holder, seconds)
             except Exception:  # the next try may reach the store

@@ -1,4 +1,4 @@
-"""Options that are lists."""
+"""Checks options that are lists."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["listed"]
 _Item = TypeVar("_Item")
 
 
-def listed(name: str, given: Iterable[_Item]) -> list[_Item]:
-    """The items. A single string is refused, since it would be iterated by character."""
-    if isinstance(given, (str, bytes)):
-        raise TypeError(f"{name} is a list, and not one string")
-    return list(given)
+def listed(name: str, items: Iterable[_Item]) -> list[_Item]:
+    """The items as a list. A single string is refused: it would be iterated by character."""
+    if isinstance(items, (str, bytes)):
+        raise TypeError(f"{name} must be a list, not a string")
+    return list(items)

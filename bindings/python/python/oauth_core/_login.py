@@ -1,4 +1,4 @@
-"""The login of native apps (RFC 8252): a loopback listener, the person's browser, the tokens."""
+"""``login``: logs a user in from a native app (RFC 8252), with the browser and a loopback listener, or with a code."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def login(
     show: Show | None = None,
     purpose: str | None = None,
 ) -> Tokens:
-    """Sends the person to the server, waits for the callback, and redeems its code (RFC 8252).
+    """Sends the user to the server, waits for the callback, and redeems its code (RFC 8252).
 
-    ``scope`` is names separated by spaces, or an iterable of names. ``timeout`` is how many seconds
-    the person may take; afterwards ``LostError``. A refusal by the server or the person is ``DeniedError``.
+    ``scope`` is names separated by spaces, or an iterable of names. ``timeout`` is the number of seconds
+    that the user may take; afterwards ``LostError``. A refusal by the server or the user is ``DeniedError``.
 
-    ``open`` shows a URL to the person: by default it is printed on standard error, and opened in
-    the system's browser. It is called in the caller's thread, and may return when the browser has ended at the
-    redirect URI, as a navigation of Playwright does; what it raises ends the login.
+    ``open`` shows a URL to the user: by default it is printed on standard error, and opened in
+    the system's browser. It is called in the caller's thread, and may return only after the redirect, as a
+    navigation of Playwright does; its exceptions end the login.
 
-    ``paste``, for example ``input``, asks for the address at which a browser on another machine
-    ended. It is called in its own thread, again if the address does not belong to this login, and is
+    ``paste``, for example ``input``, prompts for the callback URL that a browser on a different machine
+    reached. It is called in its own thread, again if the URL does not belong to this login, and is
     not waited for if the browser returns first.
 
     The redirect URI is ``http://127.0.0.1:PORT/callback``, at a free port; for a server that compares
@@ -67,16 +67,16 @@ def login(
     the provider's own parameters in the URL, ``token_extra`` those of the token request. The others
     are as for ``begin_authorization``: the request is pushed and signed if the server requires that.
 
-    If there is no browser (no display, as over SSH, ``BROWSER=none``, or nothing opens) and the server offers it (RFC
-    8628), the person enters a code on another device instead. ``device=True`` always does that, and ``device=False``
+    If there is no browser (no display, as over SSH, ``BROWSER=none``, or nothing opens) and the server supports it
+    (RFC 8628), the user enters a code on another device instead. ``device=True`` always does that, and ``device=False``
     never: the URL is then opened manually. By default no code is used with your own ``open``, which implies a browser,
     nor if something is requested that the device flow does not support, such as ``acr_values``. ``show`` gets the code;
-    by default its prompt, which says what for, where, and warns not to enter anybody else's code, is printed on
-    standard error, in a terminal with a QR code. ``purpose`` is what the prompt says it is for, such as ``sign in to
+    by default its prompt is printed on standard error, in a terminal with a QR code. The prompt names the purpose and
+    the URL, and warns against entering codes of others. ``purpose`` is the purpose in the prompt, such as ``sign in to
     example-cli on build-7``. With a device code, only ``scope``, ``resource``, ``audience`` and ``token_extra`` apply; the
     time limit is the server's.
     """
-    asked = _request_options(scope, resource, audience, token_extra)
+    request = _request_options(scope, resource, audience, token_extra)
     turn = _timing(
         client,
         device,
@@ -92,11 +92,11 @@ def login(
         extra=extra,
     )
     if turn == "only":
-        code = client.device_authorization(purpose=purpose, **asked)
-        return _enter_code(client, code, show, asked)
+        code = client.device_authorization(purpose=purpose, **request)
+        return _enter_code(client, code, show, request)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     if turn == "first":
-        signed_in = _login_by_code(client, show, purpose, asked)
+        signed_in = _login_by_code(client, show, purpose, request)
         if signed_in is not None:
             return signed_in
     flow = client.begin_authorization(
@@ -117,7 +117,7 @@ def login(
         token_extra=token_extra,
     )
     if not _show_and_listen(open, listener, flow, turn, timeout):
-        signed_in = _login_by_code(client, show, purpose, asked)
+        signed_in = _login_by_code(client, show, purpose, request)
         if signed_in is not None:
             return signed_in
         _print_url(flow.url)
@@ -153,7 +153,7 @@ async def alogin(
     purpose: str | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
-    asked = _request_options(scope, resource, audience, token_extra)
+    request = _request_options(scope, resource, audience, token_extra)
     turn = _timing(
         client,
         device,
@@ -169,11 +169,11 @@ async def alogin(
         extra=extra,
     )
     if turn == "only":
-        code = await client.adevice_authorization(purpose=purpose, **asked)
-        return await _aenter_code(client, code, show, asked)
+        code = await client.adevice_authorization(purpose=purpose, **request)
+        return await _aenter_code(client, code, show, request)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     if turn == "first":
-        signed_in = await _alogin_by_code(client, show, purpose, asked)
+        signed_in = await _alogin_by_code(client, show, purpose, request)
         if signed_in is not None:
             return signed_in
     flow = await client.abegin_authorization(
@@ -194,7 +194,7 @@ async def alogin(
         token_extra=token_extra,
     )
     if not _show_and_listen(open, listener, flow, turn, timeout):
-        signed_in = await _alogin_by_code(client, show, purpose, asked)
+        signed_in = await _alogin_by_code(client, show, purpose, request)
         if signed_in is not None:
             return signed_in
         _print_url(flow.url)
@@ -212,48 +212,48 @@ def _request_options(
 
 
 def _timing(client: Client, device: bool | None, open: Open | None, **more: object) -> DeviceLoginTiming:
-    given = [name for name, value in more.items() if value is not None]
-    return code_turn(client, device, open is not None, given)
+    names = [name for name, value in more.items() if value is not None]
+    return code_turn(client, device, open is not None, names)
 
 
 def _login_by_code(
-    client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
+    client: Client, show: Show | None, purpose: str | None, request: dict[str, Any]
 ) -> Tokens | None:
-    """The login by a device code; None if the server issues none to this client, so that only the browser remains."""
+    """Logs in with a device code; None if the server refuses this client a code, so that only the browser remains."""
     try:
-        code = client.device_authorization(purpose=purpose, **asked)
+        code = client.device_authorization(purpose=purpose, **request)
     except DeniedError:
         return None
-    return _enter_code(client, code, show, asked)
+    return _enter_code(client, code, show, request)
 
 
 async def _alogin_by_code(
-    client: Client, show: Show | None, purpose: str | None, asked: dict[str, Any]
+    client: Client, show: Show | None, purpose: str | None, request: dict[str, Any]
 ) -> Tokens | None:
     """_login_by_code(), in a coroutine."""
     try:
-        code = await client.adevice_authorization(purpose=purpose, **asked)
+        code = await client.adevice_authorization(purpose=purpose, **request)
     except DeniedError:
         return None
-    return await _aenter_code(client, code, show, asked)
+    return await _aenter_code(client, code, show, request)
 
 
 def _enter_code(
-    client: Client, code: DeviceAuthorizationResponse, show: Show | None, asked: dict[str, Any]
+    client: Client, code: DeviceAuthorizationResponse, show: Show | None, request: dict[str, Any]
 ) -> Tokens:
     (show or _print_code)(code)
     return client.poll_device_token(
-        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
+        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **request
     )
 
 
 async def _aenter_code(
-    client: Client, code: DeviceAuthorizationResponse, show: Show | None, asked: dict[str, Any]
+    client: Client, code: DeviceAuthorizationResponse, show: Show | None, request: dict[str, Any]
 ) -> Tokens:
     """_enter_code(), in a coroutine."""
     (show or _print_code)(code)
     return await client.apoll_device_token(
-        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **asked
+        device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **request
     )
 
 
@@ -297,7 +297,7 @@ def _open_or_print(url: str) -> None:
 def _print_url(url: str) -> None:
     import sys
 
-    print(f"The browser shows the login; if it does not, open this URL:\n{url}", file=sys.stderr)
+    print(f"The login opens in your browser; if it does not, open this URL:\n{url}", file=sys.stderr)
 
 
 def _print_code(code: DeviceAuthorizationResponse) -> None:
@@ -313,14 +313,14 @@ def _prompt_for_callback(listener: Listener, flow: PendingAuthorization, paste: 
         return
     import threading
 
-    def ask() -> None:
+    def prompt() -> None:
         while True:
             try:
                 if listener.paste(flow, paste()):
                     return
             except EOFError:
-                return  # nobody is there to paste
+                return  # standard input is closed
             except MisuseError:
-                return  # the flow is redeemed: the browser came back meanwhile
+                return  # the flow has been redeemed: the browser returned meanwhile
 
-    threading.Thread(target=ask, name="oauth-core paste", daemon=True).start()
+    threading.Thread(target=prompt, name="oauth-core paste", daemon=True).start()

@@ -150,12 +150,12 @@ _Later: TypeAlias = Coroutine[Any, Any, _T]
 def provider(
     name: str, *, options: Sequence[str] = ..., loopback: str | None = None, **variables: str
 ) -> Server:
-    """A server by the name of its preset, with the preset's variables and options.
+    """The server of a preset, with the preset's variables and options.
 
-    options turns documented deviations on. loopback moves issuer, endpoints and API to a
-    base such as "http://127.0.0.1:1234", for tests. provider.unknown for a name that
-    providers() has not, provider.variable for a variable that is missing, unknown or not of
-    its type.
+    options turns documented deviations on. loopback replaces the base of issuer, endpoints and API
+    with one such as "http://127.0.0.1:1234", for tests. provider.unknown for a name that
+    providers() does not contain, provider.variable for a variable that is missing, unknown or of the
+    wrong type.
     """
 def provider_file(
     path_or_text: _Place, /, *, options: Sequence[str] = ..., loopback: str | None = None,
@@ -163,10 +163,10 @@ def provider_file(
 ) -> Server:
     """A server from your own provider file: its TOML text, or a path to it.
 
-    Otherwise as provider().
+    The other arguments are those of provider().
 
-    Text of more than one line is the file itself. provider.data if it is not what the
-    format describes, OSError if the path cannot be read.
+    Text with more than one line is the file itself. provider.data if it does not match the
+    format, OSError if the path cannot be read.
     """
 def providers() -> tuple[str, ...]:
     """The names of the presets."""
@@ -176,41 +176,41 @@ def allow_pickling() -> None:
     A pickle of tokens is a secret: see oauth_core.pickling.
     """
 def store_url(url: str, /) -> tuple[str, str]:
-    """Which store a URL names (redis, postgres, sqlite, file, memory), and what that store is opened with.
+    """The kind of store that a URL names (redis, postgres, sqlite, file, memory), and the argument to open it with.
 
-    misuse.setup for the URL of none.
+    misuse.setup for any other URL.
     """
 def testing_key() -> SealingKey:
-    """The published key for tests: a site that others could reach refuses it."""
+    """The publicly known key for tests; a site that is not on a loopback address refuses it."""
 def code_turn(
     client: Client, device: bool | None, opener: bool, parameters: list[str], /
 ) -> Literal["only", "first", "if_not_opened", "never"]:
-    """When it is the turn of a code on another device in a login: "only", "first", "if_not_opened" or "never".
+    """When a login uses a code on another device: "only", "first", "if_not_opened" or "never".
 
-    device is what the caller says, if anything, opener whether a function of theirs shows the page, parameters are the
-    names of what is asked for.
+    device is the caller's option, if given, opener whether the caller opens the page, and parameters are the
+    names of the requested options.
     """
 def listen(listener: Listener, flow: PendingAuthorization, timeout: float, /) -> None:
-    """Lets the listener answer from now on, for a login that opens its URL before it waits: opening it may take until the
-    browser has been sent back.
+    """Starts answering the browser now, for a login that opens its URL before it waits: opening may return only after the
+    redirect.
     """
 def stop_listening(listener: Listener, /) -> None:
-    """Ends what [`listen`] began: the port is free when this returns."""
+    """Stops a listener that [`listen`] started: the port is free when this returns."""
 def step_up(status: int, challenges: list[str], /) -> str | None:
-    """What a reply of an API wants of the person, as JSON: step_up() reads it."""
+    """The step-up that an API's response requires, as JSON: step_up() parses it."""
 def fixed_token(
     token: str | None = None, *, env: str | None = None, file: _Place | None = None,
     callback: Callable[[], str] | None = None, origins: Sequence[str] | Server,
     expires_at: float | datetime | None = None, transport: _Transport = "https",
     network: Network | None = None,
 ) -> FixedToken:
-    """A single token that came from no grant: this text, or what env, file or callback provides.
+    """A single token without a grant: this text, or the token from env, file or callback.
 
     env names an environment variable, file a path, and callback a function that returns the
-    text; each is read again whenever a token is requested. origins is where the token may be
-    sent: URLs, or a server with a preset. expires_at, a Unix time in seconds or an aware
-    datetime, is when it expires, if known. url.* for an invalid origin,
-    token_source.unreadable for an empty text, TypeError unless exactly one place is given.
+    text; each is read again whenever a token is requested. origins are the URLs to which the token
+    may be sent, or a server with a preset. expires_at, a Unix time in seconds or an aware
+    datetime, is the expiry of the token, if known. url.* for an invalid origin,
+    token_source.unreadable for an empty text, TypeError unless exactly one of the four is given.
     """
 def discover(
     issuer: str, *, transport: _Transport = "https", prefer: Literal["oauth", "openid"] = "oauth",
@@ -218,10 +218,10 @@ def discover(
 ) -> Server:
     """Fetches the metadata of an issuer (RFC 8414, OpenID Connect Discovery).
 
-    prefer says which document is fetched first, if a server has both: only that of "openid" names
-    the userinfo endpoint and the like. timeout is that of one request in seconds, 30 unless the
-    network says otherwise. UntrustedError metadata.issuer if the document is another issuer's, MalformedError
-    metadata.* if it is invalid, DeniedError if the server refuses, LostError if no answer arrives, issuer.*
+    prefer is the document to fetch first, if a server has both: only that of "openid" contains
+    the userinfo endpoint and the like. timeout is that of one request in seconds, by default the
+    network's, 30. UntrustedError metadata.issuer if the document has a different issuer, MalformedError
+    metadata.* if it is invalid, DeniedError if the server refuses, LostError if no response arrives, issuer.*
     for an invalid issuer.
     """
 def adiscover(
@@ -240,7 +240,7 @@ def discover_exchange(
     """
 @final
 class DpopKey:
-    """A private key that tokens are bound to (RFC 9449): a stolen token is useless without it.
+    """A private key to which tokens are bound (RFC 9449): a stolen token is useless without it.
 
     key is PEM (PKCS#8, PKCS#1, SEC1) or a JWK; alg is by default the first that it supports.
     passphrase decrypts a key that is encrypted (PKCS#8 with PBES2). key.malformed for text that is not a key,
@@ -251,60 +251,60 @@ class DpopKey:
     ) -> Self: ...
     @staticmethod
     def generate(alg: _SigningAlg = "ES256") -> DpopKey:
-        """A new key, in memory: tokens that are bound to it are of no use after a restart.
+        """Generates a key in memory: tokens bound to it are useless after a restart.
 
         key.algorithm for an algorithm with a shared secret.
         """
     @staticmethod
     def open(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> DpopKey:
-        """The key of this name in a store, which workers share as they share tokens; created on first use.
+        """The key with this name in a store, shared by all workers; created on first use.
 
-        store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is in it
-        in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
-        algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
+        store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is stored
+        in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for a different
+        algorithm: use a new name for a new key. misuse.setup, stored.malformed, and errors of the store.
         """
     @staticmethod
     def aopen(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> _Later[DpopKey]:
-        """As open, for asyncio."""
+        """open() for asyncio."""
     @staticmethod
     def held(
         public_jwk: Mapping[str, Any] | str, sign: Callable[[Sign], bytes], /, *,
         alg: _SigningAlg = "ES256",
     ) -> DpopKey:
-        """A key held elsewhere, by a key service (KMS) or a hardware module (HSM), which signs.
+        """A key held outside this process, in a key service (KMS) or a hardware module (HSM).
 
-        public_jwk is its public half, as a dict or JSON. sign is called with a Sign and returns the
+        public_jwk is the public key, as a dict or JSON. sign is called with a Sign and returns the
         signature as bytes, in JWS format (RFC 7518 section 3): for ES256 r and s, 32 bytes each,
         whereas key services often return DER. It is called for each proof, on a thread where it may
-        block; the call that needed the signature raises what it raises, and nothing was sent.
+        block; its exceptions are raised by the call that needed the signature, and nothing was sent.
         key.malformed for an invalid public JWK, key.algorithm for one that does not support alg.
         """
     @property
     def thumbprint(self) -> str:
-        """Contained in tokens that are bound to it: jkt (RFC 9449 section 6.1)."""
+        """The thumbprint (jkt) in tokens that are bound to the key (RFC 9449 section 6.1)."""
     def public_jwk(self) -> dict[str, Any]:
-        """Its public half, as a JWK (RFC 7517)."""
+        """The public key, as a JWK (RFC 7517)."""
     def private_pem(self) -> str:
-        """The key as PKCS#8 in PEM, to store like any secret: all that share it can share tokens.
+        """The private key as PKCS#8 in PEM, a secret: processes that share it can share tokens.
 
-        misuse.setup for a key that is held elsewhere.
+        misuse.setup for a key held outside this process.
         """
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class Network:
-    """Certificates, proxy and limits, for token requests and calls to APIs alike.
+    """The network settings of token requests and API calls: certificates, proxy and limits.
 
-    What is left out is the system's: its certificates (or those that SSL_CERT_FILE and
+    The defaults are the system's certificates (or those that SSL_CERT_FILE and
     SSL_CERT_DIR name), and the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name. Files
-    are read once, here.
+    are read once, by the constructor.
 
     ca is trusted in addition to the system's authorities, only_ca instead of them; they and
     client_certificate with its client_key (RFC 8705) are PEM or paths. proxy is a URL (http,
-    https, socks5, socks5h) or "direct". Times are seconds: connect_timeout is 10, timeout of one
-    request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
-    says which may be connected to: with "public_where_marked" any address, but only public ones for
-    a URL that a server and not the program named; with "public_only" only public ones; with "any"
-    any (lost.not_public). misuse.setup for a file that cannot be read.
+    https, socks5, socks5h) or "direct". Times are in seconds: connect_timeout is 10, timeout of one
+    request 30. At most in_flight_per_origin requests, 16, run at once to one origin. addresses
+    are the addresses to connect to: with "public_where_marked" any address, but only public ones for
+    a URL that a server named rather than the program; with "public_only" only public ones; with "any"
+    any (lost.not_public otherwise). misuse.setup for a file that cannot be read.
     """
     def __new__(
         cls, *, ca: _Place | None = None, only_ca: _Place | None = None,
@@ -323,22 +323,22 @@ class Server:
     ) -> Server:
         """A server from a given metadata document (RFC 8414), as a mapping or as JSON text.
 
-        UntrustedError metadata.issuer if the document is another issuer's, MalformedError metadata.* or
+        UntrustedError metadata.issuer if the document has a different issuer, MalformedError metadata.* or
         reply.* if it is not what RFC 8414 section 2 describes. transport="loopback_http" allows plain http
         to a literal loopback address, for tests.
         """
     @property
     def issuer(self) -> str:
-        """Who the server is: its issuer identifier, an https URL (RFC 8414 section 2)."""
+        """The issuer identifier of the server, an https URL (RFC 8414 section 2)."""
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the server says about itself, endpoints included; a new dict each time."""
+        """The metadata of the server, including its endpoints; a new dict each time."""
     @property
     def needs_distinct_redirect_uri(self) -> bool:
         """Whether each context of an application that uses this server needs its own redirect URI."""
     @property
     def api_origins(self) -> tuple[str, ...]:
-        """The origins of its API, if it came from a preset: where its tokens may be sent."""
+        """The origins of the preset's API, to which its tokens may be sent; empty without a preset."""
     def api(
         self, *, app: TokenSource | None = None, user: TokenSource | None = None,
         origins: Sequence[str] | None = None, on_rate_limit: _OnRateLimit = "error",
@@ -346,16 +346,16 @@ class Server:
         expired_token_replies: _ExpiredTokenReplies | None = None,
         on_wait: Callable[[float], object] | None = None, network: Network | None = None,
     ) -> Api:
-        """This server's API for the application's tokens and a person's, each on its own routes.
+        """This server's API for the application's tokens and a user's, each on its own routes.
 
-        Each request gets the token of its route's owner, by the preset's rule; origins are
-        where tokens may go instead of the preset's API. Requests go over network, or as those
-        of the first source's client do. on_rate_limit, longest_wait (seconds), allowance,
+        Each request carries the token of its route's owner, by the preset's rule; origins replace
+        those of the preset's API. Requests are sent over network, or like those
+        of the first source's client. on_rate_limit, longest_wait (seconds), allowance,
         expired_token_replies and on_wait (called with seconds) are as for Api. url.* for an invalid origin.
         """
 @disjoint_base
 class ClientAuth:
-    """How a client authenticates at the token endpoint (RFC 6749 section 2.3)."""
+    """The client authentication method at the token endpoint (RFC 6749 section 2.3)."""
 @final
 class ClientSecretPost(ClientAuth):
     """client_secret_post: id and secret in the form (RFC 6749 section 2.3.1)."""
@@ -398,52 +398,52 @@ class PrivateKeyJwt(ClientAuth):
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public halves of all keys as a JWK Set (RFC 7517 section 5).
 
-        To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
-        no key, for two of one name, and for a kid if there are several.
+        Register them as jwks, or serve them at the client's jwks_uri. key.* for an invalid key; misuse.setup for
+        no key, for two keys with the same kid, and for the kid option with several keys.
         """
 def claims_sources(claims: Mapping[str, Any], /) -> list[ClaimsSource]:
-    """The sources of the claims that other parties vouch for: aggregated and distributed claims.
+    """The sources of aggregated and distributed claims.
 
-    claims are those of a verified ID token or of UserInfo. Nothing is fetched, and nothing of the other
-    parties verified.
+    claims are those of a verified ID token or of UserInfo. Nothing is fetched, and the signatures of the
+    sources are not verified.
 
     jwt.malformed_claim if _claim_names and _claim_sources are not what OpenID Connect Core section 5.6.2
     describes, or do not match.
     """
 def user_claims(claims: Mapping[str, Any], /) -> UserClaims:
-    """The standard claims among these, which are those of a verified ID token or of UserInfo. One of another type
-    than the standard defines is absent, and unchanged in claims. jwt.missing_claim without a sub.
+    """The standard claims of a verified ID token or of UserInfo, by type. A claim of a different type than the
+    standard defines is absent here, and unchanged in claims. jwt.missing_claim without a sub.
     """
 @final
 class ClaimsSource:
-    """A source of claims that another party vouches for (OpenID Connect Core section 5.6.2).
+    """A source of claims asserted by a different party (OpenID Connect Core section 5.6.2).
 
-    jwt has them if they are aggregated: the other party has signed it, and it is not verified. Otherwise
-    they are distributed, and endpoint has them, as a JWT too: the token names this URL, so fetch it only if
-    you know the party.
+    For aggregated claims, jwt contains them: that party has signed it, and the signature is not verified here.
+    For distributed claims, endpoint returns them, also as a JWT. Its URL comes from the token, so fetch it only if
+    you trust the party.
     """
     @property
     def name(self) -> str:
         """The source's name in the token."""
     @property
     def claims(self) -> list[str]:
-        """The names of the claims that the source has."""
+        """The names of the claims that the source supplies."""
     @property
     def jwt(self) -> str | None:
         """The JWT with the claims, if they are aggregated."""
     @property
     def endpoint(self) -> str | None:
-        """The URL of the endpoint that has the claims, if they are distributed."""
+        """The URL of the endpoint that returns the claims, if they are distributed."""
     @property
     def access_token(self) -> str | None:
         """The token to send to the endpoint; without one, it needs credentials of your own."""
 @final
 class ConnectionContext:
-    """One context of an application: a tool, a provider and a tenant that it is connected to, for
-    check_contexts().
+    """One context of an application, for check_contexts(): a tool, provider or tenant that it connects
+    to.
 
-    id is what authorize() and redeem() take as context; owner is the party that has set up the context,
-    such as a tenant; client is the registration it uses, and redirect_uri that of its flows.
+    id is the context argument of authorize() and redeem(); owner is the party that has set up the context,
+    such as a tenant; client is the registration that it uses, and redirect_uri that of its flows.
 
     MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
     redirect_uri.refused.
@@ -462,19 +462,19 @@ def check_contexts(contexts: Sequence[ConnectionContext], /) -> None:
     """Checks all configured contexts of an application (draft-ietf-oauth-security-topics-update section 2.2.2).
 
     MisuseError context.identifier for two with the same identifier; registration.shared for contexts of
-    different owners that share a client registration: one could use what the other is granted;
-    redirect_uri.shared for contexts that share a redirect URI if nothing else shows to which of them a
-    callback belongs.
+    different owners that share a client registration: one could use what is granted to the other;
+    redirect_uri.shared for contexts that share a redirect URI, unless the response itself identifies
+    the context.
     """
 def redirect_uri_of_context(redirect_uri: str, id: str, /) -> str:
-    """The redirect URI of one context: this URI with the identifier of the context as a further path segment.
-    Register each with its server.
+    """The redirect URI of one context: redirect_uri with the identifier of the context appended as a path segment.
+    Register each of them with its server.
 
     MisuseError context.identifier for an id that is empty, longer than 256 bytes, or a dot segment;
     redirect_uri.refused.
     """
 def check_logout_return(url: str, /, *, state: str) -> None:
-    """Checks the state with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3).
+    """Checks the state with which the user returns from a logout (OpenID Connect RP-Initiated Logout section 3).
 
     url is the whole URL that was requested, or its query; state is the one that was sent. A request
     without it may come from anyone: show a page, and change nothing.
@@ -489,10 +489,10 @@ class LogoutForm:
         """The URL that the form is posted to."""
     @property
     def fields(self) -> dict[str, str]:
-        """The fields by name. The ID token among them has data about the person: keep it out of logs."""
+        """The fields by name. The ID token among them contains data about the user: keep it out of logs."""
     @property
     def html(self) -> str:
-        """A page with the form, which posts itself, and has a button for browsers without scripts.
+        """A page with the form, which submits itself, and has a button for browsers without scripts.
 
         Send it with Cache-Control: no-store and with content_security_policy.
         """
@@ -501,38 +501,38 @@ class LogoutForm:
         """The Content-Security-Policy of the page: it allows its own script, and nothing else."""
 @final
 class FrontChannelLogout:
-    """A request for a logout through the front channel (OpenID Connect Front-Channel Logout section 3).
+    """A front-channel logout request (OpenID Connect Front-Channel Logout section 3).
 
-    The server has the browser load it in a frame. url is what was requested, or its query. Browsers
-    withhold cookies there, so prefer the back channel. Answer with Cache-Control: no-store, 400 if this
+    The server makes the browser load it in a frame. url is the whole URL of the request, or its query. Browsers
+    withhold cookies there, so prefer back-channel logout. Respond with Cache-Control: no-store, with 400 if this
     raises, and let only the server frame the page (frame-ancestors).
 
-    logout.malformed for one of iss and sid without the other (section 2), for either of them twice, and
+    logout.malformed if only one of iss and sid is present (section 2) or either is repeated, and
     for an invalid query, or one larger than 64 KiB.
     """
     def __new__(cls, url: str, /) -> Self: ...
     def ends(self, *, issuer: str, sid: str | None = None) -> bool:
-        """Whether it ends the session of the browser that sent it: issuer and sid are its ID token's.
+        """Whether it ends the session of the browser that sent it, whose ID token has this issuer and sid.
 
-        Nothing proves who made the browser load the frame, so it ends no other session.
+        Nothing proves who made the browser load the frame, so no other session may be ended.
         """
 @final
 class AssertionRequest:
-    """What an assertion is needed for, as the function of a FederatedAssertion is told."""
+    """The argument of a FederatedAssertion's function: the requirements of the assertion."""
     @property
     def audience(self) -> str:
         """The only audience (aud) that the assertion may have."""
     @property
     def expires_at(self) -> datetime:
-        """Until when the assertion has to be valid: the exp of one that is made for this request."""
+        """The time until which the assertion must be valid: the exp of one created for this request."""
 @final
 class FederatedAssertion(ClientAuth):
-    """A workload's token in place of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
+    """A workload's token instead of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
-    source is the path of a file, or a function that is given an AssertionRequest and returns the token or
-    a coroutine of it; it is read again for each request, and once more when the server refuses the token
-    and it has been replaced meanwhile. The token's only audience must be audience, which is by default the server's issuer:
-    client_auth.assertion_audience. client_id says whether requests name the client too, as
+    source is the path of a file, or a function that takes an AssertionRequest and returns the token or
+    a coroutine that does; it is read again for each request, and once more if the server refuses the token
+    and it has been replaced meanwhile. The token's only audience must be audience, by default the server's issuer:
+    client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as
     Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
     client_auth.assertion_expired, lost.unsent if there is no token.
     """
@@ -544,14 +544,14 @@ class FederatedAssertion(ClientAuth):
     ) -> Self: ...
 @final
 class WorkloadIdentity(ClientAuth):
-    """The identity of a workload, by the token that its platform issues to it: in place of a client secret.
+    """The identity of a workload, proved by the token that its platform issues, instead of a client secret.
 
     platform is kubernetes, spiffe (both with the path of a file), github_actions, gitlab_ci (with the name of a
     variable), aws, azure or gcp. The token is read again for each request, or requested again if a service issues it,
-    and its only audience must be audience, which is by default the server's issuer (for azure
-    api://AzureADTokenExchange). client_id says whether requests name the client too: they do for azure. With an
+    and its only audience must be audience, by default the server's issuer (for azure
+    api://AzureADTokenExchange). client_id says whether requests also contain the client id, as they do for azure. With an
     exchange_audience the token is exchanged for the client's own tokens (RFC 8693), those of client_credentials(),
-    and not sent in place of a secret. environ is read in place of os.environ. environment.missing, which names the
+    and not sent instead of a secret. environ replaces os.environ. environment.missing, which names the
     variable; workload.setup for an unknown platform, or for a path or variable that is missing or not used. Errors of
     a request: workload.refused, workload.malformed, lost.unsent if there is no token, and those of
     FederatedAssertion.
@@ -564,32 +564,32 @@ class WorkloadIdentity(ClientAuth):
     ) -> Self: ...
 @final
 class ClientSettings:
-    """What a client is made of; `_client.py` makes it."""
+    """The settings of a client, from which `_client.py` creates it."""
     @staticmethod
     def from_env(environ: Mapping[str, str] | None, /) -> ClientSettings:
-        """Out of environment variables: those of the process, or these."""
+        """Reads environment variables: those given, or those of the process."""
     @staticmethod
     def missing_from_env(environ: Mapping[str, str] | None, /) -> list[str]:
-        """The variables that every client needs, and that are not set."""
+        """The names of required environment variables that are not set."""
     @staticmethod
     def from_file(path: _Place, environ: Mapping[str, str] | None, /) -> ClientSettings:
-        """Out of a client file."""
+        """Reads a client file."""
     @staticmethod
     def from_json(text: str, environ: Mapping[str, str] | None, /) -> ClientSettings:
-        """Out of the text of a client file."""
+        """Parses the text of a client file."""
     def arguments(self) -> tuple[str, ClientAuth, list[str]]:
-        """What the constructor of a client gets beside its server."""
+        """The arguments of the client's constructor besides the server."""
     def server(self, transport: _Transport) -> tuple[Server | None, str]:
-        """The server, or the issuer whose metadata are to be fetched."""
+        """The server, or the issuer whose metadata is to be fetched."""
     def identity(self, scope: str) -> tuple[str, str, list[tuple[str, str]], str] | None:
-        """Url, subject, claims and scope of the endpoint that identifies people; None if ID tokens do, as with this scope."""
+        """The endpoint that identifies users; None if ID tokens identify them with this scope."""
 @final
 class ServiceAccount(ClientAuth):
-    """A service account of Google: its file names it, and its key signs (RFC 7523 section 2.1).
+    """A Google service account, which signs with the key in its file (RFC 7523 section 2.1).
 
-    file is the text of the JSON file from Google's console, and the client_id of the client is its
-    client_email. The client's own tokens, those of client_credentials(), are the account's; with a subject they are
-    for this person, whose organization has allowed the account to act for its members. provider.data for an
+    file is the text of the JSON file from Google's console; the client_id of the client is its
+    client_email. The tokens of client_credentials() are the account's; with a subject they are
+    for this user, whose organization has allowed the account to act for its members. provider.data for an
     invalid file, key.* for its key.
     """
     def __new__(cls, file: str, /, *, subject: str | None = None) -> Self: ...
@@ -611,7 +611,7 @@ class SelfSignedTlsClientAuth(ClientAuth):
 class SpiffeX509(ClientAuth):
     """spiffe_x509: the certificate of the connection is an X.509-SVID, and the SPIFFE ID in it the client id.
 
-    The Network has the certificate. misuse.setup for a client id that is no SPIFFE ID.
+    The Network has the certificate. misuse.setup for a client id that is not a SPIFFE ID.
     """
     def __new__(cls) -> Self: ...
 @final
@@ -680,7 +680,7 @@ class Client:
     ) -> Self: ...
     @property
     def server(self) -> Server:
-        """The server this is a client of."""
+        """The server of this client."""
     @property
     def client_id(self) -> str:
         """The client's identifier (RFC 6749 section 2.2)."""
@@ -693,15 +693,15 @@ class Client:
         callback_url is the whole URL or its query. A callback with this flow's state consumes the
         flow, whatever the result; any other is rejected with UntrustedError callback.state, and
         the flow stays pending. UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that
-        nothing was sent; DeniedError, that the server or the person refused; LostError, that no
-        answer arrived; misuse.already_finished, that the flow was redeemed before.
+        nothing was sent; DeniedError, that the server or the user refused; LostError, that no
+        response arrived; misuse.already_finished, that the flow was redeemed before.
 
         The token is for all resources that were requested, or for resource, a subset of
-        them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for another one.
+        them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for any other.
 
-        context and user say where the callback arrived, as your application knows it: in which tool and
-        tenant, and in whose session. Never take them from the callback. They must be those
-        that the flow was begun with, otherwise UntrustedError callback.context or callback.user.
+        context and user are the tool or tenant and the user in whose session the callback arrived, as
+        your application knows them: never take them from the callback. They must equal those with
+        which the flow was begun, otherwise UntrustedError callback.context or callback.user.
         """
     def aredeem(
         self, flow: PendingAuthorization, callback_url: str, *,
@@ -713,13 +713,13 @@ class Client:
         post_logout_redirect_uri: str | None = None, state: str | None = None,
         ui_locales: str | None = None,
     ) -> str:
-        """Signs a person out at the server: returns the URL to open in their browser.
+        """The URL to open in the browser to log the user out at the server.
 
         OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-        identifies the session to end; it is part of the URL, so keep that out of logs. A URL of more than
-        4000 bytes may not arrive: post end_session_form() in place of it. post_logout_redirect_uri must be
+        identifies the session to end; it is part of the URL, so keep the URL out of logs. A URL of more than
+        4000 bytes may not arrive: post end_session_form() instead. post_logout_redirect_uri must be
         registered, and state is returned there: check_logout_return() compares it. Your application has to
-        end the session at this client.
+        end its own session.
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
         """
@@ -728,22 +728,22 @@ class Client:
         post_logout_redirect_uri: str | None = None, state: str | None = None,
         ui_locales: str | None = None,
     ) -> LogoutForm:
-        """The same as a form, which keeps the ID token out of the URL.
+        """The end session request as a form, which keeps the ID token out of the URL.
 
-        The browser posts it from another site than the server's, so a server whose session cookie is
-        SameSite=Lax sees the ID token and not the session, and some servers answer no POST: prefer the URL
+        The browser posts it cross-site, so a server whose session cookie is
+        SameSite=Lax gets the ID token but not the session, and some servers do not accept POST: prefer the URL
         while it is short enough.
         """
     def export_keys(self) -> str | None:
-        """The cached public keys of the server as JSON, with when they were fetched; None if there are none.
+        """The cached public keys of the server as JSON, with the time of the request; None if there are none.
 
-        Stored, they spare a new process or worker the request. They are not secret, but anyone who can
+        Stored, they spare a new process the request. They are not secret, but whoever can
         change them decides whose signatures are accepted: store them where only you can write.
         """
     def import_keys(self, text: str) -> None:
         """Adds the keys that export_keys() wrote, unless newer ones are cached.
 
-        stored.malformed for another text, stored.issuer for the keys of another server.
+        stored.malformed for any other text, stored.issuer for the keys of a different server.
         """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
@@ -764,24 +764,24 @@ class Client:
         on_tokens: _Hook | None = None, identity_provider: Client | None = None,
         sign_in: _SignIn | None = None, subject_token_type: _SubjectTokenType | None = None,
     ) -> GrantSource:
-        """Tokens of a person, kept fresh with their refresh token.
+        """Tokens of a user, kept fresh with their refresh token.
 
         They come from a login, or from the store.
 
         With a store, all workers that name the same subject, scope and parameters share one grant,
         and one of them renews it; without tokens it is read from there. reuse is what the server
         does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
-        is how many seconds one worker holds a renewal, 10 by default. on_tokens(tokens)
+        is the number of seconds for which one worker holds a renewal, 10 by default. on_tokens(tokens)
         is called with new tokens before any caller sees them, in a thread of the library; it
         must not wait for a token.
 
-        keep_alive is how many seconds before its unused refresh token expires the grant is renewed even
-        without a caller, once a token was requested: never more than a fifth of that time.
-        Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal asks an
-        organization's identity provider for an assertion for this server (ID-JAG), over this client's network.
-        sign_in is read each time: a source of the person's tokens there, a function that returns an ID token, or a
-        file's path; subject_token_type says what is no ID token. identity_assertion.no_id_token or jwt.expired if the
-        person has to sign in there again.
+        keep_alive is the number of seconds before its unused refresh token expires at which the grant is renewed,
+        even without a caller, once a token was requested: at most a fifth of that time.
+        Without it nothing is sent for an unused grant. With identity_provider and sign_in, each renewal requests
+        an assertion for this server (ID-JAG) from an organization's identity provider, over this client's network.
+        sign_in is read each time: a source of the user's tokens there, a function that returns an ID token, or a
+        file's path; subject_token_type is for tokens of other types. identity_assertion.no_id_token or jwt.expired
+        if the user has to sign in there again.
 
         grant.no_refresh_token and stored.* for tokens that cannot be kept fresh here; token() raises
         the other errors.
@@ -798,85 +798,85 @@ class Client:
     ) -> Keeper:
         """One grant, kept fresh by your own driver: source() without transport and store.
 
-        grant_type is refresh_token, for tokens of a person: these, or what a store has of them;
-        or client_credentials, which take no subject. A keeper that is not shared needs no store.
-        longest_request is how many seconds your token requests can take at most, 30
-        by default: after that, and a lease, another worker may send the refresh token again.
-        keep_alive and sign_in are as for source(), and notice how many seconds before a person's
-        authorization ends that is reported, a week by default: both by upkeep().
+        grant_type is refresh_token, for tokens of a user: those given, or those in a store;
+        or client_credentials, without a subject. A keeper that is not shared needs no store.
+        longest_request is the longest time of your token requests in seconds, 30
+        by default: after that and the lease, a different worker may send the refresh token again.
+        keep_alive and sign_in are as for source(). notice is the number of seconds before the end of a user's
+        authorization at which it is reported, a week by default. upkeep() does both.
         moment is for tests and replays, as in exchange.
         """
 @final
 class PendingAuthorization:
-    """An authorization under way: state, nonce and verifier inside. It can be redeemed once.
+    """An authorization that awaits its callback: state, nonce and PKCE verifier. It can be redeemed once.
 
-    It holds secrets, so it cannot be pickled: store the text of serialize() in the person's
+    It contains secrets, so it cannot be pickled: store the text of serialize() in the user's
     session.
     """
     @property
     def url(self) -> str:
-        """Where to send the person (RFC 6749 section 4.1.1).
+        """The URL to send the user to (RFC 6749 section 4.1.1).
 
-        A flow that was stored has been sent already, and has none: AttributeError.
+        AttributeError for a deserialized flow, which no longer has one.
         """
     @property
     def expires_in(self) -> int | None:
-        """For how many seconds the URL is valid, if the server stated it (RFC 9126 section 2.2).
+        """The number of seconds for which the URL is valid, if the server stated it (RFC 9126 section 2.2).
 
         AttributeError as for url.
         """
     @property
     def request_object(self) -> str | None:
-        """What to serve at your request_uri, before the person is sent there (RFC 9101 section 5.2).
+        """The request object to serve at your request_uri, before the user is sent there (RFC 9101 section 5.2).
 
         None if there is no such request_uri; AttributeError as for url.
         """
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with the request, although it is made.
+        """The codes of problems with the request that do not prevent it.
 
-        acr_values_unsupported if the server's metadata list none of the acr_values (RFC 9470 section 7),
+        acr_values_unsupported if the server's metadata lists none of the acr_values (RFC 9470 section 7),
         authorization_details_unprotected if authorization_details go through the browser unsigned
         (RFC 9396 section 12).
         AttributeError as for url.
         """
     @property
     def issuer(self) -> str:
-        """The issuer the person is sent to."""
+        """The issuer that the user is sent to."""
     @property
     def state(self) -> str:
-        """The key to find this flow by when several wait in one session.
+        """The state parameter: the key of this flow when several are pending in one session.
 
         RFC 6749 section 10.12.
         """
     @property
     def redirect_uri(self) -> str:
-        """The URI that the callback must arrive at."""
+        """The URI at which the callback must arrive."""
     @property
     def started_at(self) -> datetime:
-        """When the flow began, in UTC, to expire old ones."""
+        """The start of the flow, in UTC, to expire old flows."""
     def recognizes(self, callback_url: str) -> bool:
-        """Whether a callback carries this flow's state.
+        """Whether a callback contains this flow's state.
 
         False for any other, and once the flow has been redeemed. callback_url is the whole URL
         or its query.
         """
     def serialize(self) -> str:
-        """What to keep until the callback, in the person's session. It contains secrets.
+        """The flow as text, to keep in the user's session until the callback. It contains secrets.
 
         misuse.already_finished once the flow has been redeemed.
         """
     @staticmethod
     def deserialize(text: str) -> PendingAuthorization:
-        """Reads what serialize() wrote; stored.malformed for anything else."""
+        """Parses the result of serialize(); stored.malformed for any other text."""
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class Listener:
-    """Waits on a loopback address for one callback (RFC 8252 section 7.3).
+    """A listener on a loopback address for one callback (RFC 8252 section 7.3).
 
-    At this port or a free one, and this path or /callback; or at redirect_uri, which is
-    registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
-    for an address that is not loopback, TypeError for a redirect_uri together with a port or
+    It uses this port or a free one, and this path or /callback; or the registered redirect_uri as a whole.
+    misuse.setup if the port is taken, redirect_uri.refused
+    for an address that is not a loopback address, TypeError for a redirect_uri together with a port or
     path.
     """
     def __new__(
@@ -884,18 +884,18 @@ class Listener:
     ) -> Self: ...
     @property
     def redirect_uri(self) -> str:
-        """The URI that the callback must arrive at: pass it to authorize()."""
+        """The URI at which the callback must arrive: pass it to authorize()."""
     def paste(self, flow: PendingAuthorization, text: str) -> bool:
         """Takes a pasted callback URL, for a browser that cannot reach this listener.
 
-        A person pasted it, whole or its query. Whether it is a callback of this flow, and
-        somebody waits for it. misuse.already_finished once the flow has been redeemed.
+        text is the whole URL or its query. Returns whether it is a callback of this flow that
+        callback() waits for. misuse.already_finished once the flow has been redeemed.
         """
     def callback(self, flow: PendingAuthorization, *, timeout: float = 300.0) -> str:
         """Waits for the callback of this flow, and returns its URL.
 
-        timeout is in seconds; lost.timeout when it has elapsed. A callback of another flow is
-        answered with an error page, and the wait continues. A listener waits once, then misuse.already_finished.
+        timeout is in seconds; lost.timeout when it has elapsed. A callback of a different flow gets
+        an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         """
     def acallback(self, flow: PendingAuthorization, *, timeout: float = 300.0) -> _Later[str]:
         """callback(), in a coroutine."""
@@ -903,8 +903,8 @@ class Listener:
 class Tokens:
     """The tokens of one grant, bound to the server and client they belong to.
 
-    They do not change. Equal are those of which the same is stored. repr shows no token;
-    they can be copied, and pickled only after oauth_core.pickling.allow().
+    They are immutable, and equal if their stored form is equal. repr shows no token;
+    they can be copied, but pickled only after oauth_core.pickling.allow().
     """
     @staticmethod
     def bearer(access_token: str, *, expires_at: float | datetime | None = None) -> Tokens:
@@ -926,22 +926,22 @@ class Tokens:
         """The lifetime in seconds, counted from received_at, if the server named one."""
     @property
     def expires_at(self) -> datetime | None:
-        """When the access token expires, in UTC, if the server named a lifetime: not after the authorization."""
+        """The expiry of the access token, in UTC, if the server stated a lifetime; at most the end of the authorization."""
     @property
     def refresh_token_expires_at(self) -> datetime | None:
-        """When the refresh token expires unless it is used, in UTC, if the server states it.
+        """The expiry of the refresh token unless it is used before, in UTC, if the server states it.
 
         draft-ietf-oauth-refresh-token-expiration. It may be revoked earlier, at any time.
         """
     @property
     def authorization_expires_at(self) -> datetime | None:
-        """When the person's authorization ends regardless of renewals, in UTC, if the server states it.
+        """The end of the user's authorization regardless of renewals, in UTC, if the server states it.
 
-        Only the person can extend it.
+        Only the user can extend it.
         """
     @property
     def received_at(self) -> datetime:
-        """When the reply arrived, in UTC; 1970 for those of bearer()."""
+        """The time when the response arrived, in UTC; 1970 for those of bearer()."""
     @property
     def scope(self) -> frozenset[str]:
         """The granted scope: as the server stated, or as requested if it stated none.
@@ -956,10 +956,10 @@ class Tokens:
         """
     @property
     def claims(self) -> dict[str, Any] | None:
-        """Who signed in: the verified claims of the ID token of redeem() and login(); a new dict each time.
+        """The verified claims of the ID token of redeem() and login(); a new dict each time.
 
         OpenID Connect Core section 2. None without the scope openid, and for tokens that
-        were refreshed or read from a store. iss and sub together identify a person.
+        were refreshed or read from a store. iss and sub together identify the user.
         """
     @property
     def id_token(self) -> str | None:
@@ -969,39 +969,39 @@ class Tokens:
         """
     @property
     def extra(self) -> dict[str, Any]:
-        """Members of the reply that OAuth does not define; a new dict each time."""
+        """Members of the response that OAuth does not define; a new dict each time."""
     @property
     def authorization_details(self) -> list[AuthorizationDetail] | None:
-        """The permissions that were granted, each a dict with a type; None if the server says nothing.
+        """The granted authorization_details, each a dict with a type; None if the server does not state them.
 
-        RFC 9396 section 7. The server may have enriched what was requested. They have the type AuthorizationDetail: a
-        member that only your type defines is read with get(), or through a class of your own. MalformedError,
+        RFC 9396 section 7. The server may have enriched the requested ones. They have the type AuthorizationDetail: read
+        a member that only your type defines with get(), or through a class of your own. MalformedError,
         token_response.malformed, if they are invalid.
         """
     def missing_authorization_details(
         self, wanted: Sequence[_Detail], /
     ) -> list[_Detail]:
-        """Those of the wanted authorization_details that were not granted: none of this type, or one that lacks
-        something of what RFC 9396 section 2.2 defines.
+        """The wanted authorization_details that were not granted: none has this type, or one lacks
+        a value of a common member (RFC 9396 section 2.2).
 
-        What a type itself defines, such as an amount, your program has to compare. A login automatically compares
-        what it requested: "authorization_details_missing" is in warnings. MisuseError, authorization_details.malformed, for
-        invalid permissions; MalformedError, token_response.malformed, for what was granted.
+        Your program has to compare the members that a type itself defines, such as an amount. A login automatically
+        compares those it requested: "authorization_details_missing" is in warnings. MisuseError,
+        authorization_details.malformed, if wanted is invalid; MalformedError, token_response.malformed, if the granted are.
         """
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Flaws of the reply, as stable names such as "malformed_expires_in"."""
+        """Flaws of the response, as stable names such as "malformed_expires_in"."""
     @property
     def issuer(self) -> str:
-        """The issuer whose tokens these are; empty for those of bearer()."""
+        """The issuer of the tokens; empty for those of bearer()."""
     @property
     def client_id(self) -> str:
-        """The client the tokens were issued to; empty for those of bearer()."""
+        """The client to which the tokens were issued; empty for those of bearer()."""
     def serialize(self) -> str:
-        """Everything needed to continue after a restart. Store it like any secret."""
+        """The tokens as text, to continue with after a restart. It is secret."""
     @staticmethod
     def deserialize(text: str) -> Tokens:
-        """Reads what serialize() wrote; stored.malformed for anything else."""
+        """Parses the result of serialize(); stored.malformed for any other text."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __copy__(self) -> Self: ...
@@ -1009,18 +1009,18 @@ class Tokens:
     def __reduce__(self) -> tuple[Any, ...]: ...
 @final
 class GrantSource:
-    """One grant, kept fresh: one token request, no matter how many threads and tasks wait for it.
+    """One grant, kept fresh with one token request, no matter how many threads and tasks wait for it.
 
     From client.source(), client.client_credentials() or Grants.get(). A token that is about
     to expire is still returned while the next is fetched in the background. Use it in a with or async with
-    block, or end it with close(): a renewal in progress is then finished and stored before the
+    block, or call close(): a renewal under way is then finished and stored before the
     program continues.
     """
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
-        timeout is how many seconds this caller waits, forever by default: then
-        lost.timeout. The renewal continues for the others and for the next caller; nothing is
+        timeout is the number of seconds that this caller waits, by default without limit: then
+        lost.timeout. The renewal continues for the other callers and the next one; nothing is
         lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
         grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
         would wait for itself.
@@ -1036,12 +1036,12 @@ class GrantSource:
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
     def invalidate(self, tokens: Tokens) -> None:
-        """Discards exactly these tokens, for callers that do not need others now."""
+        """Discards these tokens but no newer ones, for callers that need no new tokens now."""
     def log_in(self, tokens: Tokens) -> None:
-        """Adopts the tokens of a new login in place of any others, and stores them.
+        """Stores the tokens of a new login, replacing any others.
 
-        LostError and store errors if that was not done; stored.issuer for tokens of another server
-        or client.
+        LostError and store errors if they could not be stored; stored.issuer for tokens of a different
+        server or client.
         """
     def alog_in(self, tokens: Tokens) -> _Later[None]:
         """log_in(), in a coroutine."""
@@ -1050,19 +1050,19 @@ class GrantSource:
 
         No new renewal begins, one that was sent is finished, and its tokens are stored.
         The current token is returned until it expires; after that, token_source.closed. lost.timeout if
-        that has not been done within timeout, in seconds. The interpreter does the same for all
-        sources when it ends, for 5 s.
+        this takes more than timeout, in seconds. The interpreter does the same for all
+        sources when it exits, for at most 5 s.
         """
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
     @property
     def key(self) -> str | None:
-        """The name of the record in the store; None without one."""
+        """The key of the grant's record in the store; None without a store."""
     @property
     def on_tokens(self) -> _Hook | None:
         """The function that is called with new tokens before any caller gets them."""
     def resource(self, origins: Sequence[str] | None = None) -> Resource:
-        """Where these tokens may be sent: these origins, or those of the server's preset.
+        """The URLs to which these tokens may be sent: these origins, or those of the server's preset.
 
         For plug-ins. url.* for an invalid origin.
         """
@@ -1073,17 +1073,17 @@ class GrantSource:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """Sends a request with the token, renewed once after a 401; the reply is read whole.
+        """Sends a request with the token, renewed once after a 401; the whole response is read.
 
-        origins are where the token may be sent, by default the preset's API. Only the API's origins
+        origins are the URLs to which the token may be sent, by default the preset's API. Only the API's origins
         get the token (resource.origin_not_allowed), over the Authorization header (RFC 6750
         section 2.1). A redirect within the origin is followed. params are added to the query of the
         URL: a str or an int, or a list of them, by name. content is a body; data is a form with
         members like those of params; json is any
         value that json.dumps takes, sent as application/json. timeout is in seconds, for the
-        head of the reply and again for its body. on_rate_limit is what to do when the API asks
+        head of the response and again for its body. on_rate_limit is what to do when the API asks
         for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
-        seconds, "pass" returns the reply. A status of 400 or above is not an error in itself:
+        seconds, "pass" returns the response. A status of 400 or above is not an error in itself:
         see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         """
     def arequest(
@@ -1221,14 +1221,14 @@ _Failed: TypeAlias = list[tuple[str, ErrorCode]]
 _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
 @final
 class Grants:
-    """The grants of a client: one for each person its store knows, and the client's own.
+    """All grants of a client in a store: one for each user, and the client's own.
 
-    Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
+    Each takes memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
     are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
-    renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
+    renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
     tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
-    library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
-    a week by default: only the person can extend it. Use it in a with or async with block, or end it with
+    library, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
+    a week by default: only the user can extend it. Use it in a with or async with block, or call
     close().
     """
     def __new__(
@@ -1244,18 +1244,18 @@ class Grants:
         self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> GrantSource:
-        """The source of one grant: this person's, or the client's own if subject is None.
+        """The source of one grant: this user's, or the client's own if subject is None.
 
         All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
-        resource.syntax, form.reserved_parameter for what cannot be requested.
+        resource.syntax, form.reserved_parameter for invalid parameters.
         """
     def log_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> None:
-        """Adopts the tokens of a new login, and stores them in place of any others.
+        """Stores the tokens of a new login, replacing any others.
 
-        stored.issuer for tokens of another server or client; the errors of the store.
+        stored.issuer for tokens of a different server or client; the errors of the store.
         """
     def alog_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1266,9 +1266,9 @@ class Grants:
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
     ) -> None:
-        """Ends a grant: asks the server to revoke the tokens (RFC 7009), and removes the record.
+        """Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
 
-        A renewal under way is waited for first. If the server could not be asked, that is
+        A renewal under way is waited for first. If the revocation fails, its error is
         raised, and the record is removed anyway. RuntimeError in a hook.
         """
     def alog_out(
@@ -1277,25 +1277,25 @@ class Grants:
     ) -> _Later[None]:
         """log_out(), in a coroutine."""
     def list(self, cursor: str | None = None) -> _Page:
-        """A page of what the store has of this client: grants, unreadable records, a cursor.
+        """A page of this client's records in the store: grants, unreadable records, and a cursor.
 
-        Each grant is a dict of what may be shown, without a token. Of unreadable records there
-        are the keys, with the codes of their errors. The cursor is None at the end.
+        Each grant is a dict without secrets. Unreadable records are listed by key,
+        with the codes of their errors. The cursor is None at the end.
         misuse.not_supported for a store without scan().
         """
     def alist(self, cursor: str | None = None) -> _Later[_Page]:
         """list(), in a coroutine."""
     def renew_idle(self, unused: float, /) -> tuple[int, _Failed]:
-        """Renews grants that have not been used for this many seconds, because refresh tokens expire unused.
+        """Renews grants that have been unused for at least this many seconds, because unused refresh tokens expire.
 
-        Returns how many were renewed, and the keys of those that could not be, with the codes of their
+        Returns the number of renewed grants, and the keys of those that failed, with the codes of their
         errors. Call it regularly, from any number of workers. misuse.not_supported for a
         store without due().
         """
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]:
         """renew_idle(), in a coroutine."""
     def drain(self, *, timeout: float = 10.0) -> None:
-        """Shuts all of them down gracefully, like GrantSource.drain(); timeout in seconds."""
+        """Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds."""
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
     def close(self) -> None:
@@ -1317,39 +1317,39 @@ class Grants:
     ) -> _Later[None]: ...
     @property
     def counters(self) -> dict[str, int]:
-        """How often each event has happened to the grants of this process, from zero.
+        """The number of events of each kind in this process.
 
         The names are renewed, waits, failed, suspect, ended, unsaved, stored_late,
         authorization_ends and lease_lost.
         """
     @property
     def in_memory(self) -> int:
-        """How many are in the memory of this process."""
+        """The number of grants in the memory of this process."""
 MAX_FORM: int
 _Access: TypeAlias = Literal["open", "silent", "signed_in"]
 _Key: TypeAlias = str | bytes | SealingKey
 
 @final
 class Provider:
-    """The provider that people sign in with: a client that is registered there, or a function that returns it.
+    """An identity provider for sign-in: a client that is registered there, or a function that returns the client.
 
-    Such a function is called once somebody signs in, in a thread of its own, and may ask the
-    provider for its metadata. Its failure is remembered for 5 seconds: sign-ins are answered 503
-    meanwhile, and every other page works. A person waits for 10 seconds at most.
+    Such a function is called when the first user signs in, in its own thread, and may fetch the
+    provider's metadata. Its failure is remembered for 5 seconds: sign-ins get a 503
+    meanwhile, and every other page works. A user waits for at most 10 seconds.
 
     id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
-    people choose, by default the id. scope has to contain openid. extra are more parameters of the
-    authorization request. callback is where the provider sends people back to, a path below the
-    site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
-    several providers. With response_mode "form_post" they return with a form, which browsers post
-    only over https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
-    (JARM), and unsigned parameters beside it are refused. identity, of a provider without OpenID Connect, is a dict:
-    url, which says who a person is and is called with the access token; subject, the member that is never reassigned;
+    users choose, by default the id. scope must contain openid. extra are further parameters of the
+    authorization request. callback is the path of the redirect URI below the
+    site's root, by default {prefix}/callback, and {prefix}/callback/{id} if there are
+    several providers. With response_mode "form_post" users return with a form, which browsers post
+    only shutting_down https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
+    (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
+    url, which identifies the user and is called with the access token; subject, the member that is never reassigned;
     and claims, which maps claims to members. No scope is requested then unless one is given. tenant is the tenant whose
-    people sign in there, if a site has tenants.
+    users sign in there, if a site has tenants.
 
-    A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
-    client that a function returns; without it a session under this id is accepted until the client is known.
+    A session is checked against the issuer and the client id of the client that began it. registered is that pair, for
+    a client from a function; without it a session under this id is accepted until the client is known.
     """
     def __new__(
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
@@ -1360,10 +1360,10 @@ class Provider:
     ) -> Self: ...
     @property
     def id(self) -> str:
-        """Its name."""
+        """The id of the provider at the site."""
     @property
     def client(self) -> Client | None:
-        """The client that is registered there; None until it was first needed, if a function returns it."""
+        """The client; None until it is first needed, if a function returns it."""
 @final
 class WebSite:
     """The native half of a site; users create `Site` of `web/_site.py`."""
@@ -1372,52 +1372,52 @@ class WebSite:
         store: Store | None, network: Network | None,
     ) -> Self: ...
     def reads_form(self, method: str, path: str) -> bool:
-        """Whether the body of such a request is for the site.
+        """Whether the site reads the body of such a request.
 
-        path is not decoded, and has the root path in front. Read no more than MAX_FORM bytes and one of it, and leave
-        every other body alone.
+        path is not decoded, and starts with the root path. Read at most MAX_FORM + 1 bytes of this body, and do not
+        read any other.
         """
     def begin(
         self, method: str, host: str, target: str, headers: _Fields, form: bytes | None = None,
         *, access: _Access = "open", acr: Sequence[str] = ..., max_age: int | None = None,
         scope: Sequence[str] = ..., tenant: str | None = None,
     ) -> Visit:
-        """Begins a request."""
+        """Begins the visit of a request."""
     def sign_out(self, host: str, target: str, headers: _Fields) -> Visit:
-        """Begins a visit that ends the session of a request, and its grant, and ends in a Reply whose cookies are to be set."""
+        """Begins a visit that ends the session of a request, and its grant; its result is a Reply whose cookies are to be set."""
     def connect(self, provider: str) -> Visit:
-        """Begins a visit that waits for the client of a provider of the settings, and ends in None.
+        """Begins a visit that waits for the client of a configured provider; its result is None.
 
-        web.unknown_provider, lost.timeout, and what its function raises.
+        web.unknown_provider, lost.timeout, and the exceptions of the provider's function.
         """
     def advance(self, seconds: int) -> None:
-        """Has the clock be this many more seconds ahead: for tests."""
+        """Advances the clock by this many seconds, for tests."""
     def testing(self, identity: str) -> Visit:
-        """Begins a visit that signs somebody in for a test, and ends in a Reply that sets the cookies.
+        """Begins a visit that signs a user in for a test; its result is a Reply that sets the cookies.
 
-        identity is a JSON object of provider, issuer, subject, and perhaps sid, auth_time, acr, claims. web.setup
-        unless the site seals with the testing key.
+        identity is a JSON object with provider, issuer, subject, and optionally sid, auth_time, acr, claims. web.setup
+        unless the site's key is the testing key.
         """
     def end(self, session: Session) -> Visit:
-        """Ends a session everywhere, and its grant: a visit that ends with None."""
+        """Begins a visit that ends a session on all devices that share it, and its grant; its result is None."""
 
 @final
 class Visit:
     """One request of a site.
 
-    It is resumed until it ends in a Reply to send, a Forward to pass on, or a Session or None: then the request goes on
-    to the application. When somebody signs in it halts with their Identity, and is resumed with whether to admit them;
-    when it halts with a ProviderQuery, with a Provider.
+    Resume it until it ends with a Reply to send, a Forward to send on, or a Session or None: then the request continues
+    to the application. When a user signs in it halts with their Identity: resume it with whether to admit them.
+    When it halts with a ProviderQuery, resume it with a Provider.
     """
     def resume(
         self, local: Mapping[str, Any] | None = None, *, refused: str | None = None,
         provider: Provider | None = None,
     ) -> Reply | Forward | Session | Identity | ProviderQuery | None:
-        """Continues until it ends, or halts with an Identity or a ProviderQuery.
+        """Continues until the visit ends, or halts with an Identity or a ProviderQuery.
 
-        After an Identity local is what the application adds to the session, as json.dumps takes
-        it, or refused the reason why it does not let the person in, which the person sees.
-        After a ProviderQuery provider is the requested one; local={} says that there is none.
+        After an Identity, local is the data that the application adds to the session, as json.dumps takes
+        it, or refused the reason for refusing the user, which they see.
+        After a ProviderQuery, provider is the requested one; local={} means that there is none.
         misuse.* for errors of the host.
         """
     def aresume(
@@ -1427,15 +1427,15 @@ class Visit:
         """resume(), in a coroutine."""
 @final
 class Forward:
-    """A call to an API, to be passed on with the person's token."""
+    """A call to an API, to be forwarded with the user's token."""
     @property
     def limit(self) -> int:
-        """The most bytes of the body that are passed on."""
+        """The largest body that is forwarded, in bytes."""
     def send(self, body: bytes, /) -> Streamed | Reply:
-        """Passes it on with this body, once: a Streamed; a Reply if the tokens of the session have
+        """Forwards the call with this body, once, and returns a Streamed; a Reply if the tokens of the session have
         expired (401), the body is larger than limit (413), or the API cannot be reached (502).
 
-        misuse.already_finished the second time.
+        misuse.already_finished for a second call.
         """
     def asend(self, body: bytes, /) -> _Later[Streamed | Reply]:
         """send(), in a coroutine."""
@@ -1444,30 +1444,30 @@ class Streamed:
     """The response of an API: status and headers, and the body as a stream."""
     @property
     def status(self) -> int:
-        """The status."""
+        """The HTTP status."""
     @property
     def headers(self) -> list[tuple[str, str]]:
         """Pairs of names and values."""
     def chunk(self) -> bytes | None:
-        """The next bytes; None at the end."""
+        """The next chunk; None at the end."""
     def achunk(self) -> _Later[bytes | None]:
         """chunk(), in a coroutine."""
 @final
 class ProviderQuery:
-    """A query for a provider. The answer must match all of it, or it is refused."""
+    """A query for a provider. A provider that does not match all of it is refused."""
     def __new__(
         cls, *, id: str | None = None, issuer: str | None = None, tenant: str | None = None,
         host: str = ..., path: str = ...,
     ) -> Self: ...
     @property
     def id(self) -> str | None:
-        """The id of the provider: from a callback, a session, or the person's choice."""
+        """The id of the provider: from a callback, a session, or the user's choice."""
     @property
     def issuer(self) -> str | None:
         """The issuer, when it initiated the sign-in."""
     @property
     def tenant(self) -> str | None:
-        """The tenant."""
+        """The tenant whose provider is wanted."""
     @property
     def host(self) -> str:
         """The Host of the request, if none of these is set."""
@@ -1476,7 +1476,7 @@ class ProviderQuery:
         """The path of the page, root path included."""
 @final
 class Identity:
-    """An identity that a provider vouched for. Issuer and subject identify the person; an address does not."""
+    """An identity that a provider has authenticated. Issuer and subject identify the user; an email address does not."""
     @property
     def provider(self) -> str:
         """The provider's id at the site."""
@@ -1485,34 +1485,34 @@ class Identity:
         """The provider's issuer (iss)."""
     @property
     def subject(self) -> str:
-        """The person's identifier there (sub), which is never reassigned."""
+        """The user's identifier there (sub), which is never reassigned."""
     @property
     def sid(self) -> str | None:
         """The session at the provider, if it names one."""
     @property
     def auth_time(self) -> datetime | None:
-        """When the person authenticated, in UTC, if the provider says."""
+        """The time when the user authenticated, in UTC, if the provider states it."""
     @property
     def acr(self) -> str | None:
-        """How the person authenticated, if the provider says."""
+        """The authentication context class (acr), if the provider states it."""
     @property
     def claims(self) -> dict[str, Any]:
-        """The other claims: all of them at the sign-in, and in a session those that the site keeps."""
+        """The other claims: all of them at the sign-in, but in a session only those that the site keeps."""
 @final
 class Session:
-    """A session: who is signed in, and until when. It holds no token."""
+    """A session: the signed-in user, and its end."""
     @property
     def identity(self) -> Identity:
-        """The identity of the person who is signed in."""
+        """The identity of the signed-in user."""
     @property
     def local(self) -> dict[str, Any]:
-        """What the application added when it admitted the person."""
+        """The data that the application added when it admitted the user."""
     @property
     def started_at(self) -> datetime:
-        """When it began, in UTC."""
+        """The start of the session, in UTC."""
     @property
     def until(self) -> datetime:
-        """When it ends, in UTC."""
+        """The end of the session, in UTC."""
     @property
     def scope(self) -> list[str]:
         """The granted scope."""
@@ -1521,13 +1521,13 @@ class Session:
         """The tenant of the provider, if the site has tenants."""
     @property
     def tokens(self) -> Tokens | None:
-        """The access token in its cookie, at a site with keep="access_token"."""
+        """The tokens in the session's cookie, at a site with keep="access_token"."""
     @property
     def grant(self) -> str | None:
-        """The subject of its grant in the store, for client.source(subject=...); None without a store."""
+        """The subject of the session's grant in the store, for client.source(subject=...); None without a store."""
 @final
 class Reply:
-    """A response of the site, to be sent as it is."""
+    """A response of the site, to be sent unchanged."""
     @property
     def status(self) -> int:
         """The status."""
@@ -1539,21 +1539,21 @@ class Reply:
         """The body."""
     @property
     def problem(self) -> Problem | None:
-        """What went wrong, of a page that says so to a person."""
+        """The problem, if this is an error page for a user."""
     @property
     def signed_out(self) -> Identity | None:
-        """The person who has just signed out."""
+        """The user who has just signed out."""
     def with_page(self, html: str) -> Reply:
-        """The same with this HTML page, which may use scripts and styles like the application's other pages."""
+        """This reply with a different HTML page, which may use scripts and styles like the application's other pages."""
 @final
 class Problem:
-    """What went wrong, for an error page of the application's own."""
+    """The problem to show on the application's own error page."""
     @property
     def code(self) -> ErrorCode:
         """The code of the error."""
     @property
     def title(self) -> str:
-        """One sentence."""
+        """The problem in one sentence."""
     @property
     def detail(self) -> str | None:
         """More detail, if there is any: the reason of admit(), or a hint."""
@@ -1562,16 +1562,16 @@ class Problem:
         """The login page, if signing in again may help."""
 @disjoint_base
 class Api:
-    """An API: where tokens may be sent, which token a route gets, and what limits it has.
+    """An API: the origins of its tokens, the token that each route requires, and its rate limit.
 
-    This is for a single source, for limits; Server.api() makes one for two owners.
-    on_rate_limit is what is done if the API asks for a pause (429, or 503 with Retry-After): "error" raises
-    resource.rate_limited, "wait" waits for up to longest_wait seconds and calls on_wait(seconds) before, "pass"
-    returns the reply. allowance is respected before the API refuses: (requests, seconds), or "documented" for
-    what the preset knows. expired_token_replies says which replies mean that a token has expired, besides a 401
-    about it and in place of the preset's rules: dicts with a status and, if its JSON body tells, the values
-    that members have there, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
-    origin, misuse.setup for a rule that a successful reply would match.
+    Create one for a single source here, or for two owners with Server.api().
+    on_rate_limit is what to do if the API asks for a pause (429, or 503 with Retry-After): "error" raises
+    resource.rate_limited, "wait" calls on_wait(seconds) and waits for at most longest_wait seconds, "pass"
+    returns the response. allowance is the rate limit to observe in advance: (requests, seconds), or "documented"
+    for that of the preset. expired_token_replies lists the responses that mean an expired token, besides a 401
+    that says so, and replaces the preset's rules: dicts with a status and, if the JSON body decides, the values
+    of its members, such as {"status": 200, "body": {"error.code": [190]}}. url.* for an invalid
+    origin, misuse.setup for a rule that a successful response would match.
     """
     def __new__(
         cls, source: TokenSource, *, origins: Sequence[str] | None = None,
@@ -1581,7 +1581,7 @@ class Api:
         object] | None = None, transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]:
-        """Which token a request to this URL gets: "application", "user" or "any".
+        """The owner of the token for a request to this URL: "application", "user" or "any".
 
         resource.origin_not_allowed, resource.no_token_source or resource.route_ambiguous if none is
         sent.
@@ -1591,11 +1591,10 @@ class Api:
     ) -> Call:
         """The steps of one request, for a plug-in.
 
-        headers are pairs of names and values. once says that the body cannot be sent a second
-        time.
+        headers are pairs of names and values. once means that the body cannot be sent again.
         """
     def waits(self, seconds: float) -> None:
-        """Tells the hook of a pause in seconds, for a plug-in that waits."""
+        """Calls on_wait with a pause in seconds, for a plug-in that waits."""
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,
@@ -1604,16 +1603,16 @@ class Api:
     ) -> Response:
         """Sends a request with its route's token, renewed once after a 401.
 
-        The reply is read whole. timeout, on_rate_limit and longest_wait are this API's unless they
-        are given. resource.no_token_source and resource.route_ambiguous if it cannot be determined
+        The whole response is read. timeout, on_rate_limit and longest_wait default to those of this API.
+        resource.no_token_source and resource.route_ambiguous if it cannot be determined
         which token is needed. Only the API's origins get the token
         (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
         redirect within the origin is followed. params are added to the query of the URL: a str or
         an int, or a list of them, by name. content is a body; data is a form with members like
         those of params; json is any value that json.dumps takes, sent as application/json. timeout
-        is in seconds, for the head of the reply and again for its body. on_rate_limit is what to do
+        is in seconds, for the head of the response and again for its body. on_rate_limit is what to do
         when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
-        longest_wait seconds, "pass" returns the reply. A status of 400 or above is not an error in
+        longest_wait seconds, "pass" returns the response. A status of 400 or above is not an error in
         itself: see Response.raise_for_status(). DeniedError, LostError and the errors of token().
         """
     def arequest(
@@ -1706,21 +1705,21 @@ class Api:
         """patch(), in a coroutine."""
 @final
 class FixedToken(Api):
-    """One token that no grant brought, never renewed: a source, and an API of its origins.
+    """A token without a grant, which is never renewed: a token source, and an API for its origins.
 
     From fixed_token(). A 401 about it is grant.revoked, with the advice "reauthorize".
     """
     def token(self, *, timeout: float | None = None) -> Tokens:
-        """The token that is there now.
+        """The current token.
 
-        token_source.unreadable if there is none, grant.expired after its expiry; what a callback
-        raises is passed on unchanged. timeout is how many seconds this caller waits, forever by
-        default: then lost.timeout.
+        token_source.unreadable if there is none, grant.expired after its expiry; exceptions of a callback
+        are passed on unchanged. timeout is the number of seconds that this caller waits, by default without
+        limit: then lost.timeout.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
     def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
-        """The token that is there now; grant.revoked if it is this one still.
+        """The current token; grant.revoked if it is still this one.
 
         timeout and the other errors are those of token().
         """
@@ -1729,45 +1728,45 @@ class FixedToken(Api):
     def invalidate(self, tokens: Tokens) -> None:
         """Does nothing: the token is read again each time anyway."""
     def resource(self) -> Resource:
-        """Where the token may be sent. For plug-ins."""
+        """The URLs to which the token may be sent. For plug-ins."""
 @final
 class ResourceConnection:
-    """An API of which only the URL is known, such as a server of the Model Context Protocol: a source of its tokens.
+    """The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol.
 
-    No request is sent before a token is needed. Then the API is asked for its challenge and its metadata (RFC 9728),
-    and its authorization server is found. The client is the one that was registered manually (client_id, of the
+    No request is sent before a token is needed. Then the API's challenge and metadata are requested (RFC 9728), which
+    name its authorization server. The client is a manually registered one (client_id, at the
     issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or registers itself
-    (RFC 7591): as a native app of client_name, or by client_metadata, with initial_access_token if registration
-    requires one. The person signs in with their browser, and the tokens are kept fresh from then on. They are
+    (RFC 7591): as a native app with client_name, or with client_metadata, and with initial_access_token if registration
+    requires one. The user signs in with their browser, and the tokens are kept fresh from then on. They are
     requested with the API as their resource (RFC 8707), and sent only to URLs beneath its own.
 
-    With a store all of this happens once for all runs of all programs that share it; subject distinguishes the tokens
-    of several people. A client that the server has forgotten is registered again, once. If the API requires more
-    scope or another login, the person is asked, twice an hour at most (step_up.repeated, step_up.limit).
+    With a store, all of this happens once for all runs of all programs that share it; subject distinguishes the tokens
+    of several users. A client that the server has forgotten is registered again, once. If the API requires more
+    scope or a new login, the user is asked, at most twice an hour (step_up.repeated, step_up.limit).
 
     issuers are the only servers that may be used, even if the API names others (connect.server_not_allowed); the
-    first of them that it names is used. If the API names several, and neither issuers nor a client that is known at
+    first of them that it names is used. If the API names several, and neither issuers nor a client known at
     one of them decides, the first that it names is used, or with on_several_servers="error" none
     (connect.several_servers, which lists them). signers are the issuers that are trusted to sign the API's metadata
-    (RFC 9728), each with its JWK Set: what one of them has signed takes precedence over what is unsigned. grant_type
-    is "authorization_code", or "client_credentials" for a client of its own. open shows a URL to the person, who has
+    (RFC 9728), each with its JWK Set: signed metadata takes precedence over unsigned metadata. grant_type
+    is "authorization_code", or "client_credentials" for the client's own tokens. open shows a URL to the user, who has
     timeout seconds; by default it is printed on standard error, and opened in the system's browser. If there is no
-    browser, and always with device=True, the person enters a code on another device, if the server offers it (RFC
+    browser, and always with device=True, the user enters a code on another device, if the server supports it (RFC
     8628): show gets the code, and prints its prompt by default.
 
-    With identity_provider and sign_in no person is sent to the server: the client of an organization's identity
-    provider, and a source of the tokens of the person's sign-in there, with openid, such as client.source(tokens).
-    The identity provider vouches for the person (draft-ietf-oauth-identity-assertion-authz-grant, MCP's
-    enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
-    connect.grant_not_supported if the API's server accepts no such assertion.
+    With identity_provider and sign_in the user is not sent to the API's server: these are the client of an
+    organization's identity provider, and a source of the tokens of the user's sign-in there, with openid, such as
+    client.source(tokens). The identity provider asserts who the user is (draft-ietf-oauth-identity-assertion-authz-grant,
+    MCP's enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
+    connect.grant_not_supported if the API's server does not accept such assertions.
     Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
     kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
-    is then registered. An API that asks for no authorization is called without a token; token() says so (connect.not_protected).
-    redirect_uri is a registered loopback address; by default a free port is used. without_resource sends no resource,
-    for a server that refuses it, as Microsoft Entra's does; its tokens are then for the API that their scope names.
-    resource is what is sent as resource to a server that knows the API by another name than the API's own.
-    www_authenticate are the values of an earlier answer. Requests to a server that only the API has named go to
-    public addresses only, unless the network says otherwise (lost.not_public). connect.no_client if there is no
+    is then registered. An API without authorization is called without a token; token() raises connect.not_protected.
+    redirect_uri is a registered loopback address; by default a free port is used. without_resource omits the resource,
+    for a server that refuses it, such as Microsoft Entra; its tokens are then for the API that their scope names.
+    resource replaces the API's own identifier, for a server that knows the API by a different one.
+    www_authenticate are the values of an earlier response. Requests to a server that only the API has named go to
+    public addresses only, unless the network allows others (lost.not_public). connect.no_client if there is no
     client, and none can be registered.
     """
     def __new__(
@@ -1792,35 +1791,35 @@ class ResourceConnection:
         """The URL of the API."""
     @property
     def extensions(self) -> dict[str, dict[str, Any]]:
-        """What a client of the Model Context Protocol declares with these tokens when it initializes: among the
-        capabilities, the extensions of the protocol's authorization, with their settings. Empty if a person signs in.
+        """The authorization extensions that a client of the Model Context Protocol with these tokens declares among its
+        capabilities when it initializes, with their settings. Empty if a user signs in.
         """
     def token(self, *, timeout: float | None = None) -> Tokens:
-        """Tokens that are fresh now: the current ones, or new ones, for which the person signs in if necessary.
+        """Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary.
 
-        timeout is how many seconds this caller waits, for ever unless it is given: then lost.timeout, and a login
-        under way is given up. Errors are those of resource_metadata(), discover(), register(), login() and of the
-        token requests; connect.*.
+        timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout, and a
+        login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and of
+        the token requests; connect.*.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
     def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
-        """Tokens that replace those the API refused.
+        """Tokens that replace those that the API refused.
 
         Without a request if another caller has already replaced them. timeout and errors are those of token().
         """
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
     def invalidate(self, tokens: Tokens | None) -> None:
-        """Forgets exactly these tokens, for callers who need no others now; with None, forgets that the API asked for
-        no authorization.
+        """Forgets these tokens but no newer ones, for callers that need no new tokens now; with None, forgets that the
+        API requires no authorization.
         """
     def step_up(
         self, tokens: Tokens, wanted: Mapping[str, Any] | str
     ) -> Tokens | None:
-        """Tokens that have what the API requires beyond these, for which the person signs in (RFC 9470).
+        """Tokens that satisfy what the API requires beyond these, for which the user signs in again (RFC 9470).
 
-        wanted is what step_up() returns. None for a client that acts for itself, which has nobody to ask.
+        wanted is the result of step_up(). None for a client that acts for itself, without a user.
         step_up.repeated, step_up.limit; errors of the login.
         """
     def astep_up(
@@ -1830,8 +1829,8 @@ class ResourceConnection:
     def forget(self) -> None:
         """Forgets the tokens and the client, here and in the store: the next call starts over.
 
-        For a server that has forgotten the client, lets no registration be read, and says so only on a page in the
-        browser, which no program sees. The server is not informed. Errors of the store.
+        For a server that has forgotten the client, does not let registrations be read, and shows the error only in
+        the browser, where no program sees it. The server is not informed. Errors of the store.
         """
     def aforget(self) -> _Later[None]:
         """forget(), in a coroutine."""
@@ -1841,16 +1840,16 @@ class ResourceConnection:
         data: _Params | None = None, json: Any = None, timeout: float | None = None,
         on_rate_limit: _OnRateLimit | None = None, longest_wait: float | None = None,
     ) -> Response:
-        """Sends a request with the token, renewed once after a 401, and after the person was asked for more.
+        """Sends a request with the token, renewed once after a 401, and replaced after a step-up.
 
-        The reply is read whole. Only URLs beneath that of the API get the token
+        The whole response is read. Only URLs beneath that of the API get the token
         (resource.not_covered), over the Authorization header (RFC 6750 section 2.1). A redirect
         beneath it is followed. params are added to the query of the URL: a str or an int, or a
         list of them, by name. content is a body; data is a form with members like those of
         params; json is any value that json.dumps takes, sent as application/json. timeout is in
-        seconds, for the head of the reply and again for its body. on_rate_limit is what is done if
+        seconds, for the head of the response and again for its body. on_rate_limit is what to do if
         the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
-        longest_wait seconds, "pass" hands the reply back. A status of 400 or above is not an
+        longest_wait seconds, "pass" returns the response. A status of 400 or above is not an
         error in itself: see Response.raise_for_status(). DeniedError, LostError and the errors of
         token().
         """
@@ -1945,52 +1944,52 @@ class ResourceConnection:
 
 @final
 class Call:
-    """The steps of one request: pairs of a name and a value. For plug-ins.
+    """The steps of one request, as pairs of a name and a value. For plug-ins.
 
-    ("wait", seconds), ("token", source), ("renew", source), ("send", the Authorization
-    header's value, or None for no such header), ("peek", how many bytes of the body to look at), ("step_up", source),
-    ("sign", Sign), ("done", None) or ("refused", source). A source whose token is available is not asked for it.
+    ("wait", seconds), ("token", source), ("renew", source), ("send", the value of the Authorization
+    header, or None for no such header), ("peek", the number of bytes of the body to read), ("step_up", source),
+    ("sign", Sign), ("done", None) or ("refused", source). A source whose token is available causes no "token" step.
     """
     def begin(self) -> tuple[str, Any]:
         """The first step. resource.* and url.* if the request must not be sent."""
     def elapsed(self) -> tuple[str, Any]:
-        """The step after a pause has been waited for."""
+        """The step after a pause."""
     def token(self, tokens: Tokens) -> tuple[str, Any]:
-        """The step after a source gave these tokens."""
+        """The step after a source returned these tokens."""
     def unprotected(self) -> tuple[str, Any]:
-        """The step after a source had none, because its API asks for no authorization (connect.not_protected)."""
+        """The step after a source had no token, because its API requires no authorization (connect.not_protected)."""
     def signed(self, signature: bytes) -> tuple[str, Any]:
         """The step after ("sign", Sign), with the signature."""
     def reply(self, status: int, headers: _Fields) -> tuple[str, Any]:
-        """The step after a reply came, by its status and headers (pairs of names and values).
+        """The step after a response, with its status and headers (pairs of names and values).
 
-        resource.rate_limited if the API asks for a pause that is not waited for.
+        resource.rate_limited if the API asks for a pause and on_rate_limit is "error".
         """
     def asked(self) -> tuple[str, Any]:
-        """The step after the person was asked for that."""
+        """The step after the step-up."""
     @property
     def wanted(self) -> str | None:
-        """What the reply requires of the person after ("step_up", source), for the source's step_up()."""
+        """The step-up that the response requires after ("step_up", source), for the source's step_up()."""
     def body(self, body: bytes) -> tuple[str, Any]:
-        """The step after the beginning of the body was looked at; b"" if it cannot be."""
+        """The step after the beginning of the body was read; b"" if it cannot be read."""
     @property
     def proof(self) -> str | None:
-        """The value of the DPoP header for what is to be sent; None for a bearer token."""
+        """The value of the DPoP header for the request to send; None for a bearer token."""
     @property
     def tokens(self) -> Tokens | None:
         """The token that was sent last; None before that."""
     @property
     def owner(self) -> Literal["application", "user", "any"]:
-        """Which token it gets; "any" before one was requested, and if one source serves all."""
+        """The owner of the token; "any" before one was requested, and if one source serves all."""
 @final
 class Response:
-    """A resource server's reply, read whole."""
+    """The response of a resource server, with its whole body."""
     @property
     def status(self) -> int:
         """The HTTP status, such as 200."""
     @property
     def headers(self) -> dict[str, str]:
-        """The headers, names in lower case; several of one name are joined by a comma."""
+        """The headers, names in lower case; several with the same name are joined by a comma."""
     @property
     def content(self) -> bytes:
         """The body as bytes."""
@@ -2003,17 +2002,17 @@ class Response:
     def json(self) -> Any:
         """The body, parsed by json.loads; ValueError if it is not JSON."""
     def raise_for_status(self) -> Self:
-        """Raises DeniedError if the status is 400 or above; otherwise returns this reply.
+        """Raises DeniedError if the status is 400 or above; otherwise returns this response.
 
         The error's code is denied.http_status, or denied.busy if the status means to try again
-        later (408, 429, 500, 502, 503, 504), or what a Bearer challenge names, such as
-        denied.insufficient_scope (RFC 6750 section 3.1). It has the status and the requested pause,
-        and nothing of the body. A redirect that leaves the API's origin is
+        later (408, 429, 500, 502, 503, 504), or the error of a Bearer challenge, such as
+        denied.insufficient_scope (RFC 6750 section 3.1). It contains the status and the requested pause,
+        but nothing from the body. A redirect that leaves the API's origin is
         returned unchanged, and is not an error here.
         """
 @final
 class Resource:
-    """The origins a token may be sent to. For plug-ins."""
+    """The origins to which a token may be sent. For plug-ins."""
     def authorization(
         self, tokens: Tokens, url: str, headers: _Fields, body: bytes | None = None
     ) -> str:
@@ -2025,15 +2024,15 @@ class Resource:
         """
     @staticmethod
     def may_be_about_the_token(status: int) -> bool:
-        """Whether a reply of this status can be about the token.
+        """Whether a response with this status can be about the token.
 
-        If not, its verdict is "pass", whatever the headers are.
+        If not, its verdict is "pass", whatever its headers.
         """
     @staticmethod
     def verdict(
         status: int, headers: _Fields
     ) -> Literal["pass", "renew", "widen_scope", "step_up", "refused"]:
-        """What a reply asks for: "pass", "renew", "widen_scope", "step_up" or "refused".
+        """The consequence of a response: "pass", "renew", "widen_scope", "step_up" or "refused".
 
         RFC 6750 section 3.1 and RFC 9470 section 3. headers are pairs of names and values.
         """
@@ -2041,51 +2040,51 @@ class Resource:
 class Exchange(Generator[Step, Answer, _T_co]):
     """One exchange: a generator of steps. Its result is the value of StopIteration.
 
-    Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive runs one over
-    your own HTTP client, or you do. misuse.already_finished after its end.
+    Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive or your own
+    driver runs it over your HTTP client. misuse.already_finished after its end.
     """
     # What `yield from` needs to know its value; at run time it is the exchange itself.
     def __iter__(self) -> Generator[Step, Answer, _T_co]: ...
     def __next__(self) -> Step: ...
     def send(self, answer: Answer, /) -> Step:
-        """Answers the step before: (status, headers, body) for a Send, None after a Sleep.
+        """Continues with the result of the last step: (status, headers, body) for a Send, None after a Sleep.
 
-        For a Sign, the signature's bytes. headers are pairs of names and values, each str or
-        bytes; of the body 1 MiB is taken. Raises the errors of the exchange;
-        misuse.out_of_order for another answer.
+        For a Sign, the bytes of the signature. headers are pairs of names and values, each str or
+        bytes; the body has at most 1 MiB. Raises the errors of the exchange;
+        misuse.out_of_order for any other result.
         """
     @overload
     def throw(
         self, typ: type[BaseException], val: BaseException | object = None,
         tb: TracebackType | None = None, /,
     ) -> Step:
-        """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
+        """Reports that no response arrived; a ConnectionRefusedError also means that nothing was sent.
 
-        Its cause is examined too: why there is no answer, and whether anything can have been sent. An
-        exception that is not an Exception ends the exchange.
+        The causes of the exception are examined too: why there is no response, and whether the request can have
+        been sent. A BaseException that is not an Exception ends the exchange.
         """
     @overload
     def throw(
         self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /
     ) -> Step:
-        """Says that no answer arrived; a ConnectionRefusedError, that nothing was sent either.
+        """Reports that no response arrived; a ConnectionRefusedError also means that nothing was sent.
 
-        Its cause is examined too: why there is no answer, and whether anything can have been sent. An
-        exception that is not an Exception ends the exchange.
+        The causes of the exception are examined too: why there is no response, and whether the request can have
+        been sent. A BaseException that is not an Exception ends the exchange.
         """
     def close(self) -> None:
         """Ends the exchange."""
     @classmethod
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
 class Introspecting(Client):
-    """The native half of a client that asks about the access tokens it receives."""
+    """The native half of a client that verifies access tokens by introspection."""
     def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
 @final
 class Verifier:
     """The native half of a verifier of one API."""
     def __new__(cls, client: Client, arguments: tuple[object, ...], /) -> Self: ...
     def verify(self, token: str, /) -> VerifiedAccessToken:
-        """Verifies a token; `_verifier.py` calls it."""
+        """Verifies a token; `_verifier.py` calls this."""
     def averify(self, token: str, /) -> _Later[VerifiedAccessToken]:
         """verify(), in a coroutine."""
 @disjoint_base
@@ -2097,10 +2096,10 @@ class Exchanges:
         resource: Sequence[str] | None = None, context: str | None = None, user: str | None = None,
         moment: Moment | None = None,
     ) -> Exchange[Tokens]:
-        """Judges the callback and redeems its code (RFC 6749 section 4.1.3)."""
+        """Checks the callback and redeems its code (RFC 6749 section 4.1.3)."""
 @final
 class Send:
-    """Send this once, following no redirect."""
+    """A request to send once, without following redirects."""
     @property
     def method(self) -> str:
         """The HTTP method: GET, POST, PUT or DELETE."""
@@ -2109,23 +2108,23 @@ class Send:
         """The whole URL."""
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of name and value, names in lower case. They may hold secrets."""
+        """Pairs of names and values, names in lower case. They may contain secrets."""
     @property
     def body(self) -> bytes:
-        """The body; empty for none. It may hold secrets."""
+        """The body; empty for none. It may contain secrets."""
 @final
 class Sleep:
-    """Wait this many seconds. Created manually, it is for tests of your own driver."""
+    """A pause. Construct one only to test your own driver."""
     def __new__(cls, seconds: float, /) -> Self: ...
     @property
     def seconds(self) -> float:
-        """How long, in seconds."""
+        """The length of the pause, in seconds."""
 @final
 class Sign:
-    """Sign this with your own key (RFC 7515 section 5.1)."""
+    """Bytes to sign with your own key (RFC 7515 section 5.1)."""
     @property
     def key_id(self) -> str:
-        """Your name for the key."""
+        """The id of the key, as you named it."""
     @property
     def alg(self) -> str:
         """The JWS algorithm, such as ES256 (RFC 7518 section 3.1)."""
@@ -2133,20 +2132,20 @@ class Sign:
     def signing_input(self) -> bytes:
         """The bytes to sign. For ES256 the signature is r and s, 32 bytes each."""
     def signature(self) -> bytes:
-        """The signature of a key that is held elsewhere (DpopKey.held): its function is called immediately.
+        """The signature of a key held outside this process (DpopKey.held): calls its sign function now.
 
-        Raises what that raises; key.missing for a key without one.
+        Raises the exceptions of that function; key.missing for a key without one.
         """
 @final
 class Keeper:
-    """One grant, kept fresh by a driver of yours. It opens no socket and calls no store.
+    """One grant, kept fresh by your own driver. It opens no socket and calls no store.
 
-    After a decision that says "renew" or "use_and_renew", run a renewal() once, to its
-    end; or abandon().
+    After the decision "renew" or "use_and_renew", run a renewal() once, to its
+    end; or call abandon().
     """
     @property
     def key(self) -> str:
-        """The name of the record in a store."""
+        """The key of the grant's record in a store."""
     @property
     def tokens(self) -> Tokens | None:
         """The newest tokens, valid or not."""
@@ -2155,43 +2154,43 @@ class Keeper:
         """Whether the store has the newest tokens."""
     @property
     def last_error(self) -> OAuthError | None:
-        """Why the last renewal failed, if it did.
+        """The error of the last renewal, if it failed.
 
-        Callers do not hear of it while their token lives.
+        Callers do not get it while their token is valid.
         """
     @property
     def lease_extension(self) -> tuple[str, float, float] | None:
         """The lease to extend while the Exchange of a renewal runs; None if none is held.
 
-        Its holder, for how many seconds to take it, and how many seconds to wait before each
-        time.
+        The holder, the length of the lease in seconds, and the seconds between
+        extensions.
         """
     @property
     def upkeep_after(self) -> float | None:
-        """In how many seconds to call upkeep(); None if it never has to be called.
+        """The seconds until upkeep() has to be called; None for never.
 
-        Ask again after each renewal, and after each upkeep().
+        Read it again after each renewal, and after each upkeep().
         """
     def upkeep(self) -> Literal["renew"] | datetime | None:
-        """What is to be done for the grant now even without a caller, if anything.
+        """The upkeep that is due now, even without a caller, if any.
 
-        "renew": run a renewal(), although no caller waits. A datetime is when the person's
-        authorization ends, reported once: only the person can extend it.
+        "renew": run a renewal(), although no caller waits. A datetime is the end of the user's
+        authorization, reported once: only the user can extend it.
         """
     def ask(self, refused: Tokens | None = None) -> Decision:
-        """A caller requests a token, and may name one that a resource server refused.
+        """Decides for a caller that needs a token; refused is one that a resource server refused.
 
-        Raises what the last renewal failed with while its pause is kept, and the end of the
-        grant.
+        Raises the error of the last renewal until the next attempt is due, and the error that ended
+        the grant.
         """
     def renewal(self) -> Renewal:
         """The renewal that a decision requested: run it once, to its end."""
     def refuse(self, tokens: Tokens) -> None:
-        """Forgets exactly these tokens."""
+        """Forgets these tokens, but no newer ones."""
     def replace(self, tokens: Tokens) -> None:
         """Takes the tokens of a new login; the next renewal stores them.
 
-        stored.issuer for tokens of another server or client.
+        stored.issuer for tokens of a different server or client.
         """
     def learn(self, version: int, record: str) -> None:
         """Adopts a record that the store reported on its own.
@@ -2199,30 +2198,30 @@ class Keeper:
         stored.malformed, stored.grant or stored.issuer for one that does not belong to this grant.
         """
     def abandon(self) -> None:
-        """Gives up the renewal under way, or the one that a decision requested."""
+        """Abandons the renewal under way, or the one that a decision requested."""
 @final
 class Decision:
-    """What a caller of the keeper should do."""
+    """The decision of a keeper for a caller."""
     @property
     def kind(self) -> Literal["use_token", "use_and_renew", "renew", "wait"]:
-        """use_token, use_and_renew, renew, or wait: another one renews."""
+        """use_token, use_and_renew, renew, or wait if a different caller renews."""
     @property
     def tokens(self) -> Tokens | None:
-        """The tokens that are handed out, if any."""
+        """The tokens for the caller, if any."""
 @final
 class Renewal(Generator[Task, Said, Tokens]):
-    """One renewal: a generator of tasks. Its result, of StopIteration, is the tokens.
+    """One renewal: a generator of tasks. Its result, the value of StopIteration, is the tokens.
 
-    It is for everyone who waited, and so is its error. Each task is a Load, Lease, Save,
+    All waiting callers get its result or its error. Each task is a Load, Lease, Save,
     Sleep or Exchange.
     """
     def __iter__(self) -> Generator[Task, Said, Tokens]: ...
     def __next__(self) -> Task: ...
     def send(self, answer: Said, /) -> Task:
-        """Answers the task before, as the methods of a store do.
+        """Continues with the result of the last task, as the methods of a store return it.
 
-        (version, record) or None for a Load, the seconds another holds it or None for a Lease,
-        the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
+        (version, record) or None for a Load, the seconds until a different holder's lease ends or None for a
+        Lease, the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
         misuse.already_finished after its end.
         """
     @overload
@@ -2230,48 +2229,48 @@ class Renewal(Generator[Task, Said, Tokens]):
         self, typ: type[BaseException], val: BaseException | object = None,
         tb: TracebackType | None = None, /,
     ) -> Task:
-        """Says that the store gave no answer, or that the exchange failed or was dropped.
+        """Reports that the store failed, or that the exchange failed or was dropped.
 
-        An exception that is not an Exception, or comes at another time, ends the renewal.
+        A BaseException that is not an Exception, and any exception at a different time, ends the renewal.
         """
     @overload
     def throw(
         self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /
     ) -> Task:
-        """Says that the store gave no answer, or that the exchange failed or was dropped.
+        """Reports that the store failed, or that the exchange failed or was dropped.
 
-        An exception that is not an Exception, or comes at another time, ends the renewal.
+        A BaseException that is not an Exception, and any exception at a different time, ends the renewal.
         """
     def close(self) -> None:
-        """Gives the renewal up."""
+        """Abandons the renewal."""
 @final
 class Load:
-    """Read the record; then send (version, record), or None.
+    """A task: load the record; then send (version, record), or None.
 
-    Created manually, it is for tests of your own driver.
+    Construct one only to test your own driver.
     """
     def __new__(cls) -> Self: ...
 @final
 class Lease:
-    """Take the lease, or for 0 seconds release it.
+    """A task: acquire the lease; 0 seconds release it.
 
-    Then send the seconds another holds it, or None. Created manually, it is for tests of
+    Then send the seconds until a different holder's lease ends, or None. Construct one only to test
     your own driver.
     """
     def __new__(cls, holder: str, seconds: float, /) -> Self: ...
     @property
     def holder(self) -> str:
-        """In this name."""
+        """The holder of the lease."""
     @property
     def seconds(self) -> float:
-        """For this many seconds."""
+        """The length of the lease in seconds."""
 @final
 class Save:
-    """Save the record if it is at this version; then send the new version, or None.
+    """A task: save the record if its stored version is this one; then send the new version, or None.
 
-    Version 0 is for none.
+    Version 0 means that there is no record yet.
 
-    due and until are Unix times in seconds or aware datetimes. Created manually, it is for tests of
+    due and until are Unix times in seconds or aware datetimes. Construct one only to test
     your own driver.
     """
     def __new__(
@@ -2280,22 +2279,22 @@ class Save:
     ) -> Self: ...
     @property
     def record(self) -> str:
-        """What to save; it is secret."""
+        """The record to save; it is secret."""
     @property
     def version(self) -> int:
-        """The version it replaces; 0 if there is no record yet."""
+        """The version that the record replaces; 0 if there is no record yet."""
     @property
     def due(self) -> datetime | None:
-        """When it is due for renewal, in UTC, for a store that can find records by that."""
+        """The time when the record is due for renewal, in UTC, for a store that can find due records."""
     @property
     def until(self) -> datetime | None:
-        """When the record is no longer needed, in UTC, for a store that supports expiry."""
+        """The time when the record expires, in UTC, for a store that supports expiry."""
 @disjoint_base
 class NativeStore:
-    """A built-in store: its methods, which block with Python's lock released.
+    """The methods of a built-in store, which release the GIL while they block.
 
     Each is atomic with respect to other workers. LostError if the store cannot be
-    reached: then it is unknown whether it took effect.
+    reached: it is then unknown whether the call took effect.
     """
     def load(self, key: str, /) -> tuple[int, str] | None:
         """The version of the record and the record, a secret; None if there is none."""
@@ -2303,32 +2302,32 @@ class NativeStore:
         self, key: str, record: str, version: int, /, due: float | datetime | None = None,
         until: float | datetime | None = None,
     ) -> int | None:
-        """Saves the record if it is still at this version: the new version, or None.
+        """Saves the record if its stored version is still this one: the new version, or None.
 
-        Version 0 is for a key that has none. due is when it should be renewed, as a Unix
-        time in seconds or an aware datetime, for due(). until is when the record expires: from then
-        on it does not exist.
+        Version 0 means that there is no record yet. due is the time when it should be renewed, for due(), as
+        a Unix time in seconds or an aware datetime. until is the time when the record expires and ceases
+        to exist.
         """
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        """Takes the lease for this holder for this many seconds, or for 0 releases it.
+        """Acquires the lease for this holder for this many seconds; 0 releases it.
 
-        Returns for how many seconds another holds it, or None if it is ours.
+        Returns the seconds until a different holder's lease ends, or None if the lease was acquired.
         """
     def remove(self, key: str, /) -> bool:
-        """Removes a record and its lease, whatever is in them; returns whether there was one."""
+        """Removes a record and its lease, unread; returns whether there was a record."""
     def scan(self, cursor: str | None = None, /) -> tuple[list[str], str | None]:
         """The keys of some records, and the argument for the next call: None after the last.
 
         A key may appear twice.
         """
     def due(self, before: float | datetime, limit: int, /) -> list[str]:
-        """The keys of up to limit records that were due before this time, the longest due first.
+        """The keys of at most limit records that were due before this time, longest due first.
 
         before is a Unix time in seconds or an aware datetime.
         """
 @final
 class FileStore(NativeStore):
-    """Records in a folder, for the processes of one person on one machine.
+    """Stores records in a folder, for the processes of one user on one machine.
 
     Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
     record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
@@ -2336,7 +2335,7 @@ class FileStore(NativeStore):
 
     The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
     members may read and remove every record: files are 0660, the folder 2770, as
-    of a volume that containers share with fsGroup. A process that is not in the group, and
+    on a volume that containers share with fsGroup. A process outside the group, and
     anything that all users may read or write, is misuse.setup.
     """
     def __new__(
@@ -2346,10 +2345,10 @@ class FileStore(NativeStore):
         """The keys of all records, sorted; no record is read."""
 @final
 class SqliteStore(NativeStore):
-    """Records in a SQLite database, for the processes of one person on one machine.
+    """Stores records in a SQLite database, for the processes of one user on one machine.
 
-    Like FileStore, and better for many grants. The file is private (0600);
-    another's file, a folder that others may write to, and a link are misuse.setup. Use a
+    Like FileStore, but better for many grants. The file is private (0600);
+    a file of a different user, a folder that others may write to, and a link are misuse.setup. Use a
     local file system. The file is created if it does not exist, and its folder (0700) too.
     access="group" is as for FileStore.
     """
@@ -2358,7 +2357,7 @@ class SqliteStore(NativeStore):
     ) -> Self: ...
 @final
 class MemoryStore(NativeStore):
-    """Records in the memory of this process, for all its threads and tasks.
+    """Stores records in the memory of this process, for all its threads and tasks.
 
     For tests, and if tokens need not outlive the process. A forked child begins with its own
     copy.
@@ -2366,17 +2365,17 @@ class MemoryStore(NativeStore):
     def __new__(cls) -> Self: ...
 @final
 class RedisStore(NativeStore):
-    """Records in Redis 5 or newer, for machines that share a server.
+    """Stores records in Redis 5 or newer, for processes on several machines.
 
     redis://user:password@host:6379/0,
     redis+sentinel://user:password@host:26379,host/primary/0 or
     redis+cluster://user:password@host:6379,host; rediss for TLS. Nothing is connected
-    before it is needed. timeout, in seconds, is for a connection, and again for an answer.
-    prefix is put before every key. With replicas, a record counts as saved once that many
-    have it too.
+    before it is needed. timeout, in seconds, applies to connecting, and again to a response.
+    prefix is prepended to every key. With replicas, a record counts as saved once that many replicas
+    have it as well.
 
-    A record is as durable as the server: turn appendonly on, and make sure that maxmemory does not cause
-    to evict.
+    A record is as durable as the server: turn appendonly on, and make sure that maxmemory evicts no
+    records.
     """
     def __new__(
         cls, url: str, /, *, prefix: str = "oauth-core:grant:", timeout: float = 5.0,
@@ -2384,22 +2383,22 @@ class RedisStore(NativeStore):
     ) -> Self: ...
 @final
 class PostgresStore(NativeStore):
-    """Records in a table of PostgreSQL 9.6 or newer, for machines that share a server.
+    """Stores records in a table of PostgreSQL 9.6 or newer, for processes on several machines.
 
     postgres://user:password@host/database; with sslmode=require nothing is sent without
     TLS, which is otherwise used if the server offers it. Nothing is connected before it is
-    needed. timeout, in seconds, is for a connection, and also for an answer. Each method is one
+    needed. timeout, in seconds, applies to connecting, and again to a response. Each method is one
     statement, so a connection pooler works. A record is as durable as the server.
     """
     SCHEMA: ClassVar[str]
     def __new__(cls, url: str, /, *, timeout: float = 5.0) -> Self: ...
     def migrate(self) -> None:
-        """Makes the table of the records, unless it is there."""
+        """Creates the table of the records, if it does not exist."""
     def amigrate(self) -> _Later[None]:
         """migrate(), in a coroutine."""
 @final
 class SealingKey:
-    """A key to seal with. It shows only its id.
+    """A key to seal records with. Its repr shows only its id.
 
     32 random bytes, or their text in base64url without padding, of 43 characters;
     misuse.setup otherwise.
@@ -2409,28 +2408,27 @@ class SealingKey:
     def from_keyring(
         folder: str | os.PathLike[str], /, *, service: str = "oauth-core", name: str = "seal"
     ) -> SealingKey:
-        """The key that the operating system's keyring has, created on first use.
+        """The key in the operating system's keyring for this service and name, created on first use.
 
-        It has it for this service under this name. folder is for locks between concurrent
-        processes, and contains no secret: it is created (0700) if it does not exist, and all must
-        name the same. misuse.setup if no keyring can be reached; one that is locked may prompt the
-        user, and is waited for.
+        folder is for locks between concurrent processes, and contains no secret: it is created (0700) if it
+        does not exist, and all processes must use the same. misuse.setup if no keyring can be reached; a locked
+        one may prompt the user, and is waited for.
         """
     @property
     def id(self) -> str:
-        """Its name, which reveals nothing about it."""
+        """The id of the key, which reveals nothing about it."""
 @final
 class SealedStore(NativeStore):
-    """A store whose records only the holder of a key can read, or change unnoticed.
+    """A store with encrypted, authenticated records: only a key's holder can read them, or change them undetected.
 
     Versions, leases and due times are not hidden, and names only with names=.
     Anyone who can write to the store can restore an older record. A record that cannot be
     opened is stored.sealed: its key was not given, it was changed or moved, or it was never
     sealed; a new login replaces it.
 
-    It seals and opens with key, and opens with the old ones too: a SealingKey, 32 random bytes,
-    their text in base64url without padding, of 43 characters, or a KeySource that is asked
-    for keys. What an old key opened is sealed again when it is next saved, or by reseal().
+    It seals and opens with key, and also opens with the old keys. A key is a SealingKey, 32 random bytes,
+    their text in base64url without padding, of 43 characters, or a KeySource that supplies
+    keys. A record that an old key opened is resealed when it is next saved, or by reseal().
     names is a key that hides names, in a store that has no records yet; plain="accept"
     reads records that were never sealed.
     """
@@ -2445,6 +2443,6 @@ class SealedStore(NativeStore):
 
         Other workers continue meanwhile.
 
-        Returns how many, and the names in the store of those that no key opens. When there are none, the
+        Returns their number, and the store names of the records that no key opens. Without such records, the
         old keys can be removed.
         """

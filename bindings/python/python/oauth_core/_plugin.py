@@ -1,4 +1,4 @@
-"""Shared by the plug-ins: runs the steps of a request, as the core decides them."""
+"""The base class of the plug-ins for HTTP clients: carries out the steps that the core decides for a request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Attacher:
         if not isinstance(source, Api):
             source = Api(source, origins=None if origins is None else listed("origins", origins))
         elif origins is not None:
-            raise TypeError("an API has its origins: give none")
+            raise TypeError("origins cannot be given with an Api, which has its own")
         self._api = source
 
     def _begin(

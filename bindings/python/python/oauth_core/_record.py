@@ -1,4 +1,4 @@
-"""The base class of the results in _records.py: immutable, and without secrets or personal data in its repr."""
+"""``Record``: the base class of the results in _records.py. They are immutable, and repr shows no secrets or personal data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ else:
 
 
 def json_text(value: object) -> str | None:
-    """A list or an object as JSON, as the native half expects it."""
+    """The JSON text of a list or an object, as the native half expects it."""
     if value is None:
         return None
     import json
@@ -25,10 +25,10 @@ def json_text(value: object) -> str | None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record:
-    """Plain members, in the order of their description.
+    """A result with immutable members, in the order of their definition.
 
-    Those that the native half tells are made when they are first read: most callers read one or two, and a
-    time or a list of claims takes longer than all the rest.
+    The members of a native result are converted when they are first read: most callers read one or two, and
+    converting a time or a list of claims takes longer than everything else.
     """
 
     __slots__: tuple[str, ...] = ("_native",)
@@ -61,10 +61,10 @@ class Record:
             return value
 
         def __setattr__(self, name, value):
-            raise AttributeError(f"{type(self).__name__} does not change: {name}")
+            raise AttributeError(f"{type(self).__name__} is immutable: {name}")
 
         def __delattr__(self, name):
-            raise AttributeError(f"{type(self).__name__} does not change: {name}")
+            raise AttributeError(f"{type(self).__name__} is immutable: {name}")
 
     @classmethod
     def _of(cls, native: object) -> Self:
@@ -85,7 +85,7 @@ class Record:
             return "[redacted]"
         if name in self._personal and value is not None:
             return "[personal]"
-        # Members that a server chose are mostly about a person: only their names are shown.
+        # Only the names of members that the server chose: their values are mostly personal data.
         return f"{{{', '.join(map(repr, value))}}}" if isinstance(value, dict) else repr(value)
 
     def __eq__(self, other: object) -> bool:
@@ -100,7 +100,7 @@ class Record:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._secrets:
-            raise TypeError(f"{type(self).__name__} cannot be pickled, for it holds secrets")
+            raise TypeError(f"{type(self).__name__} cannot be pickled, because it contains secrets")
         return _rebuild, (type(self), self._members())
 
 

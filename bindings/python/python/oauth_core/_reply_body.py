@@ -1,11 +1,8 @@
-"""Reads the body of a reply over any HTTP client, limited in size even if it is compressed.
+"""``Body``: reads the body of a response, with a size limit that also holds if it is compressed.
 
-A few kilobytes of a compressed reply can expand to gigabytes. Clients such as httpx unpack a piece
-as it arrives, whole, before anyone can count what comes out; so pieces are taken as they are on the
-wire, and unpacked here.
-
-The body of a request is each plug-in's: one that is a stream, and can be sent only once, is reported to the core as
-``once`` (``_begin`` in ``_plugin.py``).
+A few compressed kilobytes can expand to gigabytes. Clients such as httpx decompress each received chunk
+completely before its size can be checked; so the raw chunks are read and decompressed
+here.
 """
 
 from __future__ import annotations
@@ -19,16 +16,16 @@ LIMIT = 1 << 20
 """The largest body, in bytes; with one byte more, the exchange reports it as too large."""
 
 IDENTITY = ("accept-encoding", "identity")
-"""Requests an uncompressed reply. Some servers compress all the same."""
+"""Requests an uncompressed response. Some servers compress nevertheless."""
 
-_PACKED = ("gzip", "x-gzip", "deflate")
+_SUPPORTED_CODINGS = ("gzip", "x-gzip", "deflate")
 
-# 15 bits of window, and 32: a header of gzip or of zlib.
-_EITHER = 15 + 32
+# wbits of zlib: a window of 15 bits, and 32 to detect a header of gzip or zlib.
+_GZIP_OR_ZLIB = 15 + 32
 
 
 class Body:
-    """Collects the pieces of the body of one reply, decompressed."""
+    """Collects the decompressed body of one response."""
 
     def __init__(self, reply: Any) -> None:
         coding = reply.headers.get("content-encoding", "").strip().lower()
@@ -39,13 +36,13 @@ class Body:
         self._is_empty = True
         if self.is_unpacked or coding in ("", "identity"):
             return
-        if coding not in _PACKED:
+        if coding not in _SUPPORTED_CODINGS:
             shown = "".join(c for c in coding[:40] if c.isascii() and c.isprintable())
-            raise ValueError(f"the reply is compressed, which was not asked for: {shown}")
-        self._unpack = zlib.decompressobj(_EITHER)
+            raise ValueError(f"the response is compressed, which was not requested: {shown}")
+        self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
 
     def takes(self, chunk: bytes) -> bool:
-        """Adds a piece. Returns whether another one is needed."""
+        """Adds a chunk. Returns whether the limit has not been exceeded."""
         self._is_empty = self._is_empty and not chunk
         if self._unpack is None:
             self._whole += chunk[: self._room()]
@@ -58,8 +55,8 @@ class Body:
         return LIMIT + 1 - len(self._whole)
 
     def bytes(self) -> bytes:
-        """The whole body, or one byte more than the limit."""
+        """The whole body; one byte more than the limit if it is larger."""
         is_open = self._unpack is not None and not self._unpack.eof
         if is_open and not self._is_empty and len(self._whole) <= LIMIT:
-            raise EOFError("the compressed reply is cut short")
+            raise EOFError("the compressed response is truncated")
         return bytes(self._whole)

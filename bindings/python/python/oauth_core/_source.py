@@ -12,13 +12,13 @@ __all__ = ["TokenSource"]
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Anything that returns a token when one is requested: any object with these three methods.
+    """Any object with these three methods, which supplies tokens.
 
-    ``GrantSource`` keeps a grant fresh and ``FixedToken`` has one token; wrap another to count, log
+    ``GrantSource`` keeps a grant fresh and ``FixedToken`` has one token; write your own to count, log
     or choose, or fake one in a test with ``Tokens.bearer("text")``. The methods may be called from
     several threads. If a source also has the coroutines ``atoken()`` and ``arenew(tokens)``, the
-    plug-ins for asyncio await them; otherwise they call these in a thread. What a method raises is
-    passed to the caller that made the request.
+    plug-ins for asyncio await them; otherwise they call these in a thread. Exceptions of a method are
+    raised to the caller that sends the request.
     """
 
     def token(self) -> Tokens:
@@ -26,9 +26,9 @@ class TokenSource(Protocol):
         ...
 
     def renew(self, tokens: Tokens, /) -> Tokens:
-        """Tokens that replace those a resource server refused."""
+        """Tokens that replace those that a resource server refused."""
         ...
 
     def invalidate(self, tokens: Tokens, /) -> None:
-        """Discards exactly these tokens."""
+        """Discards these tokens, but no newer ones."""
         ...

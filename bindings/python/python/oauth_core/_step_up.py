@@ -1,4 +1,4 @@
-"""Step-up: the authentication that an API requires beyond the current token (RFC 9470)."""
+"""``step_up``: reads from an API's response what it requires beyond the current token (RFC 9470)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def step_up(status: int, www_authenticate: str | Iterable[str]) -> dict[str, Any] | None:
-    """The step-up that the reply of an API requires: another login, or more scope (RFC 9470, RFC 6750).
+    """The step-up that an API's response requires: a new login, or more scope (RFC 9470, RFC 6750).
 
-    Pass it to ``begin_authorization`` or ``login`` as ``step_up``, with the ``tokens`` that were not enough.
-    Its members are those of ``acr_values``, ``max_age`` (seconds), ``scope`` and ``claims`` that the API names.
-    None if no other authorization would help. An API that you do not trust can send people through logins:
-    request only those that you know.
+    Pass it to ``begin_authorization`` or ``login`` as ``step_up``, with the ``tokens`` that were insufficient.
+    It contains those of ``acr_values``, ``max_age`` (seconds), ``scope`` and ``claims`` that the API requires.
+    None if no new authorization would help. An API that you do not trust can send users through logins:
+    carry out only requirements that you expect.
 
     Args:
-        status: The HTTP status of the reply.
+        status: The HTTP status of the response.
         www_authenticate: Its WWW-Authenticate field, or several.
     """
     fields = [www_authenticate] if isinstance(www_authenticate, str) else list(www_authenticate)
@@ -27,5 +27,5 @@ def step_up(status: int, www_authenticate: str | Iterable[str]) -> dict[str, Any
         return None
     import json
 
-    wanted: dict[str, Any] = json.loads(text)
-    return {name: value for name, value in wanted.items() if value not in (None, [], "")}
+    requirements: dict[str, Any] = json.loads(text)
+    return {name: value for name, value in requirements.items() if value not in (None, [], "")}

@@ -1,4 +1,4 @@
-"""Verification of access tokens, for APIs, with the requirements of one API set once."""
+"""``AccessTokenVerifier``: verifies the access tokens that an API receives."""
 
 from __future__ import annotations
 
@@ -25,49 +25,49 @@ if TYPE_CHECKING:
     from ._records import VerifiedAccessToken
     from .drive import Moment
 
-    class _Needs(TypedDict, total=False):
-        """The requirements of a token, of an API or of a call."""
+    class _Requirements(TypedDict, total=False):
+        """Requirements of an API or of one call."""
 
         scope: str | Iterable[str] | None
         acr_values: Sequence[str] | None
         max_age: int | None
 
-    class _Shown(_Needs, total=False):
-        """The arguments of a call: its requirements, and the keys that the request has proved."""
+    class _VerifyArguments(_Requirements, total=False):
+        """The arguments of ``verify``: its requirements, and the keys whose possession the request has proved."""
 
         jkt: str | None
         x5t_s256: str | None
 
-    class _Api(_Needs, total=False):
-        """The requirements of an API, for all tokens."""
+    class _ApiRequirements(_Requirements, total=False):
+        """The requirements of an API."""
 
         clock_skew: int | None
         dpop_algs: Sequence[str] | None
         realm: str | None
 
-    class _JwtApi(_Api, total=False):
-        """The requirements of an API for tokens that are JWTs."""
+    class _JwtRequirements(_ApiRequirements, total=False):
+        """The requirements of an API for JWT access tokens (RFC 9068)."""
 
         profile: AccessTokenProfile | None
         algs: Sequence[str] | None
 
 
-_NEEDS = ("scope", "acr_values", "max_age")
-_SHOWN = (*_NEEDS, "jkt", "x5t_s256")
-_API = (*_NEEDS, "clock_skew", "dpop_algs", "realm")
-_JWT_API = (*_API, "profile", "algs")
+_REQUIREMENTS = ("scope", "acr_values", "max_age")
+_VERIFY_ARGUMENTS = (*_REQUIREMENTS, "jkt", "x5t_s256")
+_API_REQUIREMENTS = (*_REQUIREMENTS, "clock_skew", "dpop_algs", "realm")
+_JWT_REQUIREMENTS = (*_API_REQUIREMENTS, "profile", "algs")
 
 
-def _reject_unknown(names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+def _reject_unknown(names: tuple[str, ...], arguments: dict[str, Any]) -> dict[str, Any]:
     """Rejects unknown arguments: a misspelt requirement would silently not be enforced."""
-    for name in given:
+    for name in arguments:
         if name not in names:
             raise TypeError(f"{name}: there is no such argument")
-    return given
+    return arguments
 
 
 class _Introspecting(NativeIntrospecting, Client):
-    """A client whose operation `verify_access_token` introspects the token at the server."""
+    """A client whose operation ``verify_access_token`` introspects the token at the server (RFC 7662)."""
 
     __slots__ = ()
 
@@ -84,17 +84,17 @@ class _Arguments(Operations):
 class AccessTokenVerifier:
     """Verifies the access tokens of one server for one API (RFC 9068 section 4).
 
-    ``audience`` is the identifier of the API, or several, of which tokens have to name one. ``profile`` says which
-    server's tokens they are; ``"jwt"`` accepts plain JWTs, which only their audience distinguishes from ID tokens of
-    the same server: it must be an API's, and never a client's id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
-    RFC 9470) are required of every token; a call can require others. ``algs`` are by default those of the server's
-    metadata, never with a shared secret. ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and
-    ``realm`` appear in challenges. With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with
-    the server, and plain ones refused: the content by ``access_token_encryption_enc``, ``A128CBC-HS256`` unless it says
-    otherwise, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as needed, and kept for all calls of this verifier, in
-    all threads.
+    ``audience`` is the identifier of the API, or several, of which tokens must contain one. ``profile`` is the format
+    of the server's tokens; ``"jwt"`` accepts plain JWTs, which only their audience distinguishes from ID tokens of
+    the same server: it must be an API's, and never a client id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
+    RFC 9470) are required of every token; a call can replace them. ``algs`` are by default those of the server's
+    metadata, never with a shared secret. ``clock_skew`` is the tolerated difference of clocks in seconds, ``dpop_algs``
+    and ``realm`` appear in challenges. With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed
+    with the server, and plain ones refused: the content with ``access_token_encryption_enc``, by default
+    ``A128CBC-HS256``, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as
+    needed, and cached for all calls of this verifier, in all threads.
 
-    For opaque tokens there is ``introspecting``.
+    For opaque tokens use ``introspecting``.
 
     An error of a call has ``response_status`` and ``challenge``: the status and the ``WWW-Authenticate`` for the
     response (RFC 6750 section 3).
@@ -112,9 +112,9 @@ class AccessTokenVerifier:
         access_token_encryption_alg: JweAlg | None = None,
         access_token_encryption_enc: Enc | None = None,
         decryption_keys: Sequence[str] | None = None,
-        **asked: Unpack[_JwtApi],
+        **requirements: Unpack[_JwtRequirements],
     ) -> None:
-        # No request names this client: anyone may fetch the keys.
+        # The client ID is never sent: fetching the keys requires no client.
         client = Client(
             server,
             client_id="resource-server",
@@ -125,7 +125,7 @@ class AccessTokenVerifier:
             access_token_encryption_enc=access_token_encryption_enc,
             decryption_keys=decryption_keys,
         )
-        self._begin(client, audience, _reject_unknown(_JWT_API, {**asked}))
+        self._begin(client, audience, _reject_unknown(_JWT_REQUIREMENTS, {**requirements}))
 
     @classmethod
     def introspecting(
@@ -137,25 +137,26 @@ class AccessTokenVerifier:
         cache_entries: int | None = None,
         signed_response_alg: str | None = None,
         signed_response_audience: str | None = None,
-        **asked: Unpack[_Api],
+        **requirements: Unpack[_ApiRequirements],
     ) -> Self:
-        """Verifies tokens by asking the server about each (RFC 7662), as this client.
+        """A verifier that introspects each token at the server (RFC 7662), as this client.
 
-        This is for opaque tokens, and to learn of revocations. If the server names no audience, its answer
-        vouches for it, as section 4 requires. Results, refusals and challenges are those
+        Use it for opaque tokens, and to detect revocations. If the response contains no audience, the server itself
+        has checked that the token is for this API, as section 4 requires. Results, refusals and challenges are those
         of a verifier of JWTs; a token that is not active is ``access_token.inactive``.
 
-        Each call makes a request, unless answers are cached: for ``cache_max_age`` seconds, and never beyond the
-        token's expiry; that it is not active, for five seconds at most. A revoked token is accepted here for as long.
-        ``cache_entries``, 1000 by default, is how many are kept at most; an answer takes up to 256 KiB, and the token
-        itself is not kept. Of several calls with one new token only one asks.
+        Each call sends a request, unless responses are cached: for ``cache_max_age`` seconds, and never beyond the
+        token's expiry; for inactive tokens at most five seconds. A revoked token is accepted here for as long.
+        ``cache_entries``, 1000 by default, is the most that are cached; a response takes up to 256 KiB, and the token
+        itself is not kept. Concurrent calls with the same new token share one request.
 
-        With ``signed_response_alg`` the server's answers are signed, and others refused (RFC 9701);
-        ``signed_response_audience`` is its name for this API there, if it is not the client id.
+        With ``signed_response_alg`` the server's responses must be signed (RFC 9701);
+        ``signed_response_audience`` is their audience, if it is not the client id.
         """
-        how = (signed_response_alg, signed_response_audience, cache_max_age, cache_entries)
+        settings = (signed_response_alg, signed_response_audience, cache_max_age, cache_entries)
         verifier = cls.__new__(cls)
-        verifier._begin(_Introspecting(client, how), audience, _reject_unknown(_API, {**asked}))
+        arguments = _reject_unknown(_API_REQUIREMENTS, {**requirements})
+        verifier._begin(_Introspecting(client, settings), audience, arguments)
         return verifier
 
     def export_keys(self) -> str | None:
@@ -166,44 +167,45 @@ class AccessTokenVerifier:
         """Imports the result of ``export_keys``, unless the cached keys are newer."""
         self._client.import_keys(text)
 
-    def _begin(self, client: Client, audience: str | Sequence[str], asked: dict[str, Any]) -> None:
-        # An iterable that can be read only once is kept as a list, for each token.
-        scope = asked.get("scope")
+    def _begin(self, client: Client, audience: str | Sequence[str], requirements: dict[str, Any]) -> None:
+        # Copied to a list: an iterator can be read only once, but every verification reads it.
+        scope = requirements.get("scope")
         if scope is not None and not isinstance(scope, str):
-            asked["scope"] = list(scope)
+            requirements["scope"] = list(scope)
         audiences = [audience] if isinstance(audience, str) else list(audience)
         if not audiences or "" in audiences:
-            raise misuse("form.malformed_parameter", "audience: an API has one or more, and none is empty")
+            raise misuse("form.malformed_parameter", "audience must contain at least one identifier, and no empty one")
         self._client = client
-        self._common: dict[str, Any] = {**asked, "audience": audiences}
-        # Invalid arguments are reported now, and not with each token.
+        self._common: dict[str, Any] = {**requirements, "audience": audiences}
+        # Invalid arguments are reported now rather than with each token.
         arguments: Any = _Arguments().verify_access_token(**self._common, token="")
         self._native = NativeVerifier(client, arguments)
 
-    def _operation_arguments(self, token: str, shown: dict[str, Any]) -> dict[str, Any]:
-        given = {name: value for name, value in _reject_unknown(_SHOWN, shown).items() if value is not None}
-        return {**self._common, **given, "token": token}
+    def _operation_arguments(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        known = _reject_unknown(_VERIFY_ARGUMENTS, arguments)
+        present = {name: value for name, value in known.items() if value is not None}
+        return {**self._common, **present, "token": token}
 
-    def verify(self, token: str, **shown: Unpack[_Shown]) -> VerifiedAccessToken:
+    def verify(self, token: str, **arguments: Unpack[_VerifyArguments]) -> VerifiedAccessToken:
         """Verifies a token that was presented as a bearer token.
 
         ``jkt`` is the thumbprint of the key of a DPoP proof that you have verified for this request, and
         ``x5t_s256`` that of the client's certificate: without them a token that is bound to a key is
         refused. ``scope``, ``acr_values`` and ``max_age`` replace the verifier's.
         """
-        if not shown:
+        if not arguments:
             return self._native.verify(token)
-        return self._client.verify_access_token(**self._operation_arguments(token, {**shown}))
+        return self._client.verify_access_token(**self._operation_arguments(token, {**arguments}))
 
-    def averify(self, token: str, **shown: Unpack[_Shown]) -> Coroutine[Any, Any, VerifiedAccessToken]:
+    def averify(self, token: str, **arguments: Unpack[_VerifyArguments]) -> Coroutine[Any, Any, VerifiedAccessToken]:
         """verify(), in a coroutine."""
-        if not shown:
+        if not arguments:
             return self._native.averify(token)
-        return self._client.averify_access_token(**self._operation_arguments(token, {**shown}))
+        return self._client.averify_access_token(**self._operation_arguments(token, {**arguments}))
 
     def verify_exchange(
-        self, token: str, *, moment: Moment | None = None, **shown: Unpack[_Shown]
+        self, token: str, *, moment: Moment | None = None, **arguments: Unpack[_VerifyArguments]
     ) -> Exchange[VerifiedAccessToken]:
-        """verify() without any transport."""
-        asked = self._operation_arguments(token, {**shown})
-        return self._client.exchange.verify_access_token(**asked, moment=moment)
+        """verify() without transport."""
+        args = self._operation_arguments(token, {**arguments})
+        return self._client.exchange.verify_access_token(**args, moment=moment)

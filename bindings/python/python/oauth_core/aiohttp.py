@@ -22,9 +22,9 @@ __all__ = ["Auth"]
 class Auth(Attacher):
     """Attaches the source's token, and renews it once after a 401.
 
-    A request to any other origin than those given (by default the preset's) is refused before it
-    is sent; so is a redirect to one, because aiohttp calls its middlewares for each. A body that
-    streams cannot be sent twice: its 401 is returned, and the token is forgotten.
+    A request to any origin other than those given (by default the preset's) is refused before it
+    is sent; so is a redirect to one, because aiohttp calls its middlewares for each request. A streaming
+    body cannot be sent twice: its 401 is returned, and the token is discarded.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Auth(Attacher):
         call = self._begin(request.method, str(request.url), headers, body, body is None)
         _, value = await self._arun_steps(call, call.begin())
         while True:
-            if value is not None:  # Or the API asks for no authorization.
+            if value is not None:  # Otherwise the API requires no authorization.
                 request.headers["Authorization"] = value
             proof = call.proof
             if proof is not None:
@@ -64,7 +64,7 @@ class Auth(Attacher):
 
 
 async def _body(request: aiohttp.ClientRequest) -> bytes | None:
-    """The body, if it is at hand and so can be sent twice."""
+    """The body, if it is in memory and so can be sent twice."""
     body = request.body
     if isinstance(body, bytes):
         return body

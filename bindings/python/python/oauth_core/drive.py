@@ -1,9 +1,9 @@
 """Runs an exchange over your own HTTP client, without the built-in transport.
 
 ``run`` takes an ``httpx.Client`` or ``httpx2.Client``, ``arun`` their ``AsyncClient``; for any
-other library, write the loop below. A driver keeps four promises: it sends each
-request exactly once, follows no redirect, reads at most 1 MiB of a reply, unpacked as it goes if
-it is compressed, and reports every failure to the exchange.
+other library, write the loop below. A driver must send each
+request exactly once, follow no redirect, read at most 1 MiB of a response, decompressed chunk by chunk if
+it is compressed, and report every failure to the exchange.
 
 ``keep`` and ``akeep`` do the same for a keeper: they return fresh tokens.
 """
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 WAIT = 0.05
-"""How often a caller checks whether another one's renewal is done, in seconds."""
+"""The interval at which a caller checks whether a different caller's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
 """The steps that an exchange yields."""
@@ -48,19 +48,19 @@ Step = Union[Send, Sleep, Sign]
 Answer = Union[
     tuple[int, Iterable[tuple[Union[str, bytes], Union[str, bytes]]], bytes], bytes, None
 ]
-"""The answers to these steps: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
+"""The results of these steps: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
 
 Task = Union[Load, Lease, Save, Exchange[Tokens], Sleep]
 """The tasks that a renewal yields."""
 
 Said = Union[tuple[int, str], int, float, None]
-"""The results of these tasks: (version, record) or None for a Load, the seconds another holds it or None for a
-Lease, the new version or None for a Save, None after an Exchange was run and after a Sleep."""
+"""The results of these tasks: (version, record) or None for a Load, the seconds until a different holder's lease ends or None for
+a Lease, the new version or None for a Save, None after an Exchange was run and after a Sleep."""
 
 Moment = Callable[[], tuple[float, bytes]]
-"""For tests and replays, in place of the system's clock and random source: called before each step,
-it returns the Unix time in seconds and 32 bytes, from which state, nonce and verifier come. No
-two flows may have the same bytes."""
+"""For tests and replays, instead of the system's clock and random source: called before each step,
+it returns the Unix time in seconds and 32 bytes, from which state, nonce and verifier are derived. No
+two flows may use the same bytes."""
 
 T = TypeVar("T")
 Sign_ = Callable[[Sign], bytes]
@@ -115,12 +115,12 @@ def _carry_out(
 
 
 def _send(step: Send, http: HttpClient) -> Answer:
-    with http.stream(*_arguments(step), **_options(step)) as reply:
-        body = Body(reply)
-        for chunk in reply.iter_bytes() if body.is_unpacked else reply.iter_raw():
+    with http.stream(*_arguments(step), **_options(step)) as response:
+        body = Body(response)
+        for chunk in response.iter_bytes() if body.is_unpacked else response.iter_raw():
             if not body.takes(chunk):
                 break
-        return reply.status_code, reply.headers.raw, body.bytes()
+        return response.status_code, response.headers.raw, body.bytes()
 
 
 async def arun(
@@ -157,12 +157,12 @@ async def arun(
 
 
 async def _asend(step: Send, http: AsyncHttpClient) -> Answer:
-    async with http.stream(*_arguments(step), **_options(step)) as reply:
-        body = Body(reply)
-        async for chunk in reply.aiter_bytes() if body.is_unpacked else reply.aiter_raw():
+    async with http.stream(*_arguments(step), **_options(step)) as response:
+        body = Body(response)
+        async for chunk in response.aiter_bytes() if body.is_unpacked else response.aiter_raw():
             if not body.takes(chunk):
                 break
-        return reply.status_code, reply.headers.raw, body.bytes()
+        return response.status_code, response.headers.raw, body.bytes()
 
 
 def _arguments(step: Send) -> tuple[str, str]:
@@ -203,23 +203,23 @@ def keep(
 ) -> Tokens:
     """Returns fresh tokens, other than those that a resource server ``refused``.
 
-    One caller renews, the others wait for it. Tokens about to expire are renewed first, and handed
-    out all the same if that fails: ``keeper.last_error`` then says why. ``store`` is None only for a
+    One caller renews, the others wait for it. Tokens about to expire are renewed first, and returned
+    nevertheless if that fails: ``keeper.last_error`` is then the reason. ``store`` is None only for a
     keeper that is not shared.
     """
     while True:
-        turn = keeper.ask(refused)
-        if turn.kind == "wait":
+        decision = keeper.ask(refused)
+        if decision.kind == "wait":
             sleep(WAIT)
-        elif turn.kind == "use_token" and turn.tokens is not None:
-            return turn.tokens
+        elif decision.kind == "use_token" and decision.tokens is not None:
+            return decision.tokens
         else:
             try:
                 return _renew(keeper, store, http, sign, sleep)
             except OAuthError:
-                if turn.tokens is None:
+                if decision.tokens is None:
                     raise
-                return turn.tokens
+                return decision.tokens
 
 
 def _renew(
@@ -233,11 +233,11 @@ def _renew(
     try:
         task = next(renewal)
         while True:
-            ask = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
+            call_store = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
             try:
-                said: Said = None
-                if ask is not None:
-                    said = ask()
+                result: Said = None
+                if call_store is not None:
+                    result = call_store()
                 elif isinstance(task, Exchange):
                     with extended(keeper, store):
                         run(task, http, sign=sign, sleep=sleep)
@@ -246,18 +246,18 @@ def _renew(
             except Exception as failed:
                 task = renewal.throw(failed)
             else:
-                task = renewal.send(said)
+                task = renewal.send(result)
     except StopIteration as done:
         tokens: Tokens = done.value
         return tokens
     finally:
-        # However this attempt ended, the next caller can start another one.
+        # Whatever the outcome, the next caller can start a new renewal.
         renewal.close()
 
 
 def _store_call(store: Store | None, key: str, task: Load | Lease | Save) -> Callable[[], Said]:
     if store is None:
-        raise TypeError("this keeper is shared, so it needs a store")
+        raise TypeError("store must be given: this keeper is shared")
     if isinstance(task, Load):
         return lambda: store.load(key)
     if isinstance(task, Save):
@@ -277,7 +277,7 @@ async def akeep(
     sign: Sign_ | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> Tokens:
-    """keep(), in a coroutine of asyncio; the store is called in threads.
+    """keep(), in a coroutine for asyncio; the store is called in threads.
 
     If a caller is cancelled, the renewal continues: keep ``http`` open for it.
     """
@@ -285,11 +285,11 @@ async def akeep(
 
     sleep = asyncio.sleep if sleep is None else sleep
     while True:
-        turn = keeper.ask(refused)
-        if turn.kind == "wait":
+        decision = keeper.ask(refused)
+        if decision.kind == "wait":
             await sleep(WAIT)
-        elif turn.kind == "use_token" and turn.tokens is not None:
-            return turn.tokens
+        elif decision.kind == "use_token" and decision.tokens is not None:
+            return decision.tokens
         else:
             renewal = keeper.renewal()
             try:
@@ -305,9 +305,9 @@ async def akeep(
                 tokens: Tokens = done.value
                 return tokens
             except OAuthError:
-                if turn.tokens is None:
+                if decision.tokens is None:
                     raise
-                return turn.tokens
+                return decision.tokens
 
 
 def _consume_error(flight: Future[Any]) -> None:
@@ -330,11 +330,11 @@ async def _arenew(
 
     try:
         while True:
-            ask = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
+            call_store = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
             try:
-                said: Said = None
-                if ask is not None:
-                    said = await asyncio.to_thread(ask)
+                result: Said = None
+                if call_store is not None:
+                    result = await asyncio.to_thread(call_store)
                 elif isinstance(task, Exchange):
                     with extended(keeper, store):
                         await arun(task, http, sign=sign, sleep=sleep)
@@ -343,7 +343,7 @@ async def _arenew(
             except Exception as failed:
                 task = renewal.throw(failed)
             else:
-                task = renewal.send(said)
+                task = renewal.send(result)
     except StopIteration as done:
         tokens: Tokens = done.value
         return tokens

@@ -1,4 +1,4 @@
-"""Errors: which party was at fault, a stable code, and what to do about it.
+"""The error classes, by the party at fault, each error with a stable code and advice.
 
 No error contains a token, a code, a secret, a body, or a URL's query.
 """
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class OAuthError(Exception):
-    """The base class of the errors. Its text is one line for people."""
+    """The base class of the errors. Its text is one human-readable line."""
 
     # The native error, for code that passes this one back to the core.
     __slots__ = ("_native",)
@@ -47,14 +47,14 @@ class OAuthError(Exception):
     code: ErrorCode
     """The stable name to match on, such as ``callback.state`` or ``denied.invalid_grant``."""
     advice: Advice
-    """What to do next."""
+    """The step to take after an error."""
     retry_after: float | None
-    """The seconds to wait before asking again: the pause that the server named, or what is left of
-    the one that is kept after failures."""
+    """The seconds to wait before trying again: the pause that the server requested, or the rest of
+    the pause after failures (backoff)."""
     repeated: bool
     """Whether this repeats the error of the last attempt, without a new request (backoff)."""
     endpoint: str | None
-    """The endpoint at work, such as ``token``."""
+    """The endpoint that was used, such as ``token``."""
     status: int | None
     """The HTTP status of a refusal."""
     error: str | None
@@ -64,9 +64,9 @@ class OAuthError(Exception):
     extra: dict[str, Any]
     """Members of a refusal that OAuth does not define."""
     response_status: int | None
-    """The HTTP status with which an API answers to the access token that met this error."""
+    """The HTTP status with which an API should respond to the request whose access token met this error."""
     challenge: str | None
-    """The ``WWW-Authenticate`` with which it does; None where the token is not at fault."""
+    """The ``WWW-Authenticate`` field of that response; None if the token is not at fault."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class OAuthError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """What usually helps, in one sentence for people, where the message does not say it all."""
+        """The usual remedy in one sentence, for codes whose message does not contain it."""
         from ._hints import HINTS
 
         return HINTS.get(self.code)
@@ -162,12 +162,12 @@ CLASSES: dict[str, type[OAuthError]] = {
 
 
 def misuse(code: MisuseCode, text: str) -> MisuseError:
-    """An error of this half, as the other half's are: the text ends with the code."""
+    """An error of the Python half, in the format of the native half: the text ends with the code."""
     return MisuseError(f"{text} [{code}]", code=code)
 
 
 class TransportError(Exception):
-    """Why no answer arrived, in the transport's words; never a URL."""
+    """The transport's reason why no response arrived; it contains no URL."""
 
 
 if not TYPE_CHECKING:

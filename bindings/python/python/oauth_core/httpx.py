@@ -19,16 +19,16 @@ class _Headers(Held, httpx.Headers):
 class Auth(Flow, httpx.Auth):
     """Attaches the source's token, and renews it once after a 401.
 
-    For ``httpx.Client`` and ``httpx.AsyncClient`` alike. A request to any other origin than those
+    For both ``httpx.Client`` and ``httpx.AsyncClient``. A request to any origin other than those
     given (by default the preset's) is refused before it is sent; give such a request its own
-    ``auth``. A body that streams cannot be sent twice: its 401 is returned, and the token is
-    forgotten. A redirect that the client follows carries
-    the token within the origin only; with an ``Api`` of two owners it is followed without one and
-    asked for again, and one to another owner's route is refused (``resource.redirect``). A proof of
-    possession is of one URL and is not taken along: where a redirect led is asked for once more with another, if it
-    answers 401.
+    ``auth``. A streaming body cannot be sent twice: its 401 is returned, and the token is
+    discarded. A redirect that the client follows carries
+    the token within the origin only; with an ``Api`` of two owners it is followed without a token and
+    sent again, and one to a route of a different owner is refused (``resource.redirect``). A DPoP
+    proof is for one URL and is not copied: if the target of a redirect responds with 401, the request is sent again with a
+    new proof.
     Tokens are fetched by the source, with its own transport and timeout, never by the
-    client this is plugged into.
+    client that uses this plug-in.
     """
 
     _headers = _Headers

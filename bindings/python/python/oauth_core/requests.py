@@ -23,12 +23,12 @@ __all__ = ["Auth"]
 class Auth(Attacher, requests.auth.AuthBase):
     """Attaches the source's token, and renews it once after a 401.
 
-    A request to any other origin than those given (by default the preset's) is refused before it
-    is sent. A redirect to another origin is followed without the token, one to another owner's route
-    is refused (``resource.redirect``). A body that streams cannot
-    be sent twice: its 401 is returned, and the token is forgotten.
-    A proof of possession is of one URL and is not taken along: where a redirect led is asked for once more with another, if
-    it answers 401.
+    A request to any origin other than those given (by default the preset's) is refused before it
+    is sent. A redirect to a different origin is followed without the token, one to a route of a different owner
+    is refused (``resource.redirect``). A streaming body cannot
+    be sent twice: its 401 is returned, and the token is discarded.
+    A DPoP proof is for one URL and is not copied: if the target of a redirect responds with 401, the request is sent
+    again with a new proof.
     """
 
     def __init__(
@@ -41,20 +41,20 @@ class Auth(Attacher, requests.auth.AuthBase):
         current = r
         _attach(r, call, sent)
 
-        def go_on(response: requests.Response, **options: Any) -> requests.Response:
+        def continue_call(response: requests.Response, **options: Any) -> requests.Response:
             nonlocal call, sent, current
-            led = response.request
+            redirected = response.request
             # requests removes the header when it follows a redirect to another host.
-            is_led = sent is not None and led is not current
-            if is_led and led.headers.get("Authorization") == sent:
+            is_redirected = sent is not None and redirected is not current
+            if is_redirected and redirected.headers.get("Authorization") == sent:
                 # Within the host it copies the header.
-                call, sent = self._begin_call(led, {**led.headers, "Authorization": None, "DPoP": None})
+                call, sent = self._begin_call(redirected, {**redirected.headers, "Authorization": None, "DPoP": None})
                 if call.proof is not None and response.status_code == 401:
                     response.content  # noqa: B018
                     response.close()
                     response = self._resend(response, call, sent, options)
                 else:
-                    _attach(led, call, sent)
+                    _attach(redirected, call, sent)
                 current = response.request
             while _is_attached(response.request, sent, current):
                 try:
@@ -80,25 +80,25 @@ class Auth(Attacher, requests.auth.AuthBase):
                 current = response.request
             return response
 
-        def answered(response: requests.Response, **options: Any) -> requests.Response:
-            asked = response.request
-            last = go_on(response, **options)
+        def on_response(response: requests.Response, **options: Any) -> requests.Response:
+            first = response.request
+            last = continue_call(response, **options)
             if last.is_redirect:
-                # requests copies this request next, and would take the proof to another URL, or another host.
-                for request in (asked, last.request):
+                # requests copies this request next, and would send the proof to a different URL or host.
+                for request in (first, last.request):
                     request.headers.pop("DPoP", None)
             return last
 
-        _untyped(r).register_hook("response", answered)
+        _untyped(r).register_hook("response", on_response)
         return r
 
     def _begin_call(self, request: requests.PreparedRequest, fields: Any) -> tuple[Call, str | None]:
         """The steps of this request with these header fields, and its ``Authorization``."""
-        given = request.body
-        given = given.encode() if isinstance(given, str) else given
-        body = given if isinstance(given, bytes) else None
+        content = request.body
+        content = content.encode() if isinstance(content, str) else content
+        body = content if isinstance(content, bytes) else None
         headers = [field for field in fields.items() if field[1] is not None]
-        once = not _is_at_hand(request)
+        once = not _is_in_memory(request)
         call = self._begin(request.method or "GET", request.url or "", headers, body, once)
         _, sent = self._run_steps(call, call.begin())
         return call, sent
@@ -127,18 +127,18 @@ def _is_attached(request: requests.PreparedRequest, sent: str | None, current: A
 
 def _attach(request: requests.PreparedRequest, call: Call, header: str | None) -> None:
     """Adds the token, and the proof of possession of one that is bound to a key (RFC 9449)."""
-    if header is not None:  # Or the API asks for no authorization.
+    if header is not None:  # Otherwise the API requires no authorization.
         request.headers["Authorization"] = header
     proof = call.proof
     if proof is not None:
         request.headers["DPoP"] = proof
 
 
-def _is_at_hand(request: requests.PreparedRequest) -> bool:
+def _is_in_memory(request: requests.PreparedRequest) -> bool:
     body: Any = request.body  # a stream too, whatever the stubs say
     return body is None or isinstance(body, (str, bytes))
 
 
 def _untyped(thing: Any) -> Any:
-    """Attributes of requests that its stubs lack."""
+    """Gives access to attributes that the stubs of requests lack."""
     return thing

@@ -1,12 +1,12 @@
 """Stores for the records of grants, shared by threads, tasks, processes and machines.
 
 ``FileStore`` and ``SqliteStore`` are for the processes of one machine, ``RedisStore`` and
-``PostgresStore`` for machines that share a server, ``MemoryStore`` for the threads of one process.
-``SealedStore`` encrypts what any store keeps, with a ``SealingKey`` or with keys of a ``KeySource``.
+``PostgresStore`` for several machines, ``MemoryStore`` for the threads of one process.
+``SealedStore`` encrypts the records of any store, with a ``SealingKey`` or with keys of a ``KeySource``.
 
-A store has three methods, each atomic with respect to other workers. Write one for anything that
+A store has three methods, each atomic with respect to other workers. Write your own for any storage that
 your workers share; it is called on threads that may block, so it may be as slow as a
-database, and must be safe to call from several threads. What it stores is secret. If a method raises,
+database, and must be safe to call from several threads. Records are secret. If a method raises,
 it is unknown whether it took effect.
 """
 
@@ -45,30 +45,30 @@ class Store(Protocol):
         Returns the new version, which is higher than any that this key ever had. The record must be
         durable by then.
 
-        A method with a parameter ``until`` gets in it when the record expires, if it does: a datetime in UTC. From then
-        on the record does not exist, and the store may delete it. Without it the store keeps sessions that were never
-        signed out.
+        A parameter ``until`` gets the time when the record expires, if it does: a datetime in UTC. From then
+        on the record does not exist, and the store may delete it. Without the parameter, the store keeps sessions that
+        were never signed out.
         """
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        """Grants ``holder`` the lease for this long, unless another holds it.
+        """Acquires the lease for ``holder`` for this many seconds, unless a different holder has it.
 
-        0 seconds releases it. Returns for how many seconds another still holds it, or None. A lease
-        expires after its time; there may be one before there is a record.
+        0 seconds releases it. Returns the seconds until a different holder's lease ends, or None. A lease
+        expires after its time; it can exist before the record.
         """
 
 
 class KeySource(Protocol):
     """The holder of the keys that ``SealedStore`` seals with, such as a key management service.
 
-    The id of a key is stored in every record that is sealed with it, so it can be the data key itself as
-    wrapped by the service: then nothing need be kept anywhere else. Answers are kept in memory:
-    an id is asked for once, the key to seal with once a day, with one call for all that wait. An
-    id that is unknown is not asked for again for a minute.
+    The id of a key is stored in every record that is sealed with it, so it can be the wrapped data key
+    itself: then nothing has to be stored elsewhere. Results are cached in memory:
+    each id is requested once, the key to seal with once a day, with one call for all waiting callers. An
+    unknown id is not requested again for a minute.
 
     Both are called on threads that may block, and may be coroutine functions: each coroutine runs in its own event
-    loop. What they raise, or no answer within 30 seconds, is ``lost.unsent``: then nothing was written, and the record
-    is unchanged.
+    loop. If they raise, or do not return within 30 seconds, the error is ``lost.unsent``: nothing was written, and the
+    record is unchanged.
     """
 
     def data_key(self) -> Union[_DataKey, Awaitable[_DataKey]]:

@@ -1,7 +1,7 @@
 """Sign-in for web applications: callback, cookies, sessions, CSRF checks, sign-out and fresh tokens.
 
-``fastapi`` (and Starlette), ``flask`` and ``django`` are for those frameworks; ``asgi`` and ``wsgi`` for every other. They
-carry requests and responses; what is done with them is the same for all, and in other languages.
+``fastapi`` (and Starlette), ``flask`` and ``django`` are for those frameworks, ``asgi`` and ``wsgi`` for all others. They
+only pass on requests and responses; all behave the same, also in other languages.
 """
 
 from __future__ import annotations

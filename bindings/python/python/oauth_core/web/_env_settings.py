@@ -1,4 +1,4 @@
-"""The settings of a site, from environment variables."""
+"""``Site.from_env``: the settings of a site from environment variables, with mistakes reported at startup."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 }
 
 
-_OF_PROVIDER = ("scope", "extra", "response_mode", "identity")
+_PROVIDER_OPTIONS = ("scope", "extra", "response_mode", "identity")
 
 
 def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The given settings, and the rest from the environment. The error names all that are missing. Nothing is sent."""
+    """The given settings, and the rest from the environment. One error names all missing variables. Sends nothing."""
     variables = os.environ if environ is None else environ
     found = dict(given)
-    asked: dict[str, Any] = {name: found.pop(name) for name in _OF_PROVIDER if name in found}
-    own = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
-    wanted = {argument: name for argument, name in own.items() if found.get(argument) is None}
+    provider_options: dict[str, Any] = {name: found.pop(name) for name in _PROVIDER_OPTIONS if name in found}
+    required = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
+    wanted = {argument: name for argument, name in required.items() if found.get(argument) is None}
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
     missing += [name for name in wanted.values() if not variables.get(name)]
     if missing:
@@ -45,62 +45,62 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
     transport = variables.get("OAUTH_TRANSPORT")
     if found.get("transport") is None and transport:
         if transport not in ("https", "loopback_http"):
-            raise misuse("web.setup", "OAUTH_TRANSPORT: https or loopback_http")
+            raise misuse("web.setup", "OAUTH_TRANSPORT must be https or loopback_http")
         found["transport"] = transport
     if found.get("providers") is None:
         line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
-        found["providers"] = [provider(environ, line, asked)]
+        found["providers"] = [provider(environ, line, provider_options)]
     url = variables.get("OAUTH_STORE")
     if found.get("store") is None and url:
         found["store"] = store(url, found["key"], found.get("old_keys") or ())
     return found
 
 
-def provider(environ: Mapping[str, str] | None, line: dict[str, Any], asked: dict[str, Any]) -> Provider:
-    """The provider of the environment. If its metadata must be fetched, that happens at the first sign-in."""
+def provider(environ: Mapping[str, str] | None, line: dict[str, Any], options: dict[str, Any]) -> Provider:
+    """The provider from the environment. Its metadata is fetched at the first sign-in, if necessary."""
     client = ClientSettings.from_env(environ)
     try:
         known, issuer = client.server(line.get("transport", "https"))
     except MisuseError as error:
         raise _issuer_error(error) from error
-    if asked.get("identity") is None:
-        asked = {**asked, **_identity(client, asked.get("scope"))}
-    options = {name: value for name, value in line.items() if name == "network" and value is not None}
+    if options.get("identity") is None:
+        options = {**options, **_identity(client, options.get("scope"))}
+    network = {name: value for name, value in line.items() if name == "network" and value is not None}
 
-    def find() -> Client:
-        server = known or discover(issuer, transport=line.get("transport", "https"), **options)
-        return create_client(Client, client, server, options)
+    def connect() -> Client:
+        server = known or discover(issuer, transport=line.get("transport", "https"), **network)
+        return create_client(Client, client, server, network)
 
     if known is not None:
-        return Provider(find(), **asked)
-    return Provider(find, registered=(issuer, client.arguments()[0]), **asked)
+        return Provider(connect(), **options)
+    return Provider(connect, registered=(issuer, client.arguments()[0]), **options)
 
 
 def _identity(client: ClientSettings, scope: Any) -> dict[str, Any]:
-    """Where a provider without OpenID Connect says who a person is, as its preset knows, and the scope for that."""
+    """The identity endpoint of a preset without OpenID Connect, and its scope."""
     names = [] if scope is None else [scope] if isinstance(scope, str) else list(scope)
     found = client.identity(" ".join(names))
     if found is None:
         return {} if scope is None else {"scope": names}
-    url, subject, claims, its_scope = found
+    url, subject, claims, preset_scope = found
     identity = {"url": url, "subject": subject, "claims": dict(claims)}
-    return {"identity": identity, "scope": its_scope if scope is None else names}
+    return {"identity": identity, "scope": preset_scope if scope is None else names}
 
 
 def store(url: str, key: Any, old_keys: Sequence[Any]) -> stores.Store:
-    """The store at this URL, sealed with the keys of cookies."""
+    """The store at this URL, sealed with the keys of the site."""
     try:
-        kind, place = store_url(url)
+        kind, argument = store_url(url)
     except MisuseError as error:
-        # The URL may hold a password.
+        # The URL may contain a password.
         kinds = _message_without_code(error).partition("not the URL of a store: ")[2]
         raise misuse("web.setup", f"OAUTH_STORE is not the URL of a store: {kinds}".rstrip(": ")) from error
     sealing = _checked_key(key, "OAUTH_KEY")
-    return stores.SealedStore(_OPEN[kind](place), sealing, old=[_checked_key(old, "OAUTH_KEY") for old in old_keys])
+    return stores.SealedStore(_OPEN[kind](argument), sealing, old=[_checked_key(old, "OAUTH_KEY") for old in old_keys])
 
 
 def _checked_key(key: Any, variable: str) -> Any:
-    """A key, or an error that names the variable with the invalid one."""
+    """Parses a key. The error names the variable."""
     try:
         return key if isinstance(key, stores.SealingKey) else stores.SealingKey(key)
     except MisuseError as error:
@@ -110,7 +110,7 @@ def _checked_key(key: Any, variable: str) -> Any:
 def _issuer_error(error: MisuseError) -> MisuseError:
     text = f"OAUTH_ISSUER: {_message_without_code(error)}"
     if error.code == "issuer.not_https":
-        text += '; OAUTH_TRANSPORT=loopback_http, or transport="loopback_http", is for tests on this machine'
+        text += '; for tests on this machine, set OAUTH_TRANSPORT=loopback_http or transport="loopback_http"'
     return misuse(error.code, text)
 
 

@@ -1,4 +1,4 @@
-"""The providers of a site, and the grants of their users."""
+"""``People``: the part of a site that holds its providers and the grants of their users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["People"]
 
 
 class People(Visits):
-    """The part of a site that holds its providers: those of the settings, and those that were looked up."""
+    """The part of a site that holds its providers: those that are configured, and those that were looked up."""
 
     _site: WebSite
     _store: Store | None
@@ -28,7 +28,7 @@ class People(Visits):
     def sessions(self, provider: str) -> Grants:
         """The grants of all users of this provider; ``web.setup`` without a store."""
         if self._store is None:
-            raise misuse("web.setup", "sessions have tokens only where the site has a store")
+            raise misuse("web.setup", "sessions have tokens only if the site has a store")
         client = self.client_of(provider)
         if provider not in self._grants:
             self._grants[provider] = Grants(client, self._store)
@@ -39,7 +39,7 @@ class People(Visits):
         if provider not in self._known and self._find:
             self._add_provider(result_of_callback(self._find(ProviderQuery(id=provider))))
         if provider not in self._known:
-            raise misuse("web.setup", "there is no provider of this name")
+            raise misuse("web.setup", "there is no provider with this id")
         if self._known[provider].client is None:
             self._drive(self._result_steps(self._site.connect(provider), "resume"))
         client = self._known[provider].client
@@ -49,10 +49,10 @@ class People(Visits):
 
     async def look_up(self, provider: str) -> None:
         """Waits until a provider is known, and calls the hook for one that this process has not seen yet, such as
-        that of a session from elsewhere."""
+        that of a session from a different process."""
         if provider not in self._known and self._find:
-            given: Any = self._find(ProviderQuery(id=provider))
-            self._add_provider(await given if hasattr(given, "__await__") else given)
+            found: Any = self._find(ProviderQuery(id=provider))
+            self._add_provider(await found if hasattr(found, "__await__") else found)
         if provider in self._known and self._known[provider].client is None:
             await self._adrive(self._result_steps(self._site.connect(provider), "aresume"))
 

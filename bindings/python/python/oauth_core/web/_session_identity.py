@@ -1,4 +1,4 @@
-"""The identity of a user, read from their session."""
+"""``Person``: the identity of a user, read from their session."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Person:
 
     @property
     def subject(self) -> str:
-        """The person's identifier at the issuer."""
+        """The user's identifier at the issuer."""
         return self.identity.subject
 
     @property
@@ -59,18 +59,18 @@ class Person:
 
     @property
     def email(self) -> str | None:
-        """The e-mail address, which may be unverified and may change hands: it identifies nobody."""
+        """The email address. It may be unverified, and may be reassigned: never identify users by it."""
         email = self.claims.get("email")
         return email if isinstance(email, str) else None
 
     @property
     def acr(self) -> str | None:
-        """How the person authenticated (``acr``), if the provider reports it."""
+        """The authentication context class (``acr``), if the provider states it."""
         return self.identity.acr
 
     @property
     def auth_time(self) -> datetime | None:
-        """When the person authenticated, in UTC, if the provider reports it."""
+        """The time when the user authenticated, in UTC, if the provider states it."""
         return self.identity.auth_time
 
     @property
@@ -80,7 +80,7 @@ class Person:
 
     @property
     def local(self) -> dict[str, Any]:
-        """The values that the application added when it admitted the person."""
+        """The data that the application added when it admitted the user."""
         return self.session.local
 
     @property
@@ -90,10 +90,10 @@ class Person:
 
     @property
     def started_at(self) -> datetime:
-        """When the session began, in UTC."""
+        """The start of the session, in UTC."""
         return self.session.started_at
 
     @property
     def until(self) -> datetime:
-        """When the session ends, in UTC."""
+        """The end of the session, in UTC."""
         return self.session.until

@@ -1,4 +1,4 @@
-"""A site: its settings, its hooks, and how a request is answered."""
+"""``Site``: the sign-in of a web application, independent of frameworks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Site"]
 
 
 class Site(People):
-    """A site: the sign-in of one web application."""
+    """The sign-in of one web application."""
 
     def _made(
         self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,
@@ -39,7 +39,7 @@ class Site(People):
 
     @classmethod
     def from_env(cls, *app: Any, environ: Mapping[str, str] | None = None, **settings_: Any) -> Self:
-        """A site from environment variables; each is an argument too.
+        """A site from environment variables; each is also an argument.
 
         The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
         ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
@@ -47,14 +47,14 @@ class Site(People):
         ``OAUTH_TRANSPORT``, which is ``loopback_http`` for a site and a provider on this machine. ``scope``, ``extra``,
         ``response_mode`` and ``identity`` are those of ``Provider``. Presets without OpenID Connect, such as ``github``,
         have their ``identity``; ``web.setup`` for one that has none, unless it is given. ``environment.missing`` names
-        all variables that are needed and not set; what is wrong with one says which. The provider's metadata is fetched when
-        somebody first signs in: until it answers, sign-ins are answered 503 and every other page works.
+        all required variables that are not set; other errors name the invalid variable. The provider's metadata is fetched
+        at the first sign-in: until the provider responds, sign-ins get a 503 and every other page works.
         """
         return cls(*app, **settings(environ, settings_))
 
     def end(self, user: User) -> None:
-        """Ends a session and its grant, wherever it is used. One that is kept only in its cookie cannot be ended this
-        way.
+        """Ends a session on all devices that share it, and its grant. A session that exists only in its cookie cannot be
+        ended this way.
         """
         self._drive(self._result_steps(self._site.end(user.session), "resume"))
 
@@ -65,8 +65,8 @@ class Site(People):
     def sign_out(self, request: Request) -> Reply:
         """Ends the session of a request, and its grant, for an application with its own logout.
 
-        The ``set-cookie`` fields of the reply are to be sent with the application's response. The person stays signed in at
-        the provider; a form that posts to ``/auth/logout`` ends that too.
+        Send the ``set-cookie`` fields of the reply with the application's response. The user stays signed in at
+        the provider; a form that posts to ``/auth/logout`` ends that session too.
         """
         _, host, target, headers, _ = request
         ended = self._drive(self._result_steps(self._site.sign_out(host, target, headers), "resume"))
@@ -79,18 +79,18 @@ class Site(People):
         return cast(Reply, ended)
 
     def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
-        """A reply that signs a person in for a test; call it through ``oauth_core.web.testing``."""
-        who = {"provider": next(iter(self._known), None), **identity}
+        """A reply that signs a user in for a test; call it through ``oauth_core.web.testing``."""
+        identity = {"provider": next(iter(self._known), None), **identity}
 
-        def given(_: Identity) -> Local:
+        def fixed(_: Identity) -> Local:
             return local
 
-        admit = self._admit if local is None else given
-        ended = self._drive(self._result_steps(self._site.testing(json.dumps(who)), "resume", admit))
+        admit = self._admit if local is None else fixed
+        ended = self._drive(self._result_steps(self._site.testing(json.dumps(identity)), "resume", admit))
         return cast(Reply, ended)
 
     def reads_form(self, method: str, target: str) -> bool:
-        """Whether the body of such a request is the site's; adapters read ``MAX_FORM`` bytes and one more of it."""
+        """Whether the site reads the body of such a request; adapters read at most ``MAX_FORM`` + 1 bytes of it."""
         return self._site.reads_form(method, target.partition("?")[0])
 
     def owns(self, target: str) -> bool:
@@ -98,7 +98,7 @@ class Site(People):
         return self.reads_form("POST", target)
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
-        """The reply to send; or the user who is signed in, or None: then the application answers."""
+        """Handles a request: returns the reply to send, or the signed-in user or None if the application responds."""
         ended: Ended = self._drive(self._visit_steps(self._begin(request, access, need), "resume"))
         return ended
 

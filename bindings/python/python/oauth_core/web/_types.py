@@ -1,4 +1,4 @@
-"""The requests, requirements and results of a site."""
+"""The types of a site's requests, requirements, hooks and results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SignedOut: TypeAlias = "Callable[[Identity], object]"
 
 
 class Refuse(Exception):
-    """Raised or returned by ``admit``: the person is not admitted, and is shown this reason."""
+    """Raised or returned by ``admit`` to refuse the user, who is shown this reason."""
 
 
 class Request(NamedTuple):
@@ -45,7 +45,7 @@ class Request(NamedTuple):
     host: str
     """The ``Host`` field."""
     target: str
-    """Path and query as the browser shows them: not decoded, the root path in front."""
+    """Path and query as the browser shows them: not decoded, and with the root path."""
     headers: Iterable[tuple[str | bytes, str | bytes]]
     form: bytes | None = None
     """The body, if ``reads_form`` returns True for the request."""
@@ -64,7 +64,7 @@ NOTHING = Need()
 
 
 def is_over(user: User | None, error: BaseException) -> bool:
-    """Whether the exception that a page has raised means that the session of this request has ended."""
+    """Whether an exception raised by a page means that the session of this request has ended."""
     return user is not None and user.is_over and isinstance(error, OAuthError) and error.advice == "reauthorize"
 
 
@@ -72,4 +72,4 @@ def somebody(ended: Ended) -> User:
     """The user of a visit whose access mode requires a signed-in user."""
     if isinstance(ended, User):
         return ended
-    raise misuse("misuse.out_of_order", "the visit has not signed anybody in")
+    raise misuse("misuse.out_of_order", "nobody is signed in after this visit")

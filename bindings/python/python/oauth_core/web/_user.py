@@ -1,4 +1,4 @@
-"""The user: the person who is signed in, as an application sees them."""
+"""``User``: the signed-in user, with their identity, tokens and calls of the provider's API."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["User"]
 
 
 class User(Person):
-    """The person who is signed in, identified by ``issuer`` and ``subject``; never identify them by their address."""
+    """The signed-in user, identified by ``issuer`` and ``subject``; never identify users by their email address."""
 
     __slots__ = ("_site", "is_over")
 
     is_over: bool
-    """Whether a call has found that the person's grant, and with it the session, has ended."""
+    """Whether a call has found that the user's grant, and with it the session, has ended."""
 
     def __init__(self, site: Site, session: Session) -> None:
         self._site = site
@@ -30,19 +30,19 @@ class User(Person):
 
     @property
     def source(self) -> GrantSource:
-        """The person's tokens, kept fresh: one renewal for all concurrent requests and workers.
+        """The source of the user's tokens: one renewal for all concurrent requests and workers.
 
-        Only if the site has a store (``web.setup``). It waits for the provider's metadata, if it was not needed before.
+        Requires a store (``web.setup`` otherwise). Waits for the provider's metadata, if it was not needed before.
         """
         grant = self.session.grant
         if grant is None:
-            raise misuse("web.setup", "a session has tokens only where the site has a store")
+            raise misuse("web.setup", "sessions have tokens only if the site has a store")
         return self._site.sessions(self.provider).get(grant)
 
     def token(self, *, timeout: float | None = None) -> Tokens:
-        """The person's tokens, fresh now, for calls that are not made with ``fetch``; ``web.setup`` without any.
+        """The user's tokens, fresh now, for calls without ``fetch``; ``web.setup`` if there are none.
 
-        Once the grant has ended (advice ``reauthorize``), so has the session: on the next request nobody is signed in.
+        Once the grant has ended (advice ``reauthorize``), so has the session: the next request has no signed-in user.
         """
         try:
             return self._keeper().token(timeout=timeout)
@@ -64,12 +64,12 @@ class User(Person):
             raise
 
     def fetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
-        """Calls an API with the person's token; the options are those of ``GrantSource.request``.
+        """Calls an API with the user's token; the options are those of ``GrantSource.request``.
 
         The token is sent only to ``origins``, or to the API of the provider's preset; ``resource.origin_not_allowed``
-        for any other URL, wherever the tokens are kept. Once the grant has ended (advice ``reauthorize``), the session
-        has ended too: on the next request nobody is signed in. The error need not be caught: if it leaves a page, the
-        person is redirected to sign in, and a script gets a 401.
+        for any other URL. Once the grant has ended (advice ``reauthorize``), the session
+        has ended too: the next request has no signed-in user. The error need not be caught: if a page raises it, the
+        user is redirected to sign in, and a script gets a 401.
         """
         try:
             return self._caller(options).request(method, url, **options)

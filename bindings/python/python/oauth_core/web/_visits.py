@@ -1,4 +1,4 @@
-"""Drives the visits of a site, and calls the application's functions."""
+"""``Visits``: the part of a site that drives visits (one for each request) and calls the application's hooks."""
 
 from __future__ import annotations
 
@@ -35,25 +35,26 @@ class Visits(SiteSettings):
     def admit(self, hook: _Hook) -> _Hook:
         """Lets ``hook(identity)`` decide whom to admit: it returns a dict to add to the session, or raises ``Refuse``.
 
-        It is called at each sign-in, where requests are served, and may be a coroutine function where those are.
+        It is called at each sign-in, in the thread or task of the request, and may be a coroutine function in async
+        frameworks.
         """
         self._admit = hook
         return hook
 
     def error_page(self, hook: _Hook) -> _Hook:
-        """Has ``hook(problem)`` create the error page, in HTML."""
+        """Lets ``hook(problem)`` create the error page, in HTML."""
         self._error_page = hook
         return hook
 
     def signed_out(self, hook: _Hook) -> _Hook:
-        """Has ``hook(identity)`` called when a person signs out here."""
+        """Registers ``hook(identity)``, which is called when a user signs out here."""
         self._signed_out = hook
         return hook
 
     def provider(self, hook: _Hook) -> _Hook:
-        """Has ``hook(ask)`` look up the providers that are not in the settings (``lookup="asked"``): it returns a
+        """Lets ``hook(query)`` look up the providers that are not configured (``lookup="asked"``): it returns a
         ``Provider`` or None. It is called at each request that needs one, so cache clients; it may be a coroutine
-        function where ``admit`` may."""
+        function if ``admit`` may."""
         self._find = hook
         return hook
 
@@ -85,16 +86,16 @@ class Visits(SiteSettings):
     def _result_steps(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
         """Resumes a visit, and calls the application's hooks for it, until it has a result."""
         decide = admit or self._admit
-        go_on = getattr(visit, resume)
-        ended = yield lambda told: go_on(**told), {}
+        resume_visit = getattr(visit, resume)
+        ended = yield lambda answer: resume_visit(**answer), {}
         while isinstance(ended, (ProviderQuery, Identity)):
             if isinstance(ended, ProviderQuery):
                 found = (yield self._find, ended) if self._find else None
                 self._add_provider(found)
-                told: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
+                answer: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
             else:
-                told = _admission((yield decide, ended) if decide else None)
-            ended = yield lambda told: go_on(**told), told
+                answer = _admission((yield decide, ended) if decide else None)
+            ended = yield lambda answer: resume_visit(**answer), answer
         return ended
 
     def _visit_steps(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
@@ -103,9 +104,9 @@ class Visits(SiteSettings):
             return ended
         if not isinstance(ended, Reply):
             return self._user(ended) if ended else None
-        who, problem = ended.signed_out, ended.problem
-        if who and self._signed_out:
-            yield self._signed_out, who
+        identity, problem = ended.signed_out, ended.problem
+        if identity and self._signed_out:
+            yield self._signed_out, identity
         if problem and self._error_page:
             return ended.with_page((yield self._error_page, problem))
         return ended
@@ -118,4 +119,4 @@ def _admission(answer: Any) -> dict[str, Any]:
     local: Any = answer
     if answer is None or isinstance(answer, Mapping):
         return {"local": dict(local or {})}
-    raise TypeError(f"admit gives a dict, None or a Refuse, and has given a {type(answer).__name__}: nobody is let in")
+    raise TypeError(f"admit must return a dict, None or a Refuse, not {type(answer).__name__}; access denied")

@@ -1,4 +1,4 @@
-"""Converts a WSGI environment to a request. Settings from environment variables are in _env_settings.py."""
+"""Converts a WSGI environment to a ``Request``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def headers_of(environ: Environ) -> list[tuple[str, str]]:
 
 
 def target_of(environ: Environ) -> str:
-    """The path as the browser shows it: WSGI decodes the path, and most servers also have the original."""
+    """Path and query as the browser shows them: WSGI decodes the path, but most servers also pass the original."""
     root = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
     raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
@@ -45,7 +45,7 @@ def target_of(environ: Environ) -> str:
 
 
 def body_of(environ: Environ, limit: int) -> bytes:
-    """The body, cut off after so many bytes."""
+    """The body, of which at most ``limit`` + 1 bytes are read."""
     length = environ.get("CONTENT_LENGTH") or (limit + 1 if environ.get("wsgi.input_terminated") else 0)
     wanted = min(int(length), limit + 1)
     body = bytearray()

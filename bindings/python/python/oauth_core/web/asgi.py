@@ -1,8 +1,8 @@
-"""ASGI: for frameworks without their own module here, such as Litestar and Quart.
+"""The ASGI middleware, for frameworks without their own module here, such as Litestar and Quart.
 
     app = SignIn(app, site, access="signed_in")
 
-``user(scope)`` is who is signed in.
+``user(scope)`` returns the signed-in user.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ VISIT = "oauth_core.visit"
 
 
 class SignIn:
-    """ASGI middleware, which signs people in before the application is called.
+    """ASGI middleware, which signs users in before the application is called.
 
-    ``access`` is whom its pages admit: everybody (``open``), everybody, but signed in if the provider knows them
-    (``silent``), or nobody else (``signed_in``).
+    ``access`` says who may see the pages: everyone (``open``); everyone, but signed in silently if the provider has a
+    session (``silent``); or only signed-in users (``signed_in``).
     """
 
     def __init__(self, app: App, site: Site, access: Access = "open") -> None:
@@ -86,8 +86,8 @@ async def passed_on(forward: Forward, scope: Scope, receive: Receive, send: Send
     if isinstance(answer, Reply):
         return await reply(answer, scope, send)
     await send({"type": "http.response.start", "status": answer.status, "headers": _fields(answer.headers)})
-    while (bits := await answer.achunk()) is not None:
-        await send({"type": "http.response.body", "body": bits, "more_body": True})
+    while (chunk := await answer.achunk()) is not None:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -125,7 +125,7 @@ async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
 
 
 def target_of(scope: Scope) -> str:
-    """The path as the browser shows it: servers and frameworks differ in whether it includes the root path."""
+    """Path and query as the browser shows them: servers and frameworks differ in whether the root path is included."""
     raw = scope.get("raw_path")
     path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])
     root = quote(scope.get("root_path", "").rstrip("/"))
@@ -138,7 +138,7 @@ def target_of(scope: Scope) -> str:
 
 
 async def _body(receive: Receive, limit: int) -> bytes:
-    """The body, cut off after this many bytes."""
+    """The body, truncated to ``limit`` + 1 bytes."""
     body = bytearray()
     while len(body) <= limit:
         message = await receive()

@@ -1,4 +1,4 @@
-"""FastAPI and Starlette.
+"""The ``Site`` of FastAPI and Starlette.
 
     site = Site.from_env(app)
 
@@ -27,7 +27,7 @@ __all__ = ["Refuse", "Site", "User"]
 
 
 class Answered(Exception):
-    """Raised to send a reply in place of calling the handler."""
+    """Raised to send a reply instead of calling the handler."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Answered(Exception):
 
 
 class Site(Base):
-    """The site of an application of FastAPI or Starlette; the settings are those of ``oauth_core.web.Site``.
+    """The site of a FastAPI or Starlette application; the settings are those of ``oauth_core.web.Site``.
 
     ``access`` applies to all pages; a page that requires a user declares it, with ``user``.
     """
@@ -52,14 +52,14 @@ class Site(Base):
 
     @property
     def optional_user(self) -> Any:
-        """A dependency of FastAPI: the user, or None."""
+        """A FastAPI dependency: the user, or None."""
         return _depends(current_user)
 
     def required(
         self, *, acr: Sequence[str] = (), max_age: int | None = None, scope: Sequence[str] = (),
         tenant: str | None = None,
     ) -> Any:
-        """A dependency of FastAPI: a user who has authenticated with one of these ``acr`` values and within this many
+        """A FastAPI dependency: a user who has authenticated with one of these ``acr`` values and within this many
         seconds, has granted this scope (RFC 9470), and belongs to this tenant."""
         need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 

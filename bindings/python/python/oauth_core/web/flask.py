@@ -1,4 +1,4 @@
-"""Flask.
+"""The ``Site`` of Flask.
 
     site = Site.from_env(app)
 
@@ -33,10 +33,10 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 
 
 class Site(Base):
-    """The site of an application of Flask; the settings are those of ``oauth_core.web.Site``.
+    """The site of a Flask application; the settings are those of ``oauth_core.web.Site``.
 
-    Without an application it waits for ``init_app``, as an application factory has it. ``access`` is whom all pages
-    admit; a page that requires a login says so itself, with ``required``. Hooks are called in the context of the
+    An application factory passes no application, and calls ``init_app`` later. ``access`` says who may see all pages; a
+    page that requires a signed-in user is decorated with ``required``. Hooks are called in the context of the
     request.
     """
 
@@ -48,7 +48,7 @@ class Site(Base):
 
     def init_app(self, app: Flask) -> None:
         """Adds the sign-in to this application."""
-        # First, before other functions read the request.
+        # Inserted first, before other functions read the request.
         app.before_request_funcs.setdefault(None, []).insert(0, self._before_request)
         app.register_error_handler(OAuthError, self._on_grant_ended)
 
@@ -57,7 +57,7 @@ class Site(Base):
         """The user, on a page that is ``required``; use ``optional_user`` on others."""
         user = self.optional_user
         if user is None:
-            raise RuntimeError("nobody is signed in: the page lacks @site.required")
+            raise RuntimeError("no user is signed in: decorate the page with @site.required")
         return user
 
     @property

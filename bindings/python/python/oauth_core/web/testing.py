@@ -1,12 +1,12 @@
-"""Signs a person in for a test, without a provider.
+"""``sign_in``: signs a user in for a test, without a provider.
 
     site = Site(app, providers=..., base_url="http://localhost", key=testing.KEY, transport="loopback_http")
     testing.sign_in(client, site, "ann", claims={"name": "Ann"})
 
 ``client`` is a test client of Starlette and FastAPI, Flask or Django, or an ``httpx.Client``. The key is public: a site
-whose ``base_url`` others could reach refuses it. The session is like a real one: ``admit`` is called, and only the
-claims that the site keeps are kept. The client's requests say that a page of the site sends them, as browsers do, so
-that a POST does not count as one from another site.
+whose ``base_url`` is not on a loopback address refuses it. The session is like a real one: ``admit`` is called, and the
+site keeps only its usual claims. The client's requests contain the header field of same-origin requests, so that a POST
+is not refused as cross-site.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Client = TypeVar("_Client")
 KEY = testing_key()
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
-"""The header fields with which pages of the site send requests, and which other sites cannot send."""
+"""The header field that browsers send with requests of the site's own pages, and that other sites cannot send."""
 
 
 def cookies(
@@ -43,12 +43,12 @@ def cookies(
 ) -> dict[str, str]:
     """The cookies of a user who has just signed in: names and values. There are no tokens.
 
-    ``claims`` are those of the provider, ``acr`` is how and ``auth_time`` when (Unix time, in seconds) the person
-    authenticated, ``sid`` the session there; ``provider`` is by default the first of the site. ``local`` is what
-    ``admit`` would return, which is then not called. ``web.setup`` unless the site seals with ``KEY``,
+    ``claims`` are those of the provider, ``acr`` is the authentication context class and ``auth_time`` (Unix time, in
+    seconds) the time of authentication, ``sid`` the session there; ``provider`` is by default the first of the site.
+    ``local`` replaces the result of ``admit``, which is then not called. ``web.setup`` unless the site's key is ``KEY``,
     ``web.not_admitted`` if ``admit`` refuses.
 
-    A request that changes something needs ``SAME_ORIGIN`` too: what a page of the site sends along.
+    Requests with unsafe methods also need ``SAME_ORIGIN``.
     """
     identity = {
         **({} if provider is None else {"provider": provider}),
@@ -66,7 +66,7 @@ def cookies(
 
 
 def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Client:
-    """Adds ``cookies()`` and ``SAME_ORIGIN`` to a test client, as the person's browser would, and returns it."""
+    """Adds ``cookies()`` and ``SAME_ORIGIN`` to a test client, as the user's browser would, and returns it."""
     known: Any = client
     jar = getattr(known, "cookies", None)
     for name, value in cookies(site, subject, **identity).items():
@@ -77,7 +77,7 @@ def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Clie
         elif hasattr(known, "set_cookie"):  # Flask
             known.set_cookie(name, value)
         else:
-            raise TypeError("no client of a test that is known: give it what cookies() returns")
+            raise TypeError("unknown kind of test client: set the result of cookies() on it yourself")
     for name, value in SAME_ORIGIN.items():
         variable = f"HTTP_{name.upper().replace('-', '_')}"
         if isinstance(jar, SimpleCookie):  # Django

@@ -1,8 +1,8 @@
-"""WSGI: for frameworks without their own module here, such as Bottle, Pyramid and Falcon.
+"""The WSGI middleware, for frameworks without their own module here, such as Bottle, Pyramid and Falcon.
 
     app = SignIn(app, site, access="signed_in")
 
-``user(environ)`` is who is signed in.
+``user(environ)`` returns the signed-in user.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ VISIT = "oauth_core.visit"
 
 
 class SignIn:
-    """WSGI middleware, which signs people in before the application is called.
+    """WSGI middleware, which signs users in before the application is called.
 
-    ``access`` is whom its pages admit: everybody (``open``), everybody, but signed in if the provider knows them
-    (``silent``), or nobody else (``signed_in``).
+    ``access`` says who may see the pages: everyone (``open``); everyone, but signed in silently if the provider has a
+    session (``silent``); or only signed-in users (``signed_in``).
     """
 
     def __init__(self, app: App, site: Site, access: Access = "open") -> None:
@@ -108,9 +108,9 @@ def answered(forward: Forward, environ: Environ) -> Streamed | Reply:
 
 
 def chunks(answer: Streamed) -> Iterator[bytes]:
-    """The body, streamed."""
-    while (bits := answer.chunk()) is not None:
-        yield bits
+    """The body as a stream of chunks."""
+    while (chunk := answer.chunk()) is not None:
+        yield chunk
 
 
 def _status(code: int) -> str:

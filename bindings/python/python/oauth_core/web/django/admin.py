@@ -1,4 +1,4 @@
-"""People in the admin: their identities at providers, and their users. They are read-only."""
+"""The admin page of people: their identities at providers, and their users, read-only."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class PersonAdmin(Admin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Anyone who could change this could sign in as somebody else."""
+        """Anyone who could change a person could sign in as a different user."""
         return False

@@ -1,4 +1,4 @@
-"""The middleware: requests in, responses of the site or of the views out."""
+"""The Django middleware, which signs users in before their requests reach a view."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .site import SERVED, at_once, is_anonymous, site
 
 
 class Middleware:
-    """Signs people in before their requests reach a view. Place it after Django's own for sessions and users.
+    """Signs users in before their requests reach a view. Place it after Django's middleware for sessions and users.
 
-    ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. A person who is signed in
-    with a Django password stays so. A view that calls ``logout``, or ``login`` for another user, as the admin does,
-    ends the session of this package too, and its grant.
+    ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. A user who is signed in
+    with a Django password stays signed in. A view that calls ``logout``, or ``login`` for a different user, as the admin
+    does, also ends the session of this package, and oauth_site grant.
     """
 
     sync_capable = True
@@ -36,7 +36,7 @@ class Middleware:
         self.get_response = get_response
         wrong = position_error()
         if wrong:
-            # In another position, Django's middleware would sign out every user again at once.
+            # In a different position, Django's middleware would immediately sign every user out again.
             raise ImproperlyConfigured(wrong)
         self.site, self.access = site()
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
@@ -50,8 +50,8 @@ class Middleware:
         SERVED.set((request, at_once))
         ended = self.site.visit(seen.oauth_request, self.access)
         if isinstance(ended, Forward):
-            told = ended.send(request.read(ended.limit + 1))
-            return response(told) if isinstance(told, Reply) else streamed(told, wsgi.chunks(told))
+            api_response = ended.send(request.read(ended.limit + 1))
+            return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, wsgi.chunks(api_response))
         if isinstance(ended, Reply):
             return response(ended)
         _set_user(seen, ended)
@@ -61,7 +61,7 @@ class Middleware:
         return with_logout_cookies(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
-        """Sends a person whose grant has ended to sign in."""
+        """Redirects a user whose grant has ended to sign in."""
         ended = getattr(request, "oauth", None)
         if not is_over(ended, exception):
             return None
@@ -71,8 +71,8 @@ class Middleware:
         SERVED.set((request, sync_to_async))
         ended = await self.site.avisit(request.oauth_request, self.access)
         if isinstance(ended, Forward):
-            told = await ended.asend(request.read(ended.limit + 1))
-            return response(told) if isinstance(told, Reply) else streamed(told, async_chunks(told))
+            api_response = await ended.asend(request.read(ended.limit + 1))
+            return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, async_chunks(api_response))
         if isinstance(ended, Reply):
             return response(ended)
         _set_user(request, ended)
@@ -96,32 +96,32 @@ def position_error() -> str | None:
     late = [name for name, one in classes[ours + 1 :] if any(_is_a(one, kind) for kind in needed)]
     if not late:
         return None
-    return f"{names[ours]} has to stand behind {' and '.join(late)} in MIDDLEWARE"
+    return f"{names[ours]} must come after {' and '.join(late)} in MIDDLEWARE"
 
 
 def _is_a(one: Any, kind: type) -> bool:
     return isinstance(one, type) and issubclass(one, kind)
 
 
-def _request(its: Site, request: Any) -> Request:
+def _request(oauth_site: Site, request: Any) -> Request:
     scope = getattr(request, "scope", None)
     target = wsgi.target_of(request.META) if scope is None else asgi.target_of(scope)
-    if its.owns(target):
+    if oauth_site.owns(target):
         target = _with_return_to(target)
-    form = request.read(MAX_FORM + 1) if its.reads_form(request.method, target) else None
+    form = request.read(MAX_FORM + 1) if oauth_site.reads_form(request.method, target) else None
     host = request.META.get("HTTP_HOST", "")
     return Request(request.method, host, target, wsgi.headers_of(request.META), form)
 
 
 def _with_return_to(target: str) -> str:
-    """The target of a page of the site, with the name that the site has for where to go afterwards: Django's, which
-    views append to ``LOGIN_URL``, is another."""
+    """The target of a page of the site, with Django's parameter for the page to return to, which views append to
+    ``LOGIN_URL``, renamed to the site's ``return_to``."""
     path, mark, query = target.partition("?")
     pairs = [part.partition("=") for part in query.split("&")]
     names = [unquote_plus(name) for name, _, _ in pairs]
     if REDIRECT_FIELD_NAME not in names or "return_to" in names:
         return target
-    # Of several, Django too takes the last.
+    # Like Django, takes the last if there are several.
     last = len(names) - 1 - names[::-1].index(REDIRECT_FIELD_NAME)
     parts = [
         f"return_to={value}" if at == last else f"{name}{equals}{value}"
@@ -132,7 +132,7 @@ def _with_return_to(target: str) -> str:
 
 
 def _set_user(request: Any, ended: Ended) -> None:
-    """Gives the request the user."""
+    """Sets the user of the request."""
     from . import people
 
     request.oauth = ended

@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Person(models.Model):
-    """A person's identity at a provider. Addresses are not compared: they may be unverified, and may change hands."""
+    """A person's identity at a provider. Email addresses are not compared: they may be unverified or reassigned."""
 
     issuer: models.CharField[str, str] = models.CharField(max_length=512)
     subject: models.CharField[str, str] = models.CharField(max_length=255)

@@ -15,18 +15,18 @@ from .._types import Refuse
 from .models import Person
 from .site import SERVED
 
-# The id of the user whose session of Django's it is, as SESSION_KEY is that of a login by Django.
+# The session key with the id of the user whom this package has signed in; SESSION_KEY is that of Django's own login.
 _USER = "_oauth_core_user_id"
-_OF_LOGIN = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
+_LOGIN_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
-def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) -> Any:
+def sign_in(request: HttpRequest, identity: Identity, admit: Any, find_user: Any) -> Any:
     """Asks the application whether to admit the person, and finds or creates their user."""
     local = admit(identity) if admit else None
-    if given is None:
+    if find_user is None:
         person = get_or_create_person(identity)
     else:
-        found = {"user": given(identity)}
+        found = {"user": find_user(identity)}
         person, _ = Person.objects.update_or_create(
             defaults=found, issuer=identity.issuer, subject=identity.subject
         )
@@ -40,13 +40,13 @@ def sign_in(request: HttpRequest, identity: Identity, admit: Any, given: Any) ->
 
 
 def _start_session(session: Any, user: Any) -> None:
-    """Makes Django's session that of this user, as its ``login`` does."""
+    """Assigns Django's session to this user, as its ``login`` does."""
     key = _session_key(user)
     if any(session.get(name, key) != key for name in (_USER, SESSION_KEY)):
-        # What is in there is another person's, whether they have signed out or not.
+        # The session contains data of a different user, whether they have signed out or not.
         session.flush()
     else:
-        # Session fixation: the earlier session key is not valid any more.
+        # Against session fixation: the earlier session key is no longer valid.
         session.cycle_key()
     session[_USER] = key
 
@@ -55,15 +55,15 @@ def _session_key(user: Any) -> str:
     return str(user._meta.pk.value_to_string(user))
 
 
-def sign_out(request: HttpRequest, identity: Identity, told: Any) -> None:
-    """Logs the user out of Django, and tells the application."""
+def sign_out(request: HttpRequest, identity: Identity, hook: Any) -> None:
+    """Logs the user out of Django, and calls the application's ``signed_out`` hook."""
     user = user_of(identity)
     known = None if user.is_anonymous else user
     user_logged_out.send(sender=type(known) if known else get_user_model(), request=request, user=known)
     if hasattr(request, "session"):
         request.session.flush()
-    if told:
-        told(identity)
+    if hook:
+        hook(identity)
 
 
 def connect_signals() -> None:
@@ -81,8 +81,8 @@ def _on_logout(sender: Any, request: Any = None, **_: Any) -> None:
 def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> None:
     session = getattr(request, "session", None)
     if session is not None and user is not None and session.get(_USER, _session_key(user)) != _session_key(user):
-        # Django compares with the user of its own last login only.
-        for name in [name for name in session.keys() if name not in _OF_LOGIN]:
+        # Django only compares with the user of its own last login.
+        for name in [name for name in session.keys() if name not in _LOGIN_KEYS]:
             del session[name]
     served = _served_request(request)
     if served is not None and user_of(served.oauth.identity).pk != getattr(user, "pk", None):
@@ -90,14 +90,14 @@ def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> N
 
 
 def _served_request(request: Any) -> Any:
-    """The request that the middleware has passed on for a signed-in user, if it is this one, however it is wrapped."""
+    """The request that the middleware is serving for a signed-in user, if it is this one, even if wrapped."""
     served: Any = SERVED.get((None, None))[0]
     is_this = served is not None and getattr(request, "META", None) is served.META
     return served if is_this and getattr(served, "oauth", None) is not None else None
 
 
 def user_of(identity: Identity) -> Any:
-    """The person's user, if it is active."""
+    """The person's user, if active."""
     people = Person.objects.select_related("user")
     person = people.filter(issuer=identity.issuer, subject=identity.subject).first()
     user: Any = person and person.user
@@ -120,7 +120,7 @@ def _user(identity: Any) -> Any:
     claims = identity.claims
     fields = {"email": "email", "first_name": "given_name", "last_name": "family_name"}
     if not (claims.get("given_name") or claims.get("family_name")):
-        # Which word of a full name is the family name cannot be guessed.
+        # The family name cannot be guessed from a full name.
         fields["first_name"] = "name"
     for field, claim in fields.items():
         text = claims.get(claim)

@@ -1,4 +1,4 @@
-"""Replies of the site, as Django responses."""
+"""Converts replies of the site to Django responses."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 async def async_chunks(answer: Streamed) -> AsyncIterator[bytes]:
     """The body of an API's response, as a stream."""
-    while (bits := await answer.achunk()) is not None:
-        yield bits
+    while (chunk := await answer.achunk()) is not None:
+        yield chunk
 
 
 def streamed(answer: Streamed, body: Any) -> Any:
     """The response of an API, as a Django response."""
-    passed = StreamingHttpResponse(body, status=answer.status)
-    del passed.headers["Content-Type"]
+    django_response = StreamingHttpResponse(body, status=answer.status)
+    del django_response.headers["Content-Type"]
     for name, value in answer.headers:
-        passed.headers[name] = value
-    return passed
+        django_response.headers[name] = value
+    return django_response
 
 
 def with_logout_cookies(answer: HttpResponse, reply: Reply) -> HttpResponse:
@@ -38,7 +38,7 @@ def with_logout_cookies(answer: HttpResponse, reply: Reply) -> HttpResponse:
 
 
 def response(reply: Reply) -> HttpResponse:
-    """A reply, as Django sends it."""
+    """Converts a reply to a Django response."""
     answer = HttpResponse(reply.body, status=reply.status)
     del answer.headers["Content-Type"]
     for name, value in reply.headers:

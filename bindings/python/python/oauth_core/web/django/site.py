@@ -1,4 +1,4 @@
-"""The site of this process, and its hooks for Django's users and sessions."""
+"""The site of this process, and oauth_site hooks for Django's users and sessions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from django.utils.module_loading import import_string
 from ..._native import Identity
 from .._site import Site
 
-# The current request, and how a function that may use the database is called during it.
+# The current request, and the wrapper with which functions that may use the database are called during it.
 SERVED: ContextVar[tuple[HttpRequest, Callable[..., Any]]] = ContextVar("oauth_core_served")
 
 
 def at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function unchanged: outside of coroutines it may use the database directly."""
+    """The wrapper outside of coroutines, where functions may use the database directly."""
     return function
 
 
 def is_anonymous(request: Any) -> bool:
-    """Whether the person whose session this is, is not a user: one that is not active, or has been deleted."""
+    """Whether the session belongs to no active user: the user is inactive, or has been deleted."""
     return bool(request.user.is_anonymous)
 
 
@@ -34,40 +34,40 @@ def site() -> tuple[Site, Any]:
     """The site of this process, from Django's settings and the environment."""
     from . import people
 
-    given = dict(getattr(settings, "OAUTH", {}))
-    access = given.pop("access", "open")
-    hooks = {name: _hook(given.pop(name, None)) for name in ("admit", "user", "signed_out", "provider", "error_page")}
-    admit, user, told = (_waited_for(hooks[name]) for name in ("admit", "user", "signed_out"))
-    its = Site.from_env(**given)
+    options = dict(getattr(settings, "OAUTH", {}))
+    access = options.pop("access", "open")
+    hooks = {name: _hook(options.pop(name, None)) for name in ("admit", "user", "signed_out", "provider", "error_page")}
+    admit, user, signed_out = (_as_sync(hooks[name]) for name in ("admit", "user", "signed_out"))
+    oauth_site = Site.from_env(**options)
 
-    @its.admit
+    @oauth_site.admit
     def sign_in(identity: Identity) -> Any:
         request, call = SERVED.get()
         return call(people.sign_in)(request, identity, admit, user)
 
-    @its.signed_out
+    @oauth_site.signed_out
     def sign_out(identity: Identity) -> Any:
         request, call = SERVED.get()
-        return call(people.sign_out)(request, identity, told)
+        return call(people.sign_out)(request, identity, signed_out)
 
     if hooks["provider"] is not None:
-        its.provider(_called(hooks["provider"]))
+        oauth_site.provider(_with_database(hooks["provider"]))
     if hooks["error_page"] is not None:
-        its.error_page(_called(hooks["error_page"]))
-    return its, access
+        oauth_site.error_page(_with_database(hooks["error_page"]))
+    return oauth_site, access
 
 
-def _hook(given: Any) -> Any:
-    return import_string(given) if isinstance(given, str) else given
+def _hook(setting: Any) -> Any:
+    return import_string(setting) if isinstance(setting, str) else setting
 
 
-def _waited_for(hook: Any) -> Any:
-    """A hook that is called where no coroutine is running."""
+def _as_sync(hook: Any) -> Any:
+    """A hook as a synchronous function, for calls outside of coroutines."""
     return async_to_sync(hook) if iscoroutinefunction(hook) else hook  # pyright: ignore[reportDeprecated]
 
 
-def _called(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A hook that may use the database, called wherever the site needs it: also for a session, outside of a visit."""
+def _with_database(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook that may use the database, and may also be called outside of a visit, for a session."""
     if iscoroutinefunction(hook):  # pyright: ignore[reportDeprecated]
         return hook
 

@@ -1,7 +1,7 @@
-"""Signs a person in for a test, as a Django user.
+"""``sign_in``: signs a person in for a test, as a Django user.
 
-The settings of the tests have the public key, and a base URL that only this machine can reach; the test client is served
-with any ``Host``:
+The test settings need the public key, and a base URL on a loopback address; the test client may send any
+``Host``:
 
     from oauth_core.web.testing import KEY
 
@@ -32,15 +32,15 @@ __all__ = ["KEY", "sign_in"]
 
 
 def sign_in(client: Client, subject: str, *, issuer: str = "https://as.invalid", **identity: Any) -> Any:
-    """Signs this person in with the test client, and creates their user if there is none; returns the client.
+    """Signs this person in with the test client, and creates their user if there is none; returns the user.
 
-    The rest is that of ``oauth_core.web.testing.cookies``. ``admit`` and Django's signals are called as at a real sign-in,
-    unless ``local`` is given.
+    The other arguments are those of ``oauth_core.web.testing.cookies``. ``admit`` and Django's signals are called as at a
+    real sign-in, unless ``local`` is given.
     """
-    its, _ = site()
+    oauth_site, _ = site()
     served = SERVED.set((HttpRequest(), at_once))
     try:
-        _sign_in(client, its, subject, issuer=issuer, **identity)
+        _sign_in(client, oauth_site, subject, issuer=issuer, **identity)
     finally:
         SERVED.reset(served)
     claims: dict[str, Any] = identity.get("claims") or {}

@@ -1,4 +1,4 @@
-"""The decorator for views that require more than a session."""
+"""``required``: the decorator for views that require more than a signed-in user."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ def required(
     """Restricts a view to users who have authenticated with one of these ``acr`` values and within this many seconds,
     have granted this scope (RFC 9470), and belong to this tenant. For other views use ``@login_required``.
 
-    Whoever is not a user of Django's any more, as after ``is_active`` has become False, is signed out, and sent to sign
+    A user who is no longer active in Django (``is_active`` is False) is signed out, and redirected to sign
     in."""
     need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def page(request: Any, *args: Any, **options: Any) -> Any:
-            its, _ = site()
-            ended = its.visit(request.oauth_request, "signed_in", need)
+            oauth_site, _ = site()
+            ended = oauth_site.visit(request.oauth_request, "signed_in", need)
             if not isinstance(ended, Reply) and is_anonymous(request):
-                ended = its.sign_out(request.oauth_request)
+                ended = oauth_site.sign_out(request.oauth_request)
             return response(ended) if isinstance(ended, Reply) else view(request, *args, **options)
 
         @functools.wraps(view)
         async def later(request: Any, *args: Any, **options: Any) -> Any:
-            its, _ = site()
-            ended = await its.avisit(request.oauth_request, "signed_in", need)
+            oauth_site, _ = site()
+            ended = await oauth_site.avisit(request.oauth_request, "signed_in", need)
             if not isinstance(ended, Reply) and await sync_to_async(is_anonymous)(request):
-                ended = await its.asign_out(request.oauth_request)
+                ended = await oauth_site.asign_out(request.oauth_request)
             return response(ended) if isinstance(ended, Reply) else await view(request, *args, **options)
 
         return later if _is_awaited(view) else page
@@ -58,10 +58,10 @@ def required(
 
 
 def _is_awaited(view: Callable[..., Any]) -> bool:
-    """Whether Django awaits what the view returns."""
+    """Whether Django awaits the result of the view."""
     if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]
         return True
-    # What ``method_decorator`` passes for ``dispatch``, which is not a coroutine function where the handlers are.
+    # ``method_decorator`` passes ``dispatch``, which is not a coroutine function even if the handlers are.
     bound: Any = inspect.unwrap(view, stop=lambda one: isinstance(one, functools.partial))
     method = bound.func if isinstance(bound, functools.partial) else bound
     is_dispatch = getattr(method, "__name__", None) == "dispatch"

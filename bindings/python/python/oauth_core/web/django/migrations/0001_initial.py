@@ -1,4 +1,4 @@
-"""The table of people."""
+"""Creates the table of people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """As the model is."""
+    """Creates the model ``Person``."""
 
     initial = True
     dependencies = [migrations.swappable_dependency(settings.AUTH_USER_MODEL)]

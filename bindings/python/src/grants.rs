@@ -1,4 +1,4 @@
-//! Many grants of one client, and their events.
+//! `Grants`: all grants of one client in one store, and their events.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::client::Client;
-use crate::context_managers::{PATIENCE, closes, nothing};
+use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::network::seconds;
 use crate::pending_call::{Answer, PendingCall};
@@ -25,21 +25,21 @@ use crate::tokens::Tokens;
 use crate::value::Given;
 use crate::{errors, runtime, value};
 
-/// The grants of a client: one for each person its store knows, and the client's own.
+/// All grants of a client in a store: one for each user, and the client's own.
 ///
-/// Each costs memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
+/// Each takes memory only while it is used. Beyond capacity, unused ones are dropped, and read from the store when they
 /// are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
-/// renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
+/// renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
 /// tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
-/// library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
-/// a week by default: only the person can extend it. Use it in a with or async with block, or end it with
+/// library, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
+/// a week by default: only the user can extend it. Use it in a with or async with block, or call
 /// close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Grants(Arc<Shared>);
 
 /// The state that all handles of the grants share.
 pub(crate) struct Shared {
-    pub(crate) us: Arc<SharedClient>,
+    pub(crate) inner: Arc<SharedClient>,
     store: Store,
     keep: GrantSettings,
     capacity: usize,
@@ -57,24 +57,24 @@ struct Hooks {
 }
 
 impl Shared {
-    /// Those of this process: flights and connections do not survive a fork.
+    /// The native grants of this process: renewals and connections do not survive a fork.
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
         self.here.with(|| self.make(py), Clone::clone)
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
-        let (driver, store) = (self.us.driver(), self.store.here(py)?);
+        let (driver, store) = (self.inner.driver(), self.store.here(py)?);
         let policy = self.keep.policy();
         let policy = policy.map_err(|error| errors::raise(py, &error))?;
-        let sessions = oauth_session::Grants::new(driver, self.us.client.core(), store)
+        let grants = oauth_session::Grants::new(driver, self.inner.client.core(), store)
             .policy(policy)
             .capacity(self.capacity)
             .per_second(self.per_second)
             .at_once(self.at_once)
             .observe(LogObserver);
-        let sessions = match self.hooks.on_renewed.clone() {
-            None => sessions,
-            Some(hook) => sessions.on_renewed(move |id, tokens| {
+        let grants = match self.hooks.on_renewed.clone() {
+            None => grants,
+            Some(hook) => grants.on_renewed(move |id, tokens| {
                 let (subject, tokens) = (id.subject().map(str::to_owned), Arc::clone(tokens));
                 call(&hook, "on_renewed", move |py| {
                     Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind())
@@ -83,9 +83,9 @@ impl Shared {
                 });
             }),
         };
-        let sessions = match self.hooks.on_authorization_ends.clone() {
-            None => sessions,
-            Some(hook) => sessions.on_authorization_ends(move |id, end| {
+        let grants = match self.hooks.on_authorization_ends.clone() {
+            None => grants,
+            Some(hook) => grants.on_authorization_ends(move |id, end| {
                 let subject = id.subject().map(str::to_owned);
                 call(&hook, "on_authorization_ends", move |py| {
                     let end = value::of_time(py, end)?;
@@ -94,8 +94,8 @@ impl Shared {
             }),
         };
         Ok(match self.hooks.on_ended.clone() {
-            None => sessions,
-            Some(hook) => sessions.on_ended(move |id, error| {
+            None => grants,
+            Some(hook) => grants.on_ended(move |id, error| {
                 let (subject, error) = (id.subject().map(str::to_owned), error.clone());
                 call(&hook, "on_ended", move |py| {
                     let error = errors::raise(py, &error).into_value(py);
@@ -106,7 +106,7 @@ impl Shared {
     }
 }
 
-/// Calls a hook from a thread of the runtime. One that fails must not fail the renewal.
+/// Calls a hook from a thread of the runtime. A hook that raises does not fail the renewal.
 fn call(
     hook: &Arc<Py<PyAny>>,
     name: &'static str,
@@ -115,8 +115,8 @@ fn call(
     let hook = Arc::clone(hook);
     tokio::task::block_in_place(|| {
         runtime::call_python(move |py| {
-            let told = in_hook(|| make(py).and_then(|arguments| hook.call1(py, arguments)));
-            if let Err(error) = told {
+            let result = in_hook(|| make(py).and_then(|arguments| hook.call1(py, arguments)));
+            if let Err(error) = result {
                 let kind = error.get_type(py).to_string();
                 errors::log(py, "error", &format!("{name} failed: {kind}"));
                 error.write_unraisable(py, None);
@@ -125,7 +125,7 @@ fn call(
     });
 }
 
-/// What happens to grants, in Python's log.
+/// Writes the events of grants to Python's log.
 pub(crate) struct LogObserver;
 
 impl Observe for LogObserver {
@@ -140,8 +140,8 @@ impl Observe for LogObserver {
             _ => "debug",
         };
         let grant = key.map(|key| format!("grant {key}: ")).unwrap_or_default();
-        let why = notice.error().map(|error| format!(": {error}"));
-        let text = format!("{grant}{}{}", notice.name(), why.unwrap_or_default());
+        let reason = notice.error().map(|error| format!(": {error}"));
+        let text = format!("{grant}{}{}", notice.name(), reason.unwrap_or_default());
         tokio::task::block_in_place(|| {
             runtime::call_python(move |py| errors::log(py, level, &text));
         });
@@ -171,7 +171,7 @@ impl Grants {
         on_authorization_ends: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let shared = Shared {
-            us: Arc::clone(&client.us),
+            inner: Arc::clone(&client.inner),
             store,
             keep: GrantSettings {
                 reuse,
@@ -190,15 +190,15 @@ impl Grants {
             },
             here: PerProcess::new(),
         };
-        // What is wrong is told now.
+        // Mistakes in the settings are reported now.
         shared.here(py)?;
         Ok(Self(Arc::new(shared)))
     }
 
-    /// The source of one grant: this person's, or the client's own if subject is None.
+    /// The source of one grant: this user's, or the client's own if subject is None.
     ///
     /// All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
-    /// resource.syntax, form.reserved_parameter for what cannot be requested.
+    /// resource.syntax, form.reserved_parameter for invalid parameters.
     #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -217,7 +217,7 @@ impl Grants {
         GrantSource::one_of(py, &self.0, id)
     }
 
-    /// How often each event has happened to the grants of this process, from zero.
+    /// The number of events of each kind in this process.
     ///
     /// The names are renewed, waits, failed, suspect, ended, unsaved, stored_late,
     /// authorization_ends and lease_lost.
@@ -230,22 +230,22 @@ impl Grants {
         Ok(counters)
     }
 
-    /// How many are in the memory of this process.
+    /// The number of grants in the memory of this process.
     #[getter]
     fn in_memory(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.0.here(py)?.in_memory())
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Grants at {}>", self.0.us.server.issuer())
+        format!("<oauth_core.Grants at {}>", self.0.inner.server.issuer())
     }
 }
 
 twins! {
     impl Grants {
-        /// Adopts the tokens of a new login, and stores them in place of any others.
+        /// Stores the tokens of a new login, replacing any others.
         ///
-        /// stored.issuer for tokens of another server or client; the errors of the store.
+        /// stored.issuer for tokens of a different server or client; the errors of the store.
         #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None))]
         fn log_in / alog_in(
@@ -263,9 +263,9 @@ twins! {
             self.logging_in(py, id(py, Some(subject), request)?, tokens)
         }
 
-        /// Ends a grant: asks the server to revoke the tokens (RFC 7009), and removes the record.
+        /// Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
         ///
-        /// A renewal under way is waited for first. If the server could not be asked, that is
+        /// A renewal under way is waited for first. If the revocation fails, its error is
         /// raised, and the record is removed anyway. RuntimeError in a hook.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None,
@@ -284,19 +284,19 @@ twins! {
             self.logging_out(py, id(py, subject, request)?)
         }
 
-        /// A page of what the store has of this client: grants, unreadable records, a cursor.
+        /// A page of this client's records in the store: grants, unreadable records, and a cursor.
         ///
-        /// Each grant is a dict of what may be shown, without a token. Of unreadable records there
-        /// are the keys, with the codes of their errors. The cursor is None at the end.
+        /// Each grant is a dict without secrets. Unreadable records are listed by key,
+        /// with the codes of their errors. The cursor is None at the end.
         /// misuse.not_supported for a store without scan().
         #[pyo3(signature = (cursor = None))]
         fn list / alist(self, py, #[pyo3(from_py_with = text)] cursor: Option<String>) {
             self.listing(py, cursor)
         }
 
-        /// Renews grants that have not been used for this many seconds, because refresh tokens expire unused.
+        /// Renews grants that have been unused for at least this many seconds, because unused refresh tokens expire.
         ///
-        /// Returns how many were renewed, and the keys of those that could not be, with the codes of their
+        /// Returns the number of renewed grants, and the keys of those that failed, with the codes of their
         /// errors. Call it regularly, from any number of workers. misuse.not_supported for a
         /// store without due().
         #[pyo3(signature = (unused, /))]
@@ -304,7 +304,7 @@ twins! {
             self.renewing_idle(py, unused)
         }
 
-        /// Shuts all of them down gracefully, like GrantSource.drain(); timeout in seconds.
+        /// Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)
@@ -314,95 +314,92 @@ twins! {
 
 impl Grants {
     fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<PendingCall> {
-        let (sessions, tokens) = (self.0.here(py)?, Arc::clone(&tokens.0));
+        let (grants, tokens) = (self.0.here(py)?, Arc::clone(&tokens.0));
         Ok(nothing("log_in", async move {
-            sessions.log_in(&id, (*tokens).clone()).await
+            grants.log_in(&id, (*tokens).clone()).await
         }))
     }
 
     fn logging_out(&self, py: Python<'_>, id: GrantId) -> PyResult<PendingCall> {
-        let sessions = self.0.here(py)?;
-        Ok(nothing(
-            "log_out",
-            async move { sessions.log_out(&id).await },
-        ))
+        let grants = self.0.here(py)?;
+        Ok(nothing("log_out", async move { grants.log_out(&id).await }))
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
-        let (sessions, limit) = (self.0.here(py)?, seconds(timeout)?);
-        Ok(nothing("drain", async move { sessions.drain(limit).await }))
+        let (grants, limit) = (self.0.here(py)?, seconds(timeout)?);
+        Ok(nothing("drain", async move { grants.drain(limit).await }))
     }
 
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
-        self.draining(py, PATIENCE)
+        self.draining(py, CLOSE_TIMEOUT)
     }
 
     fn listing(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<PendingCall> {
-        let sessions = self.0.here(py)?;
+        let grants = self.0.here(py)?;
         Ok(PendingCall::new("list", async move {
-            let listed = sessions.list(cursor.as_deref()).await?;
+            let listed = grants.list(cursor.as_deref()).await?;
             Ok(Answer::Value(Box::new(move |py| page(py, listed))))
         }))
     }
 
     fn renewing_idle(&self, py: Python<'_>, unused: f64) -> PyResult<PendingCall> {
-        let (sessions, unused) = (self.0.here(py)?, seconds(unused)?);
+        let (grants, unused) = (self.0.here(py)?, seconds(unused)?);
         Ok(PendingCall::new("renew_idle", async move {
             let Idle {
                 renewed, failed, ..
-            } = sessions.renew_idle(unused).await?;
-            Ok(Answer::value((renewed, coded(failed))))
+            } = grants.renew_idle(unused).await?;
+            Ok(Answer::value((renewed, with_codes(failed))))
         }))
     }
 }
 
 closes!(
     Grants,
-    "drain(), as the end of a with or async with block does it.\n\n\
-     lost.timeout if that has not been done within 10 s."
+    "Calls drain(), as the end of a with or async with block does.\n\n\
+     lost.timeout if that takes more than 10 s."
 );
 
-fn coded(failed: Vec<(String, Error)>) -> Vec<(String, &'static str)> {
-    let coded = failed.into_iter().map(|(key, error)| (key, error.code()));
-    coded.collect()
+fn with_codes(failed: Vec<(String, Error)>) -> Vec<(String, &'static str)> {
+    let with_codes = failed.into_iter().map(|(key, error)| (key, error.code()));
+    with_codes.collect()
 }
 
 fn page(py: Python<'_>, listed: Listed) -> PyResult<Py<PyAny>> {
     let grants = PyList::empty(py);
-    for outline in &listed.grants {
-        grants.append(shown(py, outline)?)?;
+    for summary in &listed.grants {
+        grants.append(shown(py, summary)?)?;
     }
-    let page = (grants, coded(listed.unreadable), listed.next);
+    let page = (grants, with_codes(listed.unreadable), listed.next);
     Ok(page.into_pyobject(py)?.into_any().unbind())
 }
 
-fn shown<'py>(py: Python<'py>, outline: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
-    let end = outline.expires_at.map(|end| value::of_time(py, end));
+fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
+    let end = summary.expires_at.map(|end| value::of_time(py, end));
     let shown = PyDict::new(py);
-    shown.set_item("subject", outline.id.subject())?;
-    shown.set_item("scope", outline.id.token_request.scope.as_str())?;
+    shown.set_item("subject", summary.id.subject())?;
+    shown.set_item("scope", summary.id.token_request.scope.as_str())?;
     for name in ["resource", "audience"] {
-        let values = outline.id.token_request.named(name);
+        let values = summary.id.token_request.named(name);
         let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
         shown.set_item(name, values)?;
     }
     shown.set_item(
         "granted",
-        outline
+        summary
             .scope
             .as_ref()
             .map(|scope| scope.as_str().to_owned()),
     )?;
     shown.set_item("expires_at", end.transpose()?)?;
-    shown.set_item("has_refresh_token", outline.has_refresh_token)?;
+    shown.set_item("has_refresh_token", summary.has_refresh_token)?;
     for (name, end) in [
-        ("refresh_token_expires_at", outline.refresh_token_expires_at),
-        ("authorization_expires_at", outline.authorization_expires_at),
+        ("refresh_token_expires_at", summary.refresh_token_expires_at),
+        ("authorization_expires_at", summary.authorization_expires_at),
     ] {
         let end = end.map(|end| value::of_time(py, end));
         shown.set_item(name, end.transpose()?)?;
     }
-    shown.set_item("ended", outline.ended.as_ref().map(Error::code))?;
+    shown.set_item("ended", summary.ended.as_ref().map(Error::code))?;
     Ok(shown)
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-// Many grants of one client in one store.
+// `Grants`: all grants of one client in one store, with renewal, logout and listing.
 
 const { inspect } = require('#host')
 const native = require('#native')
@@ -14,17 +14,17 @@ const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
 const { asyncDispose } = require('./value.cjs')
 
-/** How long a logout waits for a renewal under way, and the interval of its checks, in milliseconds. */
-const PATIENCE = 45_000
+/** The longest time that a logout waits for a renewal under way, and the interval of its checks, in milliseconds. */
+const MAX_WAIT = 45_000
 const POLL_INTERVAL = 250
 
-/** How many records are requested from the store at once, and how many grants are renewed at once. */
-const PAGE = 100
-const CONCURRENT = 8
+/** The number of records requested from the store at once, and of grants renewed at once. */
+const PAGE_SIZE = 100
+const CONCURRENT_RENEWALS = 8
 
-const COUNTED = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
+const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
 
-/** The members that may be shown: a provider's own parameters may be secret. */
+/** A grant's members without the provider's own parameters, which may be secret. */
 function withoutExtra({ extra, ...facts }) {
   return facts
 }
@@ -36,7 +36,7 @@ function groupByName(pairs) {
   return extra
 }
 
-/** The grants of a client, as many as its store has: one for each person, and the client's own. */
+/** All grants of a client in a store: one for each user, and the client's own. */
 class Grants {
   #client
   #store
@@ -44,19 +44,19 @@ class Grants {
   #capacity
   #hooks
   #turn
-  /** All sources in memory, and those that are kept by this object, the least recently used first. */
+  /** All sources still in memory, and those that this object keeps there, least recently used first. */
   #known = new Map()
   #held = new Map()
-  #gone = new FinalizationRegistry((key) => {
+  #collected = new FinalizationRegistry((key) => {
     if (this.#known.get(key)?.deref() === undefined) this.#known.delete(key)
   })
-  #counters = Object.fromEntries(COUNTED.map((what) => [what, 0]))
+  #counters = Object.fromEntries(COUNTED_EVENTS.map((what) => [what, 0]))
 
   constructor(client, store, options) {
     const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Grants', options)
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
-    if (checkStore(store) === undefined) throw new TypeError('sessions need a store')
+    if (checkStore(store) === undefined) throw new TypeError('store must be given')
     for (const [name, hook] of Object.entries({ onRenewed, onEnded, onAuthorizationEnds })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
@@ -73,27 +73,27 @@ class Grants {
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
   get(subject, options) {
-    const { scope, ...request } = optionsOf('Grants.get', options)
-    const ask = { ...request, scope: typeof scope?.next === 'function' ? [...scope] : scope }
-    const asked = callNative(() => native.requestKey(asking(ask)))
-    const key = JSON.stringify([subject ?? null, asked])
-    const source = this.#known.get(key)?.deref() ?? this.#createSource(key, subject, ask)
+    const { scope, ...others } = optionsOf('Grants.get', options)
+    const request = { ...others, scope: typeof scope?.next === 'function' ? [...scope] : scope }
+    const requestKey = callNative(() => native.requestKey(asking(request)))
+    const key = JSON.stringify([subject ?? null, requestKey])
+    const source = this.#known.get(key)?.deref() ?? this.#createSource(key, subject, request)
     this.#held.delete(key)
     this.#held.set(key, source)
     this.#evict()
     return source
   }
 
-  #createSource(key, subject, ask) {
+  #createSource(key, subject, request) {
     const { onRenewed, onEnded, onAuthorizationEnds } = this.#hooks
     const grantType = subject === undefined ? 'client_credentials' : 'refresh_token'
     const source = sourceOf(this.#client, grantType, {
       ...this.#keep,
       store: this.#store,
       subject,
-      ...ask,
+      ...request,
       turn: this.#turn,
-      sessions: this,
+      grants: this,
       onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
       onNotice: (what, { error, at }) => {
         this.#counters[what] += 1
@@ -102,13 +102,13 @@ class Grants {
       },
     })
     this.#known.set(key, new WeakRef(source))
-    this.#gone.register(source, key)
+    this.#collected.register(source, key)
     return source
   }
 
   /** Evicts the least recently used sources beyond the capacity. Sources in use, or with unsaved tokens, stay in memory. */
   #evict() {
-    for (let looks = 0; looks < 2 && this.#held.size > this.#capacity; looks += 1) {
+    for (let attempts = 0; attempts < 2 && this.#held.size > this.#capacity; attempts += 1) {
       const [key, source] = this.#held.entries().next().value
       this.#held.delete(key)
       if (!GrantSource.keeperOf(source).isStored) this.#held.set(key, source)
@@ -143,9 +143,9 @@ class Grants {
     const holder = crypto.randomUUID().replaceAll('-', '')
     const start = performance.now()
     for (;;) {
-      const held = (await this.#store.lease(key, holder, PATIENCE)) ?? 0
+      const held = (await this.#store.lease(key, holder, MAX_WAIT)) ?? 0
       if (!(held > 0)) return
-      if (performance.now() - start > PATIENCE) throw waitTimeoutError('the grant is renewed again and again')
+      if (performance.now() - start > MAX_WAIT) throw waitTimeoutError('the grant is being renewed over and over')
       await pause(Math.min(held, POLL_INTERVAL))
     }
   }
@@ -170,7 +170,7 @@ class Grants {
       // An empty record is a tombstone.
       if ((await this.#store.save(key, '', version)) ?? undefined) return undefined
     }
-    throw waitTimeoutError('others keep saving the record')
+    throw waitTimeoutError('other workers keep saving the record')
   }
 
   /** A page of the grants of this client in the store; `next` is the cursor of the next page. */
@@ -188,13 +188,13 @@ class Grants {
   async #summary(key) {
     const entry = await this.#store.load(key)
     if (!entry?.record) return {}
-    let outline
+    let summary
     try {
-      outline = native.outline(entry.record)
+      summary = native.outline(entry.record)
     } catch (error) {
       return { code: errorFromNative(error).code }
     }
-    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, ...facts } = outline
+    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, ...facts } = summary
     const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
     if (!isOurs) return {}
     const date = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
@@ -202,17 +202,17 @@ class Grants {
     return { grant: { ...facts, ...ends } }
   }
 
-  /** Renews grants that have not been used for this long, because refresh tokens expire unused. */
+  /** Renews grants that have been unused for at least this time, because unused refresh tokens expire. */
   async renewIdle(unusedMs) {
     checkLimit(unusedMs, 'unusedMs')
     const outcome = { renewed: 0, failed: [] }
     await this.#renewDue(new Date(Date.now() - unusedMs), outcome, (source) => source.token())
-    if (this.#keep.keepAliveMs !== undefined) await this.#renewDue(new Date(), outcome, (source) => this.#keptAlive(source))
+    if (this.#keep.keepAliveMs !== undefined) await this.#renewDue(new Date(), outcome, (source) => this.#keepAlive(source))
     return outcome
   }
 
-  /** The tokens of the renewal that keeps a grant alive, if one is due. */
-  async #keptAlive(source) {
+  /** The renewal that keeps a grant alive, if one is due. */
+  async #keepAlive(source) {
     await this.#reload(GrantSource.keeperOf(source))
     return GrantSource.keptAlive(source)
   }
@@ -223,11 +223,11 @@ class Grants {
     const seen = new Set()
     for (;;) {
       // Records whose renewal failed are still due, and are listed first.
-      const keys = (await due(before, PAGE + seen.size)).filter((key) => !seen.has(key))
+      const keys = (await due(before, PAGE_SIZE + seen.size)).filter((key) => !seen.has(key))
       if (keys.length === 0) return
       for (const key of keys) seen.add(key)
-      for (let start = 0; start < keys.length; start += CONCURRENT) {
-        await Promise.all(keys.slice(start, start + CONCURRENT).map((key) => this.#renewOne(key, outcome, renew)))
+      for (let start = 0; start < keys.length; start += CONCURRENT_RENEWALS) {
+        await Promise.all(keys.slice(start, start + CONCURRENT_RENEWALS).map((key) => this.#renewOne(key, outcome, renew)))
       }
     }
   }
@@ -252,14 +252,14 @@ class Grants {
     return method.bind(this.#store)
   }
 
-  /** Shuts all of them down gracefully, like `source.drain`. */
+  /** Shuts all sources down gracefully, like `source.drain`. */
   async drain(options) {
     const ours = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
     for (const keeper of ours) keeper.drain()
     await drainKeepers((keeper) => ours.has(keeper), options)
   }
 
-  /** Drains all of them. */
+  /** Drains all sources. */
   async close() {
     await this.drain()
   }
@@ -268,7 +268,7 @@ class Grants {
     await this.close()
   }
 
-  /** The number of events of each kind of these grants, through this object. */
+  /** The number of events of each kind that this object has seen. */
   get counters() { return { ...this.#counters } }
 
   /** The number of sources that this object keeps in memory. */
