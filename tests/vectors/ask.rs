@@ -1,4 +1,4 @@
-//! What the groups of known answers ask with: conversations, had by whichever player it is.
+//! Runs the conversations of known-answer groups in one language, and picks the results apart.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ use crate::player::Player;
 use crate::registration;
 use crate::said::{Done, Refusal, Said, Sent, TokensSaid};
 
-/// What a call came to.
+/// The result of a call: a value, or the library's refusal.
 pub(crate) type Outcome<T> = Result<Result<T, Refusal>, No>;
 
-/// Asks one language.
+/// Runs conversations in one language.
 pub(crate) struct Asks {
     pub(crate) lang: Lang,
     player: Box<dyn Player>,
-    /// Why parts of vectors were left out.
+    /// The reasons for parts of vectors that were left out.
     pub(crate) left_out: BTreeSet<&'static str>,
 }
 
@@ -33,12 +33,12 @@ impl Asks {
         }
     }
 
-    /// Whether the core itself may be asked as well.
+    /// Whether the core can be tested directly as well.
     pub(crate) fn is_rust(&self) -> bool {
         self.lang == Lang::Rust
     }
 
-    /// Has a conversation. No text the language makes of it may show its secrets.
+    /// Plays a conversation. No text that the language renders may contain its secrets.
     pub(crate) fn play(&mut self, conversation: &Conversation) -> Result<Vec<Said>, No> {
         if let Some(why) = self.lang.lacks(conversation) {
             return Err(No::OutOfReach(why));
@@ -46,7 +46,7 @@ impl Asks {
         self.play_regardless(conversation)
     }
 
-    /// The same, where a refusal is what is wanted.
+    /// [`play`](Self::play) for a conversation that is expected to be refused.
     pub(crate) fn play_regardless(&mut self, conversation: &Conversation) -> Result<Vec<Said>, No> {
         let entries = self.player.play(conversation)?;
         if entries.len() != conversation.talk.len() {
@@ -61,7 +61,7 @@ impl Asks {
         Ok(entries.into_iter().map(|entry| entry.said).collect())
     }
 
-    /// What each text of a conversation shows.
+    /// Every text that the language rendered in a conversation.
     pub(crate) fn shown(&mut self, conversation: &Conversation) -> Result<Vec<String>, No> {
         if let Some(why) = self.lang.lacks(conversation) {
             return Err(No::OutOfReach(why));
@@ -77,7 +77,7 @@ impl Asks {
         }
     }
 
-    /// A part of a vector: where it is out of this language's reach, the rest still counts.
+    /// The verdict of one part of a vector: if this language cannot express it, the rest still counts.
     pub(crate) fn part(&mut self, verdict: Verdict) -> Verdict {
         match verdict {
             Err(No::OutOfReach(why)) => {
@@ -88,8 +88,8 @@ impl Asks {
         }
     }
 
-    /// A token request that is answered so. It is `client_credentials`, or in a page, which has
-    /// no secret, the redemption of a code. `secret` is the client's, or that code.
+    /// A token request that gets this reply: `client_credentials`, or, in a page, which has no
+    /// secret, the redemption of a code. `secret` is the client's secret, or that code.
     pub(crate) fn token(
         &mut self,
         rules: &Rules,
@@ -111,12 +111,12 @@ impl Asks {
         let tokens = tokens(said.next())?;
         match said.next() {
             Some(Said::Error(error)) if error.code == "misuse.already_finished" => Ok(tokens),
-            other => Err(format!("want it to be over, got {other:?}").into()),
+            other => Err(format!("want the call to be finished, got {other:?}").into()),
         }
     }
 }
 
-/// What must show nowhere.
+/// The secrets of a conversation, which no rendered text may contain.
 fn secrets(conversation: &Conversation) -> Vec<String> {
     let client = conversation.client.as_ref();
     let secret = client.and_then(|client| client.secret.clone());
@@ -129,7 +129,7 @@ fn secrets(conversation: &Conversation) -> Vec<String> {
             .collect(),
         _ => Vec::new(),
     });
-    // A short text may stand anywhere by chance.
+    // A short text may occur anywhere by chance.
     let secrets = secret.into_iter().chain(of_turns);
     secrets.filter(|secret| secret.len() >= 10).collect()
 }
@@ -153,7 +153,7 @@ pub(crate) fn public(id: &str) -> ClientConfig {
     }
 }
 
-/// With `client_secret_basic`.
+/// A client that authenticates with `client_secret_basic`.
 pub(crate) fn confidential(id: &str, secret: &str) -> ClientConfig {
     ClientConfig {
         id: id.to_owned(),
@@ -163,7 +163,7 @@ pub(crate) fn confidential(id: &str, secret: &str) -> ClientConfig {
     }
 }
 
-/// The redemption of this code, by a client of [`as_example`].
+/// The redemption of this code by a client of [`as_example`].
 pub(crate) fn code(code: &str) -> In {
     let query = serde_urlencoded::to_string([("code", code), ("state", "xyz")]);
     In::Redeem {
@@ -202,7 +202,7 @@ fn merge(value: &mut Value, members: Value) {
     }
 }
 
-/// A request, or why there is none.
+/// The request that was sent, or the refusal.
 pub(crate) fn sent(said: Option<Said>) -> Outcome<Sent> {
     match said {
         Some(Said::Send(sent)) => Ok(Ok(sent)),
@@ -211,12 +211,12 @@ pub(crate) fn sent(said: Option<Said>) -> Outcome<Sent> {
     }
 }
 
-/// A request that must be there.
+/// The request that was sent; a failure if there is none.
 pub(crate) fn request(said: Option<Said>) -> Result<Sent, No> {
     sent(said)?.map_err(|refusal| refusal.message.into())
 }
 
-/// Tokens, or why there are none.
+/// The tokens that were received, or the refusal.
 pub(crate) fn tokens(said: Option<Said>) -> Outcome<TokensSaid> {
     match said {
         Some(Said::Done(Done::Tokens(tokens))) => Ok(Ok(tokens)),
@@ -231,7 +231,7 @@ impl Sent {
         serde_urlencoded::from_str(&self.body).map_err(|error| error.to_string().into())
     }
 
-    /// One of them.
+    /// The form parameter of this name.
     pub(crate) fn parameter(&self, name: &str) -> Result<Option<String>, No> {
         let mut form = self.form()?.into_iter();
         Ok(form

@@ -1,4 +1,4 @@
-//! Groups about where things may go: `redirect-uri`, `return-target`, `bearer-request`.
+//! Groups about destinations: `redirect-uri`, `return-target`, `bearer-request`.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some(sent.is_some()),
         vector.expected["accepted"].as_bool(),
     )?;
-    // What is accepted is kept to the letter.
+    // An accepted URI is sent unchanged.
     holds("kept as given", sent.is_none_or(|sent| sent == uri))
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn request(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-/// Loggers are told that the header is not theirs.
+/// The `Authorization` header is marked as sensitive, which keeps it out of logs.
 fn is_marked(url: &str, token: &str) -> Verdict {
     let text = |error: oauth_core::Error| error.to_string();
     let request = http::Request::builder().uri(url).body(());
@@ -134,7 +134,7 @@ fn hops(chain: &str) -> Vec<String> {
     hops.collect()
 }
 
-/// Has a package follow a chain of redirects, and looks at what each request carries.
+/// Has a package follow a chain of redirects, and checks which requests carry the token.
 fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
     let expected = vector.expected.as_object().ok_or("nothing is expected")?;
     if asks.lang == Lang::Python && expected.contains_key("followed") {
@@ -186,7 +186,7 @@ fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// Walks a chain of redirects, as the resource rules allow, and notes with what each request would go out.
+/// Walks a chain of redirects by the resource rules, and notes which requests would carry the token.
 fn redirects(vector: &Vector, chain: &str) -> Verdict {
     let hops = hops(chain);
     let first = hops.first().ok_or("an empty chain")?;
@@ -252,7 +252,7 @@ fn challenged(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// With what a step up asks for, which only Rust is told.
+/// The core's verdict on a reply, including the details of a step-up, which only Rust exposes.
 fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
     let status = StatusCode::from_u16(status).map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();

@@ -1,5 +1,5 @@
-//! Groups about the callback: `authorization-response`, `rfc9207`, and the callbacks of
-//! `rfc6749-example`.
+//! Groups about the authorization response: `authorization-response`, `rfc9207`, and the callbacks
+//! of `rfc6749-example`.
 
 use std::borrow::Cow;
 
@@ -39,11 +39,11 @@ pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// Sends the callback through a waiting flow; the code is read from the token request that
-/// follows, so nothing but what is really sent is compared.
+/// Passes the callback to a pending flow. The code is read from the token request that follows,
+/// so that what is really sent is compared.
 fn code(vector: &Vector, asks: &mut Asks, strictness: Strictness) -> Outcome<String> {
     let callback = grown(vector)?;
-    // RFC 6749 prints callbacks over plain http, which no redirect URI of ours may be.
+    // RFC 6749 prints callbacks over plain http, which this library refuses as redirect URIs.
     let callback = match callback.strip_prefix("http://") {
         Some(rest) => format!("https://{rest}"),
         None => callback,
@@ -119,7 +119,7 @@ fn other_channels(vector: &Vector) -> Verdict {
     outcome(&vector.expected, verdict).map(drop)
 }
 
-/// The same by a package: a signed response, or an ID token beside the code.
+/// [`other_channels`] in a package: a signed response, or an ID token beside the code.
 fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
     let issuer = vector.text("issuer").or(vector.text("iss_param"));
     let issuer = issuer.ok_or("no issuer to compare with")?;
@@ -175,7 +175,7 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// Whether an expectation is about what was read, not about how.
+/// Whether the input of a vector is a callback.
 pub(crate) fn is_callback(input: &Value) -> bool {
     input.get("callback").is_some()
 }

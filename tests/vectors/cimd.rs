@@ -1,4 +1,4 @@
-//! The group `cimd`: client ids that are URLs, and the documents at them.
+//! Group `cimd`: client ids that are URLs of client metadata documents.
 
 use oauth_core::client_id_metadata_document::{Identification, Warning};
 use oauth_core::quirk::Rules;
@@ -34,7 +34,7 @@ pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
     let (url, document) = (vector.must("document_url")?, given(vector)?);
     let is_for_mcp = vector.expected["profile"] == "mcp";
     if is_for_mcp {
-        // Without the profile it is a good one.
+        // The document is valid without the profile.
         let made = made(asks, url, document.clone(), false)?;
         holds("accepted without it", made.is_ok())?;
     }
@@ -49,7 +49,7 @@ pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
         other => other.to_owned(),
     });
     same("warnings", warnings, wanted.into_iter().collect())?;
-    // What is printed is taken, too, and says the same.
+    // The printed document is accepted too, and has the same contents.
     let printed = made["document"].as_str().unwrap_or_default();
     let again = serde_json::from_str(printed).map_err(|error| error.to_string())?;
     let again = self::made(asks, url, again, is_for_mcp)?;
@@ -60,7 +60,7 @@ pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
 const DECISION: &str =
     "how a client that a server does not know gets an id there is found out for Rust alone";
 
-/// What a client of this id makes of the metadata, or the document.
+/// The client metadata document made for this client id.
 fn made(
     asks: &mut Asks,
     id: &str,
@@ -90,7 +90,7 @@ fn given(vector: &Vector) -> Result<Value, String> {
     Ok(document)
 }
 
-/// `6 KiB` as so many letters.
+/// A text of the size that is written like `6 KiB`.
 fn kibibytes(size: &str) -> Result<String, String> {
     let number = size
         .strip_suffix(" KiB")
@@ -99,7 +99,7 @@ fn kibibytes(size: &str) -> Result<String, String> {
     Ok(format!("{} x a", number << 10))
 }
 
-/// What is left where a server takes no such ids.
+/// The fallback for a server that does not support client ids that are URLs.
 fn fallback(vector: &Vector, members: &Value) -> Verdict {
     use Identification::{ByHand, DynamicRegistration};
     let wanted = vector.expected["fallback"].as_str();

@@ -1,4 +1,4 @@
-//! Groups about one string becoming another: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
+//! Groups about encodings and header fields: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
 //! `www-authenticate`.
 
 use base64::Engine as _;
@@ -19,8 +19,9 @@ use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::said::Said;
 use crate::scope::parameter;
 
-const DRAWN_INSIDE: &str = "verifiers are drawn inside: the challenge of a given one cannot be had";
-const NO_PROFILE: &str = "to demand that a server advertises PKCE is for Rust alone";
+const DRAWN_INSIDE: &str =
+    "verifiers are drawn internally: none can be passed in to get its challenge";
+const NO_PROFILE: &str = "only Rust can require that a server advertises PKCE";
 
 pub(crate) fn pkce(vector: &Vector, asks: &mut Asks) -> Verdict {
     if let Some(metadata) = vector.input.get("metadata") {
@@ -38,7 +39,7 @@ pub(crate) fn pkce(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
         None => vector.must("code_verifier")?.to_owned(),
     };
-    // A stored flow is where a verifier made elsewhere comes from.
+    // A verifier created elsewhere can only come from a stored flow.
     let Some(sent) = outcome(&vector.expected, redeemed(asks, &given)?)? else {
         return Ok(());
     };
@@ -50,7 +51,7 @@ pub(crate) fn pkce(vector: &Vector, asks: &mut Asks) -> Verdict {
     asks.part(derived)
 }
 
-/// What a server says of PKCE decides on the challenge.
+/// The server's metadata decides whether and how a PKCE challenge is sent.
 fn by_metadata(vector: &Vector, asks: &mut Asks, metadata: &Value) -> Verdict {
     let expected = &vector.expected;
     let mut members = json!({ "authorization_endpoint": "https://as.example/authorize" });
@@ -85,7 +86,7 @@ fn by_metadata(vector: &Vector, asks: &mut Asks, metadata: &Value) -> Verdict {
     Ok(())
 }
 
-/// An authorization URL, with parameters of the provider's own.
+/// An authorization URL with provider-specific parameters.
 fn authorized<'a>(
     asks: &mut Asks,
     server: ServerConfig,
@@ -108,7 +109,7 @@ fn authorized<'a>(
     }
 }
 
-/// The verifier that a stored flow with this one sends.
+/// The verifier sent by a stored flow that contains this one.
 fn redeemed(asks: &mut Asks, verifier: &str) -> Outcome<String> {
     let redeem = In::Redeem {
         callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
@@ -141,7 +142,7 @@ fn challenges(vector: &Vector, given: &str) -> Verdict {
         Some(challenge.as_str()),
         want["code_challenge"].as_str(),
     )?;
-    // Without the opt-in no list of methods leads to plain.
+    // Without the opt-in no list of methods results in `plain`.
     let default = ChallengeMethod::choose(Some(&["plain".to_owned()]), PkceRequirement::Usual);
     holds("plain needs an opt-in", default.is_err())
 }
@@ -218,7 +219,7 @@ pub(crate) fn basic(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The `Authorization` header of a token request; raw as Socios.com wants it.
+/// The `Authorization` header of a token request; unencoded as Socios.com requires it, if `is_raw`.
 fn authorization(asks: &mut Asks, is_raw: bool, id: &str, secret: &str) -> Outcome<String> {
     let server = match is_raw {
         true => ServerConfig {
@@ -267,7 +268,7 @@ pub(crate) fn retry_after(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     same("advice", refusal.advice.as_str(), "retry")?;
     let want = vector.expected["delay_s"].as_u64();
-    // An error advises no retry at once: a pause of none is one second.
+    // An error never advises an immediate retry: a pause of 0 is reported as one second.
     same(
         "delay_s",
         refusal.retry_after,

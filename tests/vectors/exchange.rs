@@ -1,4 +1,4 @@
-//! Tokens for tokens and for assertions: the token exchange of `request-example`, and the group `id-jag`.
+//! Token exchange (RFC 8693): the part of `request-example` about it, and the group `id-jag`.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::packages;
 use crate::said::{Done, Refusal, Said, Sent};
 
 const NOW: u64 = 1_700_000_000;
-/// The subject of vectors that are about the answer alone.
+/// The subject token of vectors that are only about the response.
 const SUBJECT: &str = "r3fresh-token-of-the-login";
 
-/// A part of what RFC 8693 prints is an exchange; the others are for their own handlers.
+/// Runs the examples of RFC 8693; the rest of the group has its own handlers.
 pub(crate) fn request_example(vector: &Vector, asks: &mut Asks) -> Verdict {
     let grant = vector.text("grant").unwrap_or_default();
     if grant.contains("exchange") || vector.text("build") == Some("token_request") {
@@ -41,7 +41,7 @@ fn server(issuer: &str, token_endpoint: &str, more: &Value, rules: &Rules) -> Se
     ServerConfig::of(issuer, members, rules)
 }
 
-/// One call: its request, and, with an answer, its end.
+/// Runs one call: returns its request and, if there is a response, its result.
 fn call(
     server: ServerConfig,
     client: ClientConfig,
@@ -66,7 +66,7 @@ fn reply(said: &Value) -> Result<Reply, No> {
     serde_json::from_value(written).map_err(|error| error.to_string().into())
 }
 
-/// Every parameter and each header that is named.
+/// Compares all parameters and the headers that the vector lists.
 fn compare(vector: &Vector, sent: &Sent) -> Verdict {
     let expected = &vector.expected;
     same(
@@ -90,11 +90,11 @@ fn compare(vector: &Vector, sent: &Sent) -> Verdict {
     Ok(())
 }
 
-/// The arguments of these names that the vector has.
+/// Those of these arguments that the vector contains.
 fn given(vector: &Vector, names: &[&str]) -> BTreeMap<String, Value> {
     let named = names.iter().filter_map(|name| {
         let value = vector.input.get(*name)?;
-        // A package takes several, and the vectors name one.
+        // A package accepts several, and the vectors have one.
         let value = match *name {
             "resource" | "audience" => json!([value]),
             _ => value.clone(),
@@ -124,7 +124,7 @@ fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
             .entry(name.to_owned())
             .or_insert_with(|| value.into());
     }
-    // A vector about the reply alone may be one to another grant.
+    // A vector that is only about the response may belong to a different grant.
     let is_exchange = vector
         .text("grant")
         .is_none_or(|grant| grant.contains("exchange"));
@@ -230,8 +230,8 @@ pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
     identity_access::replayed(vector)
 }
 
-const REGISTRATION: &str = "a package takes the metadata of a client as JSON, and makes none";
-const ACCESS: &str = "the renewal of both steps is for Rust alone; a package makes each by a call";
+const REGISTRATION: &str = "a package accepts client metadata as JSON, and does not create it";
+const ACCESS: &str = "only Rust renews both steps in one call; in a package each step is a call";
 
 fn party(vector: &Vector) -> ClientConfig {
     let id = vector.text("client_id").unwrap_or("f53f191f9311af35");
@@ -241,7 +241,7 @@ fn party(vector: &Vector) -> ClientConfig {
     }
 }
 
-/// What is asked of the identity provider. The vectors name the other server `audience`.
+/// The request to the identity provider. The vectors call the other server `audience`.
 fn requested(vector: &Vector, asks: &mut Asks) -> Verdict {
     let mut arguments = given(
         vector,
@@ -264,7 +264,7 @@ fn requested(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// What is made of the identity provider's answer.
+/// How the identity provider's response is handled.
 fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
     let expect = &vector.input["expect"];
     let audience = expect["audience"]
@@ -283,7 +283,7 @@ fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
     );
     let mut client = confidential("client1", "tXo3vY5kPq9sB2mN8rT1wZ4cE7hJ0gLd6fUaKxWiVnQ");
     if expect.get("dpop_key").is_some() {
-        // The key of the vectors, for what has to be bound to it.
+        // The key of the vectors, to which tokens have to be bound.
         if vector.expected["ok"] == true {
             return bound(vector, answer, audience, asks);
         }
@@ -299,7 +299,7 @@ fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
     };
     let expected = &vector.expected;
     if expected["error"] == "insufficient_user_authentication" {
-        // What is asked of the person stands beside the error.
+        // The step-up parameters are returned beside the error.
         let refusal = end.err().ok_or("accepted")?;
         same(
             "error",
@@ -329,11 +329,11 @@ fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
             None => same(name, listed(&record[name]), listed(value))?,
         }
     }
-    // Neither a token to call an API with, nor one to refresh: the record has no such members.
+    // The record has neither an access token nor a refresh token.
     holds("no refresh token", record.get("refresh_token").is_none())
 }
 
-/// A list in no order, and anything else as it is.
+/// The sorted elements of a list, or a single value.
 fn listed(value: &Value) -> Vec<String> {
     match value.as_str() {
         Some(text) => vec![text.to_owned()],
@@ -345,18 +345,18 @@ fn listed(value: &Value) -> Vec<String> {
     }
 }
 
-/// An assertion that is bound to the client's key, whose thumbprint the vector's stands for: a package draws a key of
-/// its own.
+/// An assertion bound to the client's key. A package generates its own key, so the vector's thumbprint is replaced
+/// by that key's.
 fn bound(vector: &Vector, answer: &Value, audience: &str, asks: &mut Asks) -> Verdict {
     if !asks.is_rust() {
         return Err(No::OutOfReach(
-            "a package's key is drawn, and the assertion is bound to the vectors'",
+            "a package generates its key, and the assertion is bound to the vectors' key",
         ));
     }
     identity_access::bound(vector, answer, audience)
 }
 
-/// What is sent to the other server, if anything is.
+/// The request to the other server, if one is sent.
 fn redeemed(vector: &Vector, asks: &mut Asks) -> Verdict {
     let issuer = vector.must("issuer")?;
     let endpoint = format!("{}token", issuer);

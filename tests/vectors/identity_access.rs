@@ -1,4 +1,4 @@
-//! Of the group `id-jag` what the core alone has: both steps, and their renewal.
+//! The part of group `id-jag` that only the core supports: both steps in one exchange, and their renewal.
 
 use bytes::Bytes;
 use http::Response;
@@ -51,7 +51,7 @@ fn json_reply(status: u16, body: &Value) -> Result<Input, No> {
         .map_err(|error| error.to_string().into())
 }
 
-/// Whether the metadata say that identity assertions are taken.
+/// Whether the metadata announce support for identity assertions.
 pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     let issuer = Issuer::parse(THERE).map_err(text)?;
     let mut document = json!({ "issuer": THERE, "token_endpoint": format!("{THERE}token") });
@@ -102,7 +102,8 @@ fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, No> {
     }
 }
 
-/// Answers every request well, but the first with `first` if there is one: the steps in the vectors' words.
+/// Answers every request with success, except the first with `first` if given; returns the steps as the vectors
+/// name them.
 fn steps(
     mut exchange: impl Exchange<Output = Tokens>,
     first: Option<Value>,
@@ -147,7 +148,7 @@ fn steps(
     }
 }
 
-/// What is done first, by what is still good.
+/// Which step comes first depends on which tokens are still valid.
 pub(crate) fn order(vector: &Vector) -> Verdict {
     let cases = vector.input["cases"].as_array().into_iter().flatten();
     let wanted = vector.expected["steps"].as_array().into_iter().flatten();
@@ -169,7 +170,7 @@ pub(crate) fn order(vector: &Vector) -> Verdict {
     Ok(())
 }
 
-/// An assertion that the server has seen is replaced, once.
+/// An assertion that the server has already seen is replaced, once.
 pub(crate) fn replayed(vector: &Vector) -> Verdict {
     let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
     let there = client(THERE, "f53f191f9311af35")?;
@@ -190,7 +191,7 @@ pub(crate) fn replayed(vector: &Vector) -> Verdict {
     )
 }
 
-/// What a client registers that gets identity assertions, and takes them elsewhere.
+/// The metadata registered by a client that requests and redeems identity assertions.
 pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
     let written = ClientMetadata::new().identity_assertions().to_json();
     let written: Value =
@@ -205,7 +206,7 @@ pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
     Ok(())
 }
 
-/// An assertion that is bound to the client's own key.
+/// An assertion bound to the client's own key.
 pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict {
     let key = crate::jws::keys("client_ec").to_string();
     let key = DpopKey::read(&key, Some(Alg::Es256)).and_then(|key| key.to_core());
@@ -221,8 +222,7 @@ pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict 
     holds("done", matches!(done, Some(Step::Done(_))))
 }
 
-/// What is asked of the identity provider for an API that names its authorization server: the audience is that server,
-/// and never the API.
+/// For an API that names its authorization server, the assertion's audience is that server, never the API.
 pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
     let metadata = &vector.input["resource_metadata"];
     let resource = metadata["resource"].as_str().ok_or("no resource")?;
@@ -246,7 +246,7 @@ pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
     Ok(())
 }
 
-/// What a client sends to the other server that is known by its metadata document alone.
+/// The request to the other server by a client that is known only by its metadata document.
 pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
     let id = ClientId::new(vector.must("client_id_metadata_document")?);
     let server = client(THERE, "x")?.server().clone();

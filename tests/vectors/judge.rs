@@ -1,4 +1,4 @@
-//! Compares what was said with what a conversation's file wants, to the last member.
+//! Compares a player's results with those a conversation file expects, member by member.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::conversation::{Conversation, Turn};
 use crate::said::{Done, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
 use crate::script::{DoneWant, ErrorWant, Out, ServerWant, TokensWant};
 
-/// `Err` says what was wrong.
+/// `Err` describes the difference.
 type Judgement = Result<(), String>;
 
 pub(crate) fn compare(
@@ -57,7 +57,7 @@ fn unwanted(want: &Out, said: &Said) -> Judgement {
     Err(format!("got {said:?}, want {}", wanted(want)))
 }
 
-/// What is wanted, in a word.
+/// The kind of result expected, in a word.
 fn wanted(want: &Out) -> String {
     let named = [&want.send, &want.url, &want.attached, &want.verdict];
     let named = named.iter().find_map(|name| name.as_deref());
@@ -85,7 +85,7 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
     if map.len() == count {
         Ok(map)
     } else {
-        Err(format!("a parameter stands twice: {map:?}"))
+        Err(format!("a parameter is repeated: {map:?}"))
     }
 }
 
@@ -93,7 +93,11 @@ fn request(want: &Out, sent: &Sent) -> Judgement {
     let line = format!("{} {}", sent.method, sent.url);
     same("request", &Some(&line), &want.send.as_ref())?;
     let mut headers: BTreeMap<_, _> = sent.headers.iter().cloned().collect();
-    same("a header stands twice", &headers.len(), &sent.headers.len())?;
+    same(
+        "headers without repetition",
+        &headers.len(),
+        &sent.headers.len(),
+    )?;
     let accept = headers.remove("accept");
     same("accept", &accept.as_deref(), &Some("application/json"))?;
     let authorization = headers.remove("authorization");
@@ -123,7 +127,7 @@ fn tokens(
             let named = config.metadata.as_ref()?.get("issuer")?;
             named.as_str().map(str::to_owned)
         }))
-        .ok_or("the tokens wanted name no issuer")?;
+        .ok_or("the expected tokens have no issuer")?;
     let client = conversation.client.as_ref();
     let members: [(&str, Value); 9] = [
         ("access_token", want.access_token.as_str().into()),
@@ -158,7 +162,7 @@ fn server(want: &ServerWant, said: &ServerSaid) -> Judgement {
     members(&want.metadata, &said.metadata)
 }
 
-/// The members wanted; null is for one that is not there.
+/// Compares the expected members; null means that a member must be absent.
 fn members(want: &Map<String, Value>, said: &Map<String, Value>) -> Judgement {
     for (name, want) in want {
         same(name, said.get(name).unwrap_or(&Value::Null), want)?;
@@ -185,7 +189,7 @@ fn error(want: &ErrorWant, said: &Refusal) -> Judgement {
     }
     match &want.detail {
         Some(detail) if !said.message.contains(&format!(": {detail} [")) => {
-            Err(format!("{:?} does not say {detail:?}", said.message))
+            Err(format!("{:?} does not contain {detail:?}", said.message))
         }
         _ => Ok(()),
     }

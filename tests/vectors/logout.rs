@@ -51,7 +51,10 @@ pub(crate) fn logout_token(vector: &Vector) -> Verdict {
     match result {
         Ok(token) => {
             holds("is accepted", vector.expected["ok"] == true)?;
-            holds("is of somebody", token.subject().or(token.sid()).is_some())
+            holds(
+                "names a user or a session",
+                token.subject().or(token.sid()).is_some(),
+            )
         }
         Err(error) => refused(&error, vector),
     }
@@ -67,8 +70,8 @@ fn received(
     run(exchange, now, &[key_set(&Value::Null)]).result
 }
 
-/// A server that is older than the rule that a logout token ends: its tokens are taken for a short time, by
-/// those who ask for it.
+/// A server from before logout tokens had to have `exp`: they are accepted for a short time, if the caller opts
+/// in.
 fn without_expiry(vector: &Vector) -> Verdict {
     let client =
         || client("https://as.example", "client1", None).map_err(|error| error.to_string());
@@ -189,7 +192,7 @@ fn sessions(vector: &Vector) -> Vec<Session> {
     .collect()
 }
 
-/// The places of those that are chosen.
+/// The indexes of the chosen elements.
 fn chosen<T>(list: &[T], is_chosen: impl Fn(&T) -> bool) -> Value {
     let places = list.iter().enumerate().filter(|(_, one)| is_chosen(one));
     places.map(|(place, _)| Value::from(place)).collect()

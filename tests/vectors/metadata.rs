@@ -1,4 +1,4 @@
-//! Groups `well-known` and `metadata-validation`.
+//! Groups about server metadata: `well-known` (its URLs) and `metadata-validation` (its contents).
 
 use bytes::Bytes;
 use http::Response;
@@ -21,9 +21,9 @@ use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::said::{Done, Refusal, Said, ServerSaid};
 use crate::token::{self, moment};
 
-const DEFAULTS: &str = "what silence in metadata means, and mutual TLS, is for Rust alone";
-const TRANSPORT: &str = "the native transport's own: each package's suite has a test of it";
-const STRICT: &str = "discovery by strict rules is for Rust alone";
+const DEFAULTS: &str = "only Rust exposes the defaults of missing members, and mutual TLS";
+const TRANSPORT: &str = "a property of the native transport: each package's suite tests it";
+const STRICT: &str = "only Rust has discovery by strict rules";
 
 pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
     let on_loopback = vector.input["allow_insecure_loopback"] == true;
@@ -40,19 +40,19 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
         return Ok(());
     };
     if let Some(urls) = vector.expected.get("urls_in_order") {
-        // After the places of the specifications discovery tries one more, where Okta has it.
+        // After the URLs of the specifications, discovery tries the one that Okta uses.
         let (first, more) = places.split_at(texts(urls).len().min(places.len()));
         same("urls_in_order", first.to_vec(), texts(urls))?;
         let appended = "/.well-known/oauth-authorization-server";
         return holds(
-            "at most one more place, and it is appended",
+            "at most one more URL, and its path is appended",
             more.len() <= 1 && more.iter().all(|place| place.ends_with(appended)),
         );
     }
     let at = match vector.text("kind").unwrap_or("oauth-authorization-server") {
         "oauth-authorization-server" => 0,
         kind if kind.contains("inserted") => 1,
-        // Of an issuer without a path both are one.
+        // Both URLs are the same if the issuer has no path.
         kind if kind.contains("appended") => places.len().min(3) - 1,
         other => return Err(format!("no kind {other}").into()),
     };
@@ -60,7 +60,7 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("url", url, vector.expected["url"].as_str())
 }
 
-/// Where discovery asks, if nothing is anywhere.
+/// The URLs that discovery requests if all of them return 404.
 fn places(issuer: &str, transport: &str, asks: &mut Asks) -> crate::ask::Outcome<Vec<String>> {
     let discover = In::Discover {
         issuer: issuer.to_owned(),
@@ -76,10 +76,10 @@ fn places(issuer: &str, transport: &str, asks: &mut Asks) -> crate::ask::Outcome
             Said::Send(sent) => places.push(sent.url),
             Said::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
             Said::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
-            other => return Err(format!("want another place, got {other:?}").into()),
+            other => return Err(format!("want a request to one more URL, got {other:?}").into()),
         }
     }
-    Err("more places than there are".into())
+    Err("too many URLs are requested".into())
 }
 
 fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
@@ -152,8 +152,8 @@ fn issuer(vector: &Vector) -> Result<&str, No> {
     named.ok_or_else(|| "no issuer".into())
 }
 
-/// A discovery that is answered with the vector's document, or with its list of answers in turn;
-/// and how many requests it made.
+/// Runs a discovery that gets the vector's document, or its list of responses in turn; also
+/// returns the number of requests.
 fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal>, u64), No> {
     let discover = In::discover(issuer(vector)?);
     let mut conversation = Conversation::new(None, None).then(0, discover);
@@ -169,10 +169,10 @@ fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal
             other => return Err(format!("an odd step: {other:?}").into()),
         }
     }
-    Err("it does not end".into())
+    Err("discovery does not end".into())
 }
 
-/// The same of the core alone, which can be told to be strict.
+/// Runs the discovery in the core directly, with this strictness.
 fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), No> {
     let issuer = Issuer::parse(issuer(vector)?).map_err(|error| error.to_string())?;
     let rules = Rules {
@@ -222,7 +222,7 @@ fn answer(vector: &Vector, turn: u64) -> Result<Reply, No> {
     }
 }
 
-/// The endpoints a server is said to have; what silence means is left out.
+/// Compares the endpoints that the metadata contains; defaults of missing members are left out.
 fn endpoints(vector: &Vector, server: &ServerSaid) -> Verdict {
     let uses_mtls = vector.input["client_uses_mtls"] == true;
     for (name, want) in vector.expected.as_object().into_iter().flatten() {
@@ -257,7 +257,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
                     want.as_bool(),
                 )?;
             }
-            // OpenID Connect Discovery section 3: the one flag whose silence means yes.
+            // OpenID Connect Discovery section 3: the only flag whose default is true.
             "request_uri_parameter_supported_oidc" => {
                 same(
                     name,
@@ -286,7 +286,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
                     .as_str()
                     .is_some_and(|want| want.starts_with("falls back"))
                 {
-                    // Neither alias nor endpoint is there: the fall-back finds the top level's gap.
+                    // There is neither an alias nor an endpoint: the fallback finds nothing at the top level either.
                     let plain = server.endpoint(kind).map_err(|error| error.code());
                     same(name, url.map_err(|error| error.code()), plain)?;
                 } else {
@@ -302,7 +302,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
     Ok(())
 }
 
-/// The real driver against a real socket: what counts is that nothing is held but a little.
+/// The real driver reads a gzip bomb from a real socket in bounded memory.
 fn gzip_bomb(vector: &Vector) -> Verdict {
     let served = Served::start(Twin::generic).map_err(|error| error.to_string())?;
     served.with(|twin| {
@@ -327,7 +327,7 @@ fn gzip_bomb(vector: &Vector) -> Verdict {
     )
 }
 
-/// A document for tests of other groups.
+/// A server with this metadata, for other groups.
 pub(crate) fn document(members: Value) -> Result<Server, Error> {
     let mut document = json!({ "issuer": "https://as.example" });
     if let (Some(document), Some(members)) = (document.as_object_mut(), members.as_object()) {

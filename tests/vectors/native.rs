@@ -1,4 +1,4 @@
-//! The player in Rust: the facade, in this process.
+//! The Rust player: plays conversations with the facade, in this process.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::native_client::{
 use crate::player::Player;
 use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
 
-/// Plays in this process.
+/// The player that runs in this process.
 pub(crate) struct Native;
 
 impl Player for Native {
@@ -48,7 +48,7 @@ struct Party<'a> {
     machine: Option<ErasedExchange>,
     flow: Option<String>,
     tokens: Option<Tokens>,
-    /// Who verifies: it keeps the server's keys, and the tokens it was told.
+    /// The client that verifies tokens: it caches the server's keys and the logout tokens it has seen.
     verifier: Option<Client>,
     source: Source,
     shown: Vec<String>,
@@ -142,7 +142,7 @@ impl Party<'_> {
         }
     }
 
-    /// The machine of a call, if the input is one.
+    /// The exchange of a call, if the input starts one.
     fn call(&mut self, input: &In) -> Result<Option<ErasedExchange>, Error> {
         Ok(Some(match input {
             In::ClientCredentials { scope } => {
@@ -274,7 +274,7 @@ impl Party<'_> {
             }),
             ErasedStep::Sleep(pause) => Said::Sleep(pause.as_secs_f64()),
             ErasedStep::Sign(_) => Said::Sign,
-            // The machine has verified it by itself.
+            // The exchange has verified the signature by itself.
             ErasedStep::Verify(_) => return Err(Error::from(Misuse::OutOfOrder)),
             ErasedStep::Done(record) => Said::Done(match record {
                 Record::Tokens(tokens) => {
@@ -288,7 +288,7 @@ impl Party<'_> {
                     Done::Tokens(said)
                 }
                 Record::Plain(name, members) => Done::Record(members_of(name, members)),
-                // Of `authorize`, for which nothing is sent.
+                // `authorize` sends nothing, and returns no record here.
                 Record::Authorization(_) => return Err(Error::from(Misuse::OutOfOrder)),
                 Record::Server(server) => Done::Server(server_said(&server)?),
                 Record::Nothing => Done::Nothing,
@@ -367,7 +367,7 @@ fn for_scope(scope: &str) -> Result<TokenRequest, Error> {
     Scope::parse(scope).map(TokenRequest::for_scope)
 }
 
-/// The members of a record that say something, by the names that its description has.
+/// The members of a record that are set, by the names in its description.
 fn members_of(name: &str, members: Vec<Arg>) -> Value {
     let records = TABLE.iter().filter_map(|entry| match entry.outcome {
         Kind::Record(description) if description.name == name => Some(description),

@@ -1,4 +1,4 @@
-//! Group `dpop-nonce-sequence`: one client, its token requests and its requests to APIs, in order.
+//! Group `dpop-nonce-sequence`: DPoP nonces across one client's token requests and API requests, in order.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oauth_core::flow::resource::{Api, Event, Resource, ResourceRequest, Step as CallStep};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::dpop::{bound, clock, fields, moment, opened, reply, text, token};
 use crate::format::{No, Vector, Verdict, holds, same};
 
-/// What went over the wire, and how it ended.
+/// The requests that were sent, and the result.
 #[derive(Default)]
 struct Seen {
     requests: u64,
@@ -82,7 +82,7 @@ fn status(reply: &Value) -> u16 {
     u16::try_from(status).unwrap_or_default()
 }
 
-/// Runs an exchange against these replies; bodies of the requests are kept.
+/// Runs an exchange against these replies, and keeps the requests' bodies.
 fn talk<E: Exchange>(
     mut exchange: E,
     replies: &[&Value],
@@ -136,7 +136,7 @@ fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), No> 
     let [first, second] = bodies.as_slice() else {
         return Err("not sent twice".into());
     };
-    // Code and verifier are the same: nothing of this client's form changes.
+    // Code and verifier are unchanged: this client's form does not vary.
     same("the form", first, second)
 }
 
@@ -180,7 +180,7 @@ fn to_api(
                 request.resume(&at, Event::Reply(last, &all))
             }
             _ => {
-                // The reply is the caller's, and says why.
+                // The caller gets the response, which has the reason.
                 let result = match last.is_success() {
                     true => "ok".to_owned(),
                     false => "error:use_dpop_nonce".to_owned(),
@@ -204,7 +204,7 @@ fn judge(vector: &Vector, seen: &Seen) -> Verdict {
     let mut jtis = seen.jtis.clone();
     jtis.sort_unstable();
     jtis.dedup();
-    same("each proof is another", jtis.len(), seen.jtis.len())?;
+    same("distinct proofs", jtis.len(), seen.jtis.len())?;
     let first = seen.results.first().map(String::as_str);
     for (name, got) in [
         ("first_result", first),

@@ -1,7 +1,7 @@
-//! Group `provider-deviation`: what deployed servers do, and the opt-in that copes with it.
+//! Group `provider-deviation`: how deployed servers deviate, and the opt-in for each deviation.
 //!
-//! A vector names a kind of handling. Each kind is shown to work on the vector's own sample; where
-//! an opt-in is needed, the default is shown to refuse the sample first.
+//! A vector names a kind of handling, which is tested with the vector's sample. If it needs an
+//! opt-in, the default has to refuse the sample first.
 
 use bytes::Bytes;
 use http::Request;
@@ -24,8 +24,8 @@ use crate::metadata::document;
 use crate::said::{Done, Said, Sent, TokensSaid};
 use crate::token::moment;
 
-const BY_PRESET: &str = "this deviation comes with a preset, and is not set by hand";
-const SIGNED: &str = "client secrets signed by a key of the host are for Rust alone";
+const BY_PRESET: &str = "this deviation comes with a preset, and cannot be set directly";
+const SIGNED: &str = "only Rust supports client secrets signed by a key of the host";
 
 pub(crate) fn deviation(vector: &Vector, asks: &mut Asks) -> Verdict {
     let handling = vector.expected["handling"].as_str().unwrap_or_default();
@@ -95,7 +95,7 @@ fn begin<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
     }
 }
 
-/// A token request by a client with these headers: `client_credentials`, or in a page a code.
+/// A token request by a client with these headers: `client_credentials`, or a code in a page.
 fn sent(asks: &mut Asks, rules: Rules, with: ClientConfig) -> Result<Sent, No> {
     let is_page = asks.lang == crate::lang::Lang::Browser;
     let client = ClientConfig {
@@ -128,7 +128,7 @@ fn json_request(asks: &mut Asks) -> Verdict {
     same("grant_type", body["grant_type"].as_str(), Some(grant))
 }
 
-/// The client's reading of one reply.
+/// The tokens that the client reads from a response.
 fn answered(
     asks: &mut Asks,
     rules: Rules,
@@ -140,7 +140,7 @@ fn answered(
     asks.token(&rules, "a secret of ours", reply)
 }
 
-/// A token response with the sample's members, or with those its description names.
+/// Accepts a token response with the sample's members, or with those that its description names.
 fn lenient(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     let mut body = data!({ "access_token": "a", "token_type": "Bearer" });
     let fragment = if sample.starts_with('"') {
@@ -183,12 +183,12 @@ fn lenient(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
         holds("the scope's names are read", is_read)?;
     }
     holds(
-        "there is something to be lenient about",
+        "the sample deviates",
         body.as_object().is_some_and(|body| body.len() > 2),
     )
 }
 
-/// The default refuses the sample, and exactly one opt-in of the closed list reads it.
+/// The default refuses the sample, and exactly one quirk of the closed list accepts it.
 fn quirk(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     let quoted = about.split('"').nth(1).unwrap_or_default();
     let (status, media, body, quirk) = if sample.contains("\"errors\"") {
@@ -283,7 +283,7 @@ fn zero_lifetime(asks: &mut Asks) -> Verdict {
         let tokens = tokens.map_err(|refusal| refusal.message)?;
         same(what, tokens.get("expires_in")?, want)
     };
-    life("over at once by default", Rules::default(), data!(0))?;
+    life("expired at once by default", Rules::default(), data!(0))?;
     let forever = life("no end", with(Quirk::ZeroLifetimeIsForever), Value::Null);
     asks.part(forever)
 }
@@ -305,7 +305,7 @@ fn tenant_issuer() -> Verdict {
     holds("refused by default", !common.is(&tenant, &Rules::default()))
 }
 
-/// A document that names the issuer with another slash at its end is another issuer's.
+/// A document whose issuer differs by a trailing slash belongs to a different issuer.
 fn exact_issuer(asks: &mut Asks, sample: &str) -> Verdict {
     let mut named = |name: &str| -> Result<Option<Said>, No> {
         let discover = In::discover(sample);
@@ -313,7 +313,7 @@ fn exact_issuer(asks: &mut Asks, sample: &str) -> Verdict {
         let mut conversation = Conversation::new(None, None)
             .then(0, discover)
             .then(0, In::Reply(document));
-        // The search goes on, where an issuer with a path has more places, and what it found is told at its end.
+        // Discovery continues if an issuer with a path has more URLs, and reports the error at the end.
         let mut said = asks.play(&conversation)?.pop();
         for _ in 0..3 {
             if !matches!(said, Some(Said::Send(_))) {
@@ -407,13 +407,13 @@ fn extra(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     }
     match said.next() {
         Some(Said::Error(refusal)) => same(
-            "protocol names stay ours",
+            "protocol parameters cannot be set",
             refusal.code.as_str(),
             "form.reserved_parameter",
         )?,
         other => return Err(format!("want it refused, got {other:?}").into()),
     }
-    // A server without an endpoint says so by name, at the time of use.
+    // The error for a missing endpoint names it, when it is used.
     let introspect = In::Introspect(Asked {
         token: Some("t".to_owned()),
         ..Asked::default()
@@ -432,8 +432,8 @@ fn extra(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     asks.part(missing)
 }
 
-/// The client secret is a JWT that the host signs, the callback is a posted form, and a flag may
-/// be text.
+/// Apple: the client secret is a JWT that the host signs, the callback is a posted form, and a
+/// boolean may be text.
 fn apple() -> Verdict {
     let server = Server::new(Issuer::parse("https://appleid.apple.com").map_err(text)?)
         .with_endpoint(EndpointKind::Token, "https://appleid.apple.com/auth/token")

@@ -1,7 +1,7 @@
-//! Group `redaction`: a secret is put everywhere it can stand, and must show nowhere.
+//! Group `redaction`: a secret is put wherever one can occur, and must not appear in any rendered text.
 //!
-//! Every language is asked for each text it makes of its objects: what it prints, what a debugger
-//! or a log would show. Rust is asked for more, for it has more objects.
+//! Every language returns all texts that it renders of its objects: printed, in a debugger or in a
+//! log. Rust returns more, as it has more objects.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -19,7 +19,7 @@ use crate::format::{Vector, Verdict, holds};
 use crate::lang::Lang;
 use crate::token::{client, moment};
 
-/// Every text the library makes of what it holds.
+/// The texts that the library renders of its objects.
 #[derive(Default)]
 struct Shown(Vec<(&'static str, String)>);
 
@@ -72,7 +72,7 @@ pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// A verifier with the secret in it, of characters that one may have (RFC 7636 section 4.1).
+/// A code verifier that contains the secret, in characters it may have (RFC 7636 section 4.1).
 fn verifier(value: &str) -> String {
     let plain = value.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     format!("{plain}{}", "a".repeat(43))
@@ -87,11 +87,11 @@ fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -
             !text.contains(needle),
         )?;
     }
-    holds("something was shown", count > 3)
+    holds("texts were rendered", count > 3)
 }
 
-/// The secret in each place where a conversation can hold one: as the client's own, as a code, a
-/// state, a verifier, a token of either kind, a password, and in whatever the server answers.
+/// Conversations with the secret in each possible position: as client secret, code, state,
+/// verifier, token of either kind, password, and in the server's responses.
 fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Conversation> {
     let server = Some(as_example(&Rules::default()));
     let is_page = lang == Lang::Browser;
@@ -198,7 +198,7 @@ fn wrong_callback(callback: &str, shown: &mut Shown) -> Verdict {
 
 fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     shown.debug("secret", &Secret::from(value));
-    // As the client's own secret, in both ways to send it.
+    // As the client secret, sent in both ways.
     let text = |error: Error| error.to_string();
     let basic = client(Rules::default(), value).map_err(text)?;
     shown.debug("client", &basic);
@@ -218,7 +218,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
         converse(&mut basic.token(grant, Scope::none()), value, shown)?;
     }
     shown.debug("password", &danger::password("name", value));
-    // As anything a flow holds.
+    // As each secret of a flow.
     let verifier = verifier(value);
     let flow = pending("https://app.example/cb", value, Some((value, &verifier)))?;
     shown.debug("pending", &flow);
@@ -235,7 +235,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     Ok(())
 }
 
-/// Runs an exchange to a server that repeats what it was sent, in every way it can.
+/// Runs an exchange with a server that repeats the secret in every part of its response.
 fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Verdict {
     match exchange
         .resume(&moment(0), Input::Begin)

@@ -1,4 +1,4 @@
-//! The group `registration`: what a server says when a client registers, and how a registration is managed.
+//! Group `registration`: dynamic client registration (RFC 7591) and its management (RFC 7592).
 
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::format::{Vector, Verdict, holds, same, texts};
 use crate::said::{Done, Said};
 use crate::token;
 
-/// What an update must leave as it is, though the client knows it.
+/// The client secret, which an update must not change.
 const SECRET: &str = "cf136dc3c1fc93f31185e5885805d";
 
 pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
@@ -36,10 +36,10 @@ pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The client that is made of the vector's answer: one of RFC 7591, or, where an older registration access token is
-/// replaced, one of RFC 7592.
+/// The client read from the vector's response: to a registration (RFC 7591), or, if it replaces a registration
+/// access token, to an update (RFC 7592).
 fn answered(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<Map<String, Value>> {
-    // 201 and 200 are the answers of the one and the other; what is expected says which is meant.
+    // A registration is answered with 201, an update with 200; the expectation tells which is meant.
     let input = match vector.expected["ok"].get("registration_access_token") {
         Some(_) => In::operation_of("read_registration", registered()),
         None => In::operation("register", json!({ "metadata": metadata() })),
@@ -59,13 +59,13 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
         match (name.as_str(), want) {
             ("auth", want) => {
                 same(name, client.get("token_endpoint_auth_method"), Some(want))?;
-                // Of a public client nothing that could be sent is left.
+                // A public client keeps no secret that could be sent.
                 let stored = client.get("stored").and_then(Value::as_str);
                 let stored = stored.ok_or("nothing is stored")?;
                 holds("there is no secret", !client.contains_key("client_secret"))?;
                 holds("none is stored", !stored.contains(SECRET))?;
             }
-            // What says nothing is not told.
+            // Unset members are left out.
             (_, Value::Null) => holds(name, !client.contains_key(name))?,
             _ => same(name, client.get(name), Some(want))?,
         }
@@ -78,7 +78,7 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
     Ok(())
 }
 
-/// The answer to a deletion is the last word, and nothing comes back that could be kept.
+/// A deletion is final, and its response contains nothing to store.
 fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
     let status = u16::try_from(status).unwrap_or_default();
     let conversation = talk(
@@ -134,11 +134,11 @@ fn update(vector: &Vector, asks: &mut Asks) -> Verdict {
 fn talk(rules: Rules, input: In) -> Conversation {
     let endpoints = json!({ "registration_endpoint": "https://as.example/register" });
     let server = ServerConfig::of("https://as.example", endpoints, &rules);
-    // Who asks is none of the calls' business; a client without an id may as well.
+    // The calls do not depend on the client that sends them; a client without an id may send them too.
     Conversation::new(Some(server), Some(public("other"))).then(0, input)
 }
 
-/// What every vector's client asked for.
+/// The metadata that every vector's client registers.
 fn metadata() -> Value {
     json!({
         "redirect_uris": ["https://client.example.org/callback"],
@@ -146,7 +146,7 @@ fn metadata() -> Value {
     })
 }
 
-/// A client as it was stored, as the argument of an operation.
+/// A stored client registration, as the argument of an operation.
 fn registered() -> Map<String, Value> {
     let stored = json!({
         "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
@@ -164,7 +164,7 @@ fn named(arguments: Value) -> Map<String, Value> {
     }
 }
 
-/// What must show nowhere of a call's arguments.
+/// The secrets in a call's arguments, which no rendered text may contain.
 pub(crate) fn secrets(arguments: &Map<String, Value>) -> Vec<String> {
     let stored = arguments.get("registered").and_then(Value::as_str);
     let stored: Value = stored

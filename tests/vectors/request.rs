@@ -1,4 +1,4 @@
-//! Group `rfc6749-example`: the RFC's own requests and responses.
+//! Group `rfc6749-example`: the requests and responses printed in RFC 6749.
 
 use oauth_core::error::Error;
 use oauth_core::grant::Extension;
@@ -21,9 +21,9 @@ use crate::fields::{Reply, Text};
 use crate::format::{No, Vector, Verdict, holds, same};
 use crate::token::{self, moment};
 
-const WITHOUT_PKCE: &str = "an authorization without PKCE is a danger that only Rust offers";
+const WITHOUT_PKCE: &str = "only Rust offers authorization without PKCE, which is dangerous";
 const EXTENSIONS: &str =
-    "conversations have no word for extension grants, which the tests of each package send";
+    "conversations do not support extension grants, which each package's own tests cover";
 
 pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     match vector.text("build") {
@@ -43,7 +43,7 @@ fn text(error: Error) -> String {
     error.to_string()
 }
 
-/// The RFC's server, for players.
+/// The server of the RFC's examples, for players.
 fn server_example() -> ServerConfig {
     let endpoints = json!({ "token_endpoint": "https://server.example.com/token" });
     ServerConfig::of("https://server.example.com", endpoints, &Rules::default())
@@ -66,7 +66,7 @@ fn client(vector: &Vector, server: Server) -> Result<Client, String> {
     Client::new(server, ClientId::new(id), auth).map_err(text)
 }
 
-/// State is drawn, never given: the pair's presence is checked and the drawn value compared.
+/// `state` is random, so the URL is compared with the value that was drawn.
 fn authorization_url(vector: &Vector) -> Verdict {
     let server = server().and_then(|server| {
         let endpoint = vector
@@ -170,13 +170,15 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// A grant by URI; without a client in the vector the request is compared before authentication.
+/// An extension grant; without a client in the vector, the request is compared without authentication.
 fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let known = ["build", "grant", "client_id", "client_secret", "auth"];
     let members = vector.input.as_object().into_iter().flatten();
     let (mut grant, mut scope) = (Extension::new(uri).map_err(text)?, Scope::none());
     for (name, value) in members.filter(|(name, _)| !known.contains(&name.as_str())) {
-        let value = value.as_str().ok_or_else(|| format!("{name} is no text"))?;
+        let value = value
+            .as_str()
+            .ok_or_else(|| format!("{name} is not a string"))?;
         grant = match name.as_str() {
             "scope" => {
                 scope = Scope::parse(value).map_err(text)?;
@@ -190,7 +192,7 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let mut exchange = client.map_err(text)?.token(grant, scope);
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let Step::Send(request) = exchange.resume(&at, Input::Begin).map_err(text)? else {
-        return Err("no request came first".to_owned().into());
+        return Err("the first result is not a request".to_owned().into());
     };
     same(
         "url",

@@ -1,4 +1,4 @@
-//! Group `protected-resource-metadata`.
+//! Group `protected-resource-metadata`: discovery of a resource's metadata (RFC 9728).
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::fields::Reply;
 use crate::format::{No, Vector, Verdict, same, texts};
 use crate::said::{Done, Refusal, Said};
 
-/// The resource of vectors that name none.
+/// The resource identifier of vectors that have none.
 const RESOURCE: &str = "https://r.example/a";
 
 pub(crate) fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
@@ -40,7 +40,8 @@ pub(crate) fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// Where was asked, and what came of it: the vector's document at its place, and nothing elsewhere.
+/// Runs the discovery with the vector's document at its URL and 404 elsewhere; returns the requested URLs and the
+/// result.
 fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Vec<String>, Result<Value, Refusal>), No> {
     let named = vector
         .text("resource")
@@ -49,7 +50,7 @@ fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Vec<String>, Result<Value,
     if let Some(field) = vector.text("www_authenticate") {
         arguments.insert("challenges".to_owned(), json!([field]));
     }
-    // What servers of MCP do beyond the standard has to be allowed.
+    // Deviations of MCP servers from the standard have to be allowed explicitly.
     let via = vector.text("discovered_via");
     if via.is_some() || vector.expected.get("urls_in_order").is_some() {
         arguments.insert("matching".to_owned(), "parent".into());
@@ -57,7 +58,7 @@ fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Vec<String>, Result<Value,
     let call = In::operation_of("resource_metadata", arguments);
     let conversation =
         Conversation::new(Some(as_example(&Default::default())), Some(public("id"))).then(0, call);
-    // What the first place says, unless the document is at another.
+    // The response at the first URL, unless the document is at a different one.
     let first = asks.play(&conversation)?.pop();
     let is_there = |place: &str| via.is_none_or(|via| via == place);
     let mut conversation = conversation;

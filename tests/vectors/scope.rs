@@ -1,4 +1,4 @@
-//! Group `scope`.
+//! Group `scope`: how scopes are read, requested and compared with what was granted.
 
 use oauth_core::Scope;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
@@ -14,7 +14,7 @@ use crate::format::{No, Vector, Verdict, holds, same, texts};
 use crate::lang::Lang;
 use crate::said::{Said, TokensSaid};
 
-const OF_THE_CORE: &str = "which scope to ask for next is the core's advice to Rust alone";
+const OF_THE_CORE: &str = "only Rust exposes the core's advice on which scope to request next";
 
 pub(crate) fn scope(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
@@ -53,7 +53,7 @@ fn syntax(vector: &Vector, asks: &mut Asks) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        // To the client a scope that breaks the syntax is one fault of the token response.
+        // For the client, a scope with invalid syntax is an error in the token response.
         let refused = grant(asks, &rules, &Scope::none(), &json!(raw), None).and_then(|refused| {
             holds(
                 "strict refuses",
@@ -69,7 +69,7 @@ fn syntax(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// The names that a request for this scope asks for.
+/// The scope names sent in a request for this scope.
 fn asked(asks: &mut Asks, raw: &str) -> Outcome<Vec<String>> {
     let server = as_example(&Rules::default());
     let scope = raw.to_owned();
@@ -156,7 +156,7 @@ fn granted(vector: &Vector, asks: &mut Asks, asked: &Value, refresh: Option<&Val
     Ok(())
 }
 
-/// Asks for `asked`, or refreshes a grant of it, and is told `said`.
+/// Requests the scope `asked`, or refreshes a grant of it, and gets `said` in the response.
 fn grant(
     asks: &mut Asks,
     rules: &Rules,

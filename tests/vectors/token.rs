@@ -1,4 +1,4 @@
-//! Groups about the token endpoint's reply: `token-response`, `token-error`.
+//! Groups about the token endpoint's response: `token-response`, `token-error`.
 
 use oauth_core::error::Error;
 use oauth_core::issuer::Issuer;
@@ -49,7 +49,7 @@ pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// The header that this token would be sent in.
+/// The `Authorization` header for this token.
 fn attached(asks: &mut Asks, tokens: &TokensSaid) -> Outcome<String> {
     let token = tokens.text("access_token")?;
     let attach = In::Attach {
@@ -68,7 +68,7 @@ fn attached(asks: &mut Asks, tokens: &TokensSaid) -> Outcome<String> {
     }
 }
 
-/// An opt-in named by the vector must change the verdict, or the part of it that is shown.
+/// The vector's quirk must change the result, or the part of it that is compared.
 fn with_quirk(vector: &Vector, asks: &mut Asks, named: &Value) -> Verdict {
     let quirk = quirk(named, &vector.input).ok_or_else(|| format!("no quirk for {named}"))?;
     let rules = Rules {
@@ -114,16 +114,16 @@ fn quirk(named: &Value, input: &Value) -> Option<Quirk> {
     }
 }
 
-/// A token request whose reply is the vector's.
+/// Runs a token request that gets the vector's response.
 fn read(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<TokensSaid> {
-    // Where a secret must not show, it is the one this client sends.
+    // A secret that must not be rendered is the one that this client sends.
     let secret = vector.expected["debug_and_display_do_not_contain"]
         .as_str()
         .unwrap_or("gX1fBat3bV");
     asks.token(&rules, secret, reply(vector)?)
 }
 
-/// A client for what is asked of the core alone.
+/// A client for vectors that only the core runs.
 pub(crate) fn client(rules: Rules, secret: &str) -> Result<Client, Error> {
     let server = Server::new(Issuer::parse("https://as.example")?)
         .with_endpoint(EndpointKind::Token, "https://as.example/token")?
@@ -160,7 +160,7 @@ fn compare(want: &Value, tokens: &TokensSaid) -> Verdict {
         match name.as_str() {
             "expires_in" if want == "saturated" => {
                 same(name, tokens.get(name)?, Value::from(MAX_LIFETIME))?;
-                // In a page, when it ends is for the page to say; elsewhere it must not wrap.
+                // A page computes the expiration time itself; elsewhere it must not wrap around.
                 if let Some(end) = tokens.0.get("expires_at").and_then(Value::as_u64) {
                     holds("not treated as expired", end > 4_000_000_000)?;
                 }

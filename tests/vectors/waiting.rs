@@ -1,4 +1,4 @@
-//! Groups about grants that wait for a person who is elsewhere: `device-flow`, `ciba`.
+//! Groups about grants that wait for a user on a different device: `device-flow`, `ciba`.
 
 use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
@@ -15,7 +15,7 @@ use crate::lang::Lang;
 use crate::packages::signed;
 use crate::said::{Done, Said, Sent};
 
-/// When every vector begins.
+/// The time at which every vector begins, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 const ISSUER: &str = "https://as.example";
 const ID: &str = "1406020730";
@@ -37,7 +37,7 @@ fn strict() -> Rules {
     }
 }
 
-/// What one call came to, whose one request is answered so.
+/// The result of a call whose only request gets this response.
 fn answered(
     rules: &Rules,
     client: ClientConfig,
@@ -56,7 +56,7 @@ fn answered(
     }
 }
 
-/// A reply of a vector. What says no type is JSON.
+/// A response in a vector; JSON unless it has a content type.
 fn reply(said: &Value) -> Result<Reply, No> {
     let mut headers = said["headers"].as_object().cloned().unwrap_or_default();
     let kind = said["content_type"].as_str().unwrap_or("application/json");
@@ -97,7 +97,7 @@ pub(crate) fn device(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// A request, to the last parameter.
+/// Compares a request with all its parameters.
 fn built(vector: &Vector, call: In, asks: &mut Asks) -> Verdict {
     let id = vector.must("client_id")?;
     let talk = Conversation::new(Some(server(&Rules::default())), Some(public(id)));
@@ -159,7 +159,7 @@ fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// What the person is told, without anything being opened: an operation has nothing to open with.
+/// The text shown to the user, while no browser is opened.
 fn prompt(vector: &Vector, asks: &mut Asks) -> Verdict {
     let purpose = vector.must("purpose")?;
     let call = In::operation("device_authorization", json!({ "purpose": purpose }));
@@ -176,7 +176,7 @@ fn prompt(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds(says, prompt.contains(says))
 }
 
-/// The pauses between the questions, and how it ends.
+/// The pauses between the polls, and the result.
 fn sequence(
     vector: &Vector,
     answers: &[Value],
@@ -190,7 +190,7 @@ fn sequence(
     if is_bound {
         client.dpop = Some("ES256".to_owned());
     }
-    // Where no pauses are named, as many as it takes for the answers that are there.
+    // By default one pause of 5 s before each response.
     let usual = vec![json!(5); answers.len()];
     let waits = expected["waits_s"].as_array().unwrap_or(&usual);
     let waits: Vec<u64> = waits.iter().filter_map(Value::as_u64).collect();
@@ -238,7 +238,7 @@ fn sequence(
     }
 }
 
-/// A client that proves possession of a key takes no token that is not bound to it, so the server has to bind it.
+/// A client with a DPoP key refuses tokens that are not bound to it, so the server's response has to be of that type.
 fn bound(mut reply: Reply, is_bound: bool) -> Reply {
     if is_bound {
         reply.body = reply.body.replace("Bearer", "DPoP");
@@ -250,7 +250,7 @@ pub(crate) fn ciba(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
     if asks.lang == Lang::Browser {
         return Err(No::OutOfReach(
-            "a page has no secret, and nobody can notify it",
+            "a page has no secret, and cannot receive notifications",
         ));
     }
     if let Some(said) = input.get("ack_response") {
@@ -300,12 +300,12 @@ fn client() -> ClientConfig {
     confidential(ID, "tXo3vY5kPq9sB2mN8rT1wZ4cE7hJ0gLd6fUaKxWiVnQ")
 }
 
-/// What any request needs.
+/// The required arguments of every request.
 fn usual() -> Value {
     json!({ "scope": "openid", "login_hint": "a" })
 }
 
-/// What a vector asks with. One that names nothing but its scope is about that, and has a hint.
+/// The arguments of a vector's request. A vector with only a scope gets a hint as well.
 fn ask(input: &Value) -> Value {
     let mut all = match input.get("scope") {
         Some(_) => usual(),
@@ -317,7 +317,7 @@ fn ask(input: &Value) -> Value {
     all
 }
 
-/// The acknowledgement, and the questions after it.
+/// The acknowledgement of a CIBA request, and the polls after it.
 fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict {
     let call = In::operation("backchannel_authentication", usual());
     let said = json!({ "status": 200, "body": vector.input["ack"].to_string() });
@@ -330,7 +330,7 @@ fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict 
     let Some(begun) = outcome(&vector.expected, begun)? else {
         return Ok(());
     };
-    // What stands there without openid leaves no ID token to be verified: how often is asked does not depend on it.
+    // Without openid there is no ID token to verify; the polls do not depend on it.
     let call = In::operation(
         "poll_backchannel_token",
         json!({
@@ -363,7 +363,7 @@ fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
     let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
     let refusal = match asks.play(&talk)?.pop() {
         Some(Said::Error(refusal)) => refusal,
-        // Nothing is asked.
+        // Nothing is sent.
         other => return Err(format!("want a refusal, got {other:?}").into()),
     };
     if let Some(status) = vector.expected["http_status"].as_u64() {

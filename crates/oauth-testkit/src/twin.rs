@@ -63,15 +63,14 @@ pub use sender_constrained::DpopNonces;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
-/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`:
-/// two readings of one string that agree are worth more than one. Equal moments and requests give
-/// equal answers; tokens are digests of a counter and the time, so they are unique within one twin
-/// and worth nothing outside it.
+/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that
+/// a misreading in one of them is noticed. Equal moments and requests lead to equal answers; tokens are
+/// digests of a counter and the time, so they are unique within one twin and worthless outside it.
 ///
-/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, honours it
-/// once and for 60 seconds, refuses parameters given twice and two authentication methods at once,
-/// and answers other methods than `POST` at its token endpoint with 405. What else it does is said
-/// at its constructor.
+/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, accepts it
+/// once and for 60 seconds, refuses repeated parameters and two authentication methods at once,
+/// and answers methods other than `POST` at its token endpoint with 405. The constructors document
+/// the rest.
 pub struct Twin {
     base: String,
     authority: Authority,
@@ -87,28 +86,29 @@ impl Twin {
     /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
     ///   issuer (RFC 9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
-    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code,
-    ///   backchannel request, token exchange, and JWTs: of who has a key here
-    ///   ([`register_assertion_key`](Self::register_assertion_key)), and of identity providers
-    ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once; SAML assertions, if their identity
-    ///   provider has announced them ([`announce_saml_assertion`](Self::announce_saml_assertion));
-    /// - the tokens of workloads, whose platform has a key here: as client assertions of the confidential client, and
-    ///   exchanged for an access token as their subject, by anybody;
-    /// - tokens are exchanged as their subject or with an actor, whom introspection tells, and for identity assertions
-    ///   to the servers that it is told of ([`vouch_to`](Self::vouch_to));
-    /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the
+    ///   [`set_rotation`](Self::set_rotation) was called), client credentials, password (see
+    ///   [`resource_owner`](Self::resource_owner)), device code, backchannel request, token exchange, and JWTs: of
+    ///   issuers with a registered key ([`register_assertion_key`](Self::register_assertion_key)), and of identity
+    ///   providers ([`trust_identity_provider`](Self::trust_identity_provider)), each once; SAML assertions that were
+    ///   announced ([`announce_saml_assertion`](Self::announce_saml_assertion));
+    /// - tokens of workloads whose platform has a registered key: as client assertions of the confidential client, and
+    ///   exchanged, by any client, for an access token whose subject is the workload;
+    /// - token exchange for the same subject, with an actor, which introspection returns, and for identity assertions
+    ///   for registered servers ([`vouch_to`](Self::vouch_to));
+    /// - `/userinfo`, for tokens with the scope `openid`; `/logout`, which sends the user back to any page at the
     ///   origin of a redirect URI;
-    /// - `/register` (RFC 7591), for everybody or with an initial access token
+    /// - `/register` (RFC 7591), open or with an initial access token
     ///   ([`set_initial_access_token`](Self::set_initial_access_token)), and `/register/{id}` (RFC 7592), which
-    ///   replaces the registration access token each time; software statements of whom it trusts
+    ///   replaces the registration access token each time; software statements of trusted publishers
     ///   ([`trust_publisher`](Self::trust_publisher));
-    /// - clients known by their metadata documents
+    /// - clients identified by their metadata documents
     ///   ([`accept_client_id_metadata`](Self::accept_client_id_metadata));
-    /// - `GET /access_token` and `GET /refresh_access_token`, which renew access tokens with themselves as Meta does;
+    /// - `GET /access_token` and `GET /refresh_access_token`, which renew access tokens without a refresh token, as at
+    ///   Meta;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
     ///   is the user's approval;
     /// - `/backchannel_authentication`, for the person called `alice` or `alice@twin.example`; a `GET` of
-    ///   `/authentication_device` is their approval of the request that waits, which may be named by its
+    ///   `/authentication_device` is their approval of the pending request, which may be selected by its
     ///   `binding_message`; see [`set_backchannel_delivery`](Self::set_backchannel_delivery);
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
     ///   challenges, which name `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of
@@ -117,7 +117,7 @@ impl Twin {
     ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
     /// `read` (the default), `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid`
-    /// there is an ID token, signed by RS256 with a key that everybody has.
+    /// there is an ID token, signed by RS256 with a published key.
     pub fn generic(base: &str) -> Self {
         Self::of(base, generic::rules)
     }
@@ -189,9 +189,9 @@ impl Twin {
         }
     }
 
-    /// Answers one request. Only its path and query are looked at, not its host.
+    /// Answers one request. Only the path and query of its URL matter, not the host.
     ///
-    /// A reply may have a [`Delivery`] in its extensions, which says how the server must deliver it.
+    /// A reply may have a [`Delivery`] in its extensions, which the server must obey.
     pub fn answer(&mut self, at: &Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let ask = Ask::read(request);
         let now = at.now();
@@ -239,7 +239,7 @@ impl Twin {
         self.authority.rules.public_client_id
     }
 
-    /// Name and password of the resource owner, for the generic twin's password grant.
+    /// The name and password of the resource owner, for the generic twin's password grant.
     pub fn resource_owner(&self) -> (&str, &str) {
         (token::USERNAME, token::USER_PASSWORD)
     }
@@ -249,13 +249,13 @@ impl Twin {
         &self.authority.rules.redirect_uris
     }
 
-    /// Registers one more redirect URI. The comparison is exact, but for the port of loopback
+    /// Registers one more redirect URI. The comparison is exact, except for the port of loopback
     /// addresses (RFC 8252 section 7.3) at the generic and the UserVoice twin.
     pub fn register_redirect_uri(&mut self, uri: &str) {
         self.authority.rules.redirect_uris.push(uri.to_owned());
     }
 
-    /// Lets the next matching request go wrong; one fault per request, in the order injected.
+    /// Injects a fault into the next matching request; one fault per request, in the order injected.
     ///
     /// The faults of callbacks wait for the authorization endpoint and all others for any
     /// other request; those that break JSON wait for a JSON reply.
@@ -263,7 +263,7 @@ impl Twin {
         self.faults.push(fault);
     }
 
-    /// Forgets the faults that have not happened yet.
+    /// Removes the faults that have not been applied yet.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
@@ -278,7 +278,7 @@ impl Twin {
         self.authority.interval = seconds;
     }
 
-    /// Every request seen, in order.
+    /// All requests received, in order.
     pub fn log(&self) -> &[Entry] {
         &self.log
     }
@@ -320,19 +320,19 @@ impl Twin {
         self.authority.rules.rate_window = seconds.max(1);
     }
 
-    /// Signs ID tokens with another key from now on; the key set contains only that one.
+    /// Signs ID tokens with a different key from now on; the key set contains only that one.
     pub fn rotate_keys(&mut self) {
         let next = self.authority.mint(UnixTime::from_secs(0), "key");
         self.authority.key_id = next;
     }
 
-    /// Adds more keys to the key set, of the same type and of another, without `kid`, before the signing key.
+    /// Adds more keys to the key set, of the same and of a different type, without `kid`, before the signing key.
     pub fn publish_other_keys(&mut self) {
         self.authority.other_keys = id_token::others();
     }
 
-    /// An access token as a person makes one in the system's console: the trusted client's own, for
-    /// all its scopes, without an end until [`expire_access_tokens`](Self::expire_access_tokens).
+    /// An access token created by hand in the system's console: the trusted client's own, for all its
+    /// scopes, valid until [`expire_access_tokens`](Self::expire_access_tokens).
     pub fn console_token(&mut self, at: UnixTime) -> String {
         let grant = authority::Grant {
             client_id: self.authority.rules.client_id.to_owned(),
@@ -341,7 +341,7 @@ impl Twin {
             family: self.authority.new_family(),
             ..authority::Grant::default()
         };
-        // By hand nobody shows a key.
+        // A token created by hand is not bound to a key.
         self.authority.binding = None;
         let lifetime = self.authority.rules.access_lifetime.take();
         let reply = self.authority.issue(at, grant, false);
@@ -398,7 +398,7 @@ impl Twin {
         }
     }
 
-    /// Answers, with the next fault that matches.
+    /// Answers a request, with the next fault that matches.
     fn faulty(&mut self, at: UnixTime, place: Route, ask: &Ask) -> (Reply, Option<&'static str>) {
         let is_callback = place == Route::Authorize;
         let next = self

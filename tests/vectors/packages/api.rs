@@ -1,4 +1,4 @@
-//! `jwt-access-token`, `logout-token`, `signed-introspection`: what servers ask a package.
+//! Groups about a package used on a server: `jwt-access-token`, `logout-token`, `signed-introspection`.
 
 use oauth_core::challenge;
 use oauth_core::jose::Alg;
@@ -53,7 +53,7 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
         same("subject", &told["subject"], &said["sub"])?;
         same("client_id", &told["client_id"], &said["client_id"])?;
         if let Some(names) = vector.expected["ok"].get("scope") {
-            // A package may tell a set.
+            // A package may return a set.
             let [mut told, mut names] = [&told["scope"], names].map(texts);
             told.sort_unstable();
             names.sort_unstable();
@@ -69,7 +69,7 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     let said = said.iter().find(|said| said.scheme == "bearer");
     let said = said.ok_or("no challenge of the scheme")?;
     let wanted = vector.expected["challenge_has"].as_object();
-    // A token that is bound to a key is no bearer token: the error is told beside another scheme.
+    // A token bound to a key is not a bearer token: the error is beside a different scheme.
     let is_told = said.param("error") == Some("invalid_token") || text.contains("invalid_token");
     holds("the challenge has an error", wanted.is_some() || is_told)?;
     for (name, value) in wanted.into_iter().flatten() {
@@ -110,7 +110,7 @@ pub(crate) fn logout_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     let last = came
         .pop()
         .and_then(|came| came.end)
-        .ok_or("it has not ended")?;
+        .ok_or("the call has not ended")?;
     if let Some(first) = came.pop() {
         let first = first.end.ok_or("the first has not ended")?;
         let told = record(first.map_err(|refusal| refusal.message)?)?;
@@ -118,13 +118,13 @@ pub(crate) fn logout_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     if let Some(done) = judge(vector, last)? {
         let told = record(done)?;
-        let names_somebody = told.get("subject").or(told.get("sid")).is_some();
-        holds("is of somebody", names_somebody)?;
+        let has_subject = told.get("subject").or(told.get("sid")).is_some();
+        holds("names a user or a session", has_subject)?;
     }
     Ok(())
 }
 
-/// A server that is older than the rule that a logout token ends.
+/// A server from before logout tokens had to have `exp`.
 fn without_expiry(vector: &Vector, asks: &mut Asks) -> Verdict {
     let mut claims = claims();
     claims["jti"] = "1".into();

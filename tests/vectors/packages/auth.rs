@@ -1,4 +1,5 @@
-//! `client-assertion`, `assertion-source`, `auth-method-selection`, `mtls`: seen in what a package sends.
+//! Client authentication in the requests of a package: `client-assertion`, `assertion-source`,
+//! `auth-method-selection`, `mtls`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,16 +15,16 @@ use crate::jws::{key_set, keys};
 use crate::said::Sent;
 
 const ISSUER: &str = "https://as.example";
-const PUSH: &str = "a pushed request of a package is read by its own tests, over a socket";
+const PUSH: &str = "each package's own tests check its pushed requests, over a socket";
 const ONE_SERVER: &str = "a conversation has one server";
 const WITHOUT_ISSUER: &str = "a package's server has an issuer";
-const TYPED: &str = "an algorithm is one of a list, which has no none";
+const TYPED: &str = "an algorithm is one of a list that does not contain none";
 const CHOSEN: &str =
-    "who has a key or a certificate names the method; secrets alone are negotiated";
-const ONE_AUTH: &str = "a client has one way to authenticate: two cannot be said";
+    "a client with a key or a certificate names its method; only that of a secret is negotiated";
+const ONE_AUTH: &str = "a client has one authentication method: two cannot be expressed";
 /// The thumbprint of the certificate of `mtls-x5t-s256`.
 const PRESENTED: &str = "tb0O2FHdfZ4rxr2TIBITjUr8bSb5fe3Y88GJPhBiXFQ";
-/// A key that belongs to no certificate: over the network that presents it nothing is sent.
+/// A private key that is never used: nothing is sent over the network that presents its certificate.
 const NOBODYS: &str = "\
 -----BEGIN PRIVATE KEY-----\n\
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggFj/Z2oLL8/M2tuQ\n\
@@ -53,7 +54,7 @@ fn credentials() -> In {
     }
 }
 
-/// What the one call of a conversation sends first.
+/// The first request of a conversation with one call.
 fn first(client: ClientConfig, call: In, more: &Value, asks: &mut Asks) -> Result<Sent, No> {
     let calls = Calls::new(server(ISSUER, more), client).call(NOW, call, Vec::new());
     let came = calls.ask(asks)?.pop().ok_or("no call")?;
@@ -77,7 +78,7 @@ fn assertion(sent: &Sent) -> Result<String, No> {
     found.ok_or_else(|| "no assertion".into())
 }
 
-/// A grant that the client signs says for whom it is as its caller says.
+/// The audience of a grant that the client signs is the one its caller names.
 fn signed_grant(vector: &Vector, asks: &mut Asks) -> Verdict {
     let audience = vector.must("aud")?;
     let arguments = json!({
@@ -111,7 +112,7 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
         let came = came.ok_or("no call")?;
         return match came.end {
             Some(end) => judge(vector, end).map(drop),
-            None => holds("it is sent", vector.expected["ok"] == true),
+            None => holds("the request is sent", vector.expected["ok"] == true),
         };
     }
     if vector.text("quirk") == Some("aud=token_endpoint") {
@@ -150,7 +151,7 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
         (&header, &expected["header_has"]),
         (&claims, &expected["claims"]),
     ] {
-        // What is drawn differs.
+        // Random values differ.
         let members = wanted.as_object().into_iter().flatten();
         for (name, value) in members.filter(|(name, _)| *name != "jti") {
             same(name, &of[name], value)?;
@@ -162,7 +163,7 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds("one audience", claims["aud"].is_string())
 }
 
-/// The same at a moment of another seed, as a request after a loss is.
+/// [`first`] at a moment with a different seed, as for a request after a loss.
 fn first_at(client: ClientConfig, seed: [u8; 32], asks: &mut Asks) -> Result<Sent, No> {
     let mut calls = Calls::new(server(ISSUER, &Value::Null), client);
     calls = calls.call(NOW, credentials(), Vec::new());
@@ -263,7 +264,7 @@ pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
         holds("no header", request.header("authorization").is_none())?;
     }
     let end = came.into_iter().next_back().and_then(|came| came.end);
-    let end = end.ok_or("it has not ended")?;
+    let end = end.ok_or("the call has not ended")?;
     let refused = expected["error"].as_str().or(expected["result"].as_str());
     match (end, refused) {
         (Ok(_), None | Some("ok")) => Ok(()),
@@ -271,12 +272,12 @@ pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
             same("code", refusal.code.as_str(), "denied.invalid_client")
         }
         (end @ Err(_), Some(_)) => judge(vector, end).map(drop),
-        (Ok(_), Some(_)) => Err("it is sent".into()),
+        (Ok(_), Some(_)) => Err("the request is sent".into()),
         (Err(refusal), None) => Err(refusal.message.into()),
     }
 }
 
-/// Requests whose assertions come from what the vector says the file holds, read by read.
+/// Adds requests whose assertions come from the vector's file, with its contents at each read.
 fn conversation(input: &Value, mut calls: Calls) -> Calls {
     let file = |value: &Value| value.as_str().map(str::to_owned);
     let good = json!({ "access_token": "a", "token_type": "Bearer" });
@@ -336,7 +337,7 @@ pub(crate) fn mtls(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds("no header", sent.header("authorization").is_none())
 }
 
-/// The thumbprint of the certificate of a network, as it is stored with the tokens that a client gets over it.
+/// The thumbprint of a network's certificate, as stored with the tokens received over it.
 fn thumbprint(vector: &Vector, certificate: &str, asks: &mut Asks) -> Verdict {
     let lines = certificate.as_bytes().chunks(64);
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
@@ -367,9 +368,9 @@ fn thumbprint(vector: &Vector, certificate: &str, asks: &mut Asks) -> Verdict {
     )
 }
 
-/// A token that says itself what it is bound to (RFC 8705 section 3.1), shown over a connection with another
-/// certificate; and with its own. What a server says of it instead (section 3.2) is compared by the same check, and is
-/// asked over sockets.
+/// A token that contains its certificate's thumbprint (RFC 8705 section 3.1) is refused over a connection with a
+/// different certificate, and accepted with its own. The same check covers introspection (section 3.2), which is
+/// tested over sockets.
 fn bound(vector: &Vector, cnf: &Value, asks: &mut Asks) -> Verdict {
     let said = json!({
         "iss": ISSUER, "sub": "u", "aud": "https://rs.example", "client_id": "c", "jti": "1",

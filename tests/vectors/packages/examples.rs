@@ -1,4 +1,4 @@
-//! `request-example`: requests and replies as the standards print them, by a package's own calls.
+//! Group `request-example` through a package's own calls: the requests and responses printed in the standards.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::jws::private_key;
 use crate::lang::Lang;
 use crate::said::{Done, Refusal};
 
-const NO_LIFETIME: &str = "a page does not say for how long a pushed request can be used";
+const NO_LIFETIME: &str = "a page does not expose the lifetime of a pushed request";
 const CALLBACK: &str = "https://client.example.org/cb";
 
 fn issuer(vector: &Vector) -> &'static str {
@@ -31,7 +31,7 @@ fn calls(vector: &Vector, of: ClientConfig) -> Calls {
     Calls::new(server(issuer, &more), of)
 }
 
-/// With `client_secret_basic`, and in a page with none.
+/// A client with `client_secret_basic`, or a public client in a page.
 fn of(vector: &Vector, lang: Lang) -> ClientConfig {
     let id = vector.text("client_id").unwrap_or("client1");
     match lang {
@@ -64,7 +64,7 @@ fn reply(said: &Value) -> Reply {
     )
 }
 
-/// What comes of a call that is answered so.
+/// The result of a call that gets this response.
 fn answered(
     vector: &Vector,
     asks: &mut Asks,
@@ -107,12 +107,12 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
         let twice = vec![Reply::json(&said).status(201); 2];
         let calls =
             calls(vector, of(vector, asks.lang)).call(NOW, begin(&[("push", "always")]), twice);
-        // The conversation is over: nothing makes a second URL of the same.
+        // The call is finished: it cannot create a second URL.
         let mut came = calls.ask(asks)?;
         let end = came
             .pop()
             .and_then(|came| came.end)
-            .ok_or("it does not end")?;
+            .ok_or("the call does not end")?;
         return holds("one URL", matches!(end, Ok(Done::Authorized { .. })));
     }
     match vector.text("build") {
@@ -139,7 +139,7 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// What comes of a revocation that is answered so; a page revokes the tokens of its own sign-in.
+/// The result of a revocation that gets this response; a page revokes the tokens of its own sign-in.
 fn revoked(vector: &Vector, asks: &mut Asks, said: &Value) -> Result<Result<Done, Refusal>, No> {
     if asks.lang != Lang::Browser {
         return answered(vector, asks, In::Revoke(asked("t", None)), said);
@@ -155,7 +155,7 @@ fn revoked(vector: &Vector, asks: &mut Asks, said: &Value) -> Result<Result<Done
         .end(asks)
 }
 
-/// The redemption of a code, which is what a page does where another client authenticates.
+/// The redemption of a code, which a page sends where a confidential client authenticates.
 fn redemption(vector: &Vector) -> In {
     In::Redeem {
         callback: format!("{CALLBACK}?code=c&state=xyz"),
@@ -165,7 +165,7 @@ fn redemption(vector: &Vector) -> In {
     }
 }
 
-/// An authorization by one call; what is no argument of it is one more parameter.
+/// An authorization as one call; names that are not its arguments become extra parameters.
 fn begin(arguments: &[(&str, &str)]) -> In {
     let mut given = Map::new();
     given.insert("redirect_uri".to_owned(), CALLBACK.into());
@@ -224,7 +224,7 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>, asks: &mut Asks) -> Verdi
     })
 }
 
-/// The body that RFC 9126 prints has the parameters of ours.
+/// The body printed in RFC 9126 has the same parameters as ours.
 fn pushed_body(vector: &Vector, asks: &mut Asks, form: &str) -> Verdict {
     let key = private_key("rsa1").to_string();
     let options = json!({ "alg": "RS256", "kid": "k2bdc" });
@@ -326,16 +326,16 @@ fn authorization_url(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let pairs = query(&url);
     let mut pairs = pairs.iter();
-    // In the order that is wanted.
+    // In the expected order.
     let wanted = vector.expected["query_contains_pairs"].as_array();
-    for pair in wanted.ok_or("it was to be refused")? {
+    for pair in wanted.ok_or("it should have been refused")? {
         let found = pairs.any(|(name, value)| json!([name, value]) == *pair);
         holds("a pair", found)?;
     }
     Ok(())
 }
 
-/// A page makes a URL by its sign-in alone: where a request has to be pushed, that pushes it, unasked.
+/// A page creates URLs only through its sign-in, which pushes the request by itself where that is required.
 fn pushes(vector: &Vector, asks: &mut Asks) -> Verdict {
     let calls = calls(vector, of(vector, asks.lang));
     let came = calls.call(NOW, begin(&[]), Vec::new()).ask(asks)?.pop();
@@ -344,7 +344,7 @@ fn pushes(vector: &Vector, asks: &mut Asks) -> Verdict {
     let sent = came.sent.first().ok_or("nothing was sent")?;
     let endpoint = format!("{}/as/par", issuer(vector));
     same("url", sent.url.as_str(), endpoint.as_str())?;
-    // This server names no place for it.
+    // This server has no endpoint for pushed requests.
     let ask = Ask {
         redirect_uri: CALLBACK.to_owned(),
         ..Ask::default()

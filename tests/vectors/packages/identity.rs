@@ -1,4 +1,4 @@
-//! `id-token`, `id-token-refresh`, `oidc-token-response`, `userinfo`: who signed in, as a package tells it.
+//! The user's identity as a package returns it: `id-token`, `id-token-refresh`, `oidc-token-response`, `userinfo`.
 
 use oauth_core::jose::Alg;
 use serde_json::{Value, json};
@@ -14,15 +14,15 @@ use crate::lang::Lang;
 
 use super::Calls;
 
-const USED_UP: &str = "that a flow is redeemed once is asked by conversations";
+const USED_UP: &str = "conversations test that a flow is redeemed only once";
 /// A code and its hash (OpenID Connect Core appendix A.4).
 pub(crate) const CODE: &str = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
 pub(crate) const HASH: &str = "LDktKdoQak3Pk0cnXxCltA";
 
 const NO_CHECK: &str =
-    "a sign-in has no option for the age of an ID token, its clock, or an acr of its own";
-const NO_NONCE: &str = "a sign-in asks for an ID token with a nonce, always";
-const TENANTS: &str = "a preset's tenants; a rule of its own is for Rust alone";
+    "a sign-in has no options for the age of an ID token, the clock, or a required acr";
+const NO_NONCE: &str = "a sign-in always requests an ID token with a nonce";
+const TENANTS: &str = "tenants come with a preset; only Rust can set the rule";
 
 /// The client of a vector, and its sign-in.
 pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, No> {
@@ -85,7 +85,7 @@ pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-/// The ID token of a refresh, of a login whose ID token said this.
+/// Refreshes the tokens of a login whose ID token had these claims.
 fn renewed(
     vector: &Vector,
     asks: &mut Asks,
@@ -108,7 +108,7 @@ fn renewed(
     judge(vector, calls.end(asks)?).map(drop)
 }
 
-/// Issuers without a token: what is said of them in one.
+/// Vectors with an issuer but no token: the issuer is put into a token.
 fn issuer(vector: &Vector, asks: &mut Asks) -> Verdict {
     let mut said = claims();
     said["iss"] = vector.must("id_token_iss")?.into();
@@ -141,7 +141,7 @@ pub(crate) fn token_response(vector: &Vector, asks: &mut Asks) -> Verdict {
     judge(vector, calls.end(asks)?).map(drop)
 }
 
-/// ID tokens beside the code and for it, of which each says its own.
+/// An ID token beside the code, and one from the token endpoint, with different claims.
 fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.code = CODE.to_owned();
@@ -155,7 +155,7 @@ fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verd
     };
     sign_in.front = Some(token(front)?);
     judge(vector, sign_in.with(&token(back)?).end(asks)?)?;
-    // It is the difference that is refused.
+    // Only the difference is refused.
     match sign_in.with(&token(front)?).end(asks)? {
         Ok(done) => tokens(done).map(drop),
         Err(refusal) => Err(refusal.message.into()),
@@ -195,14 +195,14 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let told = record(done)?;
     same("sub", told["subject"].as_str(), vector.text("id_token_sub"))?;
-    // It is handed on as it was told: a string, which is no boolean.
+    // The claim is returned as received: a string, which is not a boolean.
     let claims = &told["claims"];
     let body = vector.must("body")?;
     let sent = serde_json::from_str(body).unwrap_or_else(|_| payload(body));
     same("claims", claims, &sent)
 }
 
-/// The reply that a vector holds.
+/// The response in a vector.
 pub(crate) fn answer(vector: &Vector, media: &str) -> Reply {
     let status = vector.input["status"].as_u64();
     let status = status.and_then(|status| u16::try_from(status).ok());

@@ -1,4 +1,5 @@
-//! `jws-published`, `jws-negative`, `jwk-thumbprint`, `hash-claims`, `jwe`: through a sign-in.
+//! Signatures and encryption through a package's sign-in: `jws-published`, `jws-negative`, `jwk-thumbprint`,
+//! `hash-claims`, `jwe`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,22 +12,22 @@ use crate::ask::Asks;
 use crate::format::{No, Vector, Verdict, holds, same};
 use crate::jws::{key_set, keys, private_key};
 
-const BYTES: &str = "a client secret is text: the keys of these vectors are other bytes";
-/// Below the limit of a reply, 1 MiB.
+const BYTES: &str = "a client secret is text, and the keys of these vectors are not";
+/// The largest input, in bytes, that fits into a response (limit: 1 MiB).
 const BYTES_READ: u64 = 1 << 19;
 
 const MACS: &str = "these tokens are signed with keys of the server, not with a client secret";
 
-const ENDS: &str = "a package has no thumbprints of keys, and does not list those of a set";
+const ENDS: &str = "a package neither computes thumbprints of keys nor lists the keys of a set";
 
-/// A sign-in with this token is refused for its signature, or else for no more than its claims.
+/// A sign-in with this token is refused for its signature if the vector says so, otherwise at most for its claims.
 pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
     let input = &vector.input;
     if input["jwk"]["kty"] == "oct" {
         return Err(No::OutOfReach(BYTES));
     }
     let token = match input["repeat_to_bytes"].as_u64() {
-        // A larger reply is not read at all.
+        // A larger response is not read at all.
         Some(bytes) => {
             let bytes = bytes.min(BYTES_READ) as usize;
             vector.must("compact")?.repeat(bytes)[..bytes].to_owned()
@@ -42,7 +43,7 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let mut calls = sign_in.calls();
     if input.get("jwks_before").is_some() {
-        // Somebody has signed in when the server had other keys.
+        // An earlier sign-in took place when the server had different keys.
         let before = key_set(&input["jwks_before"]);
         let first = signed("rsa1", Alg::Rs256, None, &claims())?;
         sign_in.keys = vec![before];
@@ -51,7 +52,7 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
         sign_in.now += 3600;
     }
     match sign_in.again(calls, &token).end(asks)? {
-        // What no token is made of is refused where the server hands it out; an empty text is none at all.
+        // Text that is not a token is refused when the server returns it; an empty text counts as no token.
         Err(refusal)
             if ["token_response.malformed", "id_token.missing"]
                 .contains(&refusal.code.as_str()) =>
@@ -72,7 +73,7 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.expected["valid"] != true {
         return Ok(());
     }
-    // What is told apart is the signature.
+    // Only the signature makes the difference.
     let end = sign_in.with(&altered(&token)).end(asks)?;
     let code = end.err().map(|refusal| refusal.code);
     same("altered", code.as_deref(), Some("jws.bad_signature"))
@@ -82,7 +83,7 @@ fn is_about_claims(code: &str) -> bool {
     code.starts_with("jwt.") || code.starts_with("id_token.") && code != "id_token.missing"
 }
 
-/// With another signature of the same size.
+/// The token with a different signature of the same size.
 fn altered(token: &str) -> String {
     let (input, signature) = token.rsplit_once('.').unwrap_or_default();
     let (first, rest) = signature.split_at(1.min(signature.len()));
@@ -103,7 +104,7 @@ pub(crate) fn key_sets(vector: &Vector, asks: &mut Asks) -> Verdict {
     judge(vector, sign_in.with(&token).end(asks)?).map(drop)
 }
 
-/// An ID token with this hash of the access token is taken, and none with another.
+/// An ID token with this hash of the access token is accepted, and one with a different hash refused.
 pub(crate) fn hash_claim(vector: &Vector, asks: &mut Asks) -> Verdict {
     let (name, value) = (vector.must("alg")?, vector.must("value")?);
     if name.starts_with("HS") {
@@ -143,7 +144,7 @@ pub(crate) fn hash_claim(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let Some(hash) = hash else {
         let end = sign_in.with(&with("77QmUPtjPfzWtF2AnpK9RQ")?).end(asks)?;
-        // Such a token is refused where it is issued.
+        // Such a token is refused when it is issued.
         let code = end.err().map(|refusal| refusal.code);
         return same("code", code.as_deref(), Some("token_response.malformed"));
     };
@@ -178,7 +179,7 @@ pub(crate) fn encrypted(vector: &Vector, asks: &mut Asks) -> Verdict {
         None => Some("RSA-OAEP-256"),
     };
     if let Some(alg) = alg {
-        // Where the vector says none, the one of the token.
+        // By default the algorithm in the token.
         let named = expect["id_token_encrypted_response_enc"].as_str();
         let enc = named.map_or_else(|| enc_of(token), str::to_owned);
         sign_in.register("id_token_encrypted_response_alg", alg);

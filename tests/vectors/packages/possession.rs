@@ -1,4 +1,4 @@
-//! `dpop`, `dpop-nonce-sequence`: proofs as they go over the wire.
+//! DPoP proofs as a package sends them: `dpop`, `dpop-nonce-sequence`.
 
 use oauth_core::jose::Alg;
 use oauth_core::url::Url;
@@ -15,12 +15,12 @@ use crate::format::{No, Vector, Verdict, holds, names, same, texts};
 use crate::lang::Lang;
 use crate::said::{Done, Refusal, Sent};
 
-const NO_PRIVATE_HALF: &str = "nobody has the private half of this key";
+const NO_PRIVATE_HALF: &str = "the private key is not known";
 const OWN_METHOD: &str = "HTTP clients of these languages write the name of a method in capitals";
-const NO_RULES: &str = "that a server binds no tokens comes with a preset";
+const NO_RULES: &str = "only a preset declares that a server does not bind tokens";
 const OWN_KEY: &str = "a page's key is for ES256";
 
-/// A client whose tokens are bound to a key: of the page a public one.
+/// A client whose tokens are bound to a key; a public client in a page.
 fn bound(lang: Lang, alg: &str) -> ClientConfig {
     let of = match lang {
         Lang::Browser => ask::public("client1"),
@@ -59,13 +59,13 @@ fn said(kind: Option<&str>) -> Reply {
     Reply::json(&reply)
 }
 
-/// A proof taken apart.
+/// The header and the claims of a proof.
 fn proof(sent: &Sent) -> Result<(Value, Value), No> {
     let proof = sent.header("dpop").ok_or("no proof")?;
     Ok((part(proof, 0)?, part(proof, 1)?))
 }
 
-/// The request for UserInfo at this URL, with this token: the one request to an API that a package makes itself.
+/// A UserInfo request to this URL with this token: the only API request that a package sends by itself.
 fn userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Came, No> {
     let metadata = json!({ "userinfo_endpoint": url });
     let tokens = ask::stored_tokens(json!({
@@ -90,7 +90,7 @@ fn sent_userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Sent, No> {
     }
 }
 
-/// What a token request sends, and how it ends with these replies.
+/// Runs a token request with these responses.
 fn token_request(
     asks: &mut Asks,
     metadata: &Value,
@@ -109,7 +109,7 @@ fn api_call(url: &str, streams: bool, replies: Vec<Reply>) -> Result<In, No> {
     api_call_at(&at, url, streams, replies)
 }
 
-/// The same where the API is at this place, which the URL may write another way.
+/// [`api_call`] for an API at this URL, which `url` may write differently.
 fn api_call_at(at: &Url, url: &str, streams: bool, replies: Vec<Reply>) -> Result<In, No> {
     Ok(In::CallApi {
         method: if streams { "POST" } else { "GET" }.to_owned(),
@@ -124,7 +124,7 @@ fn api_call_at(at: &Url, url: &str, streams: bool, replies: Vec<Reply>) -> Resul
     })
 }
 
-/// A URL that parsers read differently: refused where a server names it, and written by the caller's HTTP client.
+/// A URL that parsers read differently: refused in a server's metadata, and normalized by the caller's HTTP client.
 fn parsed(vector: &Vector, url: &str, asks: &mut Asks) -> Verdict {
     let wanted = vector.expected["htu"].as_str().unwrap_or_default();
     let at = Url::parse(wanted).map_err(|error| error.to_string())?;
@@ -136,7 +136,7 @@ fn parsed(vector: &Vector, url: &str, asks: &mut Asks) -> Verdict {
     same("htu", claims["htu"].as_str(), Some(wanted))
 }
 
-/// What a package sends to an API, and what comes of it.
+/// The requests of a package to an API, and their result.
 fn called(asks: &mut Asks, url: &str, alg: &str, replies: Vec<Reply>) -> Result<Came, No> {
     if asks.lang == Lang::Browser && alg != "ES256" {
         return Err(No::OutOfReach(OWN_KEY));
@@ -150,7 +150,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     let (input, expected) = (&vector.input, &vector.expected);
     let es256 = bound(asks.lang, "ES256");
     if let Some(published) = vector.text("proof") {
-        // That its signature is good is the core's to say: ours has the same form.
+        // The core's tests verify its signature; ours has the same form.
         let (header, claims) = (part(published, 0)?, part(published, 1)?);
         let ours = match claims.get("ath") {
             Some(_) => sent_userinfo(asks, RESOURCE, "a")?,
@@ -167,7 +167,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
         let came = userinfo(asks, url, "a")?;
         return match came.end {
-            // It is an endpoint's URL, and refused as such.
+            // It is refused as the URL of an endpoint.
             Some(Err(refusal)) => {
                 holds("refused", expected["error"].is_string())?;
                 same(
@@ -248,7 +248,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         };
         let reply = said(vector.text("token_type"));
         let end = token_request(asks, &Value::Null, of, vec![reply])?.end;
-        let end = end.ok_or("it does not end")?;
+        let end = end.ok_or("the call does not end")?;
         let wanted = expected["ok"].as_str();
         return match (end, wanted) {
             (Ok(_), Some(_)) if asks.lang == Lang::Browser => Ok(()),
@@ -285,7 +285,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// A proof is sent, or the key refused.
+/// Checks that a proof is sent, or that the key is refused.
 fn ended(vector: &Vector, is_sent: bool, end: Option<Result<Done, Refusal>>) -> Verdict {
     match end {
         Some(Err(refusal)) => refused(vector, refusal),
@@ -327,7 +327,7 @@ fn required(vector: &Vector, sent: &Sent) -> Verdict {
     }
 }
 
-/// A public client refreshes with its key, and with no other.
+/// A public client can refresh only with the key that its tokens are bound to.
 fn refreshed(vector: &Vector, asks: &mut Asks) -> Verdict {
     let of = || ClientConfig {
         dpop: Some("ES256".to_owned()),
@@ -353,11 +353,11 @@ fn refreshed(vector: &Vector, asks: &mut Asks) -> Verdict {
             .map_err(|refusal| refusal.message)?,
     )?;
     let stored = held.text("stored")?.ok_or("nothing is stored")?;
-    // Another conversation has a key of its own.
+    // A new conversation has a new key.
     let calls = Calls::new(server(ISSUER, &Value::Null), of());
     let calls = calls.call(2, refresh(Some(Text(stored))), Vec::new());
     let Err(refusal) = calls.end(asks)? else {
-        return Err("it was sent".into());
+        return Err("the request was sent".into());
     };
     classes::check(
         &refusal,
@@ -423,7 +423,7 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
         .collect();
     jtis.sort_unstable();
     jtis.dedup();
-    same("each proof is another", jtis.len(), proofs.len())?;
+    same("distinct proofs", jtis.len(), proofs.len())?;
     if expected["same_code_and_verifier"] == true {
         let same_form = sent.iter().all(|request| request.body == sent[0].body);
         holds(

@@ -1,4 +1,5 @@
-//! `jarm`, `jar`, `step-up`: signed requests and responses, and what an API wants of the person.
+//! Signed authorization responses and requests, and step-up challenges of an API, in a package: `jarm`, `jar`,
+//! `step-up`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,7 +52,7 @@ pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The URL of an authorization, or why there is none.
+/// The URL of an authorization, or the refusal.
 pub(super) fn authorized(
     asks: &mut Asks,
     metadata: &Value,
@@ -160,7 +161,7 @@ pub(super) fn part(jwt: &str, at: usize) -> Result<Value, No> {
     serde_json::from_slice(&bytes).map_err(|error| error.to_string().into())
 }
 
-/// The request object of this URL is the one that the vector wants.
+/// The request object in this URL is the one that the vector expects.
 fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
     let pairs = query(url);
     let jwt = pairs.iter().find(|(name, _)| name == "request");
@@ -218,11 +219,11 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
         )
     };
     let Some(Said::StepUp(wanted)) = asks.play(&calls().then(1, told))?.pop() else {
-        return Err("nothing was told".into());
+        return Err("the step-up was not reported".into());
     };
     match vector.expected["action"].as_str() {
         Some(action) if action.contains("retry once") => {
-            holds("nobody is asked", wanted.is_null())?;
+            holds("no step-up is requested", wanted.is_null())?;
             let headers = Fields(vec![("www-authenticate".to_owned(), field)]);
             let verdict = In::Verdict { status, headers };
             match asks.play(&calls().then(1, verdict))?.pop() {
@@ -234,7 +235,7 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
             repeated(&wanted, asks)
         }
         Some(_) if vector.text("grant").is_some() => handed_back(status, field, asks),
-        Some(_) => holds("nothing to ask for", wanted.is_null()),
+        Some(_) => holds("no step-up is possible", wanted.is_null()),
         None => {
             let mut ask = ask_for(CALLBACK, vector.text("granted_scope").unwrap_or_default());
             ask.step_up = Some(wanted);
@@ -257,7 +258,7 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The reply is the caller's where nobody can be asked: one request, and none to the server.
+/// Where no user can be asked, the caller gets the response: one request to the API, and none to the server.
 fn handed_back(status: u16, field: String, asks: &mut Asks) -> Verdict {
     let call = In::CallApi {
         method: "GET".to_owned(),
@@ -279,12 +280,12 @@ fn handed_back(status: u16, field: String, asks: &mut Asks) -> Verdict {
     same("status", called.status, Some(status))
 }
 
-/// The same is wanted of tokens from a login for it.
+/// The API repeats its challenge to tokens from a login that met it.
 fn repeated(wanted: &Value, asks: &mut Asks) -> Verdict {
     same("the second time", answers(wanted, wanted, asks)?, true)
 }
 
-/// Of tokens that differ by how their person has authenticated, those are used that are of a login for what is needed.
+/// Among tokens of logins with different authentication, those that meet the requirement are used.
 fn chosen(vector: &Vector, asks: &mut Asks) -> Verdict {
     let of = |acr: &Value| json!({ "acr_values": acr });
     let needed = of(&vector.input["needed"]["acr_values"]);
@@ -303,12 +304,12 @@ fn chosen(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("used", met, wanted)
 }
 
-/// Whether tokens of a login for one thing are enough for another, so that nobody has to be asked.
+/// Whether tokens of a login for `given` meet `needed`, so that no login is necessary.
 fn answers(given: &Value, needed: &Value, asks: &mut Asks) -> Result<bool, No> {
     let mut ask = ask_for(CALLBACK, "");
     ask.step_up = Some(given.clone());
     let of = ask::public("client1");
-    // Tokens of before, which were not enough.
+    // Earlier tokens, which did not meet the challenge.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
     let before = In::Refresh {
         scope: String::new(),

@@ -1,5 +1,5 @@
-//! The part of `assertion-source` that is about GitHub's service: whom it is asked for, with what, how often, and what
-//! becomes of its answer.
+//! The part of `assertion-source` about GitHub's token service: the request to it, how often it is sent, and how
+//! its response is used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -47,7 +47,7 @@ pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
     let sent: Vec<&Sent> = came.iter().flat_map(|came| &came.sent).collect();
     let (fetches, requests): (Vec<_>, Vec<_>) =
         sent.into_iter().partition(|sent| sent.method == "GET");
-    let first = fetches.first().ok_or("nothing is asked for")?;
+    let first = fetches.first().ok_or("no token is requested")?;
     for (name, value) in [("method", &first.method), ("url", &first.url)] {
         if let Some(wanted) = expected[name].as_str() {
             same(name, value.as_str(), wanted)?;
@@ -75,7 +75,7 @@ pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// A client that is a job of GitHub's.
+/// A client that runs as a GitHub Actions job.
 fn job(url: &str, token: &str, audience: Option<&str>) -> ClientConfig {
     let mut options = Map::new();
     options.insert("platform".to_owned(), "github_actions".into());
@@ -94,7 +94,7 @@ fn job(url: &str, token: &str, audience: Option<&str>) -> ClientConfig {
     }
 }
 
-/// A token that nobody verifies here, good for every vector's time.
+/// A token that is not verified here, and has not expired at any vector's time.
 fn token() -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({ "aud": ISSUER, "sub": "repo:a/b", "exp": NOW + 10_000 });

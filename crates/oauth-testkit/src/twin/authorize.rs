@@ -33,18 +33,18 @@ pub(super) fn authorize(
     if ask.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
-    // Without a registered address to go to, an error stays on this page (RFC 6749 4.1.2.1).
+    // Without a registered redirect URI, an error is shown on this page (RFC 6749 4.1.2.1).
     if ask.query("client_secret").is_some() {
         return wire::page(400, "A client secret must never be in a URL.");
     }
     let given = ask;
     let resolved = match request_object::resolved(authority, at, ask) {
         Ok(resolved) => resolved,
-        Err(why) => return wire::page(400, why),
+        Err(description) => return wire::page(400, description),
     };
     let ask = resolved.as_ref().unwrap_or(given);
     if let Some(name) = repeated(&ask.query) {
-        return wire::page(400, &format!("{} is given twice.", printable(name)));
+        return wire::page(400, &format!("{} is repeated.", printable(name)));
     }
     let Some(client_id) = ask.query("client_id").filter(|id| knows(authority, id)) else {
         return wire::page(400, "Unknown client.");
@@ -72,7 +72,10 @@ pub(super) fn authorize(
             callback.extend(id_token.map(|token| ("id_token", token)));
             callback
         }
-        Err((error, why)) => vec![("error", error.into()), ("error_description", why.into())],
+        Err((error, description)) => vec![
+            ("error", error.into()),
+            ("error_description", description.into()),
+        ],
     };
     match ask.query("state") {
         _ if fault == Some(&Fault::MissingStateInCallback) => {}
@@ -107,7 +110,7 @@ pub(super) fn authorize(
     if place == Some("form_post") {
         return wire::posting_page(&redirect_uri, &callback);
     }
-    // "the fragment encoding" is the default as soon as a token is in the answer (OAuth 2.0 Multiple Response
+    // "the fragment encoding" is the default if the response contains a token (OAuth 2.0 Multiple Response
     // Type Encoding Practices section 5), errors included.
     let in_fragment = match place {
         Some(place) => place == "fragment",
@@ -122,8 +125,8 @@ pub(super) fn authorize(
     wire::redirect(302, &format!("{redirect_uri}{joint}{query}"))
 }
 
-/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3); without a code it is
-/// asked for.
+/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3); without a code, the page
+/// asks for it.
 pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     if ask.query("user_code").is_none() {
         return wire::page(
@@ -149,8 +152,8 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
     wire::page(200, if denied { "Denied." } else { "Approved." })
 }
 
-/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
-/// RP-Initiated Logout sections 2 and 3): to any page at the origin of a redirect URI.
+/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back to any page at the origin of a registered
+/// redirect URI (OpenID Connect RP-Initiated Logout sections 2 and 3).
 pub(super) fn end_session(authority: &mut Authority, ask: &Ask) -> Reply {
     let given = |name| ask.query(name).or_else(|| ask.form(name));
     let Some(home) = given(personality::logout_parameter(authority)) else {
@@ -219,7 +222,7 @@ pub(super) fn is_acceptable(authority: &Authority, ask: &Ask) -> Result<(), Refu
 
 type Refusal = (&'static str, &'static str);
 
-/// What a person is asked to agree to.
+/// The validated parts of an authorization request, which the user approves.
 struct Checked {
     challenge: Option<String>,
     scope: String,
@@ -227,7 +230,7 @@ struct Checked {
     resources: Vec<String>,
 }
 
-/// Whether an ID token is to stand beside the code; "the order of values does not matter" (section 3 there).
+/// Whether an ID token is requested beside the code; "the order of values does not matter" (section 3 there).
 fn is_hybrid(ask: &Ask) -> bool {
     matches!(
         ask.query("response_type"),
@@ -235,7 +238,7 @@ fn is_hybrid(ask: &Ask) -> bool {
     )
 }
 
-/// A code, and the ID token beside it.
+/// Issues a code, and the ID token beside it.
 fn approve(
     authority: &mut Authority,
     at: UnixTime,
@@ -244,7 +247,7 @@ fn approve(
 ) -> Result<(String, Option<String>), Refusal> {
     let checked = checked(authority, ask, client_id)?;
     if std::mem::take(&mut authority.deny_next) {
-        return Err(("access_denied", "the user said no"));
+        return Err(("access_denied", "the user denied the request"));
     }
     authority.person.sign_in(ask.query("prompt"))?;
 
@@ -275,7 +278,7 @@ fn approve(
             grant,
             redirect_uri,
             challenge: checked.challenge,
-            // A server that binds no tokens to keys knows no such parameter, and ignores it (RFC 6749 section 3.1).
+            // A server that does not bind tokens to keys ignores this unknown parameter (RFC 6749 section 3.1).
             jkt: ask
                 .query("dpop_jkt")
                 .filter(|_| authority.rules.binds_to_keys())
@@ -288,7 +291,7 @@ fn approve(
     Ok((code, id_token.flatten()))
 }
 
-/// Looks at everything that a request asks for.
+/// Validates all parameters of a request.
 fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked, Refusal> {
     let is_public = authority.is_public(client_id);
     let grants = if is_public {
@@ -298,7 +301,7 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
     };
     let code = "authorization_code";
     if !grants.contains(&code) || !authority.registrations.allows_grant(client_id, code) {
-        return Err(("unauthorized_client", "this client may not ask for codes"));
+        return Err(("unauthorized_client", "this client may not request codes"));
     }
     match ask.query("response_type") {
         Some("code") => {}
@@ -306,14 +309,14 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
             if ask.query("nonce").is_none() {
                 return Err((
                     "invalid_request",
-                    "an ID token beside the code needs a nonce",
+                    "an ID token beside the code requires a nonce",
                 ));
             }
             if ask.query("response_mode") == Some("query") {
-                return Err(("invalid_request", "a token stays out of the query"));
+                return Err(("invalid_request", "a token must not be in the query"));
             }
         }
-        Some(_) => return Err(("unsupported_response_type", "there are no such answers")),
+        Some(_) => return Err(("unsupported_response_type", "unknown response_type")),
         None => return Err(("invalid_request", "response_type is missing")),
     }
     let modes = authority.rules.metadata.1["response_modes_supported"].as_array();
@@ -323,21 +326,18 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
         .query("response_mode")
         .is_some_and(|mode| !modes.iter().any(|known| *known == mode))
     {
-        return Err((
-            "invalid_request",
-            "this server does not answer in such a way",
-        ));
+        return Err(("invalid_request", "unknown response_mode"));
     }
     personality::check_request(authority, ask)?;
     let challenge = challenge(authority, ask)?;
     let needs_pkce =
         is_public && authority.rules.public_needs_pkce || authority.rules.fapi.is_some();
     if challenge.is_none() && needs_pkce {
-        return Err(("invalid_request", "this client needs PKCE"));
+        return Err(("invalid_request", "this client must use PKCE"));
     }
     let scope = authority
         .scope(ask.query("scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .map_err(|description| ("invalid_scope", description))?;
     Ok(Checked {
         challenge,
         scope,
@@ -346,7 +346,7 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
     })
 }
 
-/// The S256 challenge, if PKCE is used. "plain" is refused: it protects nothing here.
+/// The S256 challenge, if PKCE is used. `plain` is refused: it protects nothing here.
 fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal> {
     let standard = ask.query("code_challenge");
     let alias = ask.query("code_verifier");
@@ -356,7 +356,7 @@ fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal
         (Some(standard), Some(alias)) if authority.rules.challenge_alias && standard == alias => {
             Some(standard)
         }
-        // The worst mistake around PKCE: with the verifier in a URL, it proves nothing.
+        // The worst mistake with PKCE: a verifier in a URL proves nothing.
         _ => return Err(("invalid_request", "a code_verifier must not be in a URL")),
     };
     let Some(challenge) = challenge else {
@@ -367,7 +367,7 @@ fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if ask.query("code_challenge_method") != Some("S256") || !is_digest {
-        return Err(("invalid_request", "the code_challenge must be an S256 one"));
+        return Err(("invalid_request", "the code_challenge must be for S256"));
     }
     Ok(Some(challenge.to_owned()))
 }
@@ -378,7 +378,7 @@ fn knows(authority: &Authority, client_id: &str) -> bool {
         || authority.registrations.knows(client_id)
 }
 
-/// Where to send the browser: a registered redirect URI, or nowhere.
+/// The registered redirect URI to send the browser to, if there is one.
 fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option<String> {
     let own = authority.registrations.redirect_uris(client_id);
     let registered = own.as_ref().unwrap_or(&authority.rules.redirect_uris);
@@ -398,7 +398,7 @@ fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option
     registered.iter().any(alike).then(|| asked.to_owned())
 }
 
-/// Host and path of a loopback IP redirect URI; `None` for every other.
+/// Host and path of a loopback IP redirect URI; `None` for all others.
 fn without_port(uri: &str) -> Option<(&str, &str)> {
     ["http://127.0.0.1", "http://[::1]"]
         .into_iter()

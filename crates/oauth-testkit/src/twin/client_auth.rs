@@ -15,7 +15,7 @@ use super::rules::Basic;
 use super::wire::{self, Ask, Reply};
 use super::workload;
 
-/// The one type of client assertion.
+/// The type of JWT client assertions.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A client that has authenticated, or a public one that has sent its id.
@@ -76,7 +76,7 @@ impl Authority {
             (&self.rules.fapi, accepts.body, ask.form("client_assertion"))
         {
             let client = workload::client(self, at, ask, assertion);
-            return client.map_err(|why| refused("invalid_client", why));
+            return client.map_err(|description| refused("invalid_client", description));
         }
         match claimed {
             _ if self.rules.fapi.is_some() => self.keyed(at, ask),
@@ -104,7 +104,7 @@ impl Authority {
         })
     }
 
-    /// A client that signs an assertion, or shows its certificate.
+    /// Authenticates a client by an assertion, or by its certificate.
     fn keyed(&mut self, at: UnixTime, ask: &Ask) -> Result<Client, Box<Reply>> {
         let client = Client {
             id: self.rules.client_id.to_owned(),
@@ -121,14 +121,17 @@ impl Authority {
             return Err(refused("invalid_client", "there is no such client"));
         }
         match (fapi.client_auth, ask.form("client_assertion")) {
-            // The front has looked at whose it is.
+            // The TLS front has verified the certificate.
             (By::Certificate, None) if claimed.is_some() && ask.certificate.is_some() => {}
             (By::Key, Some(assertion)) => {
                 if ask.form("client_assertion_type") != Some(JWT_BEARER) {
-                    return Err(refused("invalid_client", "another kind of assertion"));
+                    return Err(refused(
+                        "invalid_client",
+                        "unsupported client_assertion_type",
+                    ));
                 }
                 let verified = self.client_assertion(at, assertion);
-                verified.map_err(|why| refused("invalid_client", why))?;
+                verified.map_err(|description| refused("invalid_client", description))?;
             }
             _ => return Err(missing()),
         }
@@ -140,16 +143,16 @@ impl Authority {
         let jwt = Jwt::verified(assertion, &fapi::client_public_key()?, fapi::ALGS)?;
         let id = self.rules.client_id;
         if jwt.text("iss") != Some(id) || jwt.text("sub") != Some(id) {
-            return Err("iss and sub of an assertion are the client");
+            return Err("iss and sub of an assertion must be the client");
         }
         if jwt.text("aud") != Some(&self.rules.issuer) {
-            return Err("aud of an assertion is the issuer");
+            return Err("aud of an assertion must be the issuer");
         }
         jwt.is_in_time(at)?;
         match jwt.text("jti") {
             Some(jti) if self.seen.insert(format!("assertion {jti}")) => Ok(()),
             Some(_) => Err("the assertion was used before"),
-            None => Err("an assertion has a jti"),
+            None => Err("an assertion must have a jti"),
         }
     }
 }
@@ -167,7 +170,7 @@ fn basic(header: &str) -> Option<(String, String)> {
 /// "encoded using the "application/x-www-form-urlencoded" encoding algorithm" (RFC 6749 2.3.1).
 fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
     let text = |encoded: &str| {
-        // A raw '&' makes two pairs of one: it was not encoded at all.
+        // More than one pair means an unencoded '&'.
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(&format!("v={encoded}")).ok()?;
         match <[_; 1]>::try_from(pairs).ok()? {
@@ -179,11 +182,11 @@ fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
 
 /// "If the client attempted to authenticate via the Authorization request header field, the
 /// authorization server MUST respond with [...] the WWW-Authenticate response header field".
-fn challenged(why: &str) -> Box<Reply> {
-    let reply = wire::refusal("invalid_client", why);
+fn challenged(description: &str) -> Box<Reply> {
+    let reply = wire::refusal("invalid_client", description);
     Box::new(wire::with(reply, WWW_AUTHENTICATE, "Basic realm=\"twin\""))
 }
 
-fn refused(error: &str, why: &str) -> Box<Reply> {
-    Box::new(wire::refusal(error, why))
+fn refused(error: &str, description: &str) -> Box<Reply> {
+    Box::new(wire::refusal(error, description))
 }

@@ -1,4 +1,4 @@
-//! CORS: the responses that a page of another origin may read (Fetch standard, section 3.3).
+//! CORS: the responses that a page of a different origin may read (Fetch standard, section 3.3).
 
 use http::Method;
 use http::header::{

@@ -1,4 +1,4 @@
-//! Deviations of deployed servers from the standards: one engine, and a table with a row for each server.
+//! Twins of deployed servers that deviate from the standards: a table with a row for each server.
 //!
 //! The sources of these facts are in the presets of the same names.
 
@@ -12,7 +12,7 @@ use super::rules::{Accepts, Basic, Paths, Rules};
 use super::wire::{self, Ask, Reply};
 use super::{Twin, fapi, generic};
 
-/// As long as `HS256` requires.
+/// The client secret, as long as `HS256` requires.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 type Refusal = (&'static str, &'static str);
@@ -22,15 +22,15 @@ type Refusal = (&'static str, &'static str);
 pub(super) enum Deviation {
     /// ID tokens are signed with the client's secret, unless the token request has this parameter.
     SecretSigns(&'static str),
-    /// ID tokens repeat no nonce.
+    /// ID tokens do not repeat the nonce.
     NoNonce,
     /// ID tokens have the issuer of this tenant, also at an endpoint for all tenants, and its id as `tid`.
     TenantIssuer(&'static str),
     /// A `code_verifier` is refused as if the secret were wrong.
     RefusesVerifier,
-    /// A granted scope is joined by this.
+    /// The granted scopes are joined by this separator.
     ScopeJoinedBy(&'static str),
-    /// A granted scope is a list.
+    /// The granted scope is an array.
     ScopeListed,
     /// A scope that is requested by the first name is granted under the second.
     ScopeRenamed(&'static str, &'static str),
@@ -50,11 +50,11 @@ pub(super) enum Deviation {
     ResourceNamed(&'static str),
     /// A refresh request must have a scope.
     RefreshNeedsScope,
-    /// Of two refreshes in one second the second is refused.
+    /// The second of two refreshes within a second is refused.
     OneRefreshAtATime,
     /// An access token is issued only if the client's own id is requested as a scope.
     AccessTokenForOwnScope,
-    /// UserInfo responses have another shape without this query parameter.
+    /// UserInfo responses have a different shape without this query parameter.
     UserinfoWants(&'static str, &'static str),
     /// The end session endpoint accepts this parameter instead of `post_logout_redirect_uri`.
     LogoutParameter(&'static str),

@@ -9,15 +9,15 @@ use serde::ser::{SerializeStruct as _, Serializer};
 
 use super::wire::Ask;
 
-/// One request a twin saw.
+/// A request that a twin received.
 ///
-/// The fields hold everything, secrets included, so that tests can look. `Debug` and `Serialize`
-/// redact: no `Authorization` value, token, code, secret, verifier or password is shown, and no
-/// body that is not a form.
+/// The fields contain everything, including secrets, for tests to inspect. `Debug` and `Serialize`
+/// omit `Authorization` values, tokens, codes, secrets, verifiers and passwords, and bodies that are
+/// not forms.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Entry {
-    /// When it came.
+    /// When it was received.
     pub at: UnixTime,
     /// The method.
     pub method: String,
@@ -27,13 +27,13 @@ pub struct Entry {
     pub query: Vec<(String, String)>,
     /// The header fields, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The form's parameters, decoded, in order; empty if the body is no form.
+    /// The form's parameters, decoded, in order; empty if the body is not a form.
     pub form: Vec<(String, String)>,
-    /// The body as it came.
+    /// The body as received.
     pub body: Bytes,
     /// The status of the answer.
     pub status: u16,
-    /// The fault that was part of the answer.
+    /// The fault injected into the answer.
     pub fault: Option<&'static str>,
 }
 
@@ -80,7 +80,7 @@ fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.as_str())
 }
 
-/// Names of parameters and header fields whose values stay unseen.
+/// Whether the value of the parameter or header field with this name is omitted.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [
@@ -152,7 +152,7 @@ pub struct Counters {
     pub token_requests: u64,
     /// Refresh tokens accepted.
     pub refreshes: u64,
-    /// Access tokens that were renewed with themselves.
+    /// Access tokens that were renewed without a refresh token.
     pub renewals: u64,
     /// Refresh tokens that were reused; each revoked its family.
     pub reuse_events: u64,
@@ -166,7 +166,7 @@ pub struct Counters {
     pub api_calls: u64,
     /// Requests the API answered with 401.
     pub api_401: u64,
-    /// Requests to the API with a token that is bound to another key or certificate than they prove.
+    /// Requests to the API with a token that is bound to a different key or certificate.
     pub api_misbound: u64,
     /// Requests the API answered with 429.
     pub api_429: u64,

@@ -22,7 +22,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// By how many seconds the `iat` of a proof may differ from the server's time, in either direction.
 const FRESH: u64 = 60;
 
-/// What a token is bound to.
+/// The key or certificate that a token is bound to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Binding {
     /// The thumbprint of a key (`jkt`).
@@ -31,7 +31,7 @@ pub(super) enum Binding {
     Certificate(String),
 }
 
-/// What a server binds all of its tokens to.
+/// The sender constraint of a server's tokens.
 #[derive(Clone, Copy)]
 pub(super) struct Sender {
     pub(super) by: By,
@@ -62,14 +62,14 @@ pub enum DpopNonces {
     Once,
 }
 
-/// Which server's nonces.
+/// The server that issues the nonces.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     AuthorizationServer,
     ResourceServer,
 }
 
-/// Why a proof is refused: the error code, and the description.
+/// The refusal of a proof: the error code and the description.
 pub(super) type Problem = (&'static str, &'static str);
 
 const INVALID: &str = "invalid_dpop_proof";
@@ -87,20 +87,22 @@ pub(super) fn proof(
     let Some(field) = fields.next() else {
         return Ok(None);
     };
-    let wrong = |why| (INVALID, why);
+    let wrong = |description| (INVALID, description);
     if fields.next().is_some() {
         return Err(wrong("there are two proofs"));
     }
-    let text = field.to_str().map_err(|_| wrong("the proof is no text"))?;
+    let text = field
+        .to_str()
+        .map_err(|_| wrong("the proof must be text"))?;
     let jwt = Jwt::read(text).map_err(wrong)?;
     if jwt.header["typ"] != "dpop+jwt" {
-        return Err(wrong("typ of a proof is dpop+jwt"));
+        return Err(wrong("typ of a proof must be dpop+jwt"));
     }
     let key = PublicJwk::parse(&jwt.header["jwk"].to_string());
-    let key = key.map_err(|_| wrong("the jwk of the proof is no public key"))?;
+    let key = key.map_err(|_| wrong("jwk of a proof must be a public key"))?;
     jwt.is_by(&key, ALGS).map_err(wrong)?;
     if jwt.text("htm") != Some(ask.method.as_str()) {
-        return Err(wrong("htm is another method"));
+        return Err(wrong("htm must be the request's method"));
     }
     let fapi = authority.rules.fapi.as_ref();
     let aliases = fapi.map(|fapi| fapi.mutual_base.as_str());
@@ -109,21 +111,21 @@ pub(super) fn proof(
         .text("htu")
         .and_then(|url| url.strip_suffix(ask.path.as_str()));
     if url.is_none() || !homes.contains(&url) {
-        return Err(wrong("htu is another URL"));
+        return Err(wrong("htu must be the request's URL"));
     }
     let hash = token.map(|token| URL_SAFE_NO_PAD.encode(Sha256::digest(token)));
     if jwt.text("ath") != hash.as_deref() {
-        return Err(wrong("ath is of another token"));
+        return Err(wrong("ath must be the hash of the access token"));
     }
     let nonces = authority.rules.sender.map(|sender| sender.nonces);
     if nonces.is_some_and(|nonces| nonces != DpopNonces::Unasked) {
         let known = &authority.nonces[side as usize];
         if known.is_empty() || jwt.text("nonce") != Some(known) {
-            return Err((USE_NONCE, "the proof wants the nonce of this server"));
+            return Err((USE_NONCE, "the proof must contain the nonce of this server"));
         }
     }
     jwt.is_fresh(at, FRESH).map_err(wrong)?;
-    let jti = jwt.text("jti").ok_or(wrong("a proof has a jti"))?;
+    let jti = jwt.text("jti").ok_or(wrong("a proof must have a jti"))?;
     if !authority.seen.insert(format!("proof {jti}")) {
         return Err(wrong("the proof was used before"));
     }
@@ -172,7 +174,7 @@ pub(super) fn binding(
             Some(thumbprint) => Ok(Some(Binding::Certificate(thumbprint.clone()))),
             None => Err((
                 "invalid_request",
-                "this server binds tokens to certificates",
+                "this server binds tokens to certificates: a certificate is missing",
             )),
         },
     }
@@ -217,7 +219,7 @@ pub(super) fn holder(
     // "If the request lacks any authentication information [...] the resource server SHOULD NOT
     // include an error code" (RFC 6750 section 3.1)
     let Some(token) = token else {
-        let reply = wire::plain(401, "text/plain", "who are you?");
+        let reply = wire::plain(401, "text/plain", "a token is required");
         return Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)));
     };
     let mut refused = |status, error: &str, more: &str| {

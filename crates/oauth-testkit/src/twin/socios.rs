@@ -28,7 +28,7 @@ pub(super) fn rules(base: &str) -> Rules {
         },
         metadata: Default::default(),
         client_id: "sociosConsumerKey",
-        // Form-encoding would change it, and be noticed.
+        // Form-encoding would change it, which the twin would notice.
         client_secret: "c0nsumer+s3cret/xyz",
         public_client_id: "",
         grants: (
@@ -74,7 +74,7 @@ pub(super) fn rules(base: &str) -> Rules {
 }
 
 fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    // As RFC 3986 section 6 reads a path: an escaped slash is no slash.
+    // RFC 3986 section 6: an escaped slash does not separate segments.
     let segments = ask.path.trim_start_matches('/').split('/');
     let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy());
     let segments: Vec<Cow<'_, str>> = segments.collect();

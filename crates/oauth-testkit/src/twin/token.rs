@@ -40,11 +40,11 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     if !confidential.contains(&grant_type) && !public.contains(&grant_type) {
         return wire::refusal(
             "unsupported_grant_type",
-            "this server does not know the grant",
+            "this server does not support the grant",
         );
     }
-    if let Some((error, why)) = personality::refused(authority, at, ask) {
-        return personality::shaped_refusal(authority, wire::refusal(error, why));
+    if let Some((error, description)) = personality::refused(authority, at, ask) {
+        return personality::shaped_refusal(authority, wire::refusal(error, description));
     }
     let client = match assertion::nobody(ask, grant_type) {
         Some(client) => client,
@@ -64,9 +64,9 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     }
     authority.binding = match sender_constrained::binding(authority, at, ask) {
         Ok(binding) => binding,
-        Err((error, why)) => {
+        Err((error, description)) => {
             sender_constrained::spend(authority, at, ask, error);
-            return wire::refusal(error, why);
+            return wire::refusal(error, description);
         }
     };
     let answer = match grant_type {
@@ -82,7 +82,9 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     };
     match answer {
         Ok(reply) => wire::unstored(200, &personality::shaped(authority, reply)),
-        Err((error, why)) => personality::shaped_refusal(authority, wire::refusal(error, why)),
+        Err((error, description)) => {
+            personality::shaped_refusal(authority, wire::refusal(error, description))
+        }
     }
 }
 
@@ -91,13 +93,13 @@ pub(super) fn well_formed(ask: &Ask) -> Result<(), Box<Reply>> {
     if ask.method != Method::POST {
         return Err(Box::new(wire::method_not_allowed("POST")));
     }
-    let why = match ask.form.as_deref().map(repeated) {
+    let description = match ask.form.as_deref().map(repeated) {
         None => "the body is not a form",
         // "Request and response parameters MUST NOT be included more than once." (RFC 6749 3.2)
-        Some(Some(_)) => "a parameter is given twice",
+        Some(Some(_)) => "a parameter is repeated",
         Some(None) => return Ok(()),
     };
-    Err(Box::new(wire::refusal("invalid_request", why)))
+    Err(Box::new(wire::refusal("invalid_request", description)))
 }
 
 fn client_credentials(
@@ -108,7 +110,7 @@ fn client_credentials(
 ) -> Result<Value, Refusal> {
     let scope = authority
         .scope(ask.form("scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .map_err(|description| ("invalid_scope", description))?;
     let grant = Grant {
         client_id: client.id,
         subject: None,
@@ -137,7 +139,7 @@ fn authorization_code(
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown code"))?;
     if code.grant.client_id != client.id {
-        return Err(("invalid_grant", "the code was issued to another client"));
+        return Err(("invalid_grant", "the code was issued to a different client"));
     }
     if code.spent {
         // "SHOULD revoke (when possible) all tokens previously issued based on that
@@ -154,25 +156,25 @@ fn authorization_code(
         _ => None,
     };
     if code.jkt.is_some() && code.jkt.as_ref() != shown {
-        return Err(("invalid_dpop_proof", "the code is bound to another key"));
+        return Err(("invalid_dpop_proof", "the code is bound to a different key"));
     }
     if code.redirect_uri.as_deref() != ask.form("redirect_uri") {
         return Err((
             "invalid_grant",
-            "another redirect_uri than in the authorization request",
+            "redirect_uri differs from that of the authorization request",
         ));
     }
     let proved = match (&code.challenge, ask.form("code_verifier")) {
         (Some(challenge), Some(verifier)) => {
             is_verifier(verifier) && URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *challenge
         }
-        // A verifier nobody asked for is a downgrade in progress (RFC 9700 section 4.8.2).
+        // A verifier without a challenge is a downgrade attack (RFC 9700 section 4.8.2).
         (challenge, verifier) => challenge.is_none() && verifier.is_none(),
     };
     if !proved {
         return Err((
             "invalid_grant",
-            "the code_verifier does not fit the code_challenge",
+            "the code_verifier does not match the code_challenge",
         ));
     }
     let mut grant = code.grant.clone();
@@ -216,10 +218,13 @@ fn refresh_token(
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown refresh token"))?;
     if refresh.grant.client_id != client.id {
-        return Err(("invalid_grant", "the token was issued to another client"));
+        return Err((
+            "invalid_grant",
+            "the token was issued to a different client",
+        ));
     }
     if refresh.is_spent(at, rotation) {
-        // Two parties hold the same token and nobody can say which is the thief (RFC 9700 4.14.2).
+        // Two parties have the same token, and it is unknown which is the attacker (RFC 9700 4.14.2).
         let family = refresh.grant.family;
         authority.counters.reuse_events += 1;
         authority.revoke_family(family);
@@ -265,7 +270,7 @@ fn password(
     }
     let scope = authority
         .scope(ask.form("scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .map_err(|description| ("invalid_scope", description))?;
     let subject = Some(SUBJECT.to_owned());
     let grant = Grant {
         client_id: client.id,

@@ -1,4 +1,4 @@
-//! Token exchange of the twin: for a subject, with an actor, or for an assertion for another server.
+//! Token exchange of the twin: for a subject, with an actor, or for an identity assertion for a different server.
 //!
 //! RFC 8693 sections 2 and 4.1, draft-ietf-oauth-identity-assertion-authz-grant section 4.3
 
@@ -41,7 +41,7 @@ pub(super) fn token(
             reply["issued_token_type"] = ACCESS_TOKEN.into();
             Ok(reply)
         }
-        ACCESS_TOKEN => Err(("invalid_request", "only access tokens are exchanged")),
+        ACCESS_TOKEN => Err(("invalid_request", "only access tokens can be exchanged")),
         ID_JAG => identity_assertion(authority, at, ask, &client, (subject, kind)),
         _ => Err(("invalid_request", "tokens of this type are not issued")),
     }
@@ -55,10 +55,10 @@ fn access(
     client: Client,
     subject: &str,
 ) -> Result<Value, Refusal> {
-    // RFC 8693 section 2.2.2 wants invalid_request for an unacceptable subject token.
+    // RFC 8693 section 2.2.2 requires invalid_request for an unacceptable subject token.
     let subject = authority
         .access(at, subject)
-        .ok_or(("invalid_request", "the subject_token is dead"))?;
+        .ok_or(("invalid_request", "the subject_token is invalid"))?;
     let mut grant = Grant {
         client_id: client.id,
         ..subject.clone()
@@ -91,17 +91,19 @@ fn access(
 /// The `act` claim of an actor token, which must be a valid access token of this server; token and type must both be
 /// present (section 2.1).
 fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>, Refusal> {
-    let wrong = |why| ("invalid_request", why);
+    let wrong = |description| ("invalid_request", description);
     match (ask.form("actor_token"), ask.form("actor_token_type")) {
         (None, None) => Ok(None),
         (Some(token), Some(ACCESS_TOKEN)) => {
             let actor = authority.access(at, token);
-            let actor = actor.ok_or(wrong("the actor_token is dead"))?;
+            let actor = actor.ok_or(wrong("the actor_token is invalid"))?;
             let name = actor.subject.as_deref().unwrap_or(&actor.client_id);
             Ok(Some(json!({ "sub": name })))
         }
-        (Some(_), Some(_)) => Err(wrong("only who has an access token acts")),
-        _ => Err(wrong("actor_token and actor_token_type stand together")),
+        (Some(_), Some(_)) => Err(wrong("the actor_token must be an access token")),
+        _ => Err(wrong(
+            "actor_token and actor_token_type must be sent together",
+        )),
     }
 }
 
@@ -114,7 +116,7 @@ pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
     Ok(targets)
 }
 
-/// Issues an identity assertion for another server, about the person who has signed in to this client here.
+/// Issues an identity assertion for a different server, about the user who has signed in to this client here.
 fn identity_assertion(
     authority: &mut Authority,
     at: UnixTime,
@@ -124,12 +126,15 @@ fn identity_assertion(
 ) -> Result<Value, Refusal> {
     let person = person(authority, at, client, subject)?;
     if ask.form("actor_token").is_some() {
-        return Err(("invalid_request", "nobody acts in an identity assertion"));
+        return Err((
+            "invalid_request",
+            "an identity assertion cannot have an actor",
+        ));
     }
     let pairs = ask.form.as_deref().unwrap_or_default();
     let mut audiences = pairs.iter().filter(|(name, _)| name == "audience");
     let (Some((_, audience)), None) = (audiences.next(), audiences.next()) else {
-        return Err(("invalid_request", "there is one audience"));
+        return Err(("invalid_request", "there must be exactly one audience"));
     };
     let client_id = authority.trust.client_at(audience);
     let client_id = client_id.ok_or(("invalid_target", "the audience is unknown"))?;
@@ -147,7 +152,7 @@ fn identity_assertion(
         [one] => claims["resource"] = one.as_str().into(),
         many => claims["resource"] = many.into(),
     }
-    // What scopes there are, the other server knows.
+    // Only the other server knows its scopes.
     let scope = find(pairs, "scope");
     if let Some(scope) = scope {
         claims["scope"] = scope.into();
@@ -170,23 +175,23 @@ fn identity_assertion(
     Ok(reply)
 }
 
-/// The person who has signed in to this client, by the subject token.
+/// The user who has signed in to this client, by the subject token.
 fn person(
     authority: &Authority,
     at: UnixTime,
     client: &Client,
     (token, kind): (&str, &str),
 ) -> Result<String, Refusal> {
-    let wrong = |why| ("invalid_grant", why);
+    let wrong = |description| ("invalid_grant", description);
     match kind {
         ID_TOKEN => {
             let jwt = id_token::own(authority, token).map_err(wrong)?;
             if jwt.text("aud") != Some(&client.id) {
-                return Err(wrong("the ID token is another client's"));
+                return Err(wrong("the ID token was issued to a different client"));
             }
             jwt.is_in_time(at).map_err(wrong)?;
             let person = jwt.text("sub").map(str::to_owned);
-            person.ok_or(wrong("the ID token is about nobody"))
+            person.ok_or(wrong("the ID token has no sub"))
         }
         REFRESH_TOKEN => {
             let refresh = authority.refresh.get(token);
@@ -194,8 +199,8 @@ fn person(
             let refresh =
                 refresh.filter(|one| one.is_live(at, rotation) && one.grant.client_id == client.id);
             let person = refresh.and_then(|one| one.grant.subject.clone());
-            person.ok_or(wrong("the refresh token is dead, or about nobody"))
+            person.ok_or(wrong("the refresh token is invalid, or has no user"))
         }
-        _ => Err(("invalid_request", "this says nothing of who somebody is")),
+        _ => Err(("invalid_request", "the subject_token must identify a user")),
     }
 }

@@ -50,7 +50,10 @@ pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Repl
 }
 
 fn foreign() -> Reply {
-    wire::refusal("invalid_grant", "the token was issued to another client")
+    wire::refusal(
+        "invalid_grant",
+        "the token was issued to a different client",
+    )
 }
 
 pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
@@ -167,7 +170,7 @@ pub(super) fn device_authorization(
     }
     let scope = match authority.scope(ask.form("scope")) {
         Ok(scope) => scope,
-        Err(why) => return wire::refusal("invalid_scope", why),
+        Err(description) => return wire::refusal("invalid_scope", description),
     };
     let device_code = authority.mint(at, "device");
     let user_code: String = authority

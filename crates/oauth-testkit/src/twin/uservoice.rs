@@ -67,7 +67,7 @@ fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     let for_user = match ask.path.as_str() {
         "/api/v2/admin/suggestions" => false,
         "/api/v2/end_users/me" => true,
-        _ => return error(404, "record_not_found", "There is nothing here."),
+        _ => return error(404, "record_not_found", "No such route."),
     };
     let token = Authority::bearer(ask).unwrap_or_default();
     let Some(grant) = authority.access(at, token).cloned() else {

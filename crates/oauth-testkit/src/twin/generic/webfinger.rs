@@ -18,7 +18,7 @@ pub(super) fn answer(authority: &Authority, ask: &Ask) -> Reply {
         return wire::method_not_allowed("GET");
     }
     let Some(resource) = ask.query("resource") else {
-        return wire::plain(400, "text/plain", "There is no resource.");
+        return wire::plain(400, "text/plain", "resource is missing.");
     };
     let issuer = &authority.rules.issuer;
     let (_, host) = issuer.split_once("://").unwrap_or_default();
