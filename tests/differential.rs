@@ -43,7 +43,10 @@ const STRICTER: [(&str, &str); 10] = [
     ("id_token.azp", "azp must be the client"),
     ("id_token.nonce", "the nonce must be that of the flow"),
     ("jwt.typ", "typ shows that it is a different kind of token"),
-    ("jwt.unexpected_claim", "events shows that it is a logout token"),
+    (
+        "jwt.unexpected_claim",
+        "events shows that it is a logout token",
+    ),
     ("jws.malformed", "header members must have their type"),
     ("jws.unsupported_crit", "the extension is not supported"),
 ];
@@ -300,5 +303,8 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
     for (reason, times) in &by_us {
         println!("{times:6} {reason}");
     }
-    assert!(both > 1000 && neither > 1000, "too few tokens are valid or invalid");
+    assert!(
+        both > 1000 && neither > 1000,
+        "too few tokens are valid or invalid"
+    );
 }

@@ -64,7 +64,10 @@ async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
         })
     });
     assert_eq!(code(party.discovered().await), Some("reply.redirect"));
-    assert_eq!((party.requests(METADATA_PATH), evil.requests(METADATA_PATH)), (1, 0));
+    assert_eq!(
+        (party.requests(METADATA_PATH), evil.requests(METADATA_PATH)),
+        (1, 0)
+    );
 }
 
 /// SSRF: a challenge that names a URL of a cloud's instance metadata service is refused before anything is sent.
@@ -84,7 +87,10 @@ async fn c3_a_challenge_does_not_lead_elsewhere() {
         let refused = party.asking().challenge(fields.iter().map(Vec::as_slice));
         assert_eq!(code(refused), Some("resource_metadata.url"), "{url}");
     }
-    assert_eq!((party.requests(METADATA_PATH), evil.requests(METADATA_PATH)), (0, 0));
+    assert_eq!(
+        (party.requests(METADATA_PATH), evil.requests(METADATA_PATH)),
+        (0, 0)
+    );
 }
 
 /// An API on its own port, which names `issuer` as its authorization server.

@@ -145,7 +145,9 @@ impl OtherLibrary {
                 us
             }
             Some((None, _)) => {
-                return Err("no Python with Authlib: cargo xtask test workers creates one".to_owned());
+                return Err(
+                    "no Python with Authlib: cargo xtask test workers creates one".to_owned(),
+                );
             }
             Some((Some(python), script)) => {
                 let mut python = Command::new(python);

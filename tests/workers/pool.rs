@@ -230,9 +230,7 @@ impl WorkerPool {
             match worker.process.try_wait().expect("its state") {
                 Some(status) if status.success() => false,
                 Some(status) => {
-                    wrong.push(format!(
-                        "a terminated worker ended with {status}"
-                    ));
+                    wrong.push(format!("a terminated worker ended with {status}"));
                     false
                 }
                 None if Instant::now() < *until => true,

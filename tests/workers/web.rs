@@ -134,7 +134,9 @@ impl WebRound {
             wrong.push(format!("{untold} logout tokens were not accepted"));
         }
         if (after.sessions, after.grants) != (0, 0) {
-            wrong.push(format!("records left after all users were signed out: {after:?}"));
+            wrong.push(format!(
+                "records left after all users were signed out: {after:?}"
+            ));
         }
         let is_idle = [count.logins, count.logouts, count.calls, count.refreshes];
         if is_idle.contains(&0) || count.cut_short == 0 {

@@ -112,7 +112,7 @@ pub struct MutualTls {
     pub base: String,
     /// The base URL at which a client has to present a certificate.
     pub mutual: String,
-    /// Who signs all certificates, in PEM.
+    /// The certificate authority, in PEM.
     pub ca: String,
     authority: Authority,
     // Dropped before the twin, which it serves.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a case waits: longer than any driver takes on loopback, unless it is broken.
+/// The time limit of a case: longer than any driver takes on loopback, unless it is broken.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A listener with one thread per connection, all of which end when it is dropped.

@@ -12,7 +12,7 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::Mail;
 use super::{Breach, Flaw, Rule};
 
-/// How long a caller that was handed a valid token waits for a newer one, in milliseconds.
+/// The time that a caller with a valid token waits for a newer one, in milliseconds.
 const GOOD_ENOUGH: u64 = 1000;
 
 /// A caller of a worker, which needs a token to use it once.

@@ -26,7 +26,7 @@ pub(super) struct Ledger {
     pub(super) now: u64,
     /// The access tokens of copies that applications have brought.
     pub(super) copies: HashSet<String>,
-    /// When the store lost saves of which grant.
+    /// The grants of which the store lost saves, with the time.
     pub(super) losses: Vec<(usize, u64)>,
     generations: u64,
     calls: u64,
@@ -37,7 +37,7 @@ pub(super) struct Token {
     name: String,
     /// The order of issue: higher for later tokens.
     number: usize,
-    /// When the server issued it, in milliseconds.
+    /// The time of issue, in milliseconds.
     at: u64,
     pub(super) grant: usize,
     /// The login it comes from.
@@ -53,9 +53,9 @@ pub(super) struct Send {
     pub(super) grant: usize,
     pub(super) refresh: Option<String>,
     pub(super) at: u64,
-    /// When the lease expires under which it was sent; `None` once that was released.
+    /// The expiry of the lease under which it was sent; `None` once that was released.
     pub(super) lease: Option<u64>,
-    /// When its attempt counts as finished, for a worker that finds its marker.
+    /// The time from which its attempt counts as finished, for a worker that finds its marker.
     pub(super) window_end: u64,
     /// The outcome, as far as its sender knows it.
     pub(super) end: Option<End>,
@@ -136,7 +136,7 @@ impl Peek {
     }
 }
 
-/// How long a response of the server may take, in milliseconds.
+/// The maximum time until a response of the server arrives, in milliseconds.
 const ARRIVAL: u64 = 35_000;
 
 impl Ledger {

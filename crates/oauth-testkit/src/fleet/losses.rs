@@ -62,7 +62,7 @@ impl Simulation {
         }
     }
 
-    /// Which record a save replaces.
+    /// The record that a save replaces.
     pub(super) fn saved_over(&mut self, grant: usize) -> Over {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);

@@ -10,10 +10,10 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Mail, Order};
 use super::{Breach, Flaw};
 
-/// How long a worker waits for the store, in milliseconds.
+/// The timeout of a call of the store, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
-/// How late a request may arrive after its sender has given up on it, in milliseconds.
+/// The maximum delay of a request after its sender has given up on it, in milliseconds.
 const LATE: u64 = 13_000;
 
 /// The fate of an order to the store.

@@ -16,10 +16,10 @@ use super::slot::Held;
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 
-/// How many saves must fail before tokens are handed out unsaved.
+/// The number of failed saves before tokens may be handed out unsaved.
 const SAVES: u32 = 5;
 
-/// How long a version that a worker has read counts as current, in milliseconds.
+/// The time for which a version that a worker has read counts as current, in milliseconds.
 const RECENT: u64 = 5000;
 
 impl Simulation {

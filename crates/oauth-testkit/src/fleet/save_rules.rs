@@ -4,7 +4,7 @@
 use super::ledger::{Ledger, Peek, Version};
 use super::{Breach, Rule};
 
-/// Which record a save replaced.
+/// The record that a save replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
     /// The one that was saved last.

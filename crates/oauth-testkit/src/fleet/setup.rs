@@ -30,12 +30,12 @@ pub struct Setup {
     pub hides_lifetime: bool,
     /// The idle timeout of refresh tokens, in seconds, as announced in token responses.
     pub refresh_token_timeout: Option<u64>,
-    /// When the last caller comes, before the faults end; `None` if callers keep coming.
+    /// The arrival of the last caller before the faults end; `None` if callers keep coming.
     pub idle_after: Option<Duration>,
     /// The keepers' policy. A worker gives up on a token request after
     /// [`longest_request`](Policy::longest_request), and the network delays none for more than 13 s beyond that.
     pub policy: Policy,
-    /// How long faults occur; afterwards every caller must get a token.
+    /// The duration of faults, after which every caller must get a token.
     pub trouble: Duration,
     /// The odds of each fault.
     pub odds: Odds,
@@ -100,7 +100,7 @@ pub struct Odds {
     pub withdrawn: u32,
     /// In each minute, a user logs in without being asked.
     pub login: u32,
-    /// How far a worker's clock may be wrong, in seconds.
+    /// The maximum error of a worker's clock, in seconds.
     pub skew: u64,
     /// A user logs in, before any step of a renewal, at the worker that renews.
     pub login_beside: u32,

@@ -65,11 +65,11 @@ pub(super) struct Worker {
     /// The number of times it has died.
     pub(super) epoch: u32,
     pub(super) is_up: bool,
-    /// How far its clock is ahead, in milliseconds.
+    /// The clock's lead, in milliseconds.
     pub(super) skew: i64,
-    /// How far its clock has stepped in addition.
+    /// The sum of the clock's steps, in milliseconds.
     pub(super) step: i64,
-    /// When its clock stepped last, in milliseconds.
+    /// The time of the clock's last step, in milliseconds.
     pub(super) stepped_at: Option<u64>,
     pub(super) asleep_until: u64,
     pub(super) awake_since: u64,

@@ -81,9 +81,9 @@ pub(super) struct Grant {
     pub(super) family: u64,
     /// The `nonce`, which ID tokens repeat.
     pub(super) nonce: Option<String>,
-    /// When the user authenticated.
+    /// The time of the user's authentication.
     pub(super) auth_time: Option<UnixTime>,
-    /// How the user authenticated.
+    /// The kind of the user's authentication.
     pub(super) login: Login,
     /// The authorization details (RFC 9396): an array, or null.
     pub(super) details: Value,
@@ -91,7 +91,7 @@ pub(super) struct Grant {
     pub(super) resources: Vec<String>,
     /// The actor for the subject (RFC 8693 section 4.1): an `act` claim, or null.
     pub(super) actor: Value,
-    /// When the approval ends, if it does.
+    /// The end of the approval, if it has one.
     pub(super) ends: Option<UnixTime>,
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Code {
 pub(super) struct Refresh {
     pub(super) grant: Grant,
     pub(super) expires: Option<UnixTime>,
-    /// When it was first accepted, at a server that replaces refresh tokens.
+    /// The time of its first use, at a server that replaces refresh tokens.
     pub(super) spent: Option<UnixTime>,
     pub(super) dead: bool,
 }
@@ -345,7 +345,7 @@ impl Authority {
         self.access.get(token)?.binding.clone()
     }
 
-    /// When an access token was issued, and when it expires.
+    /// The times of issue and expiry of an access token.
     pub(super) fn access_times(&self, token: &str) -> Option<(UnixTime, Option<UnixTime>)> {
         self.access
             .get(token)

@@ -18,7 +18,7 @@ use super::step_up::Login;
 use super::wire::{self, Ask, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
-/// How long a signed response is valid, in seconds.
+/// The lifetime of a signed response, in seconds.
 const RESPONSE_LIFETIME: u64 = 600;
 
 /// The subject of the user who approves all requests.
@@ -140,7 +140,7 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
         Some(device.user_code.as_str()) == ask.query("user_code") && device.awaited.is_pending(at)
     });
     let Some(device) = device else {
-        return wire::page(400, "There is no such code.");
+        return wire::page(400, "Unknown code.");
     };
     authority.deny_next = false;
     let approval = if denied {

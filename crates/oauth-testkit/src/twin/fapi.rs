@@ -31,7 +31,7 @@ const CLIENT_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-client-1","x":
 /// The server's decryption key: the published one of RFC 7517 appendix A.2.
 const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
 
-/// What FAPI 2.0 adds to the rules of a server.
+/// The rules that FAPI 2.0 adds to those of a server.
 pub(super) struct Fapi {
     pub(super) client_auth: By,
     /// The X.509-SVIDs that were issued: the certificate's thumbprint and the SPIFFE ID in it. Each of them

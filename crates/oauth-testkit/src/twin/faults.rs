@@ -47,7 +47,7 @@ pub enum Fault {
     },
     /// A redirect; nothing is carried out.
     RedirectTo {
-        /// Where to; `https://elsewhere.example/` by default.
+        /// The target; `https://elsewhere.example/` by default.
         #[serde(default = "defaults::elsewhere")]
         location: String,
         /// The status code; 307 by default.
@@ -67,7 +67,7 @@ pub enum Fault {
     WrongContentType,
     /// JSON nested this deep, at most a million; nothing is carried out.
     NestedJson {
-        /// How many arrays are open at once; 10 000 by default.
+        /// The depth of nested arrays; 10 000 by default.
         #[serde(default = "defaults::ten_thousand")]
         depth: usize,
     },

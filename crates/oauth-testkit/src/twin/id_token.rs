@@ -22,7 +22,7 @@ use super::personality;
 use super::sender_constrained;
 use super::wire::{self, Ask, Reply};
 
-/// How long an ID token is valid, in seconds.
+/// The lifetime of an ID token, in seconds.
 const LIFETIME: u64 = 300;
 /// The email address of the user who signs in.
 pub(super) const EMAIL: &str = "alice@twin.example";

@@ -9,7 +9,7 @@ use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
-/// How far a client's clock may be ahead, in seconds (FAPI 2.0 Security Profile section 5.3.2.1).
+/// The maximum lead of a client's clock, in seconds (FAPI 2.0 Security Profile section 5.3.2.1).
 const AHEAD: u64 = 10;
 /// The maximum lifetime of a client's JWT, in seconds (FAPI 2.0 Message Signing section 5.3.1).
 const LONGEST: u64 = 3600;

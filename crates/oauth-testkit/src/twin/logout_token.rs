@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Twin;
 use super::id_token::{other_alg, signed, unsigned};
 
-/// How long a logout token is valid, in seconds.
+/// The lifetime of a logout token, in seconds.
 const LIFETIME: u64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 

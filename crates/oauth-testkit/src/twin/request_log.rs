@@ -17,7 +17,7 @@ use super::wire::Ask;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Entry {
-    /// When it was received.
+    /// The time of receipt.
     pub at: UnixTime,
     /// The method.
     pub method: String,

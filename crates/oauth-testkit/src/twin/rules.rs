@@ -61,7 +61,7 @@ pub(super) struct Rules {
     pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
 }
 
-/// How a server treats a refresh token once it was used (RFC 9700 section 4.14.2).
+/// A server's treatment of a refresh token after its use (RFC 9700 section 4.14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Rotation {
@@ -133,7 +133,7 @@ pub(super) enum Basic {
     Raw,
 }
 
-/// Which members a token response has, and what an access token looks like.
+/// The members of a token response, and the form of an access token.
 #[derive(Default)]
 pub(super) struct Shape {
     pub(super) token_type: Option<&'static str>,

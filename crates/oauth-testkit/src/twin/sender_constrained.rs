@@ -48,7 +48,7 @@ impl Sender {
     }
 }
 
-/// Which nonces a server requires in DPoP proofs (RFC 9449 sections 8 and 9).
+/// The nonces that a server requires in DPoP proofs (RFC 9449 sections 8 and 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -152,8 +152,8 @@ pub(super) fn tell_nonce(
     wire::with(reply, DPOP_NONCE, &authority.nonces[side as usize])
 }
 
-/// What the tokens of this request will be bound to; a refusal without proof or certificate, if the server issues bound
-/// tokens only.
+/// The binding of tokens issued for this request; a refusal without proof or certificate, if the server issues only
+/// bound tokens.
 pub(super) fn binding(
     authority: &mut Authority,
     at: UnixTime,

@@ -19,7 +19,7 @@ const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub(super) const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 /// The type of an identity assertion (section 3 of the draft).
 pub(super) const ID_JAG_TYP: &str = "oauth-id-jag+jwt";
-/// How long an identity assertion is valid, in seconds.
+/// The lifetime of an identity assertion, in seconds.
 const LIFETIME: u64 = 300;
 
 type Refusal = (&'static str, &'static str);

@@ -22,7 +22,7 @@ pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
 /// The media type of signed introspection responses.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
-/// How long a device code is valid, in seconds.
+/// The lifetime of a device code, in seconds.
 const LIFETIME: u64 = 600;
 
 pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {

@@ -13,7 +13,7 @@ use super::endpoints::{Copy, number};
 use super::simulation::Simulation;
 use crate::twin::Rotation;
 
-/// How many saves must fail before tokens are handed out unsaved.
+/// The number of failed saves before tokens may be handed out unsaved.
 const SAVES: u32 = 5;
 
 /// The time within which a session need not know a new version, in milliseconds; longer than a turn.

@@ -53,7 +53,7 @@ pub(super) struct Simulation {
 pub(super) struct Grant {
     pub(super) id: GrantId,
     pub(super) key: String,
-    /// When a user will log in.
+    /// The time at which a user will log in.
     pub(super) login_at: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Grant {
 pub(super) struct Clock {
     pub(super) at: u64,
     pub(super) since: Option<Instant>,
-    /// How far it is ahead, in milliseconds.
+    /// The clock's lead, in milliseconds.
     pub(super) skew: i64,
     pub(super) awake_since: u64,
 }
@@ -96,7 +96,7 @@ pub(super) struct Member {
     pub(super) is_alone: bool,
     /// Whether a runtime has ended while it was in use.
     pub(super) has_lost_tasks: bool,
-    /// How many logins are being saved to it.
+    /// The number of logins being saved to it.
     pub(super) logging_in: u32,
 }
 

@@ -17,7 +17,7 @@ use super::simulation::{Member, Shared, lock};
 
 const MINUTE: u64 = 60_000;
 
-/// How long a worker may take to shut down gracefully, in milliseconds.
+/// The time limit of a graceful shutdown, in milliseconds.
 const DRAIN: u64 = 10_000;
 
 pub(super) struct Workers {
@@ -30,13 +30,13 @@ pub(super) struct Workers {
 struct Worker {
     runtime: Option<Runtime>,
     lines: Vec<(Line, GrantSource)>,
-    /// When a dead worker restarts.
+    /// The time at which a dead worker restarts.
     up_at: u64,
     asleep_until: u64,
     visit_at: u64,
-    /// When a worker that shuts down gracefully has ended.
+    /// The end of a graceful shutdown.
     ends_at: Option<u64>,
-    /// When it restarts with the next certificate.
+    /// The time at which it restarts with the next certificate.
     renewed_at: Option<u64>,
 }
 

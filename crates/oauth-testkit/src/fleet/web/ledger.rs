@@ -20,7 +20,7 @@ pub(super) struct Ledger {
     pub(super) sessions: BTreeMap<String, Known>,
     /// Sessions by the values of their cookies.
     pub(super) cookies: BTreeMap<String, String>,
-    /// When each session was listed in each of the records by which the provider finds it.
+    /// The time at which each session was listed in each of the records by which the provider finds it.
     pub(super) listed: BTreeMap<String, BTreeMap<String, u64>>,
     /// The provider's sessions whose end it has announced, with the time.
     pub(super) told: Vec<((usize, u64), u64)>,
@@ -44,11 +44,11 @@ pub(super) struct Login {
 pub(super) struct Known {
     pub(super) login: usize,
     pub(super) grant: String,
-    /// When it was listed in all records by which the provider finds it.
+    /// The time at which it was listed in all records by which the provider finds it.
     pub(super) listed_at: u64,
     /// The time from which it must not be found.
     pub(super) ended_at: Option<u64>,
-    /// When its tokens were removed.
+    /// The time at which its tokens were removed.
     pub(super) grant_removed_at: Option<u64>,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Visiting {
     pub(super) visit: Visit,
     pub(super) tab: Tab,
     pub(super) exchange: Option<Boxed<RunOutput>>,
-    /// When it began.
+    /// The time of its start.
     pub(super) began: u64,
     /// The session whose cookie was sent.
     pub(super) sent: Option<String>,
