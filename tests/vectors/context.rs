@@ -10,11 +10,11 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{ClientId, Error};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, as_example, public};
-use crate::conversation::{Ask, Conversation, In};
+use crate::ask::{Runner, as_example, public};
+use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::{outcome, wanted_classes};
-use crate::format::{No, Vector, Verdict, holds, same};
-use crate::said::Said;
+use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::said::TurnOutput;
 
 const CONFIGURED: &str = "only Rust checks contexts when they are configured";
 
@@ -37,10 +37,10 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
 }
 
 /// A flow begun in one context, and a callback with the right state that arrives in another.
-pub(crate) fn callback(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn callback(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if input.get("contexts").is_some() || input.get("endpoints_from").is_some() {
-        return Err(No::OutOfReach(CONFIGURED));
+        return Err(Failure::OutOfReach(CONFIGURED));
     }
     same("callback_state", &input["callback_state"], &json!("right"))?;
     same(
@@ -54,9 +54,9 @@ pub(crate) fn callback(vector: &Vector, asks: &mut Asks) -> Verdict {
     // The same callback is accepted in the context in which the flow began.
     holds(
         "the same place is good",
-        redeemed(asks, input, &begun, &begun)?.is_ok(),
+        redeemed(runner, input, &begun, &begun)?.is_ok(),
     )?;
-    let refused = redeemed(asks, input, &begun, &arrived)?;
+    let refused = redeemed(runner, input, &begun, &arrived)?;
     holds(
         "a refusal is wanted",
         !wanted_classes(&vector.expected).is_empty(),
@@ -69,16 +69,16 @@ type Place = (Option<String>, Option<String>);
 
 /// Whether the code is redeemed, or the refusal.
 fn redeemed(
-    asks: &mut Asks,
+    runner: &mut Runner,
     input: &Value,
     begun: &Place,
     arrived: &Place,
 ) -> crate::ask::Outcome<()> {
-    let ask = Ask {
+    let ask = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         context: begun.0.clone(),
         user: begun.1.clone(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     };
     let begin = || {
         Conversation::new(
@@ -86,8 +86,8 @@ fn redeemed(
             Some(public("client-1")),
         )
     };
-    let began = begin().then(0, In::Authorize(ask.clone()));
-    let Some(Said::Authorized { url, .. }) = asks.play(&began)?.pop() else {
+    let began = begin().then(0, TurnInput::Authorize(ask.clone()));
+    let Some(TurnOutput::Authorized { url, .. }) = runner.play(&began)?.pop() else {
         return Err("no flow has begun".into());
     };
     let state = url::Url::parse(&url).map_err(text)?;
@@ -97,22 +97,22 @@ fn redeemed(
         .as_str()
         .map_or(String::new(), |iss| format!("&iss={iss}"));
     // The same moment yields the same state.
-    let conversation = begin().then(0, In::Authorize(ask)).then(
+    let conversation = begin().then(0, TurnInput::Authorize(ask)).then(
         1,
-        In::RedeemAt {
+        TurnInput::RedeemAt {
             callback: format!("{CALLBACK}?code=c&state={state}{issuer}"),
             context: arrived.0.clone(),
             user: arrived.1.clone(),
         },
     );
-    match asks.play(&conversation)?.pop() {
-        Some(Said::Send(_)) => Ok(Ok(())),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+    match runner.play(&conversation)?.pop() {
+        Some(TurnOutput::Send(_)) => Ok(Ok(())),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a request or a refusal, got {other:?}").into()),
     }
 }
 
-fn server(input: &Value) -> Result<Server, No> {
+fn server(input: &Value) -> Result<Server, Failure> {
     let issuer = Issuer::parse("https://as.example").map_err(text)?;
     let said = json!({
         "issuer": "https://as.example",
@@ -192,6 +192,6 @@ fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), E
     same("one URI for all", refused, Err("redirect_uri.shared"))
 }
 
-fn text(error: impl std::fmt::Display) -> No {
+fn text(error: impl std::fmt::Display) -> Failure {
     error.to_string().into()
 }

@@ -66,15 +66,15 @@ pub(crate) struct Turn {
     pub(crate) seed: String,
     /// The call is created but not begun.
     pub(crate) hold: bool,
-    pub(crate) input: In,
+    pub(crate) input: TurnInput,
 }
 
 /// The input of a turn. A variant that starts a call is followed by the inputs of that call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "a conversation has a few turns")]
-pub(crate) enum In {
-    Authorize(Ask),
+pub(crate) enum TurnInput {
+    Authorize(AuthorizeInput),
     /// An authorization as one call, which may push its request first: the arguments, by name.
     BeginAuthorization(Map<String, Value>),
     ClientCredentials {
@@ -108,8 +108,8 @@ pub(crate) enum In {
         #[serde(default)]
         scope: String,
     },
-    Revoke(Asked),
-    Introspect(Asked),
+    Revoke(TokenInput),
+    Introspect(TokenInput),
     Userinfo {
         subject: String,
         /// Stored tokens; without them, those received last.
@@ -180,7 +180,7 @@ pub(crate) enum In {
 /// The arguments of an authorization request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Ask {
+pub(crate) struct AuthorizeInput {
     pub(crate) redirect_uri: String,
     pub(crate) scope: String,
     /// `code`, or `code id_token`.
@@ -215,7 +215,7 @@ pub(crate) struct Drawn {
 /// The arguments of an introspection or a revocation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Asked {
+pub(crate) struct TokenInput {
     /// By default the token received last of the kind that `token_type_hint` names.
     pub(crate) token: Option<String>,
     /// `access_token` or `refresh_token`.
@@ -231,7 +231,7 @@ fn https() -> String {
     "https".to_owned()
 }
 
-impl In {
+impl TurnInput {
     /// Discovery over `https`.
     pub(crate) fn discover(issuer: &str) -> Self {
         Self::Discover {
@@ -264,7 +264,7 @@ impl Conversation {
 
     /// Appends a turn whose seed does not matter.
     #[must_use]
-    pub(crate) fn then(mut self, now: u64, input: In) -> Self {
+    pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
         self.talk.push(Turn {
             now,
             // Each turn has a different seed.
@@ -283,7 +283,7 @@ impl Conversation {
         }
         for turn in &mut whole.talk {
             let at = turn.moment()?;
-            if let In::Authorize(ask) = &mut turn.input {
+            if let TurnInput::Authorize(ask) = &mut turn.input {
                 ask.drawn = Some(Drawn::at(at)?);
             }
         }

@@ -26,7 +26,7 @@ use oauth_core::{
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{No, Vector, Verdict, holds, names, same};
+use crate::format::{Failure, Vector, Verdict, holds, names, same};
 
 const AS: &str = "https://as.example";
 const RS: &str = "https://rs.example";
@@ -131,7 +131,7 @@ fn api_request(
     method: &str,
     url: &str,
     access_token: &str,
-) -> Result<(Url, HeaderValue, Option<HeaderValue>), No> {
+) -> Result<(Url, HeaderValue, Option<HeaderValue>), Failure> {
     let tokens = token(client, access_token)?;
     let api = Api::new(Resource::new([without_fragment(url)]).map_err(text)?);
     let api = api.with_dpop(client).map_err(text)?;
@@ -387,7 +387,7 @@ fn refresh(vector: &Vector) -> Verdict {
     expect::outcome(&vector.expected["with_other_key"], refused.map(drop)).map(drop)
 }
 
-fn login(client: &Client) -> Result<Login, No> {
+fn login(client: &Client) -> Result<Login, Failure> {
     let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let (_, pending) = client
         .authorize(&moment(1), AuthorizationRequest::new(redirect_uri))

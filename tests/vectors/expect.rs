@@ -4,7 +4,7 @@ use oauth_core::Error;
 use serde_json::Value;
 
 use crate::classes;
-use crate::format::{No, Verdict, holds, same};
+use crate::format::{Failure, Verdict, holds, same};
 use crate::said::Refusal;
 
 /// The error classes an expectation allows; empty if it wants success.
@@ -29,7 +29,7 @@ pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {
 pub(crate) fn outcome<T>(
     expected: &Value,
     got: Result<T, impl Into<Refusal>>,
-) -> Result<Option<T>, No> {
+) -> Result<Option<T>, Failure> {
     let wanted = wanted_classes(expected);
     match got {
         Ok(value) if wanted.is_empty() => Ok(Some(value)),

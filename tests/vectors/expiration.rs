@@ -15,12 +15,14 @@ use oauth_core::token::MAX_LIFETIME;
 use oauth_core::{Exchange as _, Input, Tokens};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, Outcome, as_example, confidential, public, request, stored_tokens, tokens};
-use crate::conversation::{Asked, Conversation, In};
+use crate::ask::{
+    Outcome, Runner, as_example, confidential, public, request, stored_tokens, tokens,
+};
+use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{No, Vector, Verdict, holds, same};
-use crate::said::{Done, Said, TokensSaid};
+use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::said::{Done, TokensSaid, TurnOutput};
 use crate::token::{client, moment, reply};
 
 const KEPT: &str = "a conversation has no keeper: each package's own tests cover it";
@@ -41,19 +43,19 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
     }
 }
 
-pub(crate) fn lifetimes(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn lifetimes(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     match () {
-        () if input.get("body").is_some() => response(vector, asks),
-        () if input.get("introspection_response").is_some() => introspection(vector, asks),
-        () if input.get("metadata").is_some() => metadata(vector, asks),
-        () => Err(No::OutOfReach(KEPT)),
+        () if input.get("body").is_some() => response(vector, runner),
+        () if input.get("introspection_response").is_some() => introspection(vector, runner),
+        () if input.get("metadata").is_some() => metadata(vector, runner),
+        () => Err(Failure::OutOfReach(KEPT)),
     }
 }
 
-fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expected = &vector.expected;
-    let read = answered(vector, asks, &Rules::default())?;
+    let read = answered(vector, runner, &Rules::default())?;
     let tokens = read.map_err(|refusal| refusal.message)?;
     let known = [
         "refresh_token",
@@ -76,14 +78,14 @@ fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = answered(vector, asks, &rules).and_then(|read| outcome(strict, read));
-        asks.part(verdict.map(drop))?;
+        let verdict = answered(vector, runner, &rules).and_then(|read| outcome(strict, read));
+        runner.part(verdict.map(drop))?;
     }
     Ok(())
 }
 
 /// The tokens in the vector's response: to a refresh of stored tokens if there are any, else to a first request.
-fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSaid> {
+fn answered(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<TokensSaid> {
     let at = vector.input["received_at"].as_u64().ok_or("no time")?;
     let (client, ask) = match vector.input.get("stored") {
         Some(stored) => {
@@ -91,18 +93,20 @@ fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSa
             let tokens = Some(stored_tokens(stored.clone()));
             (
                 client,
-                In::Refresh {
+                TurnInput::Refresh {
                     scope: String::new(),
                     tokens,
                 },
             )
         }
-        None if asks.lang == crate::lang::Lang::Browser => (public(CLIENT), crate::ask::code("c")),
+        None if runner.lang == crate::lang::Lang::Browser => {
+            (public(CLIENT), crate::ask::code("c"))
+        }
         None => {
             let client = confidential(CLIENT, "gX1fBat3bV");
             (
                 client,
-                In::ClientCredentials {
+                TurnInput::ClientCredentials {
                     scope: String::new(),
                 },
             )
@@ -110,13 +114,13 @@ fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSa
     };
     let conversation = Conversation::new(Some(as_example(rules)), Some(client))
         .then(at, ask)
-        .then(at, In::Reply(reply(vector)?));
-    let mut said = asks.play(&conversation)?.into_iter();
+        .then(at, TurnInput::Reply(reply(vector)?));
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
     tokens(said.next())
 }
 
-fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     let at = vector.input["received_at"].as_u64().ok_or("no time")?;
     let response = &vector.input["introspection_response"];
     let text = |name: &str| response[name].as_str().unwrap_or_default().to_owned();
@@ -125,16 +129,16 @@ fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
         headers: Fields(vec![("content-type".to_owned(), text("content_type"))]),
         body: text("body"),
     };
-    let asked = Asked {
+    let asked = TokenInput {
         token: Some("a-refresh-token".to_owned()),
-        ..Asked::default()
+        ..TokenInput::default()
     };
     let client = confidential(CLIENT, "gX1fBat3bV");
     let conversation = Conversation::new(Some(as_example(&Rules::default())), Some(client))
-        .then(at, In::Introspect(asked))
-        .then(at, In::Reply(reply));
-    let said = asks.play(&conversation)?.pop();
-    let Some(Said::Done(Done::Record(record))) = said else {
+        .then(at, TurnInput::Introspect(asked))
+        .then(at, TurnInput::Reply(reply));
+    let said = runner.play(&conversation)?.pop();
+    let Some(TurnOutput::Done(Done::Record(record))) = said else {
         return Err(format!("want what is said of a token, got {said:?}").into());
     };
     for (name, want) in vector.expected["ok"].as_object().into_iter().flatten() {
@@ -150,15 +154,15 @@ fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 /// The names that the metadata list: known and unknown ones.
-fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut server = as_example(&Rules::default());
     if let (Some(known), Value::Object(more)) = (&mut server.metadata, &vector.input["metadata"]) {
         known.extend(more.clone());
     }
-    let conversation =
-        Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3"))).then(0, In::Server);
-    let said = asks.play(&conversation)?.pop();
-    let Some(Said::Server(server)) = said else {
+    let conversation = Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3")))
+        .then(0, TurnInput::Server);
+    let said = runner.play(&conversation)?.pop();
+    let Some(TurnOutput::Server(server)) = said else {
         return Err(format!("want a server, got {said:?}").into());
     };
     let listed = server
@@ -215,7 +219,7 @@ struct Fleet {
 
 impl Fleet {
     /// This many workers, all of which have read this record.
-    fn of(size: usize, policy: &Policy, tokens: &Value, now: u64) -> Result<Self, No> {
+    fn of(size: usize, policy: &Policy, tokens: &Value, now: u64) -> Result<Self, Failure> {
         let client = client(Rules::default(), "gX1fBat3bV").map_err(|error| error.to_string())?;
         let mut fleet = Self {
             workers: Vec::new(),
@@ -264,7 +268,7 @@ impl Fleet {
         index: usize,
         now: u64,
         replies: &[Value],
-    ) -> Result<Result<(), Error>, No> {
+    ) -> Result<Result<(), Error>, Failure> {
         let mut event = Event::Begin;
         loop {
             let at = self.moment(now);
@@ -331,7 +335,7 @@ fn run(
     mut exchange: oauth_core::exchange::Boxed<Tokens>,
     now: u64,
     reply: &Value,
-) -> Result<Result<Tokens, Error>, No> {
+) -> Result<Result<Tokens, Error>, Failure> {
     let mut input = Input::Begin;
     loop {
         input = match exchange.resume(&moment(now), input) {
@@ -352,7 +356,7 @@ fn run(
 }
 
 /// The stored tokens of a vector about a keeper.
-fn kept(vector: &Vector) -> Result<(u64, Value), No> {
+fn kept(vector: &Vector) -> Result<(u64, Value), Failure> {
     let input = &vector.input;
     let now = input["now"].as_u64().ok_or("no time")?;
     let received_at = now.saturating_sub(3600);

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::ask::Asks;
+use crate::ask::Runner;
 use crate::script::{self, Script};
 
 /// The result of a vector.
-pub(crate) type Verdict = Result<(), No>;
+pub(crate) type Verdict = Result<(), Failure>;
 
 /// Why a vector did not pass.
 #[derive(Debug)]
-pub(crate) enum No {
+pub(crate) enum Failure {
     /// A failure: what differed from the expectation.
     Wrong(String),
     /// Not a failure: why this language cannot express the vector.
@@ -23,22 +23,22 @@ pub(crate) enum No {
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
     /// As conversations, in every language.
-    Talk(fn(&Vector, &mut Asks) -> Verdict),
+    Talk(fn(&Vector, &mut Runner) -> Verdict),
     /// In the core directly, which has options that packages lack; and as conversations in every language.
-    Both(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
+    Both(fn(&Vector) -> Verdict, fn(&Vector, &mut Runner) -> Verdict),
     /// In the core directly, and as conversations in every other language.
-    Apart(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
+    Apart(fn(&Vector) -> Verdict, fn(&Vector, &mut Runner) -> Verdict),
     /// In the core only, and the reason.
     Core(fn(&Vector) -> Verdict, &'static str),
 }
 
-impl From<String> for No {
+impl From<String> for Failure {
     fn from(what: String) -> Self {
         Self::Wrong(what)
     }
 }
 
-impl From<&str> for No {
+impl From<&str> for Failure {
     fn from(what: &str) -> Self {
         Self::Wrong(what.to_owned())
     }

@@ -18,14 +18,14 @@ use oauth_crypto::DpopKey;
 use serde_json::{Value, json};
 
 use crate::expect::outcome;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::packages::signed;
 
 const NOW: u64 = 1_700_000_000;
 const IDP: &str = "https://acme.idp.example";
 const THERE: &str = "https://acme.chat.example/";
 
-fn text(error: Error) -> No {
+fn text(error: Error) -> Failure {
     error.to_string().into()
 }
 
@@ -33,7 +33,7 @@ fn moment() -> Moment {
     Moment::fixed(UnixTime::from_secs(NOW), [1; 32])
 }
 
-fn client(issuer: &str, id: &str) -> Result<Client, No> {
+fn client(issuer: &str, id: &str) -> Result<Client, Failure> {
     let server = Server::new(Issuer::parse(issuer).map_err(text)?);
     let token = format!("{}/token", issuer.trim_end_matches('/'));
     let server = server.with_endpoint(EndpointKind::Token, &token);
@@ -41,7 +41,7 @@ fn client(issuer: &str, id: &str) -> Result<Client, No> {
     Client::new(server.map_err(text)?, ClientId::new(id), auth).map_err(text)
 }
 
-fn json_reply(status: u16, body: &Value) -> Result<Input, No> {
+fn json_reply(status: u16, body: &Value) -> Result<Input, Failure> {
     let reply = Response::builder()
         .status(status)
         .header("content-type", "application/json")
@@ -61,7 +61,7 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     let read = |strictness| {
         let document = document.to_string();
         let Ok(Json::Object(document)) = json::parse(&document) else {
-            return Err(No::from("no object"));
+            return Err(Failure::from("no object"));
         };
         let rules = Rules {
             strictness,
@@ -81,14 +81,14 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     }
 }
 
-fn jwt(typ: Option<&str>, expires: u64, audience: &str) -> Result<String, No> {
+fn jwt(typ: Option<&str>, expires: u64, audience: &str) -> Result<String, Failure> {
     let claims =
         json!({ "iss": IDP, "sub": "u", "aud": audience, "iat": NOW - 100, "exp": expires });
     signed("rsa1", Alg::Rs256, typ, &claims)
 }
 
 /// A login at the identity provider.
-fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, No> {
+fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, Failure> {
     let mut exchange = client(IDP, "client1")?.client_credentials(Scope::none());
     let _ = exchange.resume(&moment(), Input::Begin).map_err(text)?;
     let body = json!({ "access_token": "a", "token_type": "Bearer", "id_token": id_token,
@@ -107,7 +107,7 @@ fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, No> {
 fn steps(
     mut exchange: impl Exchange<Output = Tokens>,
     first: Option<Value>,
-) -> Result<Vec<&'static str>, No> {
+) -> Result<Vec<&'static str>, Failure> {
     let (mut steps, mut input, mut first) = (Vec::new(), Input::Begin, first);
     loop {
         let request = match exchange.resume(&moment(), input) {
@@ -266,7 +266,7 @@ pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
 }
 
 /// The form of the first request.
-fn first(mut exchange: impl Exchange<Output = Tokens>) -> Result<Vec<(String, String)>, No> {
+fn first(mut exchange: impl Exchange<Output = Tokens>) -> Result<Vec<(String, String)>, Failure> {
     match exchange.resume(&moment(), Input::Begin).map_err(text)? {
         Step::Send(request) => Ok(serde_urlencoded::from_bytes(request.body()).unwrap_or_default()),
         _ => Err("no request".into()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Conversation, Turn};
-use crate::said::{Done, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
+use crate::said::{Done, Refusal, Sent, ServerSaid, TokensSaid, TurnOutput, VerdictSaid};
 use crate::script::{DoneWant, ErrorWant, Out, ServerWant, TokensWant};
 
 /// `Err` describes the difference.
@@ -13,13 +13,13 @@ type Judgement = Result<(), String>;
 
 pub(crate) fn compare(
     want: &Out,
-    said: &Said,
+    said: &TurnOutput,
     turn: &Turn,
     conversation: &Conversation,
 ) -> Judgement {
     match said {
-        Said::Send(sent) if want.send.is_some() => request(want, sent),
-        Said::Done(done) => match (&want.done, done) {
+        TurnOutput::Send(sent) if want.send.is_some() => request(want, sent),
+        TurnOutput::Done(done) => match (&want.done, done) {
             (Some(DoneWant::Tokens(want)), Done::Tokens(given)) => {
                 tokens(want, given, turn, conversation)
             }
@@ -28,7 +28,7 @@ pub(crate) fn compare(
             (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
             _ => unwanted(want, said),
         },
-        Said::Error(refusal) => match &want.error {
+        TurnOutput::Error(refusal) => match &want.error {
             Some(want) => error(want, refusal),
             None => Err(format!(
                 "refused: {}, want {}",
@@ -36,24 +36,26 @@ pub(crate) fn compare(
                 wanted(want)
             )),
         },
-        Said::Authorized { url, flow } if want.url.is_some() => {
+        TurnOutput::Authorized { url, flow } if want.url.is_some() => {
             authorized(want, url, flow, turn, conversation)
         }
-        Said::Server(found) => match &want.server {
+        TurnOutput::Server(found) => match &want.server {
             Some(want) => server(want, found),
             None => unwanted(want, said),
         },
-        Said::Attached(header) if want.attached.is_some() => {
+        TurnOutput::Attached(header) if want.attached.is_some() => {
             same("the header", &Some(header), &want.attached.as_ref())
         }
-        Said::Verdict(said) if want.verdict.is_some() => verdict(want, said),
-        Said::Sleep(pause) if want.sleep.is_some() => same("sleep", &Some(*pause), &want.sleep),
-        Said::Open if want.open => Ok(()),
+        TurnOutput::Verdict(said) if want.verdict.is_some() => verdict(want, said),
+        TurnOutput::Sleep(pause) if want.sleep.is_some() => {
+            same("sleep", &Some(*pause), &want.sleep)
+        }
+        TurnOutput::Open if want.open => Ok(()),
         other => unwanted(want, other),
     }
 }
 
-fn unwanted(want: &Out, said: &Said) -> Judgement {
+fn unwanted(want: &Out, said: &TurnOutput) -> Judgement {
     Err(format!("got {said:?}, want {}", wanted(want)))
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::conversation::{ClientConfig, Conversation, In};
+use crate::conversation::{ClientConfig, Conversation, TurnInput};
 use crate::script::{DoneWant, Out};
 
 /// A language whose package is tested.
@@ -49,7 +49,7 @@ impl Lang {
             Self::Python => has_rules.then_some(NO_RULES),
             Self::Node => {
                 let mut turns = conversation.talk.iter();
-                let many = |input: &In| matches!(input, In::Source(tokens) if tokens.len() > 1);
+                let many = |input: &TurnInput| matches!(input, TurnInput::Source(tokens) if tokens.len() > 1);
                 let is_replaced = turns.any(|turn| many(&turn.input));
                 let replaced = is_replaced.then_some(NO_SOURCE);
                 has_rules.then_some(NO_RULES).or(replaced)
@@ -110,27 +110,27 @@ impl Lang {
     }
 }
 
-fn not_in_a_page(input: &In) -> Option<&'static str> {
+fn not_in_a_page(input: &TurnInput) -> Option<&'static str> {
     match input {
-        In::ClientCredentials { .. }
-        | In::Password { .. }
-        | In::Introspect(_)
-        | In::Operation(_)
-        | In::VerifyAccessToken(_)
-        | In::VerifyLogoutToken(_)
-        | In::Source(_)
-        | In::Signed(_) => Some(NO_CALL),
-        In::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
-        In::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
-        In::Authorize(ask) => {
+        TurnInput::ClientCredentials { .. }
+        | TurnInput::Password { .. }
+        | TurnInput::Introspect(_)
+        | TurnInput::Operation(_)
+        | TurnInput::VerifyAccessToken(_)
+        | TurnInput::VerifyLogoutToken(_)
+        | TurnInput::Source(_)
+        | TurnInput::Signed(_) => Some(NO_CALL),
+        TurnInput::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
+        TurnInput::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
+        TurnInput::Authorize(ask) => {
             // A form posted by the server does not reach a script in the page.
             let mode = ask.response_mode.as_deref();
             let is_posted = mode.is_some_and(|mode| mode.starts_with("form_post"));
             let is_more = ask.request_uri.is_some() || ask.context.is_some() || ask.user.is_some();
             (is_more || is_posted).then_some(NO_OPTION)
         }
-        In::RedeemAt { .. } => Some(NO_OPTION),
-        In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
+        TurnInput::RedeemAt { .. } => Some(NO_OPTION),
+        TurnInput::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,
     }
 }

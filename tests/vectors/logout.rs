@@ -12,7 +12,7 @@ use oauth_core::{Client, Error, Scope, Secret};
 use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::jws::{algs, client, key_set, private_key, refused, run};
 
 const MONITORING: &str = "session management is a frame in a page; session-management.test.js of the \
@@ -115,7 +115,7 @@ pub(crate) fn session(vector: &Vector) -> Verdict {
     } else if has("logout") {
         back_channel(vector)
     } else {
-        Err(No::OutOfReach(MONITORING))
+        Err(Failure::OutOfReach(MONITORING))
     }
 }
 

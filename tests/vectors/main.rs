@@ -65,8 +65,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use ask::Asks;
-use format::{Handler, No, Questions, Vector, Verdict, read_dir};
+use ask::Runner;
+use format::{Failure, Handler, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
 use packages::{api, auth, identity, jose as of_jose, possession, protected as of_protected};
@@ -183,7 +183,7 @@ fn main() -> ExitCode {
         match player(lang, &options.player) {
             Ok(player) => ask(
                 &questions,
-                Asks::new(lang, player),
+                Runner::new(lang, player),
                 options.done,
                 &mut report,
             ),
@@ -225,11 +225,11 @@ fn player(lang: Lang, named: &[String]) -> Result<Box<dyn Player>, String> {
 }
 
 /// Runs all vectors and conversations in one language.
-fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report) {
-    let lang = asks.lang;
+fn ask(questions: &Questions, mut runner: Runner, is_done: bool, report: &mut Report) {
+    let lang = runner.lang;
     for vector in &questions.vectors {
         let verdict = match handler(&vector.group) {
-            Some(handler) => verdict(vector, handler, &mut asks),
+            Some(handler) => verdict(vector, handler, &mut runner),
             None if is_done => {
                 if lang == Lang::Rust {
                     report.open(&vector.group);
@@ -238,7 +238,7 @@ fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report
             }
             None => Err("failed, unhandled".into()),
         };
-        for why in std::mem::take(&mut asks.left_out) {
+        for why in std::mem::take(&mut runner.left_out) {
             report.left_out(lang, why);
         }
         report.count(lang, &vector.group, &vector.id, verdict);
@@ -249,30 +249,30 @@ fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report
         .filter(|script| script.is_for(lang))
     {
         let group = format!("conversations/{}", script.group);
-        report.count(lang, &group, &script.name, script.verdict(&mut asks));
+        report.count(lang, &group, &script.name, script.verdict(&mut runner));
     }
 }
 
-fn verdict(vector: &Vector, handler: Handler, asks: &mut Asks) -> Verdict {
+fn verdict(vector: &Vector, handler: Handler, runner: &mut Runner) -> Verdict {
     match handler {
         Handler::Talk(talk) => {
-            let verdict = talk(vector, asks);
+            let verdict = talk(vector, runner);
             if verdict.is_ok() {
-                asks.left_out.extend(asks.lang.untold(&vector.expected));
+                runner.left_out.extend(runner.lang.untold(&vector.expected));
             }
             verdict
         }
-        Handler::Core(check, _) if asks.is_rust() => check(vector),
-        Handler::Both(check, talk) if asks.is_rust() => {
+        Handler::Core(check, _) if runner.is_rust() => check(vector),
+        Handler::Both(check, talk) if runner.is_rust() => {
             check(vector)?;
-            match talk(vector, asks) {
+            match talk(vector, runner) {
                 // The core has run a larger part of it.
-                Err(No::OutOfReach(_)) => Ok(()),
+                Err(Failure::OutOfReach(_)) => Ok(()),
                 verdict => verdict,
             }
         }
-        Handler::Apart(check, _) if asks.is_rust() => check(vector),
-        Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, asks),
-        Handler::Core(_, why) => Err(No::OutOfReach(why)),
+        Handler::Apart(check, _) if runner.is_rust() => check(vector),
+        Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, runner),
+        Handler::Core(_, why) => Err(Failure::OutOfReach(why)),
     }
 }

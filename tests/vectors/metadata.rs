@@ -13,21 +13,21 @@ use oauth_testkit::twin::{Fault, Twin};
 use serde_json::{Value, json};
 
 use crate::MEMORY;
-use crate::ask::Asks;
-use crate::conversation::{Conversation, In};
+use crate::ask::Runner;
+use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
-use crate::said::{Done, Refusal, Said, ServerSaid};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::said::{Done, Refusal, ServerSaid, TurnOutput};
 use crate::token::{self, moment};
 
 const DEFAULTS: &str = "only Rust exposes the defaults of missing members, and mutual TLS";
 const TRANSPORT: &str = "a property of the native transport: each package's suite tests it";
 const STRICT: &str = "only Rust has discovery by strict rules";
 
-pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn well_known(vector: &Vector, runner: &mut Runner) -> Verdict {
     let on_loopback = vector.input["allow_insecure_loopback"] == true;
-    if asks.is_rust() {
+    if runner.is_rust() {
         of_the_core(vector, on_loopback)?;
     }
     let transport = if on_loopback {
@@ -35,7 +35,7 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
     } else {
         "https"
     };
-    let places = places(vector.must("issuer")?, transport, asks)?;
+    let places = places(vector.must("issuer")?, transport, runner)?;
     let Some(places) = outcome(&vector.expected, places)? else {
         return Ok(());
     };
@@ -61,21 +61,21 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 /// The URLs that discovery requests if all of them return 404.
-fn places(issuer: &str, transport: &str, asks: &mut Asks) -> crate::ask::Outcome<Vec<String>> {
-    let discover = In::Discover {
+fn places(issuer: &str, transport: &str, runner: &mut Runner) -> crate::ask::Outcome<Vec<String>> {
+    let discover = TurnInput::Discover {
         issuer: issuer.to_owned(),
         transport: transport.to_owned(),
     };
     let mut conversation = Conversation::new(None, None).then(0, discover);
     for _ in 0..4 {
-        conversation = conversation.then(0, In::Reply(Reply::new(404, &[], "")));
+        conversation = conversation.then(0, TurnInput::Reply(Reply::new(404, &[], "")));
     }
     let mut places = Vec::new();
-    for said in asks.play(&conversation)? {
+    for said in runner.play(&conversation)? {
         match said {
-            Said::Send(sent) => places.push(sent.url),
-            Said::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
-            Said::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
+            TurnOutput::Send(sent) => places.push(sent.url),
+            TurnOutput::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
+            TurnOutput::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
             other => return Err(format!("want a request to one more URL, got {other:?}").into()),
         }
     }
@@ -110,24 +110,24 @@ fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
     same("url", Some(url.as_str()), vector.expected["url"].as_str())
 }
 
-pub(crate) fn validation(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector
         .text("body")
         .is_some_and(|body| body.contains("gzip"))
     {
-        return match asks.is_rust() {
+        return match runner.is_rust() {
             true => gzip_bomb(vector),
-            false => Err(No::OutOfReach(TRANSPORT)),
+            false => Err(Failure::OutOfReach(TRANSPORT)),
         };
     }
-    let (server, requests) = asked(vector, asks)?;
+    let (server, requests) = asked(vector, runner)?;
     if let Some(want) = vector.expected["requests"].as_u64() {
         same("requests", requests, want)?;
     }
     let said = outcome(&vector.expected, server)?;
-    if !asks.is_rust() {
+    if !runner.is_rust() {
         if vector.expected.get("strict").is_some() {
-            asks.left_out.insert(STRICT);
+            runner.left_out.insert(STRICT);
         }
         return said.map_or(Ok(()), |said| endpoints(vector, &said));
     }
@@ -145,7 +145,7 @@ pub(crate) fn validation(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 /// The issuer a vector is about.
-fn issuer(vector: &Vector) -> Result<&str, No> {
+fn issuer(vector: &Vector) -> Result<&str, Failure> {
     let named = vector
         .text("issuer")
         .or(vector.input["document"]["issuer"].as_str());
@@ -154,18 +154,21 @@ fn issuer(vector: &Vector) -> Result<&str, No> {
 
 /// Runs a discovery that gets the vector's document, or its list of responses in turn; also
 /// returns the number of requests.
-fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal>, u64), No> {
-    let discover = In::discover(issuer(vector)?);
+fn asked(
+    vector: &Vector,
+    runner: &mut Runner,
+) -> Result<(Result<ServerSaid, Refusal>, u64), Failure> {
+    let discover = TurnInput::discover(issuer(vector)?);
     let mut conversation = Conversation::new(None, None).then(0, discover);
     for turn in 0..4 {
-        conversation = conversation.then(0, In::Reply(answer(vector, turn)?));
+        conversation = conversation.then(0, TurnInput::Reply(answer(vector, turn)?));
     }
     let mut requests = 0;
-    for said in asks.play(&conversation)? {
+    for said in runner.play(&conversation)? {
         match said {
-            Said::Send(_) => requests += 1,
-            Said::Done(Done::Server(server)) => return Ok((Ok(server), requests)),
-            Said::Error(refusal) => return Ok((Err(refusal), requests)),
+            TurnOutput::Send(_) => requests += 1,
+            TurnOutput::Done(Done::Server(server)) => return Ok((Ok(server), requests)),
+            TurnOutput::Error(refusal) => return Ok((Err(refusal), requests)),
             other => return Err(format!("an odd step: {other:?}").into()),
         }
     }
@@ -173,7 +176,7 @@ fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal
 }
 
 /// Runs the discovery in the core directly, with this strictness.
-fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), No> {
+fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), Failure> {
     let issuer = Issuer::parse(issuer(vector)?).map_err(|error| error.to_string())?;
     let rules = Rules {
         strictness,
@@ -195,7 +198,7 @@ fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Erro
     }
 }
 
-fn response(reply: Reply) -> Result<Response<Bytes>, No> {
+fn response(reply: Reply) -> Result<Response<Bytes>, Failure> {
     let mut response = Response::builder().status(reply.status);
     for (name, value) in reply.headers.0 {
         response = response.header(name, value);
@@ -204,7 +207,7 @@ fn response(reply: Reply) -> Result<Response<Bytes>, No> {
     response.map_err(|error| error.to_string().into())
 }
 
-fn answer(vector: &Vector, turn: u64) -> Result<Reply, No> {
+fn answer(vector: &Vector, turn: u64) -> Result<Reply, Failure> {
     let answers = vector.input["responses"].as_array();
     let document = match answers.and_then(|list| list.get(turn as usize)) {
         Some(Value::Number(status)) => {
@@ -231,7 +234,7 @@ fn endpoints(vector: &Vector, server: &ServerSaid) -> Verdict {
             endpoint if endpoint.ends_with("_endpoint") && !uses_mtls => {
                 same(endpoint, server.metadata.get(endpoint), Some(want))?;
             }
-            _ => return Err(No::OutOfReach(DEFAULTS)),
+            _ => return Err(Failure::OutOfReach(DEFAULTS)),
         }
     }
     let named = vector

@@ -8,7 +8,7 @@ use oauth_core::{AuthorizationRequest, Client, Exchange, Input, Step, Tokens};
 use serde_json::Value;
 
 use crate::dpop::{bound, clock, fields, moment, opened, reply, text, token};
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 
 /// The requests that were sent, and the result.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn proof(&mut self, proof: Option<&HeaderValue>) -> Result<(), No> {
+    fn proof(&mut self, proof: Option<&HeaderValue>) -> Result<(), Failure> {
         let (_, claims) = opened(proof)?;
         self.requests += 1;
         self.nonces.push(claims["nonce"].clone());
@@ -88,7 +88,7 @@ fn talk<E: Exchange>(
     replies: &[&Value],
     seen: &mut Seen,
     bodies: &mut Vec<String>,
-) -> Result<(), No> {
+) -> Result<(), Failure> {
     let mut input = Input::Begin;
     let mut replies = replies.iter();
     loop {
@@ -122,7 +122,7 @@ fn talk<E: Exchange>(
     }
 }
 
-fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), No> {
+fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), Failure> {
     let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let ask = AuthorizationRequest::new(redirect_uri);
     let (_, pending) = client.authorize(&moment(200), ask).map_err(text)?;
@@ -146,7 +146,7 @@ fn to_api(
     from: Option<&str>,
     replies: &[&Value],
     seen: &mut Seen,
-) -> Result<(), No> {
+) -> Result<(), Failure> {
     let named = what
         .split_whitespace()
         .chain(from)

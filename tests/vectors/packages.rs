@@ -18,15 +18,15 @@ use oauth_core::quirk::Rules;
 use oauth_crypto::PrivateKey;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{self, Asks};
+use crate::ask::{self, Runner};
 use crate::classes;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::Reply;
-use crate::format::{No, Vector, holds, texts};
+use crate::format::{Failure, Vector, holds, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Called, Done, Refusal, Said, Sent, TokensSaid};
+use crate::said::{Called, Done, Refusal, Sent, TokensSaid, TurnOutput};
 
 /// The time of vectors that have none, in Unix seconds.
 pub(crate) const NOW: u64 = 1_700_000_000;
@@ -37,7 +37,7 @@ const NONCE: &str = "n-0S6_WzA2Mj";
 const NO_MAC: &str = "a page holds no client secret, and takes no signature by one";
 
 /// The result of a call: the requests it sent, and its end, if it has one.
-pub(crate) struct Came {
+pub(crate) struct CallResult {
     pub(crate) sent: Vec<Sent>,
     pub(crate) end: Option<Result<Done, Refusal>>,
     /// The HTTP status of an API's response.
@@ -61,11 +61,11 @@ impl Calls {
     }
 
     #[must_use]
-    pub(crate) fn call(mut self, now: u64, input: In, replies: Vec<Reply>) -> Self {
+    pub(crate) fn call(mut self, now: u64, input: TurnInput, replies: Vec<Reply>) -> Self {
         let before = self.conversation.talk.len();
         self.conversation = self.conversation.then(now, input);
         for reply in replies {
-            self.conversation = self.conversation.then(now, In::Reply(reply));
+            self.conversation = self.conversation.then(now, TurnInput::Reply(reply));
         }
         let turns = self.conversation.talk.len() - before;
         self.calls.push((before, turns));
@@ -74,8 +74,8 @@ impl Calls {
 
     /// Adds a turn between calls, or one more turn of the last call.
     #[must_use]
-    pub(crate) fn then(mut self, now: u64, input: In) -> Self {
-        let is_of_call = matches!(input, In::Reply(_));
+    pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
+        let is_of_call = matches!(input, TurnInput::Reply(_));
         self.conversation = self.conversation.then(now, input);
         let end = self.conversation.talk.len();
         if let (true, Some((start, turns))) = (is_of_call, self.calls.last_mut()) {
@@ -84,8 +84,8 @@ impl Calls {
         self
     }
 
-    pub(crate) fn ask(self, asks: &mut Asks) -> Result<Vec<Came>, No> {
-        let mut said: Vec<_> = asks
+    pub(crate) fn ask(self, runner: &mut Runner) -> Result<Vec<CallResult>, Failure> {
+        let mut said: Vec<_> = runner
             .play(&self.conversation)?
             .into_iter()
             .map(Some)
@@ -100,40 +100,40 @@ impl Calls {
     }
 
     /// Plays the conversation; returns the end of the last call.
-    pub(crate) fn end(self, asks: &mut Asks) -> Result<Result<Done, Refusal>, No> {
-        let last = self.ask(asks)?.pop();
+    pub(crate) fn end(self, runner: &mut Runner) -> Result<Result<Done, Refusal>, Failure> {
+        let last = self.ask(runner)?.pop();
         let end = last.and_then(|came| came.end);
         end.ok_or_else(|| "the call has not ended".into())
     }
 }
 
-fn came(turns: impl Iterator<Item = Said>) -> Result<Came, No> {
+fn came(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> {
     let mut sent = Vec::new();
     for said in turns {
         match said {
-            Said::Send(request) => sent.push(request),
-            Said::Done(done) => {
+            TurnOutput::Send(request) => sent.push(request),
+            TurnOutput::Done(done) => {
                 let (end, status) = (Some(Ok(done)), None);
-                return Ok(Came { sent, end, status });
+                return Ok(CallResult { sent, end, status });
             }
-            Said::Error(refusal) => {
+            TurnOutput::Error(refusal) => {
                 let (end, status) = (Some(Err(refusal)), None);
-                return Ok(Came { sent, end, status });
+                return Ok(CallResult { sent, end, status });
             }
-            Said::Called(Called {
+            TurnOutput::Called(Called {
                 sent,
                 status,
                 error,
             }) => {
                 let end = error.map(Err);
-                return Ok(Came { sent, end, status });
+                return Ok(CallResult { sent, end, status });
             }
             // Between calls.
-            Said::Open => {}
+            TurnOutput::Open => {}
             other => return Err(format!("unexpected: {other:?}").into()),
         }
     }
-    Ok(Came {
+    Ok(CallResult {
         sent,
         end: None,
         status: None,
@@ -141,7 +141,7 @@ fn came(turns: impl Iterator<Item = Said>) -> Result<Came, No> {
 }
 
 /// Compares the end of a call with a vector's expectation.
-pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, No> {
+pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, Failure> {
     match end {
         Ok(done) => {
             let wanted = &vector.expected["ok"];
@@ -223,11 +223,11 @@ impl SignIn {
 
     /// Allows these algorithms for ID tokens: in the server's metadata, or, as an HMAC requires, in the client's
     /// registration.
-    pub(crate) fn algs(mut self, lang: Lang, named: &Value) -> Result<Self, No> {
+    pub(crate) fn algs(mut self, lang: Lang, named: &Value) -> Result<Self, Failure> {
         let names = texts(named);
         let mac = names.iter().find(|name| name.starts_with("HS"));
         match (mac, names.as_slice()) {
-            (Some(_), _) if lang == Lang::Browser => return Err(No::OutOfReach(NO_MAC)),
+            (Some(_), _) if lang == Lang::Browser => return Err(Failure::OutOfReach(NO_MAC)),
             (Some(name), _) => self.register("id_token_signed_response_alg", name.as_str()),
             (None, [name]) if lang != Lang::Browser => {
                 self.register("id_token_signed_response_alg", name.as_str());
@@ -278,7 +278,7 @@ impl SignIn {
     }
 
     /// The redemption of a code for a flow of this client.
-    pub(crate) fn redemption(&self, scope: &str) -> In {
+    pub(crate) fn redemption(&self, scope: &str) -> TurnInput {
         let is_openid = scope.split(' ').any(|name| name == "openid");
         let mut members = json!({
             "issuer": self.issuer, "client_id": self.client.id, "scope": scope,
@@ -294,7 +294,7 @@ impl SignIn {
             members["response_mode"] = "fragment".into();
             callback = format!("https://app.example/cb#code={code}&state=xyz&id_token={token}");
         }
-        In::Redeem {
+        TurnInput::Redeem {
             callback,
             flow: Some(ask::flow(members)),
         }
@@ -302,8 +302,13 @@ impl SignIn {
 }
 
 /// A JWT signed with a private key of the vectors' server.
-pub(crate) fn signed(kid: &str, alg: Alg, typ: Option<&str>, claims: &Value) -> Result<String, No> {
-    let text = |error: &dyn std::fmt::Display| No::Wrong(error.to_string());
+pub(crate) fn signed(
+    kid: &str,
+    alg: Alg,
+    typ: Option<&str>,
+    claims: &Value,
+) -> Result<String, Failure> {
+    let text = |error: &dyn std::fmt::Display| Failure::Wrong(error.to_string());
     let key = PrivateKey::from_jwk(&private_key(kid).to_string(), alg);
     let key = key.map_err(|error| text(&error))?;
     let mut header = json!({ "alg": alg.as_str(), "kid": kid });
@@ -325,7 +330,7 @@ pub(crate) fn claims() -> Value {
 }
 
 /// The tokens that a call ended with.
-pub(crate) fn tokens(done: Done) -> Result<TokensSaid, No> {
+pub(crate) fn tokens(done: Done) -> Result<TokensSaid, Failure> {
     match done {
         Done::Tokens(tokens) => Ok(tokens),
         other => Err(format!("want tokens, got {other:?}").into()),
@@ -333,7 +338,7 @@ pub(crate) fn tokens(done: Done) -> Result<TokensSaid, No> {
 }
 
 /// The members of the record that a call ended with.
-pub(crate) fn record(done: Done) -> Result<Value, No> {
+pub(crate) fn record(done: Done) -> Result<Value, Failure> {
     match done {
         Done::Record(members) => Ok(members),
         other => Err(format!("want a record, got {other:?}").into()),

@@ -63,7 +63,7 @@ impl Player for Program {
         let mut entries: Vec<Entry> = serde_json::from_str(&answer)
             .map_err(|error| format!("{}: not a transcript: {error}", self.name))?;
         for entry in &mut entries {
-            if let crate::said::Said::Error(refusal) = &mut entry.said {
+            if let crate::said::TurnOutput::Error(refusal) = &mut entry.said {
                 refusal.shown = entry.shown.join(" ");
             }
         }

@@ -12,8 +12,8 @@ use oauth_core::{
 };
 use serde_json::json;
 
-use crate::ask::{Asks, as_example, confidential, flow, public, stored_tokens};
-use crate::conversation::{Asked, Conversation, In};
+use crate::ask::{Runner, as_example, confidential, flow, public, stored_tokens};
+use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, holds};
 use crate::lang::Lang;
@@ -42,7 +42,7 @@ impl Shown {
     }
 }
 
-pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
     let given = vector.text("value").unwrap_or("S3CR3T");
     let needle = vector
         .expected
@@ -57,11 +57,11 @@ pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
         .unwrap_or(given);
     let callback = vector.text("callback_error_for");
     let mut texts = Vec::new();
-    for conversation in conversations(given, callback, asks.lang) {
-        texts.extend(asks.shown(&conversation)?);
+    for conversation in conversations(given, callback, runner.lang) {
+        texts.extend(runner.shown(&conversation)?);
     }
-    clean(texts.iter().map(|text| (asks.lang.name(), text)), needle)?;
-    if asks.is_rust() {
+    clean(texts.iter().map(|text| (runner.lang.name(), text)), needle)?;
+    if runner.is_rust() {
         let mut shown = Shown::default();
         match callback {
             Some(callback) => wrong_callback(callback, &mut shown)?,
@@ -100,7 +100,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
         false => confidential("s6BhdRkqt3", value),
     };
     let new = || Conversation::new(server.clone(), Some(client.clone()));
-    let redeem = |callback: String, members| In::Redeem {
+    let redeem = |callback: String, members| TurnInput::Redeem {
         callback,
         flow: Some(flow(members)),
     };
@@ -115,7 +115,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
                 .then(0, redeem(callback.to_owned(), json!({ "state": "S3CR3T" })))
                 .then(
                     0,
-                    In::Reply(Reply::json(&json!({ "access_token": "S3CR3T" }))),
+                    TurnInput::Reply(Reply::json(&json!({ "access_token": "S3CR3T" }))),
                 ),
         ];
     }
@@ -139,7 +139,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
         refused.to_string(),
     );
     let scope = String::new();
-    let refresh = In::Refresh {
+    let refresh = TurnInput::Refresh {
         scope: scope.clone(),
         tokens: Some(stored_tokens(
             json!({ "access_token": value, "refresh_token": value }),
@@ -148,35 +148,39 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
     let mut all = vec![
         new()
             .then(0, redeem(callback.clone(), held.clone()))
-            .then(1, In::Reply(Reply::json(&tokens))),
+            .then(1, TurnInput::Reply(Reply::json(&tokens))),
         new()
             .then(0, redeem(callback, held))
-            .then(1, In::Reply(refused.clone())),
+            .then(1, TurnInput::Reply(refused.clone())),
         new()
             .then(0, refresh.clone())
-            .then(1, In::Reply(refused.clone())),
+            .then(1, TurnInput::Reply(refused.clone())),
         new()
             .then(0, refresh)
-            .then(1, In::Lost("unknown".to_owned())),
+            .then(1, TurnInput::Lost("unknown".to_owned())),
     ];
     if !is_page {
-        let asked = Asked {
+        let asked = TokenInput {
             token: Some(value.to_owned()),
-            ..Asked::default()
+            ..TokenInput::default()
         };
         let calls = [
-            In::ClientCredentials {
+            TurnInput::ClientCredentials {
                 scope: scope.clone(),
             },
-            In::Password {
+            TurnInput::Password {
                 username: "name".to_owned(),
                 password: value.to_owned(),
                 scope,
             },
-            In::Revoke(asked.clone()),
-            In::Introspect(asked),
+            TurnInput::Revoke(asked.clone()),
+            TurnInput::Introspect(asked),
         ];
-        all.extend(calls.map(|call| new().then(0, call).then(1, In::Reply(refused.clone()))));
+        all.extend(calls.map(|call| {
+            new()
+                .then(0, call)
+                .then(1, TurnInput::Reply(refused.clone()))
+        }));
     }
     all
 }

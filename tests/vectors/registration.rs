@@ -3,32 +3,32 @@
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Asks, Outcome, public, request, sent};
-use crate::conversation::{Conversation, In, ServerConfig};
+use crate::ask::{Outcome, Runner, public, request, sent};
+use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::format::{Vector, Verdict, holds, same, texts};
-use crate::said::{Done, Said};
+use crate::said::{Done, TurnOutput};
 use crate::token;
 
 /// The client secret, which an update must not change.
 const SECRET: &str = "cf136dc3c1fc93f31185e5885805d";
 
-pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn registration(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.text("build") == Some("client_update") {
-        return update(vector, asks);
+        return update(vector, runner);
     }
     if let Some(status) = vector.input["delete_response"]["status"].as_u64() {
-        return delete(vector, asks, status);
+        return delete(vector, runner, status);
     }
-    let lenient = answered(vector, asks, Rules::default())?;
+    let lenient = answered(vector, runner, Rules::default())?;
     let read = outcome(&vector.expected, lenient)?;
     if let Some(strict) = vector.expected.get("strict") {
         let rules = Rules {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = answered(vector, asks, rules).and_then(|said| outcome(strict, said));
-        asks.part(verdict.map(drop))?;
+        let verdict = answered(vector, runner, rules).and_then(|said| outcome(strict, said));
+        runner.part(verdict.map(drop))?;
     }
     match read {
         Some(client) => compare(&vector.expected, &client),
@@ -38,18 +38,18 @@ pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
 
 /// The client read from the vector's response: to a registration (RFC 7591), or, if it replaces a registration
 /// access token, to an update (RFC 7592).
-fn answered(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<Map<String, Value>> {
+fn answered(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<Map<String, Value>> {
     // A registration is answered with 201, an update with 200; the expectation tells which is meant.
     let input = match vector.expected["ok"].get("registration_access_token") {
-        Some(_) => In::operation_of("read_registration", registered()),
-        None => In::operation("register", json!({ "metadata": metadata() })),
+        Some(_) => TurnInput::operation_of("read_registration", registered()),
+        None => TurnInput::operation("register", json!({ "metadata": metadata() })),
     };
-    let conversation = talk(rules, input).then(1, In::Reply(token::reply(vector)?));
-    let mut said = asks.play(&conversation)?.into_iter();
+    let conversation = talk(rules, input).then(1, TurnInput::Reply(token::reply(vector)?));
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
     match said.next() {
-        Some(Said::Done(Done::Record(Value::Object(client)))) => Ok(Ok(client)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        Some(TurnOutput::Done(Done::Record(Value::Object(client)))) => Ok(Ok(client)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a client, got {other:?}").into()),
     }
 }
@@ -79,15 +79,18 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
 }
 
 /// A deletion is final, and its response contains nothing to store.
-fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
+fn delete(vector: &Vector, runner: &mut Runner, status: u64) -> Verdict {
     let status = u16::try_from(status).unwrap_or_default();
     let conversation = talk(
         Rules::default(),
-        In::operation_of("delete_registration", registered()),
+        TurnInput::operation_of("delete_registration", registered()),
     )
-    .then(1, In::Reply(crate::fields::Reply::new(status, &[], "")))
-    .then(2, In::Begin);
-    let mut said = asks.play(&conversation)?.into_iter();
+    .then(
+        1,
+        TurnInput::Reply(crate::fields::Reply::new(status, &[], "")),
+    )
+    .then(2, TurnInput::Begin);
+    let mut said = runner.play(&conversation)?.into_iter();
     let sent = request(said.next())?;
     same("method", sent.method.as_str(), "DELETE")?;
     same(
@@ -95,24 +98,23 @@ fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
         sent.header("authorization"),
         Some("Bearer t1-of-before"),
     )?;
-    let is_gone = matches!(said.next(), Some(Said::Done(Done::Nothing)));
+    let is_gone = matches!(said.next(), Some(TurnOutput::Done(Done::Nothing)));
     same("ok", Some(is_gone), vector.expected["ok"].as_bool())?;
-    let is_over =
-        matches!(said.next(), Some(Said::Error(error)) if error.code == "misuse.already_finished");
+    let is_over = matches!(said.next(), Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished");
     let is_erased = vector.expected["local_credentials_erased"].as_bool();
     same("local_credentials_erased", Some(is_over), is_erased)
 }
 
-fn update(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn update(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut given = registered();
     let mut metadata = metadata();
     metadata["client_name"] = "New".into();
     given.insert("metadata".to_owned(), metadata);
     let conversation = talk(
         Rules::default(),
-        In::operation_of("update_registration", given),
+        TurnInput::operation_of("update_registration", given),
     );
-    let mut said = asks.play(&conversation)?.into_iter();
+    let mut said = runner.play(&conversation)?.into_iter();
     let sent = sent(said.next())?.map_err(|refusal| refusal.message)?;
     same("method", sent.method.as_str(), "PUT")?;
     let body: Map<String, Value> =
@@ -131,7 +133,7 @@ fn update(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("client_secret", Some(is_current), wanted)
 }
 
-fn talk(rules: Rules, input: In) -> Conversation {
+fn talk(rules: Rules, input: TurnInput) -> Conversation {
     let endpoints = json!({ "registration_endpoint": "https://as.example/register" });
     let server = ServerConfig::of("https://as.example", endpoints, &rules);
     // The calls do not depend on the client that sends them; a client without an id may send them too.

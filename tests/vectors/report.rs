@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::format::{No, Verdict};
+use crate::format::{Failure, Verdict};
 use crate::lang::Lang;
 
 /// The counts of a group in a language.
@@ -31,12 +31,12 @@ impl Report {
         let tally = self.tallies.entry((group.to_owned(), lang)).or_default();
         match verdict {
             Ok(()) => tally.passed += 1,
-            Err(No::Wrong(why)) => {
+            Err(Failure::Wrong(why)) => {
                 tally.failed += 1;
                 let why: String = why.chars().take(2000).collect();
                 println!("FAIL {}: {id} ({group}): {why}", lang.name());
             }
-            Err(No::OutOfReach(why)) => {
+            Err(Failure::OutOfReach(why)) => {
                 tally.out_of_reach += 1;
                 let groups = self.out_of_reach.entry((lang, why)).or_default();
                 *groups.entry(group.to_owned()).or_default() += 1;

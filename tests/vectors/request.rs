@@ -13,29 +13,31 @@ use oauth_core::{
 };
 use serde_json::{Value, json};
 
-use crate::ask::{self, Asks, flow, public, request, stored_tokens};
+use crate::ask::{self, Runner, flow, public, request, stored_tokens};
 use crate::callback;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect;
 use crate::fields::{Reply, Text};
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::token::{self, moment};
 
 const WITHOUT_PKCE: &str = "only Rust offers authorization without PKCE, which is dangerous";
 const EXTENSIONS: &str =
     "conversations do not support extension grants, which each package's own tests cover";
 
-pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
     match vector.text("build") {
-        Some("authorization_url") => match asks.is_rust() {
+        Some("authorization_url") => match runner.is_rust() {
             true => authorization_url(vector),
-            false => Err(No::OutOfReach(WITHOUT_PKCE)),
+            false => Err(Failure::OutOfReach(WITHOUT_PKCE)),
         },
-        Some("token_request") => token_request(vector, asks),
+        Some("token_request") => token_request(vector, runner),
         Some(other) => Err(format!("nothing builds {other}").into()),
-        None if callback::is_callback(&vector.input) => callback::response(vector, asks),
-        None if vector.input.get("stored_refresh_token").is_some() => refresh_storage(vector, asks),
-        None => token::response(vector, asks),
+        None if callback::is_callback(&vector.input) => callback::response(vector, runner),
+        None if vector.input.get("stored_refresh_token").is_some() => {
+            refresh_storage(vector, runner)
+        }
+        None => token::response(vector, runner),
     }
 }
 
@@ -116,7 +118,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
     same_set(sent, want)
 }
 
-fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
     let want = vector
         .expected
         .get("if_offered")
@@ -124,20 +126,20 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
     let scope = String::new();
     let input = match vector.must("grant")? {
         "authorization_code" => code_request(vector)?,
-        "refresh_token" => In::Refresh {
+        "refresh_token" => TurnInput::Refresh {
             scope,
             tokens: Some(stored(vector)),
         },
-        "client_credentials" => In::ClientCredentials { scope },
-        "password" => In::Password {
+        "client_credentials" => TurnInput::ClientCredentials { scope },
+        "password" => TurnInput::Password {
             username: vector.must("username")?.to_owned(),
             password: vector.must("password")?.to_owned(),
             scope,
         },
         uri => {
-            return match asks.is_rust() {
+            return match runner.is_rust() {
                 true => extension(vector, uri, want),
-                false => Err(No::OutOfReach(EXTENSIONS)),
+                false => Err(Failure::OutOfReach(EXTENSIONS)),
             };
         }
     };
@@ -148,7 +150,7 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
         ..ClientConfig::default()
     };
     let conversation = Conversation::new(Some(server_example()), Some(client)).then(0, input);
-    let sent = request(asks.play(&conversation)?.pop())?;
+    let sent = request(runner.play(&conversation)?.pop())?;
     same(
         "method",
         Some(sent.method.as_str()),
@@ -205,11 +207,11 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     same_set(sent, pairs(&want["params"]))
 }
 
-fn code_request(vector: &Vector) -> Result<In, No> {
+fn code_request(vector: &Vector) -> Result<TurnInput, Failure> {
     let uri = vector.must("redirect_uri")?;
     let query = serde_urlencoded::to_string([("code", vector.must("code")?), ("state", "xyz")]);
     let query = query.map_err(|error| error.to_string())?;
-    Ok(In::Redeem {
+    Ok(TurnInput::Redeem {
         callback: format!("{uri}?{query}"),
         flow: Some(flow(json!({
             "issuer": "https://server.example.com", "client_id": vector.must("client_id")?,
@@ -229,16 +231,16 @@ fn stored(vector: &Vector) -> Text {
     }))
 }
 
-fn refresh_storage(vector: &Vector, asks: &mut Asks) -> Verdict {
-    let refresh = In::Refresh {
+fn refresh_storage(vector: &Vector, runner: &mut Runner) -> Verdict {
+    let refresh = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(stored(vector)),
     };
-    let reply = In::Reply(Reply::json(&vector.input["response"]));
+    let reply = TurnInput::Reply(Reply::json(&vector.input["response"]));
     let conversation = Conversation::new(Some(server_example()), Some(public("s6BhdRkqt3")))
         .then(0, refresh)
         .then(1, reply);
-    let mut said = asks.play(&conversation)?.into_iter();
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
     let tokens = ask::tokens(said.next())?.map_err(|refusal| refusal.message)?;
     same(

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// The result of one turn, and the texts that the language renders of the objects involved.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entry {
-    pub(crate) said: Said,
+    pub(crate) said: TurnOutput,
     #[serde(default)]
     pub(crate) shown: Vec<String>,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Entry {
 /// The result of one turn.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Said {
+pub(crate) enum TurnOutput {
     /// A call was created, not begun.
     Open,
     Send(Sent),

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ask::Asks;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig, Turn};
+use crate::ask::Runner;
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, Turn, TurnInput};
 use crate::format::Verdict;
 use crate::judge;
 use crate::lang::Lang;
@@ -40,7 +40,7 @@ struct Written {
 struct WrittenTurn {
     at: (u64, Seed),
     #[serde(rename = "in")]
-    input: In,
+    input: TurnInput,
     #[serde(default)]
     hold: bool,
     out: Out,
@@ -214,11 +214,11 @@ impl Script {
     }
 
     /// Plays the conversation, and compares the results with the expected ones.
-    pub(crate) fn verdict(&self, asks: &mut Asks) -> Verdict {
+    pub(crate) fn verdict(&self, runner: &mut Runner) -> Verdict {
         let said = match self.only.is_empty() {
-            true => asks.play(&self.conversation)?,
+            true => runner.play(&self.conversation)?,
             // A language named explicitly may play a conversation that it is expected to refuse.
-            false => asks.play_regardless(&self.conversation)?,
+            false => runner.play_regardless(&self.conversation)?,
         };
         for (at, ((said, want), turn)) in said
             .iter()
@@ -228,7 +228,7 @@ impl Script {
         {
             judge::compare(want, said, turn, &self.conversation)
                 .map_err(|wrong| format!("turn {}: {wrong}", at + 1))?;
-            asks.left_out.extend(asks.lang.leaves_out(want));
+            runner.left_out.extend(runner.lang.leaves_out(want));
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{NOW, SignIn, claims, client, judge, record, server, signed, tokens};
 use crate::access_token::payload;
-use crate::ask::{self, Asks};
-use crate::conversation::In;
+use crate::ask::{self, Runner};
+use crate::conversation::TurnInput;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::jws::{key_set, keys};
 use crate::lang::Lang;
 
@@ -25,7 +25,7 @@ const NO_NONCE: &str = "a sign-in always requests an ID token with a nonce";
 const TENANTS: &str = "tenants come with a preset; only Rust can set the rule";
 
 /// The client of a vector, and its sign-in.
-pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, No> {
+pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, Failure> {
     let text = |name: &str| expect[name].as_str();
     let issuer = text("issuer").unwrap_or_default();
     let of = client(text("client_id").unwrap_or_default(), text("client_secret"));
@@ -45,26 +45,26 @@ pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, No> {
     Ok(sign_in)
 }
 
-pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn id_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     let Some(token) = input["id_token"].as_str() else {
-        return issuer(vector, asks);
+        return issuer(vector, runner);
     };
     let expect = &input["expect"];
     let has = |names: &[&str]| names.iter().any(|name| expect.get(name).is_some());
     if expect["nonce"].is_null() && input.get("original_claims").is_none() {
-        return Err(No::OutOfReach(NO_NONCE));
+        return Err(Failure::OutOfReach(NO_NONCE));
     }
     if has(&["flow_state"]) {
-        return Err(No::OutOfReach(USED_UP));
+        return Err(Failure::OutOfReach(USED_UP));
     }
     let has_skew = expect["clock_skew"].as_u64().is_some_and(|skew| skew != 60);
     if has_skew || has(&["max_token_age", "acr_essential"]) {
-        return Err(No::OutOfReach(NO_CHECK));
+        return Err(Failure::OutOfReach(NO_CHECK));
     }
-    let mut sign_in = registered(asks.lang, expect)?;
+    let mut sign_in = registered(runner.lang, expect)?;
     if let Some(original) = input.get("original_claims") {
-        return renewed(vector, asks, &sign_in, original, token);
+        return renewed(vector, runner, &sign_in, original, token);
     }
     if let Some(alg) = expect["id_token_encrypted_response_alg"].as_str() {
         sign_in.register("id_token_encrypted_response_alg", alg);
@@ -75,7 +75,7 @@ pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
         sign_in.front = Some(token.to_owned());
     }
     sign_in.keys = vec![key_set(input.get("jwks").unwrap_or(&Value::Null))];
-    let Some(done) = judge(vector, sign_in.with(token).end(asks)?)? else {
+    let Some(done) = judge(vector, sign_in.with(token).end(runner)?)? else {
         return Ok(());
     };
     same(
@@ -88,7 +88,7 @@ pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
 /// Refreshes the tokens of a login whose ID token had these claims.
 fn renewed(
     vector: &Vector,
-    asks: &mut Asks,
+    runner: &mut Runner,
     sign_in: &SignIn,
     original: &Value,
     token: &str,
@@ -97,7 +97,7 @@ fn renewed(
         "issuer": sign_in.issuer, "client_id": sign_in.client.id, "scope": "openid",
         "id_token": signed("rsa1", Alg::Rs256, None, original)?,
     }));
-    let refresh = In::Refresh {
+    let refresh = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(held),
     };
@@ -105,11 +105,11 @@ fn renewed(
     let calls = sign_in
         .calls()
         .call(sign_in.now, refresh, vec![Reply::json(&reply)]);
-    judge(vector, calls.end(asks)?).map(drop)
+    judge(vector, calls.end(runner)?).map(drop)
 }
 
 /// Vectors with an issuer but no token: the issuer is put into a token.
-fn issuer(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn issuer(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut said = claims();
     said["iss"] = vector.must("id_token_iss")?.into();
     if let Some(tenant) = vector.text("tid") {
@@ -122,27 +122,27 @@ fn issuer(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let sign_in = SignIn::new(&issuer, client("client1", None));
     let token = signed("rsa1", Alg::Rs256, None, &said)?;
-    let end = sign_in.with(&token).end(asks)?;
+    let end = sign_in.with(&token).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
     if template.is_some() {
-        asks.left_out.insert(TENANTS);
+        runner.left_out.insert(TENANTS);
     }
     same("code", code.as_deref(), Some("jwt.issuer"))
 }
 
-pub(crate) fn token_response(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let (Some(front), Some(back)) = (vector.input.get("front"), vector.input.get("back")) {
-        return beside(vector, asks, front, back);
+        return beside(vector, runner, front, back);
     }
     let sign_in = SignIn::new("https://as.example", client("client1", None));
     let redemption = sign_in.redemption(vector.text("scope").unwrap_or_default());
     let replies = vec![Reply::json(&vector.input["response"])];
     let calls = sign_in.calls().call(NOW, redemption, replies);
-    judge(vector, calls.end(asks)?).map(drop)
+    judge(vector, calls.end(runner)?).map(drop)
 }
 
 /// An ID token beside the code, and one from the token endpoint, with different claims.
-fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verdict {
+fn beside(vector: &Vector, runner: &mut Runner, front: &Value, back: &Value) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.code = CODE.to_owned();
     let token = |said: &Value| {
@@ -154,15 +154,15 @@ fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verd
         signed("rsa1", Alg::Rs256, None, &claims)
     };
     sign_in.front = Some(token(front)?);
-    judge(vector, sign_in.with(&token(back)?).end(asks)?)?;
+    judge(vector, sign_in.with(&token(back)?).end(runner)?)?;
     // Only the difference is refused.
-    match sign_in.with(&token(front)?).end(asks)? {
+    match sign_in.with(&token(front)?).end(runner)? {
         Ok(done) => tokens(done).map(drop),
         Err(refusal) => Err(refusal.message.into()),
     }
 }
 
-pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut of = client("client1", None);
     let is_signed = vector.expected["ctx"] == "userinfo_signed_response_alg registered";
     let alg = vector.text("userinfo_signed_response_alg");
@@ -172,7 +172,7 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     let held =
         json!({ "issuer": "https://as.example", "client_id": "client1", "access_token": "t0ken" });
-    let ask = In::Userinfo {
+    let ask = TurnInput::Userinfo {
         subject: vector.text("id_token_sub").unwrap_or("user-1").to_owned(),
         tokens: Some(ask::stored_tokens(held)),
     };
@@ -182,7 +182,7 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
     ];
     let calls = Calls::new(server("https://as.example", &Value::Null), of).call(NOW, ask, replies);
     if vector.text("build").is_some() {
-        let came = calls.ask(asks)?.pop().ok_or("no call")?;
+        let came = calls.ask(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
         same("header", sent.header("authorization"), Some("Bearer t0ken"))?;
         return holds(
@@ -190,7 +190,7 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
             sent.method == "GET" && !sent.url.contains('?'),
         );
     }
-    let Some(done) = judge(vector, calls.end(asks)?)? else {
+    let Some(done) = judge(vector, calls.end(runner)?)? else {
         return Ok(());
     };
     let told = record(done)?;

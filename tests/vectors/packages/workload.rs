@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, server};
-use crate::ask::{self, Asks};
-use crate::conversation::{ClientConfig, In};
+use crate::ask::{self, Runner};
+use crate::conversation::{ClientConfig, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, same};
 use crate::said::Sent;
@@ -15,7 +15,7 @@ use crate::said::Sent;
 const ISSUER: &str = "https://as.example";
 const URL: &str = "https://run.example/idtoken?api-version=2.0";
 
-pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn github(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     let expected = &vector.expected;
     let client = job(
@@ -41,9 +41,9 @@ pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
         let now = input["now"].as_u64().unwrap_or(NOW) + number * apart;
         let scope = String::new();
         let replies = vec![answer.clone(), Reply::json(&tokens)];
-        calls = calls.call(now, In::ClientCredentials { scope }, replies);
+        calls = calls.call(now, TurnInput::ClientCredentials { scope }, replies);
     }
-    let came = calls.ask(asks)?;
+    let came = calls.ask(runner)?;
     let sent: Vec<&Sent> = came.iter().flat_map(|came| &came.sent).collect();
     let (fetches, requests): (Vec<_>, Vec<_>) =
         sent.into_iter().partition(|sent| sent.method == "GET");

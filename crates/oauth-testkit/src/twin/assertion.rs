@@ -10,7 +10,7 @@ use super::authority::{Authority, Grant};
 use super::client_auth::Client;
 use super::jwt::Jwt;
 use super::token_exchange::ID_JAG_TYP;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -21,12 +21,12 @@ type Refusal = (&'static str, &'static str);
 
 /// The client of a request that names none: "Authentication of the client is optional" (RFC 7521 section 4.1), and a
 /// service account is not a client. `None` if the request names its client.
-pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
-    let says_who = ask.headers.contains_key(AUTHORIZATION)
+pub(super) fn nobody(request: &ReceivedRequest, grant_type: &str) -> Option<Client> {
+    let says_who = request.headers.contains_key(AUTHORIZATION)
         || ["client_id", "client_secret", "client_assertion"]
             .iter()
-            .any(|name| ask.form(name).is_some());
-    let is_workload = workload::nobody(ask, grant_type);
+            .any(|name| request.form(name).is_some());
+    let is_workload = workload::nobody(request, grant_type);
     ((grant_type == GRANT || is_workload) && !says_who).then(|| Client {
         id: String::new(),
         is_public: !is_workload,
@@ -36,19 +36,19 @@ pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
     let wrong = |description| ("invalid_grant", description);
-    let given = ask
+    let given = request
         .form("assertion")
         .ok_or(("invalid_request", "assertion is missing"))?;
     let jwt = Jwt::read(given).map_err(wrong)?;
     let typ = jwt.header["typ"].as_str().unwrap_or_default();
     let typ = typ.strip_prefix("application/").unwrap_or(typ);
     let grant = match typ.eq_ignore_ascii_case(ID_JAG_TYP) {
-        true => vouched(authority, at, ask, client, jwt)?,
-        false => signed(authority, at, ask, client, jwt)?,
+        true => vouched(authority, at, request, client, jwt)?,
+        false => signed(authority, at, request, client, jwt)?,
     };
     // "Refresh tokens SHOULD NOT be issued" (RFC 7521 section 4.1)
     Ok(authority.issue(at, grant, false))
@@ -58,7 +58,7 @@ pub(super) fn token(
 fn signed(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     jwt: Jwt,
 ) -> Result<Grant, Refusal> {
@@ -89,7 +89,7 @@ fn signed(
     let scope = authority
         .scope(match is_account {
             true => jwt.text("scope"),
-            false => ask.form("scope"),
+            false => request.form("scope"),
         })
         .map_err(|description| ("invalid_scope", description))?;
     let client_id = match client.id.is_empty() {
@@ -109,7 +109,7 @@ fn signed(
 fn vouched(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     jwt: Jwt,
 ) -> Result<Grant, Refusal> {
@@ -137,7 +137,7 @@ fn vouched(
     let subject = text(&jwt, "sub").ok_or(wrong("the assertion has no sub"))?;
     let jti = text(&jwt, "jti").ok_or(wrong("an identity assertion must have a jti"))?;
     let allowed = jwt.text("scope");
-    let asked = ask.form("scope");
+    let asked = request.form("scope");
     let is_allowed = |part: &str| {
         let mut allowed = allowed.unwrap_or_default().split(' ');
         allowed.any(|name| name == part)

@@ -23,7 +23,7 @@ use super::rules::{Rotation, Rules};
 use super::sender_constrained::Binding;
 use super::step_up::{Login, Requirement};
 use super::trusted_issuers::Trust;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 pub(super) struct Authority {
     pub(super) base: String,
@@ -365,11 +365,11 @@ impl Authority {
     }
 
     /// The one Bearer token of a request (RFC 6750 section 2.1), alive or not.
-    pub(super) fn bearer(ask: &Ask) -> Option<&str> {
-        if ask.headers.get_all(AUTHORIZATION).iter().count() != 1 {
+    pub(super) fn bearer(request: &ReceivedRequest) -> Option<&str> {
+        if request.headers.get_all(AUTHORIZATION).iter().count() != 1 {
             return None;
         }
-        let (scheme, token) = ask.header(AUTHORIZATION)?.split_once(' ')?;
+        let (scheme, token) = request.header(AUTHORIZATION)?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     }
 

@@ -15,7 +15,7 @@ use super::client_auth::Client;
 use super::jwt::Jwt;
 use super::pending_approval::{Approval, Awaited};
 use super::token::{USERNAME, well_formed};
-use super::wire::{self, Ask, Pairs, Reply, find};
+use super::wire::{self, Pairs, ReceivedRequest, Reply, find};
 use super::{fapi, id_token};
 
 pub(super) const GRANT: &str = "urn:openid:params:grant-type:ciba";
@@ -62,15 +62,19 @@ struct Request {
     notification_token: Option<String>,
 }
 
-pub(super) fn authenticate(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let client = match well_formed(ask)
-        .and_then(|()| authority.authenticate(at, ask, BACKCHANNEL_AUTHENTICATION))
+pub(super) fn authenticate(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
+    let client = match well_formed(request)
+        .and_then(|()| authority.authenticate(at, request, BACKCHANNEL_AUTHENTICATION))
     {
         Ok(client) => client,
         Err(reply) => return *reply,
     };
-    let begun =
-        opened(authority, at, ask, &client).and_then(|asked| begin(authority, at, &asked, client));
+    let begun = opened(authority, at, request, &client)
+        .and_then(|asked| begin(authority, at, &asked, client));
     match begun {
         Ok(reply) => wire::unstored(200, &reply),
         Err((error, description)) => wire::refusal(error, description),
@@ -81,10 +85,10 @@ pub(super) fn authenticate(authority: &mut Authority, at: UnixTime, ask: &Ask) -
 fn opened(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Pairs, Refusal> {
-    let form = ask.form.clone().unwrap_or_default();
+    let form = request.form.clone().unwrap_or_default();
     let wrong = |description| ("invalid_request", description);
     let is_fapi = authority.rules.fapi.is_some();
     let Some(object) = find(&form, "request") else {
@@ -243,7 +247,7 @@ fn is_notification_token(text: &str) -> bool {
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
     if matches!(authority.backchannel.delivery, BackchannelDelivery::Push(_)) {
@@ -252,21 +256,21 @@ pub(super) fn token(
             "this client must not poll: its tokens are pushed",
         ));
     }
-    let given = ask
+    let given = request
         .form("auth_req_id")
         .ok_or(("invalid_request", "auth_req_id is missing"))?;
     let mut requests = authority.backchannel.requests.iter_mut();
-    let request = requests
-        .find(|request| request.id == given)
+    let pending = requests
+        .find(|pending| pending.id == given)
         .ok_or(("invalid_grant", "unknown auth_req_id"))?;
-    let grant = request.awaited.ask(at, &client.id)?;
+    let grant = pending.awaited.poll(at, &client.id)?;
     Ok(authority.issue(at, grant, true))
 }
 
 /// The page on the user's device: they answer the request that has waited longest, or the one with the
 /// `binding_message` that they see on the other device.
-pub(super) fn page(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    match decide(authority, at, ask.query("binding_message")) {
+pub(super) fn page(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    match decide(authority, at, request.query("binding_message")) {
         Some(Approval::Denied) => wire::page(200, "Denied."),
         Some(_) => wire::page(200, "Approved."),
         None => wire::page(400, "Nobody asks."),
@@ -274,23 +278,23 @@ pub(super) fn page(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
 }
 
 fn decide(authority: &mut Authority, at: UnixTime, message: Option<&str>) -> Option<Approval> {
-    let shows = |request: &Request| match message {
-        Some(_) => request.binding_message.as_deref() == message,
+    let shows = |pending: &Request| match message {
+        Some(_) => pending.binding_message.as_deref() == message,
         None => true,
     };
     let mut requests = authority.backchannel.requests.iter_mut();
-    let request = requests.find(|request| request.awaited.is_pending(at) && shows(request))?;
+    let pending = requests.find(|pending| pending.awaited.is_pending(at) && shows(pending))?;
     let approval = match std::mem::take(&mut authority.deny_next) {
         true => Approval::Denied,
         false => Approval::Approved,
     };
-    request.awaited.decide(at, approval);
-    let (id, token) = (request.id.clone(), request.notification_token.clone());
+    pending.awaited.decide(at, approval);
+    let (id, token) = (pending.id.clone(), pending.notification_token.clone());
     let (endpoint, body) = match authority.backchannel.delivery.clone() {
         BackchannelDelivery::Poll => return Some(approval),
         BackchannelDelivery::Ping(endpoint) => (endpoint, json!({ "auth_req_id": id })),
         BackchannelDelivery::Push(endpoint) => {
-            let grant = request.awaited.grant.clone();
+            let grant = pending.awaited.grant.clone();
             let body = match approval {
                 Approval::Denied => json!({
                     "auth_req_id": id,

@@ -12,7 +12,7 @@ use super::fapi::{self, By};
 use super::jwt::Jwt;
 use super::personality;
 use super::rules::Basic;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::workload;
 
 /// The type of JWT client assertions.
@@ -30,14 +30,14 @@ impl Authority {
     pub(super) fn authenticate(
         &mut self,
         at: UnixTime,
-        ask: &Ask,
+        request: &ReceivedRequest,
         purpose: &str,
     ) -> Result<Client, Box<Reply>> {
         let accepts = (self.rules.accepts)(purpose);
-        let header = ask.headers.get(AUTHORIZATION);
-        let secret = ask.form("client_secret");
-        let claimed = ask.form("client_id");
-        if ask.query("client_secret").is_some() {
+        let header = request.headers.get(AUTHORIZATION);
+        let secret = request.form("client_secret");
+        let claimed = request.form("client_id");
+        if request.query("client_secret").is_some() {
             return Err(refused(
                 "invalid_request",
                 "credentials must not be in the URL",
@@ -72,14 +72,16 @@ impl Authority {
                 .flatten();
             return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
         }
-        if let (None, true, Some(assertion)) =
-            (&self.rules.fapi, accepts.body, ask.form("client_assertion"))
-        {
-            let client = workload::client(self, at, ask, assertion);
+        if let (None, true, Some(assertion)) = (
+            &self.rules.fapi,
+            accepts.body,
+            request.form("client_assertion"),
+        ) {
+            let client = workload::client(self, at, request, assertion);
             return client.map_err(|description| refused("invalid_client", description));
         }
         match claimed {
-            _ if self.rules.fapi.is_some() => self.keyed(at, ask),
+            _ if self.rules.fapi.is_some() => self.keyed(at, request),
             Some(id) if accepts.public && self.is_public(id) => Ok(Client {
                 id: id.to_owned(),
                 is_public: true,
@@ -105,26 +107,26 @@ impl Authority {
     }
 
     /// Authenticates a client by an assertion, or by its certificate.
-    fn keyed(&mut self, at: UnixTime, ask: &Ask) -> Result<Client, Box<Reply>> {
+    fn keyed(&mut self, at: UnixTime, request: &ReceivedRequest) -> Result<Client, Box<Reply>> {
         let client = Client {
             id: self.rules.client_id.to_owned(),
             is_public: false,
         };
-        let claimed = ask.form("client_id");
+        let claimed = request.form("client_id");
         let missing = || refused("invalid_client", "client authentication is missing");
         let fapi = self.rules.fapi.as_ref().ok_or_else(missing)?;
         let shown =
-            |(thumbprint, _): &&(String, String)| Some(thumbprint) == ask.certificate.as_ref();
+            |(thumbprint, _): &&(String, String)| Some(thumbprint) == request.certificate.as_ref();
         let svid = fapi.svids.iter().find(shown);
         let id = svid.map_or(&client.id, |(_, spiffe_id)| spiffe_id);
         if claimed.is_some_and(|claimed| claimed != id) {
             return Err(refused("invalid_client", "there is no such client"));
         }
-        match (fapi.client_auth, ask.form("client_assertion")) {
+        match (fapi.client_auth, request.form("client_assertion")) {
             // The TLS front has verified the certificate.
-            (By::Certificate, None) if claimed.is_some() && ask.certificate.is_some() => {}
+            (By::Certificate, None) if claimed.is_some() && request.certificate.is_some() => {}
             (By::Key, Some(assertion)) => {
-                if ask.form("client_assertion_type") != Some(JWT_BEARER) {
+                if request.form("client_assertion_type") != Some(JWT_BEARER) {
                     return Err(refused(
                         "invalid_client",
                         "unsupported client_assertion_type",

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Twin;
 use super::route::Route;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 /// "The recommended maximum response size for client metadata documents is 5 kilobytes."
 const LARGEST: usize = 5 << 10;
@@ -39,9 +39,11 @@ impl Twin {
             return None;
         }
         let (head, body) = request.clone().into_parts();
-        let ask = Ask::read(http::Request::from_parts(head, body));
-        let place = self.place(&ask.path);
-        let id = ask.query("client_id").or_else(|| ask.form("client_id"))?;
+        let request = ReceivedRequest::read(http::Request::from_parts(head, body));
+        let place = self.place(&request.path);
+        let id = request
+            .query("client_id")
+            .or_else(|| request.form("client_id"))?;
         let is_url = id.starts_with("https://") || id.starts_with("http://");
         let is_wanted = match place {
             Route::Authorize | Route::Pushed | Route::DeviceAuthorization => true,

@@ -20,7 +20,7 @@ use super::fapi;
 use super::jwt::Jwt;
 use super::personality;
 use super::sender_constrained;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 /// The lifetime of an ID token, in seconds.
 const LIFETIME: u64 = 300;
@@ -206,12 +206,16 @@ impl Twin {
 }
 
 /// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
-pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let (grant, _) = match sender_constrained::holder(authority, at, ask, "openid") {
+pub(super) fn userinfo(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
+    let (grant, _) = match sender_constrained::holder(authority, at, request, "openid") {
         Ok(holder) => holder,
         Err(challenge) => return *challenge,
     };
-    if let Some(reply) = personality::odd_userinfo(authority, ask) {
+    if let Some(reply) = personality::odd_userinfo(authority, request) {
         return reply;
     }
     let has = |name: &str| grant.scope.split(' ').any(|granted| granted == name);

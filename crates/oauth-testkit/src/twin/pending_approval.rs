@@ -54,7 +54,7 @@ impl Awaited {
     }
 
     /// Handles a poll of the client: returns the grant, once.
-    pub(super) fn ask(&mut self, at: UnixTime, client_id: &str) -> Result<Grant, Refusal> {
+    pub(super) fn poll(&mut self, at: UnixTime, client_id: &str) -> Result<Grant, Refusal> {
         if self.grant.client_id != client_id {
             return Err(("invalid_grant", "it was issued to a different client"));
         }

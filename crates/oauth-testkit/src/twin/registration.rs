@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Twin;
 use super::authority::Authority;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 /// Members that a client must not send (RFC 7592 section 2.2).
 const OURS: [&str; 4] = [
@@ -140,12 +140,16 @@ impl Registrations {
 }
 
 /// `POST {registration_endpoint}`.
-pub(super) fn register(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+pub(super) fn register(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
     let wanted = authority.registrations.initial_access_token.as_deref();
-    if wanted.is_some() && wanted != bearer(ask) {
+    if wanted.is_some() && wanted != bearer(request) {
         return unknown_token();
     }
-    let metadata = match checked(authority, ask) {
+    let metadata = match checked(authority, request) {
         Ok(metadata) => metadata,
         Err((error, description)) => return wire::refusal(error, description),
     };
@@ -167,21 +171,25 @@ pub(super) fn register(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
 }
 
 /// `GET`, `PUT` and `DELETE {registration_client_uri}`.
-pub(super) fn configure(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+pub(super) fn configure(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
     let prefix = format!("{}/", authority.rules.paths.registration);
-    let id = ask
+    let id = request
         .path
         .strip_prefix(&prefix)
         .unwrap_or_default()
         .to_owned();
     // "If the client does not exist on this server ... 401" (section 2.1)
     let known = authority.registrations.clients.get(&id);
-    if known.is_none_or(|client| bearer(ask) != Some(client.token.as_str())) {
+    if known.is_none_or(|client| bearer(request) != Some(client.token.as_str())) {
         return unknown_token();
     }
-    match ask.method {
+    match request.method {
         Method::GET => told(authority, at, &id, 200),
-        Method::PUT => update(authority, at, ask, &id),
+        Method::PUT => update(authority, at, request, &id),
         Method::DELETE => {
             authority.registrations.clients.remove(&id);
             authority.revoke_client(&id);
@@ -191,8 +199,8 @@ pub(super) fn configure(authority: &mut Authority, at: UnixTime, ask: &Ask) -> R
     }
 }
 
-fn update(authority: &mut Authority, at: UnixTime, ask: &Ask, id: &str) -> Reply {
-    let mut metadata = match checked(authority, ask) {
+fn update(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest, id: &str) -> Reply {
+    let mut metadata = match checked(authority, request) {
         Ok(metadata) => metadata,
         Err((error, description)) => return wire::refusal(error, description),
     };
@@ -242,9 +250,14 @@ fn told(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply
 }
 
 /// The metadata of a request, with the defaults of RFC 7591 section 2.
-fn checked(authority: &Authority, ask: &Ask) -> Result<Map<String, Value>, Refusal> {
-    let is_json = ask.header(http::header::CONTENT_TYPE) == Some("application/json");
-    let body = serde_json::from_slice(&ask.body).ok().filter(|_| is_json);
+fn checked(
+    authority: &Authority,
+    request: &ReceivedRequest,
+) -> Result<Map<String, Value>, Refusal> {
+    let is_json = request.header(http::header::CONTENT_TYPE) == Some("application/json");
+    let body = serde_json::from_slice(&request.body)
+        .ok()
+        .filter(|_| is_json);
     let Some(Value::Object(mut metadata)) = body else {
         return Err(("invalid_client_metadata", "the body must be a JSON object"));
     };
@@ -336,8 +349,8 @@ fn is_redirect_uri(uri: &str, is_native: bool) -> bool {
     }
 }
 
-fn bearer(ask: &Ask) -> Option<&str> {
-    ask.header(AUTHORIZATION)?.strip_prefix("Bearer ")
+fn bearer(request: &ReceivedRequest) -> Option<&str> {
+    request.header(AUTHORIZATION)?.strip_prefix("Bearer ")
 }
 
 fn unknown_token() -> Reply {

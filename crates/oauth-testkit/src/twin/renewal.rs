@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::json;
 
 use super::authority::{Authority, plus};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 /// The path at which a short-lived token is exchanged.
 pub(super) const EXCHANGE: &str = "/access_token";
@@ -25,9 +25,9 @@ impl super::Twin {
     }
 }
 
-pub(super) fn renew(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let said = |name: &str| ask.query(name).unwrap_or_default();
-    let is_exchange = ask.path == EXCHANGE;
+pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let said = |name: &str| request.query(name).unwrap_or_default();
+    let is_exchange = request.path == EXCHANGE;
     let (grant_type, parameter) = match is_exchange {
         true => ("exchange_token", "short_lived_token"),
         false => ("refresh_token", "access_token"),

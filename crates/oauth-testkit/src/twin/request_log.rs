@@ -7,7 +7,7 @@ use oauth_core::moment::UnixTime;
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 /// A request that a twin received.
 ///
@@ -38,20 +38,25 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(at: UnixTime, ask: Ask, status: u16, fault: Option<&'static str>) -> Self {
+    pub(super) fn new(
+        at: UnixTime,
+        request: ReceivedRequest,
+        status: u16,
+        fault: Option<&'static str>,
+    ) -> Self {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
         Self {
             at,
-            method: ask.method.to_string(),
-            path: ask.path,
-            query: ask.query,
-            headers: ask
+            method: request.method.to_string(),
+            path: request.path,
+            query: request.query,
+            headers: request
                 .headers
                 .iter()
                 .map(|(n, v)| (n.as_str().to_owned(), text(v)))
                 .collect(),
-            form: ask.form.unwrap_or_default(),
-            body: ask.body,
+            form: request.form.unwrap_or_default(),
+            body: request.body,
             status,
             fault,
         }

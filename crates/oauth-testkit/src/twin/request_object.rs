@@ -12,7 +12,7 @@ use super::fapi;
 use super::jwt::Jwt;
 use super::sender_constrained::{self, Side};
 use super::token::well_formed;
-use super::wire::{self, Ask, Pairs, Reply, find, repeated};
+use super::wire::{self, Pairs, ReceivedRequest, Reply, find, repeated};
 
 /// The purpose of authenticating at this endpoint.
 pub(super) const PUSHED: &str = "pushed_authorization";
@@ -21,7 +21,7 @@ const LIFETIME: u64 = 60;
 
 /// A pushed request, until the browser presents its `request_uri`.
 pub(super) struct Pushed {
-    ask: Ask,
+    request: ReceivedRequest,
     expires: UnixTime,
 }
 
@@ -35,17 +35,19 @@ impl Twin {
 }
 
 /// `POST {pushed_authorization_request_endpoint}`
-pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let client = match well_formed(ask).and_then(|()| authority.authenticate(at, ask, PUSHED)) {
-        Ok(client) => client,
-        Err(reply) => return *reply,
-    };
+pub(super) fn push(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let client =
+        match well_formed(request).and_then(|()| authority.authenticate(at, request, PUSHED)) {
+            Ok(client) => client,
+            Err(reply) => return *reply,
+        };
     let refused = |(error, description)| wire::refusal(error, description);
-    let jkt = match sender_constrained::proof(authority, at, ask, Side::AuthorizationServer, None) {
-        Ok(jkt) => jkt,
-        Err(problem) => return refused(problem),
-    };
-    let form = ask.form.as_deref().unwrap_or_default();
+    let jkt =
+        match sender_constrained::proof(authority, at, request, Side::AuthorizationServer, None) {
+            Ok(jkt) => jkt,
+            Err(problem) => return refused(problem),
+        };
+    let form = request.form.as_deref().unwrap_or_default();
     if find(form, "request_uri").is_some() {
         return refused(("invalid_request", "a request_uri must not be pushed"));
     }
@@ -74,8 +76,8 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
             None => parameters.push(("dpop_jkt".to_owned(), jkt)),
         }
     }
-    let ask = Ask::to_authorize(&authority.rules.paths.authorize, parameters);
-    if let Err(problem) = authorize::is_acceptable(authority, &ask) {
+    let request = ReceivedRequest::to_authorize(&authority.rules.paths.authorize, parameters);
+    if let Err(problem) = authorize::is_acceptable(authority, &request) {
         return refused(problem);
     }
     let name = authority.mint(at, "request");
@@ -83,7 +85,7 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
     let expires = plus(at, LIFETIME);
     authority
         .pushed
-        .insert(uri.clone(), Pushed { ask, expires });
+        .insert(uri.clone(), Pushed { request, expires });
     wire::unstored(201, &json!({ "request_uri": uri, "expires_in": LIFETIME }))
 }
 
@@ -92,20 +94,20 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
 pub(super) fn resolved(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
-) -> Result<Option<Ask>, &'static str> {
-    let client_id = ask.query("client_id").unwrap_or_default().to_owned();
-    match (ask.query("request_uri"), ask.query("request")) {
+    request: &ReceivedRequest,
+) -> Result<Option<ReceivedRequest>, &'static str> {
+    let client_id = request.query("client_id").unwrap_or_default().to_owned();
+    match (request.query("request_uri"), request.query("request")) {
         (Some(uri), None) if authority.hosted.contains_key(uri) => {
             let object = authority.hosted[uri].clone();
-            fetched(authority, at, ask, &object).map(Some)
+            fetched(authority, at, request, &object).map(Some)
         }
         (Some(uri), None) => {
             // Accepted once, and only for its client.
             let pushed = authority.pushed.remove(uri);
             let pushed = pushed
                 .filter(|pushed| at < pushed.expires)
-                .map(|pushed| pushed.ask);
+                .map(|pushed| pushed.request);
             let pushed = pushed.filter(|pushed| pushed.query("client_id") == Some(&client_id));
             pushed
                 .map(Some)
@@ -120,10 +122,10 @@ pub(super) fn resolved(
             Err("Requests must be pushed.")
         }
         (None, Some(_)) => {
-            let asked = ask.query.clone();
+            let asked = request.query.clone();
             let opened =
                 opened(authority, at, asked, &client_id).map_err(|(_, description)| description)?;
-            Ok(Some(Ask::to_authorize(&ask.path, opened)))
+            Ok(Some(ReceivedRequest::to_authorize(&request.path, opened)))
         }
         (None, None)
             if authority
@@ -189,10 +191,10 @@ fn opened(
 fn fetched(
     authority: &Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     object: &str,
-) -> Result<Ask, &'static str> {
-    let client_id = ask.query("client_id").unwrap_or_default();
+) -> Result<ReceivedRequest, &'static str> {
+    let client_id = request.query("client_id").unwrap_or_default();
     let (key, alg) = authority
         .registrations
         .request_key(client_id)
@@ -200,9 +202,12 @@ fn fetched(
     let jwt = Jwt::verified(object, &key, &[alg])?;
     let parameters =
         parameters(authority, at, &jwt, client_id).map_err(|(_, description)| description)?;
-    let mut beside = ask.query.iter().filter(|(name, _)| name != "request_uri");
+    let mut beside = request
+        .query
+        .iter()
+        .filter(|(name, _)| name != "request_uri");
     match beside.all(|(name, value)| find(&parameters, name) == Some(value)) {
-        true => Ok(Ask::to_authorize(&ask.path, parameters)),
+        true => Ok(ReceivedRequest::to_authorize(&request.path, parameters)),
         false => Err("A parameter beside the request object differs from the one in it."),
     }
 }

@@ -8,7 +8,7 @@ use super::authority::Authority;
 use super::fapi::{By, Fapi};
 use super::personality::Deviation;
 use super::sender_constrained::Sender;
-use super::wire::{Ask, Reply};
+use super::wire::{ReceivedRequest, Reply};
 
 /// The configuration of one system. The engine is the same for all.
 pub(super) struct Rules {
@@ -58,7 +58,7 @@ pub(super) struct Rules {
     pub(super) rate_limit: Option<u32>,
     /// The length of its windows in seconds.
     pub(super) rate_window: u64,
-    pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
+    pub(super) api: fn(&mut Authority, UnixTime, &ReceivedRequest) -> Reply,
 }
 
 /// A server's treatment of a refresh token after its use (RFC 9700 section 4.14.2).

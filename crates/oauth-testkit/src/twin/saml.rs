@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Twin;
 use super::authority::{Authority, Grant};
 use super::client_auth::Client;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:saml2-bearer";
 
@@ -28,11 +28,11 @@ impl Twin {
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
     let wrong = |description| ("invalid_grant", description);
-    let encoded = ask
+    let encoded = request
         .form("assertion")
         .ok_or(("invalid_request", "assertion is missing"))?;
     // "The assertion parameter ... MUST be encoded using base64url" (section 2.1)
@@ -58,7 +58,7 @@ pub(super) fn token(
         client_id: client.id,
         subject: Some(subject.to_owned()),
         scope: authority
-            .scope(ask.form("scope"))
+            .scope(request.form("scope"))
             .map_err(|description| ("invalid_scope", description))?,
         family: authority.new_family(),
         ..Grant::default()

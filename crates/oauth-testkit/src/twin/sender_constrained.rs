@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::authority::{Authority, Grant};
 use super::fapi::{ALGS, By};
 use super::jwt::Jwt;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::{Twin, generic, step_up};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -79,11 +79,11 @@ const USE_NONCE: &str = "use_dpop_nonce";
 pub(super) fn proof(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     side: Side,
     token: Option<&str>,
 ) -> Result<Option<String>, Problem> {
-    let mut fields = ask.headers.get_all(DPOP).iter();
+    let mut fields = request.headers.get_all(DPOP).iter();
     let Some(field) = fields.next() else {
         return Ok(None);
     };
@@ -101,7 +101,7 @@ pub(super) fn proof(
     let key = PublicJwk::parse(&jwt.header["jwk"].to_string());
     let key = key.map_err(|_| wrong("jwk of a proof must be a public key"))?;
     jwt.is_by(&key, ALGS).map_err(wrong)?;
-    if jwt.text("htm") != Some(ask.method.as_str()) {
+    if jwt.text("htm") != Some(request.method.as_str()) {
         return Err(wrong("htm must be the request's method"));
     }
     let fapi = authority.rules.fapi.as_ref();
@@ -109,7 +109,7 @@ pub(super) fn proof(
     let homes = [Some(authority.base.as_str()), aliases];
     let url = jwt
         .text("htu")
-        .and_then(|url| url.strip_suffix(ask.path.as_str()));
+        .and_then(|url| url.strip_suffix(request.path.as_str()));
     if url.is_none() || !homes.contains(&url) {
         return Err(wrong("htu must be the request's URL"));
     }
@@ -157,20 +157,20 @@ pub(super) fn tell_nonce(
 pub(super) fn binding(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
 ) -> Result<Option<Binding>, Problem> {
     let Some(sender) = authority.rules.sender else {
         return Ok(None);
     };
     match sender.by {
-        By::Key => match proof(authority, at, ask, Side::AuthorizationServer, None)? {
+        By::Key => match proof(authority, at, request, Side::AuthorizationServer, None)? {
             Some(jkt) => Ok(Some(Binding::Key(jkt))),
             None => Err((
                 INVALID,
                 "this server binds tokens to keys: a proof is missing",
             )),
         },
-        By::Certificate => match &ask.certificate {
+        By::Certificate => match &request.certificate {
             Some(thumbprint) => Ok(Some(Binding::Certificate(thumbprint.clone()))),
             None => Err((
                 "invalid_request",
@@ -181,11 +181,16 @@ pub(super) fn binding(
 }
 
 /// Uses up the refresh token of a request that lacks a nonce, if the server does so.
-pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &str) {
+pub(super) fn spend(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+    error: &str,
+) {
     if !authority.rules.spends_before_nonces || error != USE_NONCE {
         return;
     }
-    let given = ask.form("refresh_token").unwrap_or_default();
+    let given = request.form("refresh_token").unwrap_or_default();
     if let Some(refresh) = authority.refresh.get_mut(given) {
         refresh.spent.get_or_insert(at);
     }
@@ -196,13 +201,13 @@ pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &
 pub(super) fn holder(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     scope: &str,
 ) -> Result<(Grant, String), Box<Reply>> {
-    let given = ask
+    let given = request
         .header(AUTHORIZATION)
         .and_then(|field| field.split_once(' '));
-    let count = ask.headers.get_all(AUTHORIZATION).iter().count();
+    let count = request.headers.get_all(AUTHORIZATION).iter().count();
     let given = given.filter(|_| count == 1);
     let by_key = authority.rules.binds_to_keys();
     let wanted = if by_key { "DPoP" } else { "Bearer" };
@@ -213,7 +218,7 @@ pub(super) fn holder(
         true => format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" ")),
         false => "Bearer realm=\"twin\"".to_owned(),
     };
-    if let Some(place) = generic::resource_metadata_url(authority, ask) {
+    if let Some(place) = generic::resource_metadata_url(authority, request) {
         challenge += &format!(", resource_metadata=\"{place}\"");
     }
     // "If the request lacks any authentication information [...] the resource server SHOULD NOT
@@ -228,11 +233,11 @@ pub(super) fn holder(
         Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)))
     };
     let shown = match by_key {
-        true => match proof(authority, at, ask, Side::ResourceServer, Some(token)) {
+        true => match proof(authority, at, request, Side::ResourceServer, Some(token)) {
             Ok(jkt) => jkt.map(Binding::Key),
             Err((error, _)) => return refused(401, error, ""),
         },
-        false => ask.certificate.clone().map(Binding::Certificate),
+        false => request.certificate.clone().map(Binding::Certificate),
     };
     let bound = authority.bound(token);
     let is_of_another = bound.is_some() && bound != shown;
@@ -244,7 +249,7 @@ pub(super) fn holder(
     if is_of_another {
         return refused(401, "invalid_token", "");
     }
-    if let Some((error, more)) = step_up::missing(authority, at, ask, &grant) {
+    if let Some((error, more)) = step_up::missing(authority, at, request, &grant) {
         return refused(401, error, &more);
     }
     if !grant.scope.split(' ').any(|granted| granted == scope) {

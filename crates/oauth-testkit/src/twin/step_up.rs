@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
 use super::authority::{Authority, Grant, plus};
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 use super::{Twin, generic};
 
 /// The login that the API requires; by default any.
@@ -31,12 +31,12 @@ pub(super) struct Login {
 impl Login {
     /// The login by the first of the requested `acr_values`, if the API requires any, unless a test has set the user's
     /// `acr`.
-    pub(super) fn asked_by(authority: &Authority, ask: &Ask) -> Self {
+    pub(super) fn asked_by(authority: &Authority, request: &ReceivedRequest) -> Self {
         let knows_acr = !authority.step_up.acr_values.is_empty();
-        let asked = ask.query("acr_values").filter(|_| knows_acr);
+        let asked = request.query("acr_values").filter(|_| knows_acr);
         let first = || asked?.split(' ').next();
         let own = authority.person.claim("acr").and_then(Value::as_str);
-        let claims = ask.query("claims").unwrap_or_default();
+        let claims = request.query("claims").unwrap_or_default();
         Self {
             acr: own.or_else(first).map(str::to_owned),
             claims: serde_json::from_str(claims).unwrap_or_default(),
@@ -48,10 +48,10 @@ impl Login {
 pub(super) fn missing(
     authority: &Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     grant: &Grant,
 ) -> Option<(&'static str, String)> {
-    if !generic::is_api(ask) {
+    if !generic::is_api(request) {
         return None;
     }
     let Requirement {

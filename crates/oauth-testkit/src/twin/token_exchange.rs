@@ -9,7 +9,7 @@ use super::authority::{Authority, Grant};
 use super::client_auth::Client;
 use super::grant_details;
 use super::id_token;
-use super::wire::{Ask, find};
+use super::wire::{ReceivedRequest, find};
 use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -27,22 +27,24 @@ type Refusal = (&'static str, &'static str);
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
-    let (Some(subject), Some(kind)) = (ask.form("subject_token"), ask.form("subject_token_type"))
-    else {
+    let (Some(subject), Some(kind)) = (
+        request.form("subject_token"),
+        request.form("subject_token_type"),
+    ) else {
         return Err(("invalid_request", "subject_token or its type is missing"));
     };
-    match ask.form("requested_token_type").unwrap_or(ACCESS_TOKEN) {
-        ACCESS_TOKEN if kind == ACCESS_TOKEN => access(authority, at, ask, client, subject),
+    match request.form("requested_token_type").unwrap_or(ACCESS_TOKEN) {
+        ACCESS_TOKEN if kind == ACCESS_TOKEN => access(authority, at, request, client, subject),
         ACCESS_TOKEN if kind == workload::JWT => {
-            let mut reply = workload::exchanged(authority, at, ask, client, subject)?;
+            let mut reply = workload::exchanged(authority, at, request, client, subject)?;
             reply["issued_token_type"] = ACCESS_TOKEN.into();
             Ok(reply)
         }
         ACCESS_TOKEN => Err(("invalid_request", "only access tokens can be exchanged")),
-        ID_JAG => identity_assertion(authority, at, ask, &client, (subject, kind)),
+        ID_JAG => identity_assertion(authority, at, request, &client, (subject, kind)),
         _ => Err(("invalid_request", "tokens of this type are not issued")),
     }
 }
@@ -51,7 +53,7 @@ pub(super) fn token(
 fn access(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     subject: &str,
 ) -> Result<Value, Refusal> {
@@ -63,14 +65,14 @@ fn access(
         client_id: client.id,
         ..subject.clone()
     };
-    if let Some(actor) = actor(authority, at, ask)? {
+    if let Some(actor) = actor(authority, at, request)? {
         // "A chain of delegation can be expressed by nesting one act claim within another" (section 4.1)
         let earlier = std::mem::replace(&mut grant.actor, actor);
         if !earlier.is_null() {
             grant.actor["act"] = earlier;
         }
     }
-    if let Some(scope) = ask.form("scope") {
+    if let Some(scope) = request.form("scope") {
         if !scope
             .split(' ')
             .all(|part| grant.scope.split(' ').any(|granted| granted == part))
@@ -79,7 +81,7 @@ fn access(
         }
         grant.scope = scope.to_owned();
     }
-    let targets = targets(ask)?;
+    let targets = targets(request)?;
     if !targets.is_empty() {
         grant.resources = targets;
     }
@@ -90,9 +92,16 @@ fn access(
 
 /// The `act` claim of an actor token, which must be a valid access token of this server; token and type must both be
 /// present (section 2.1).
-fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>, Refusal> {
+fn actor(
+    authority: &Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Result<Option<Value>, Refusal> {
     let wrong = |description| ("invalid_request", description);
-    match (ask.form("actor_token"), ask.form("actor_token_type")) {
+    match (
+        request.form("actor_token"),
+        request.form("actor_token_type"),
+    ) {
         (None, None) => Ok(None),
         (Some(token), Some(ACCESS_TOKEN)) => {
             let actor = authority.access(at, token);
@@ -108,8 +117,8 @@ fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>
 }
 
 /// The requested targets: resources and audiences.
-pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
-    let pairs = ask.form.as_deref().unwrap_or_default();
+pub(super) fn targets(request: &ReceivedRequest) -> Result<Vec<String>, Refusal> {
+    let pairs = request.form.as_deref().unwrap_or_default();
     let mut targets = grant_details::targets(pairs)?;
     let audiences = pairs.iter().filter(|(name, _)| name == "audience");
     targets.extend(audiences.map(|(_, value)| value.clone()));
@@ -120,18 +129,18 @@ pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
 fn identity_assertion(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
     subject: (&str, &str),
 ) -> Result<Value, Refusal> {
     let person = person(authority, at, client, subject)?;
-    if ask.form("actor_token").is_some() {
+    if request.form("actor_token").is_some() {
         return Err((
             "invalid_request",
             "an identity assertion cannot have an actor",
         ));
     }
-    let pairs = ask.form.as_deref().unwrap_or_default();
+    let pairs = request.form.as_deref().unwrap_or_default();
     let mut audiences = pairs.iter().filter(|(name, _)| name == "audience");
     let (Some((_, audience)), None) = (audiences.next(), audiences.next()) else {
         return Err(("invalid_request", "there must be exactly one audience"));

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::authority::Authority;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 /// The scopes of the Results API: `studies:read`, or its older name.
 const RESULTS: [&str; 2] = ["studies:read", "public_api.read"];
@@ -138,16 +138,16 @@ fn document(issuer: &str) -> Value {
     })
 }
 
-fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let is_v2 = match ask.path.trim_end_matches('/') {
+fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let is_v2 = match request.path.trim_end_matches('/') {
         "/api/v2/sessionResults" => true,
         "/api/v1/sessionResults" => false,
         _ => return wire::not_found(),
     };
-    if ask.method != Method::GET {
+    if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
-    let token = Authority::bearer(ask).unwrap_or_default();
+    let token = Authority::bearer(request).unwrap_or_default();
     let Some(grant) = authority.access(at, token).cloned() else {
         return error(
             401,
@@ -164,7 +164,7 @@ fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         let reset = HeaderName::from_static("x-ratelimit-reset");
         return wire::with(reply, reset, &until.as_secs().to_string());
     }
-    let Some(test) = ask.query("testId") else {
+    let Some(test) = request.query("testId") else {
         return error(400, "BAD_REQUEST", "testId is required.");
     };
     wire::json(

@@ -11,7 +11,7 @@ pub(super) type Pairs = Vec<(String, String)>;
 pub(super) type Reply = http::Response<Bytes>;
 
 /// A parsed request.
-pub(super) struct Ask {
+pub(super) struct ReceivedRequest {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: Pairs,
@@ -27,7 +27,7 @@ pub(super) struct Ask {
 #[derive(Debug, Clone)]
 pub(crate) struct ClientCertificate(pub(crate) String);
 
-impl Ask {
+impl ReceivedRequest {
     pub(super) fn read(request: http::Request<Bytes>) -> Self {
         let (head, body) = request.into_parts();
         let is_form = head

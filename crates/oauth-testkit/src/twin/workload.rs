@@ -10,7 +10,7 @@ use super::authority::{Authority, Grant};
 use super::client_auth::Client;
 use super::jwt::Jwt;
 use super::token_exchange;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 /// The token type of a JWT as the subject of an exchange.
 pub(super) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
@@ -21,8 +21,8 @@ const KINDS: [&str; 2] = [
 
 /// Whether a workload needs no client authentication: its token identifies it. "Client authentication ... allows
 /// additional authorization checks" (RFC 8693 section 2.1), and Google's exchange does without.
-pub(super) fn nobody(ask: &Ask, grant_type: &str) -> bool {
-    grant_type == token_exchange::GRANT && ask.form("subject_token_type") == Some(JWT)
+pub(super) fn nobody(request: &ReceivedRequest, grant_type: &str) -> bool {
+    grant_type == token_exchange::GRANT && request.form("subject_token_type") == Some(JWT)
 }
 
 /// The confidential client, to which every workload of a registered platform is mapped. A platform issues the same
@@ -30,17 +30,20 @@ pub(super) fn nobody(ask: &Ask, grant_type: &str) -> bool {
 pub(super) fn client(
     authority: &Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     assertion: &str,
 ) -> Result<Client, &'static str> {
-    if !ask
+    if !request
         .form("client_assertion_type")
         .is_some_and(|kind| KINDS.contains(&kind))
     {
         return Err("unsupported client_assertion_type");
     }
     let id = authority.rules.client_id;
-    if ask.form("client_id").is_some_and(|claimed| claimed != id) {
+    if request
+        .form("client_id")
+        .is_some_and(|claimed| claimed != id)
+    {
         return Err("there is no such client");
     }
     token(authority, at, assertion)?;
@@ -54,19 +57,19 @@ pub(super) fn client(
 pub(super) fn exchanged(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     subject: &str,
 ) -> Result<Value, (&'static str, &'static str)> {
     let jwt =
         token(authority, at, subject).map_err(|description| ("invalid_request", description))?;
-    let scope = authority.scope(ask.form("scope"));
+    let scope = authority.scope(request.form("scope"));
     let grant = Grant {
         client_id: client.id,
         subject: jwt.text("sub").map(str::to_owned),
         scope: scope.map_err(|description| ("invalid_scope", description))?,
         family: authority.new_family(),
-        resources: token_exchange::targets(ask)?,
+        resources: token_exchange::targets(request)?,
         ..Grant::default()
     };
     Ok(authority.issue(at, grant, false))
