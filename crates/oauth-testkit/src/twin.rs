@@ -80,7 +80,6 @@ pub struct Twin {
 
 impl Twin {
     /// A plain server that follows the standards.
-    ///
     /// - `/.well-known/oauth-authorization-server`, `/.well-known/openid-configuration`, `/.well-known/webfinger`;
     /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the issuer (RFC
     ///   9207);
@@ -113,7 +112,6 @@ impl Twin {
     ///   `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of the whole origin are at
     ///   `/.well-known/oauth-protected-resource`. It may require more of a login (RFC 9470,
     ///   [`require_step_up`](Self::require_step_up)).
-    ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes: `read` (the default),
     /// `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid` there is an ID
     /// token, signed by RS256 with a published key.
@@ -122,7 +120,6 @@ impl Twin {
     }
 
     /// UserVoice.
-    ///
     /// - `POST /api/v2/oauth/token`, credentials in the body only: `client_credentials` for the trusted client,
     ///   `authorization_code` for the public one. The reply is `{"access_token":".."}` and nothing else;
     /// - `GET /api/v2/oauth/auth`, PKCE optional; the documented slip, a `code_verifier` that carries the
@@ -138,7 +135,6 @@ impl Twin {
     }
 
     /// UserTesting, for API keys: issuer `{base}/oauth2/aus1p3vtd8vtm4Bxv0h8`.
-    ///
     /// - metadata in RFC 8414's place and below the issuer, in both names;
     /// - `{issuer}/v1/token`: `client_credentials` with scope `studies:read` (or the older `public_api.read`),
     ///   credentials in the body or in Basic; tokens look like JWTs and live an hour; there is no refresh token; also
@@ -159,7 +155,6 @@ impl Twin {
     }
 
     /// Socios.com Partner API.
-    ///
     /// - `/oauth2/token` with Basic of the *unencoded* key and secret for `client_credentials` and `refresh_token`,
     ///   and with `client_id` and `client_secret` in the body for `authorization_code`; `token_type` is `bearer`;
     ///   refresh tokens rotate, and reuse revokes the family;
@@ -327,8 +322,7 @@ impl Twin {
         self.authority.other_keys = id_token::others();
     }
 
-    /// An access token created by hand in the system's console: the trusted client's own, for all its scopes, valid
-    /// until [`expire_access_tokens`](Self::expire_access_tokens).
+    /// An access token created by hand in the console: the trusted client's own, for all its scopes, without an expiry.
     pub fn console_token(&mut self, at: UnixTime) -> String {
         let grant = authority::Grant {
             client_id: self.authority.rules.client_id.to_owned(),
@@ -348,8 +342,7 @@ impl Twin {
             .to_owned()
     }
 
-    /// Lets browser pages of exactly this origin read the token endpoint and its siblings, the metadata and the API
-    /// (CORS). The authorization endpoint stays closed: pages navigate there.
+    /// Allows pages of exactly this origin to read all endpoints except the authorization endpoint (CORS).
     pub fn cors_origin(&mut self, origin: &str) {
         self.cors = Some(origin.to_owned());
     }
