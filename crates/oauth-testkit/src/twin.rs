@@ -112,6 +112,7 @@ impl Twin {
     ///   `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of the whole origin are at
     ///   `/.well-known/oauth-protected-resource`. It may require more of a login (RFC 9470,
     ///   [`require_step_up`](Self::require_step_up)).
+    ///
     /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes: `read` (the default),
     /// `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid` there is an ID
     /// token, signed by RS256 with a published key.
@@ -247,7 +248,6 @@ impl Twin {
     }
 
     /// Injects a fault into the next matching request; one fault per request, in the order injected.
-    ///
     /// The faults of callbacks wait for the authorization endpoint and all others for any other request; those that
     /// break JSON wait for a JSON reply.
     pub fn inject(&mut self, fault: Fault) {
