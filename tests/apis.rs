@@ -1,5 +1,5 @@
-//! The core's rules for API calls against the twins, without sockets and without sleeping: every
-//! pause is an entry of a calendar.
+//! The core's rules for API calls against the twins, without sockets and without sleeping: pauses are
+//! entries in a calendar.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn clock(elapsed: Duration) -> Clock {
     }
 }
 
-/// One request to a twin, at this time.
+/// Sends one request to a twin at this time.
 fn ask(
     twin: &mut Twin,
     elapsed: Duration,
@@ -58,7 +58,7 @@ enum Due {
     Reply(StatusCode, HeaderMap),
 }
 
-/// Fifty callers, all at once; gives the order in which they were answered, and the times of the
+/// Runs fifty callers at once; returns the order in which they were answered, and the times of the
 /// refusals.
 fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Duration>) {
     let latency = Duration::from_millis(40);
@@ -104,7 +104,7 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
                 request.resume(&clock(time), Event::Reply(status, &headers))
             }
         };
-        match step.expect("nobody waits too long") {
+        match step.expect("no caller waits too long") {
             Step::Wait(pause) => {
                 plan(
                     &mut calendar,
@@ -130,7 +130,7 @@ fn fifty_callers_keep_ten_calls_a_minute_and_are_served_in_order() {
     let (mut twin, api, tokens) = usertesting();
     let preset = provider("usertesting").expect("a preset");
     let documented = preset.rate_limit().and_then(|limit| limit.allowance);
-    let allowance = documented.expect("it is documented");
+    let allowance = documented.expect("a documented rate limit");
     assert_eq!(allowance, Allowance::new(10, 60));
     let (answered, refused) = fifty(&api.keeping(allowance), &mut twin, &tokens);
     assert_eq!(refused, [] as [Duration; 0]);
@@ -150,7 +150,7 @@ fn without_it_one_burst_is_refused_and_all_are_served() {
     assert_eq!(answered, (0..50).collect::<Vec<_>>());
 }
 
-/// A Socios twin with a token of each owner.
+/// A Socios twin with a token of the application and of a user.
 struct Socios {
     twin: Twin,
     application: Tokens,
@@ -168,7 +168,7 @@ impl Socios {
         }
     }
 
-    /// The status that the twin answers, and whose token it was asked with; or why nothing is sent.
+    /// The twin's status and the owner of the token that was sent; or the error if nothing was sent.
     fn get(&mut self, path: &str) -> Result<(u16, TokenOwner), &'static str> {
         let preset = provider("socios").expect("a preset");
         let api = preset.on_loopback(SOCIOS).and_then(|p| p.api());
@@ -191,7 +191,7 @@ impl Socios {
             ..
         }) = request.resume(&now, Event::Token(tokens))
         else {
-            panic!("it is sent");
+            panic!("the request is not sent");
         };
         let asked = http::Request::get(url.as_str()).header(AUTHORIZATION, authorization);
         let (status, ..) = ask(&mut self.twin, Duration::ZERO, asked, Bytes::new());
@@ -199,7 +199,7 @@ impl Socios {
     }
 }
 
-/// A person's token, by the code grant.
+/// A user's tokens, by the code grant.
 fn login(twin: &mut Twin) -> Tokens {
     let callback = "https://app.example/callback";
     let id = twin.client_id().to_owned();
@@ -250,7 +250,7 @@ fn routes_of_socios_get_the_token_of_their_owner() {
 }
 
 proptest! {
-    /// Whatever the path, the twin, which reads it by itself, never finds the wrong token on it.
+    /// The twin, which parses paths independently, never gets the wrong token, whatever the path.
     #[test]
     fn a_wrong_token_never_reaches_a_route(
         segments in prop::collection::vec(

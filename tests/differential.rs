@@ -1,7 +1,7 @@
-//! Ten thousand tokens, judged by this project and by `jsonwebtoken`, which shares no line with it but the
-//! algorithms. What one accepts and the other refuses has to be of a kind that is listed here, with its reason.
+//! Ten thousand tokens, verified by this project and by `jsonwebtoken`, which shares only the algorithms with it. If
+//! one accepts what the other refuses, the reason has to be listed here.
 //!
-//! `--nocapture` shows how often each kind came up.
+//! `--nocapture` prints how often each reason occurred.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const ISSUER: &str = "https://as.example";
 const CLIENT: &str = "client1";
 const SKEW: u64 = 60;
 
-/// Why we refuse what `jsonwebtoken` accepts: it checks what it is told to, of RFC 7519 alone.
+/// Reasons why we refuse what `jsonwebtoken` accepts: it only checks the configured parts of RFC 7519.
 const STRICTER: [(&str, &str); 10] = [
     (
         "jwt.missing_claim",
@@ -33,22 +33,25 @@ const STRICTER: [(&str, &str); 10] = [
     ),
     (
         "jwt.malformed_claim",
-        "optional claims have their type too, and sub has its length",
+        "optional claims must have their type too, and sub has a maximum length",
     ),
     ("jwt.issued_in_future", "iat is compared with the clock"),
     (
         "jwt.untrusted_audience",
         "every other audience has to be trusted",
     ),
-    ("id_token.azp", "azp is the client"),
-    ("id_token.nonce", "the nonce is that of the flow"),
-    ("jwt.typ", "a token of another kind says so in its header"),
-    ("jwt.unexpected_claim", "events make it a logout token"),
-    ("jws.malformed", "header members have their type"),
-    ("jws.unsupported_crit", "nobody understands the extension"),
+    ("id_token.azp", "azp must be the client"),
+    ("id_token.nonce", "the nonce must be that of the flow"),
+    ("jwt.typ", "typ shows that it is a different kind of token"),
+    (
+        "jwt.unexpected_claim",
+        "events shows that it is a logout token",
+    ),
+    ("jws.malformed", "header members must have their type"),
+    ("jws.unsupported_crit", "the extension is not supported"),
 ];
 
-/// A sequence that is the same each time, and has no pattern (xorshift).
+/// A deterministic pseudo-random generator (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -92,7 +95,7 @@ fn keys() -> Keys {
     }
 }
 
-/// A value of a claim: as it should be, or not.
+/// A value of a claim, valid or not.
 fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
     let good = match name {
         "iss" => json!(ISSUER),
@@ -106,7 +109,7 @@ fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
     if !dice.hits(8) {
         return (!good.is_null()).then_some(good);
     }
-    // Far enough from the borders for a clock that goes on meanwhile.
+    // Far enough from the limits, since the clock advances during the test.
     let edges = [
         now - SKEW - 3600,
         now - SKEW / 2,
@@ -200,31 +203,31 @@ fn ours(client: &Client, keys: &Keys, token: &str, now: u64) -> Result<(), &'sta
     }
 }
 
-/// Why we accept what `jsonwebtoken` refuses.
+/// The reason why we accept what `jsonwebtoken` refuses.
 fn looser(token: &str) -> Option<&'static str> {
     let part = |number: usize| {
         let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(number)?).ok()?;
         serde_json::from_slice::<Value>(&bytes).ok()
     };
     let (header, claims) = (part(0)?, part(1)?);
-    // A key that comes with the token is nobody's, so its form does not matter either.
+    // A key in the token is never used, so its form does not matter.
     if header.get("jwk").is_some() {
-        return Some("jwk in the header is not looked at");
+        return Some("jwk in the header is ignored");
     }
-    // What the payload is shows when it is read.
+    // The payload's type is determined by parsing it.
     if header.get("cty").is_some_and(|cty| !cty.is_string()) {
-        return Some("cty in the header is not looked at");
+        return Some("cty in the header is ignored");
     }
-    // Long ago is long ago, however it is written.
+    // A negative time is in the past.
     if claims["nbf"].as_f64().is_some_and(|begin| begin < 0.0) {
         return Some("nbf may lie before 1970");
     }
-    // RFC 7519 sets no limit: a time that no clock can show has not come.
+    // RFC 7519 sets no limit: a time beyond the clock's range is in the future.
     if claims["exp"]
         .as_f64()
         .is_some_and(|end| end > u64::MAX as f64)
     {
-        return Some("exp may lie beyond what clocks show");
+        return Some("exp may be beyond the range of clocks");
     }
     None
 }
@@ -259,7 +262,7 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
     let keys = keys();
     let client = Client::new(server, ClientId::new(CLIENT), ClientAuth::none()).expect("a client");
     let client = client.with_id_token_algs(keys.ours.iter().map(|(alg, ..)| *alg));
-    // Theirs reads the clock of the system, so ours is shown the same.
+    // `jsonwebtoken` reads the system clock, so ours gets the same time.
     let now = UnixTime::system().expect("a clock").as_secs();
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let (mut both, mut neither) = (0, 0);
@@ -277,7 +280,7 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
                 let is_known = STRICTER.iter().any(|(known, _)| *known == code);
                 assert!(
                     is_known,
-                    "token {number} is refused by us alone, {code}: {token}"
+                    "token {number} is refused only by us, {code}: {token}"
                 );
                 *stricter.entry(code).or_default() += 1;
             }
@@ -288,7 +291,7 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
             }
         }
     }
-    println!("accepted by both {both}, refused by both {neither}; refused by us alone:");
+    println!("accepted by both {both}, refused by both {neither}; refused only by us:");
     for (code, times) in &stricter {
         let reason = STRICTER.iter().find(|(known, _)| known == code);
         println!(
@@ -296,9 +299,12 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
             reason.map_or("", |(_, reason)| reason)
         );
     }
-    println!("accepted by us alone:");
+    println!("accepted only by us:");
     for (reason, times) in &by_us {
         println!("{times:6} {reason}");
     }
-    assert!(both > 1000 && neither > 1000, "the dice are loaded");
+    assert!(
+        both > 1000 && neither > 1000,
+        "too few tokens are valid or invalid"
+    );
 }

@@ -1,5 +1,5 @@
-//! A process killed at each point between a reply and its save: whoever comes next has a token, or is
-//! told that a person must log in again, and the store can be read.
+//! Kills a process at each point between a reply and its save: the next process gets a token, or is
+//! told that the user must log in again, and the store stays readable.
 
 #[path = "interop/oidc_provider.rs"]
 #[allow(dead_code, reason = "shared with the interoperability tests")]
@@ -27,7 +27,7 @@ const SESSION_POINTS: [&str; 4] = [
     "session.saved",
 ];
 
-/// A server whose refresh tokens are spent once, and a store with a login whose token has ended.
+/// A server that accepts each refresh token once, and a store with a login whose access token has expired.
 struct Scene {
     server: OidcProvider,
     folder: tempfile::TempDir,
@@ -58,7 +58,7 @@ impl Scene {
         self.folder.path().join("grants")
     }
 
-    /// Stores a login of long ago, as a session would have.
+    /// Stores an old login, as a session would have.
     fn store(&self, client: &Client, tokens: Tokens) {
         let mut old: Value = serde_json::from_str(tokens.to_json().expose()).expect("JSON");
         let received_at = old["received_at"].as_u64().expect("a time");
@@ -72,7 +72,7 @@ impl Scene {
             .expect("our own")
             .shared();
         let key = keeper.key();
-        // The first two steps of any keeper with a new login: what is there, and the login instead.
+        // The first two steps of a keeper with a new login: loading the record, and replacing it.
         let _ = keeper.ask(at.now(), None);
         let Step::Load = keeper.resume(&at, Event::Begin) else {
             panic!("it looks first")
@@ -91,7 +91,7 @@ impl Scene {
             .expect("saved");
     }
 
-    /// A process that asks for one token, and dies where it is told to.
+    /// Runs a process that requests one token, and dies at the given point.
     fn ask(&self, fault: Option<&str>) -> Output {
         let work = json!({
             "issuer": self.server.issuer(),
@@ -116,13 +116,13 @@ impl Scene {
     }
 }
 
-/// Kills a process at the point, and gives what the next one says, and how often a token came twice.
+/// Kills a process at this point; returns the next one's output, and the number of reused tokens.
 fn killed_at(point: &str, reuse: &'static str) -> (String, u64) {
     let scene = Scene::set(reuse);
     let dead = scene.ask(Some(point));
     assert!(
         !dead.status.success() && dead.stdout.is_empty(),
-        "{point}: it was to die: {dead:?}"
+        "{point}: the process should have died: {dead:?}"
     );
     readable(&scene.grants(), point);
     let next = scene.ask(None);
@@ -147,7 +147,7 @@ fn readable(folder: &Path, point: &str) {
     assert!(entry.expect("it can be read").is_some(), "{point}");
 }
 
-/// What comes of a kill at each point; they wait for leases, so all at once.
+/// The results of a kill at each point, run concurrently because they wait for leases.
 fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
     // No worker removes a record: the store's own tests die there.
     let is_passed = |point: &&&str| !point.starts_with("removed.");
@@ -158,7 +158,7 @@ fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
             .map(|point| scope.spawn(move || (*point, killed_at(point, reuse))))
             .collect();
         all.into_iter()
-            .map(|one| one.join().expect("it comes to an end"))
+            .map(|one| one.join().expect("it ends"))
             .map(|(point, (said, reuse_events))| (point, said, reuse_events))
             .collect()
     })
@@ -168,7 +168,7 @@ fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
 fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
     for (point, said, reuse_events) in killed_at_each("Revokes") {
         let is_told = said == "grant.outcome_unknown reauthorize";
-        // A lease says nothing about the token: whoever dies over it has not sent any.
+        // A process that dies while it takes the lease has not sent a token.
         let may_be_told = !point.starts_with("lease.");
         assert!(
             said == "token" || (is_told && may_be_told),
@@ -182,7 +182,7 @@ fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
 fn what_can_be_kept_of_a_grant_is_kept_wherever_a_worker_dies() {
     for (point, said, reuse_events) in killed_at_each("Unknown") {
         let is_over = said == "denied.invalid_grant reauthorize" && reuse_events == 1;
-        // Only between the reply and its save is there something to lose.
+        // Tokens can be lost only between the reply and its save.
         let may_be_over = ["session.completed", "session.save"].contains(&point);
         assert!(
             (said == "token" && reuse_events == 0) || (is_over && may_be_over),

@@ -1,4 +1,4 @@
-//! The benchmark of many grants goes on working: a small run of it, with its counts.
+//! A small run of the benchmark of many grants, with checks of its counts.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 fn a_small_run_of_the_benchmark_counts_right_and_gives_its_figures() {
     let run = Command::new(env!("CARGO_BIN_EXE_grants"))
         .args(["--known", "2000", "--active", "200", "--callers", "100"])
-        // Fewer than the driver alone would let through.
+        // Fewer than the driver's own limit.
         .args(["--per-second", "50"])
         .output()
         .expect("it runs");

@@ -1,9 +1,9 @@
-//! Suites over the whole workspace. This crate is never published; it exists so that the
-//! published ones need no dev-dependency on one another.
+//! Test suites over the whole workspace. This crate is never published; it exists so that the
+//! published crates need no dev-dependencies on each other.
 
 use proptest::test_runner::Config;
 
-/// How many cases a property is tried on: `usual`, times `PROPTEST_FACTOR` from the environment.
+/// The number of cases of a property test: `usual`, times `PROPTEST_FACTOR` from the environment.
 pub fn cases(usual: u32) -> Config {
     let factor = std::env::var("PROPTEST_FACTOR")
         .ok()

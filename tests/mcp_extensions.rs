@@ -1,5 +1,5 @@
-//! Rules of MCP's authorization extensions, a test named by each: client credentials (`mcp-cc-b`), workload identity
-//! (`mcp-wif-a`).
+//! Rules of MCP's authorization extensions, each with a test named after it: client credentials (`mcp-cc-b`), workload
+//! identity (`mcp-wif-a`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,7 +27,7 @@ fn moment() -> Moment {
     Moment::fixed(UnixTime::from_secs(1_750_000_000), [3; 32])
 }
 
-/// What a connection finds out, and whom it asks for that.
+/// Runs a connection; returns the requested URLs, and the result.
 fn connected() -> (Vec<String>, Connection) {
     let known = Issuer::parse(ISSUER).expect("an issuer");
     let known = ClientCandidates::preregistered(known, ClientId::new("service"));
@@ -91,8 +91,8 @@ fn audience(connection: &Connection, assertion: ClientAssertion) -> Value {
     claims.get("aud").cloned().unwrap_or_default()
 }
 
-/// Discovery as usual, and the issuer as the audience, although the extension's guide names the token endpoint; that one
-/// on demand, for servers that insist.
+/// Discovery as usual, and the issuer as the audience, although the extension's guide names the token endpoint, which is
+/// an option for servers that insist on it.
 #[test]
 fn mcp_cc_b_the_server_is_discovered_and_its_issuer_is_the_audience() {
     let (asked, connection) = connected();
@@ -110,7 +110,7 @@ fn mcp_cc_b_the_server_is_discovered_and_its_issuer_is_the_audience() {
     assert_eq!(audience(&connection, insisting), TOKEN_ENDPOINT);
 }
 
-/// The JWT of a workload is presented as it is, with the resource; to whom it is made out, its platform was told.
+/// The JWT of a workload is sent unchanged, with the resource; its audience was configured at its platform.
 #[test]
 fn mcp_wif_a_the_jwt_of_a_workload_is_presented_with_the_resource() {
     let (_, connection) = connected();

@@ -1,4 +1,4 @@
-//! The crates as they are published, in an empty folder: the guide's tool of ten lines is built from them and run.
+//! Builds and runs the guide's ten-line tool from the packaged crates, in an empty folder.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that fails says so
 
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use oauth_testkit::{Served, Twin};
 
-/// Those that the tool names, and those that they name.
+/// The tool's dependencies, and their dependencies in this workspace.
 const CRATES: [&str; 6] = [
     "oauth-core",
     "oauth-crypto",
@@ -34,7 +34,7 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// The program of the chapter, without the lines that only its test needs.
+/// The program in the guide's chapter, without the lines that only its test needs.
 fn tool() -> String {
     let chapter = root().join("crates/oauth-guide/chapters/without_a_browser.md");
     let chapter = fs::read_to_string(chapter).unwrap();
@@ -47,14 +47,14 @@ fn tool() -> String {
     shown.map(|line| format!("{line}\n")).collect()
 }
 
-/// The statements of `main`, which are what makes a tool long.
+/// The number of statements in `main`.
 fn statements(code: &str) -> usize {
     let (_, body) = code.split_once("fn main()").unwrap();
     let ends = |line: &&str| line.ends_with(';') || line.contains("; //");
     body.lines().filter(ends).count()
 }
 
-/// Packs the crates, and unpacks them where nothing else of this workspace is.
+/// Packs the crates, and unpacks them outside of this workspace.
 fn unpacked(folder: &Path) -> String {
     let mut package = cargo();
     package.args([
@@ -127,7 +127,7 @@ fn a_tool_of_ten_lines_is_built_from_the_packaged_crates_and_asks_nobody_twice()
          [profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = false\n\n{patches}"
     );
     fs::write(project.join("Cargo.toml"), manifest).unwrap();
-    // Most of what others have written was compiled with this workspace, if the profile is the same.
+    // Most third-party crates were compiled with this workspace, if the profile is the same.
     let built = root().join("target");
     let mut build = cargo();
     build.args(["build", "--quiet", "--target-dir"]).arg(&built);

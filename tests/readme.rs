@@ -1,4 +1,4 @@
-//! The README's Rust examples are this file's, and this file compiles and runs.
+//! Compiles and runs the README's Rust examples, which are copied from this file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ fn the_readme_shows_this_file() {
     }
 }
 
-/// The same lines with the provider moved to its twin.
+/// The same lines, with the provider's twin.
 #[tokio::test]
 async fn the_three_lines_work() -> Result<(), Error> {
     let served = Served::start(Twin::usertesting).expect("a twin");
@@ -103,7 +103,7 @@ async fn the_three_lines_work() -> Result<(), Error> {
     Ok(())
 }
 
-/// A login in one process, and the token of it in another that has only the folder.
+/// A login in one process, and its token in another process that only has the folder.
 #[tokio::test]
 async fn a_shared_token_is_shared() -> Result<(), Error> {
     let client = provider("usertesting")?.client(ClientId::new("id"), Some("secret".into()))?;
@@ -149,7 +149,7 @@ async fn two_owners_are_one_api() -> Result<(), Error> {
     Ok(())
 }
 
-/// The driver of the README, over a function that plays the server.
+/// The README's driver, with a function in place of the server.
 #[test]
 fn the_whole_driver_works() -> Result<(), Error> {
     let client = provider("usertesting")?.client(ClientId::new("id"), Some("secret".into()))?;
@@ -167,7 +167,7 @@ fn the_whole_driver_works() -> Result<(), Error> {
         |_| Err(Cause::unsent("no key")),
     )?;
     assert_eq!(tokens.expires_in, Some(3600));
-    // Never run: it would leave this machine.
+    // Never run: it would send requests to the internet.
     let _ = three_lines;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Rules that were once broken, one test each.
+//! Regression tests: rules that were once broken, one test each.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -51,7 +51,7 @@ fn reply(status: u16, fields: &[(&'static str, &str)], body: &str) -> Input {
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// The error of a client_credentials request that is answered so.
+/// The error of a `client_credentials` request that gets this response.
 fn refused(status: u16, fields: &[(&'static str, &str)], body: &str) -> Error {
     let mut exchange = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
     let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
@@ -170,7 +170,7 @@ fn a_rate_limit_field_means_something_on_a_limited_reply_only() {
     assert_eq!(
         pause(429, ("retry-after", "0")),
         seconds(1),
-        "nobody means at once"
+        "a pause of 0 is not advised"
     );
 }
 
@@ -349,7 +349,7 @@ fn authorization_parameters_stand_once_and_hold_no_token() {
     assert_eq!(code(error), Some("form.duplicate_parameter"));
 }
 
-/// Browsers write a URL in a normal form; what was registered may be in another.
+/// Browsers normalize URLs; a registered redirect URI may be written differently.
 #[test]
 fn a_callback_is_known_as_browsers_write_it() {
     for (registered, arrives) in [

@@ -1,4 +1,4 @@
-//! Workloads that SPIFFE identifies, at servers that list its methods (OAuth SPIFFE Client Authentication).
+//! Workloads with SPIFFE identities, at servers that list its methods (OAuth SPIFFE Client Authentication).
 #![allow(clippy::expect_used, clippy::panic)] // a test that fails says so
 
 use std::fs;
@@ -38,7 +38,7 @@ fn own_tokens(driver: &Driver, client: &Client) -> Result<(), Error> {
         .map(drop)
 }
 
-/// The certificate of the connection is the whole of the authentication, and its SPIFFE ID the client id.
+/// The certificate of the connection is the only authentication, and its SPIFFE ID is the client id.
 #[test]
 fn an_x509_svid_authenticates_over_mutual_tls() {
     let tls = MutualTls::start().expect("a server");
@@ -60,7 +60,7 @@ fn an_x509_svid_authenticates_over_mutual_tls() {
     let names: Vec<_> = sent.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["grant_type", "client_id"]);
 
-    // The SVID of another workload, and none.
+    // The SVID of a different workload, and no SVID.
     let other = driver(
         &tls,
         Some(
@@ -72,12 +72,12 @@ fn an_x509_svid_authenticates_over_mutual_tls() {
     assert_eq!(refused.code(), "denied.invalid_client");
     let refused = own_tokens(&driver(&tls, None), &worker).expect_err("a refusal");
     assert!(refused.code().starts_with("lost."), "{refused}");
-    // The server's certificate is verified as any other: an authority of SVIDs vouches for no server.
+    // The server's certificate is verified as any other: the SVID authority is not trusted for servers.
     let roots = Transport::default().client_certificate(tls.issue_svid(WORKER).expect("an SVID"));
     let roots = roots.without_proxy().blocking_driver().expect("a driver");
     let refused = own_tokens(&roots, &worker).expect_err("a refusal");
     assert!(refused.code().starts_with("lost."), "{refused}");
-    // What is no SPIFFE ID is no client of this method.
+    // This method requires a SPIFFE ID as client id.
     assert_eq!(
         client("worker").map(drop).expect_err("a refusal").code(),
         "misuse.setup"

@@ -39,7 +39,7 @@ let page = api.get(&suggestions).send().await?;
 Ok(page.status().as_u16())
 }
 
-/// UserVoice, with a token that was made in its console.
+/// UserVoice, with a token that was created in its console.
 #[rustfmt::skip]
 async fn console(driver: Driver, uservoice: Provider, token: String) -> Result<u16, Error> {
 // readme
@@ -69,7 +69,7 @@ assert_eq!(page.status(), 200);
 Ok(api)
 }
 
-/// A partner app of UserTesting, for a person.
+/// A partner app of UserTesting, for a user.
 #[rustfmt::skip]
 async fn usertesting_apps(
     driver: Driver,
@@ -94,7 +94,7 @@ let api = Authorized::with_sources(driver, Sources::one(source), apps.api()?)?;
 Ok(api)
 }
 
-/// Socios.com, with the application's token and a person's on one API.
+/// Socios.com, with the application's token and a user's on one API.
 #[rustfmt::skip]
 async fn socios(
     driver: Driver,
@@ -175,7 +175,7 @@ fn client(served: &Served) -> Id {
     })
 }
 
-/// A person at a browser: opens the URL, and says where they end.
+/// A user's browser: opens the URL, and returns the URL it ends at.
 async fn visit(url: String) -> String {
     let browser = reqwest::Client::builder()
         .no_proxy()
@@ -201,7 +201,7 @@ async fn uservoice_to_the_first_call_and_after_a_revocation() -> Result<(), Erro
         (error.code(), error.advice()),
         ("grant.revoked", Advice::Reauthorize)
     );
-    // With a key, a token that is dead is replaced.
+    // With a key, a revoked token is replaced.
     assert_eq!(uservoice(driver(), acme()?, client(&served)).await?, 200);
     Ok(())
 }
@@ -212,7 +212,7 @@ async fn usertesting_to_the_first_call_and_after_an_hour() -> Result<(), Error> 
     let preset = preset(&served, "usertesting");
     let api = usertesting(driver(), preset.clone(), client(&served)).await?;
     assert_eq!(served.with(|twin| twin.counters().token_requests), 1);
-    // An hour later, as the API sees it: it refuses the token, and a new one is asked for.
+    // An hour later the API refuses the token, and a new one is requested.
     served.advance(Duration::from_secs(3600));
     let results = format!("{}sessionResults/?testId=2", preset.api_roots()?[0]);
     assert_eq!(api.get(&results).send().await?.status(), 200);
@@ -229,7 +229,7 @@ async fn a_usertesting_app_logs_a_person_in() -> Result<(), Error> {
     let results = format!("{}sessionResults/?testId=1", apps()?.api_roots()?[0]);
     assert_eq!(api.get(&results).send().await?.status(), 200);
 
-    // A redirect URL that the portal does not know is refused before a browser opens.
+    // An unregistered redirect URL is refused before a browser opens.
     let (id, secret) = client(&served);
     let strict = apps()?
         .client(id, secret)?
@@ -238,7 +238,7 @@ async fn a_usertesting_app_logs_a_person_in() -> Result<(), Error> {
     let error = strict.authorize(&Moment::system()?, other).unwrap_err();
     assert_eq!(error.code(), "redirect_uri.not_registered");
 
-    // There is no refresh token: after an hour or a revocation a person has to log in again.
+    // Without a refresh token, the user has to log in again after an hour or a revocation.
     served.with(Twin::revoke_all);
     let error = api.get(&results).send().await.unwrap_err();
     assert_eq!(
@@ -266,7 +266,7 @@ async fn socios_picks_the_token_of_each_route() -> Result<(), Error> {
         ("acme", "spring")
     );
 
-    // Both tokens have died: one refresh for the person, one new token for the application.
+    // Both tokens are revoked: one refresh for the user, one new token for the application.
     served.with(Twin::expire_access_tokens);
     let wallet = api
         .get(&format!("{root}wallet/1.0.0/user/wallet"))
@@ -279,7 +279,7 @@ async fn socios_picks_the_token_of_each_route() -> Result<(), Error> {
     assert_eq!(polls.status(), 200);
     assert_eq!(served.with(|twin| twin.counters().refreshes), 1);
 
-    // After a revocation the person has to log in again, and the application goes on.
+    // After a revocation the user has to log in again, while the application continues.
     served.with(Twin::revoke_all);
     let error = api
         .get(&format!("{root}user/polls"))

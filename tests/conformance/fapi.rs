@@ -1,4 +1,4 @@
-//! The program with the arguments of the FAPI 2.0 plans, against a server behind TLS.
+//! Runs the relying-party program with the arguments of the FAPI 2.0 plans, against a server behind TLS.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -35,7 +35,7 @@ impl Bank {
         ended(&output)
     }
 
-    /// The same with a person who answers as soon as they are asked; `notify` is told then.
+    /// Runs the program with a user who answers at once on their device; `notify` is called then.
     fn run_elsewhere(&self, more: &[&str], notify: impl FnOnce(&Self)) -> (i32, Value) {
         let mut command = self.command(more);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -44,7 +44,7 @@ impl Bank {
         while !self.tls.with(|twin| twin.answer_backchannel(now())) {
             let status = program.try_wait().expect("a program");
             if status.is_some() {
-                // Nobody was asked.
+                // The program ended without asking the user.
                 return ended(&program.wait_with_output().expect("an end"));
             }
             std::thread::yield_now();
@@ -54,7 +54,7 @@ impl Bank {
     }
 
     fn command(&self, more: &[&str]) -> Command {
-        // Where a certificate has to be shown, and where none is.
+        // The URL with or without client certificates.
         let api = match more.contains(&"--client-cert") {
             true => format!("{}/api/echo", self.tls.mutual),
             false => format!("{}/api/echo", self.tls.base),
@@ -101,7 +101,7 @@ const SIGNING: [&str; 6] = [
     "PS256",
 ];
 
-/// By what a client authenticates, or its tokens are bound.
+/// The credential with which a client authenticates, or to which its tokens are bound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {
     Key,
@@ -146,7 +146,7 @@ fn reaches_the_api(name: &str, auth: Shown, bound: Shown, arguments: &[&str], sc
     assert_eq!(code, 0, "{name}: {record}");
     assert_eq!(record["stage"], "resource", "{name}");
     assert_eq!(record["resource"]["status"], 200, "{name}");
-    // A token of the client's own has no person behind it.
+    // A token of the client itself has no user.
     let (code, own) = bank.run(&[arguments, &plan, &["--client-credentials"]].concat());
     assert_eq!(
         (code, &own["resource"]["status"]),
@@ -162,7 +162,7 @@ fn reaches_the_api(name: &str, auth: Shown, bound: Shown, arguments: &[&str], sc
     assert_eq!(record["claims"].is_object(), is_openid, "{name}: {record}");
 }
 
-/// `refresh-token-test`: two refreshes, the second by the token that the first brought, and the call is made again.
+/// `refresh-token-test`: two refreshes, the second with the token of the first, and the call is repeated.
 #[test]
 fn an_api_that_refuses_every_token_is_refreshed_for_twice() {
     let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
@@ -207,7 +207,7 @@ fn message_signing_by_certificate_gets_to_the_api() {
             (0, &200.into()),
             "{record}"
         );
-        // By the key, as this server does not take it.
+        // Authentication by the key, which this server does not accept.
         let (code, record) = bank.run(&arguments);
         assert_eq!(code, 1, "{record}");
     }

@@ -1,4 +1,4 @@
-//! The relying party for OpenID's conformance suite, against a server with the flaws that the suite has.
+//! Tests the relying-party program for OpenID's conformance suite against a server with the suite's flaws.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 struct Ended {
     code: i32,
-    /// One record for each login.
+    /// The program's records, one for each login.
     records: Vec<Value>,
     stderr: String,
 }
@@ -58,7 +58,7 @@ impl Suite {
         }
     }
 
-    /// The paths of all requests, in their order.
+    /// The paths of all requests, in order.
     fn requests(&self) -> Vec<String> {
         self.0.with(|twin| {
             let log = twin.log().iter();
@@ -98,7 +98,7 @@ fn a_good_flow_makes_the_requests_it_needs_and_no_others() {
     }
 }
 
-/// The modules of the Basic plan that want the ID token refused.
+/// The modules of the Basic plan in which the ID token must be refused.
 #[test]
 fn a_faulty_id_token_ends_the_flow_with_its_code() {
     for (flaw, code) in [
@@ -122,7 +122,7 @@ fn a_faulty_id_token_ends_the_flow_with_its_code() {
     }
 }
 
-/// The modules of the hybrid plan that are about the ID token beside the code.
+/// The modules of the hybrid plan about the ID token beside the code.
 #[test]
 fn a_code_that_no_good_id_token_vouches_for_is_not_sent() {
     for mode in ["fragment", "form_post"] {
@@ -170,7 +170,7 @@ fn a_flow_stops_where_it_is_told_to() {
     }
 }
 
-/// oidcc-client-test-discovery-issuer-mismatch. A slash makes another issuer, and the same place.
+/// oidcc-client-test-discovery-issuer-mismatch. A trailing slash makes a different issuer with the same metadata URL.
 #[test]
 fn another_issuer_ends_the_flow_before_anybody_is_sent_anywhere() {
     let suite = Suite::new();
@@ -182,7 +182,7 @@ fn another_issuer_ends_the_flow_before_anybody_is_sent_anywhere() {
     assert_eq!(suite.requests(), [DISCOVERY]);
 }
 
-/// oidcc-client-test-form-post-error, and the same in the query.
+/// oidcc-client-test-form-post-error, and an error in the query.
 #[test]
 fn a_refusal_is_an_error_and_no_token_request() {
     for mode in ["query", "form_post"] {
@@ -214,7 +214,7 @@ fn logins_of_one_client_share_its_keys() {
     assert_eq!(suite.requests(), wanted);
 }
 
-/// oidcc-client-test-refresh-token: UserInfo is asked for with the new token.
+/// oidcc-client-test-refresh-token: UserInfo is requested with the new token.
 #[test]
 fn a_refresh_is_made_once_and_shown() {
     let suite = Suite::new();
@@ -261,7 +261,7 @@ fn at_hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(&hash[..16])
 }
 
-/// oidcc-client-test-refresh-token-invalid-issuer and -invalid-sub. At the login a missing `kid` is no fault.
+/// oidcc-client-test-refresh-token-invalid-issuer and -invalid-sub. The missing `kid` at the login is allowed.
 #[test]
 fn a_faulty_refreshed_id_token_ends_the_flow() {
     for (flaw, code) in [

@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::{Answer, Entry, Lease, Page, PostgresStore, Saved, Times};
 
-/// A store that counts what it is asked for.
+/// A store that counts its calls.
 pub(crate) struct Counting {
     store: PostgresStore,
     loads: AtomicU64,
@@ -17,7 +17,7 @@ pub(crate) struct Counting {
     leases: AtomicU64,
 }
 
-/// How often each verb was asked for: a lease that is released counts too.
+/// The number of calls of each operation; releases of leases count too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Calls {
     pub(crate) loads: u64,
@@ -35,7 +35,7 @@ impl Counting {
         }
     }
 
-    /// The counts since this was asked last.
+    /// The counts since the previous call.
     pub(crate) fn calls(&self) -> Calls {
         let taken = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
         Calls {
@@ -92,7 +92,7 @@ impl Store for Counting {
     }
 }
 
-/// What the process has in memory, and the most it ever had, in bytes.
+/// The resident memory of the process, and its peak, in bytes.
 pub(crate) fn resident() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let of = |name: &str| {

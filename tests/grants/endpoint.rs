@@ -1,5 +1,5 @@
-//! The server, in a process of its own: its memory is not ours. It takes any refresh token once,
-//! 100 ms for each answer, and counts.
+//! The authorization server, in its own process so that its memory is not measured. It accepts any
+//! refresh token once, answers after 100 ms, and counts requests.
 
 use std::collections::HashSet;
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::person_grants;
 
-/// How long an answer takes.
+/// The delay of a response.
 const ANSWER: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
@@ -24,7 +24,7 @@ struct Seen {
     twice: usize,
 }
 
-/// Prints where it listens, and answers until its standard input is closed.
+/// Prints its base URL, and serves until its standard input is closed.
 pub(crate) fn run() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -47,7 +47,7 @@ pub(crate) fn run() {
     });
 }
 
-/// One connection, until the client closes it.
+/// Serves one connection, until the client closes it.
 async fn serve(connection: TcpStream, base: String, seen: Arc<Mutex<Seen>>) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let mut connection = BufReader::new(connection);
@@ -114,7 +114,7 @@ async fn refresh(seen: &Mutex<Seen>, form: &[u8]) -> Value {
 
 fn counters(seen: &Mutex<Seen>) -> Value {
     let seen = seen.lock().expect("no panic");
-    // The most within any second.
+    // The maximum within any second.
     let within = |first: usize| {
         let second = seen.arrivals[first] + Duration::from_secs(1);
         seen.arrivals.partition_point(|&at| at < second) - first

@@ -1,9 +1,9 @@
-//! A million grants of one client, in one process over one PostgreSQL.
+//! Benchmark: a million grants of one client, in one process over one PostgreSQL.
 //!
-//! `grants [--known N] [--active N]` prints what the process takes in memory with all of them known
-//! and some active, what it asks of the store and of the server; and what comes of many callers who
-//! find the tokens of many grants over at the same time. A line of JSON is a figure for
-//! `cargo xtask bench grants`. It fails where a count is wrong: a missed budget is no failure.
+//! `grants [--known N] [--active N]` prints the memory of the process with all grants known and some
+//! active, and its calls to the store and the server; and the cost of many callers that find the tokens
+//! of many grants expired at the same time. A line of JSON is a figure for `cargo xtask bench grants`.
+//! A wrong count is a failure, a missed budget is not.
 
 mod count;
 mod endpoint;
@@ -20,7 +20,7 @@ use oauth_core::quirk::Rules;
 use oauth_core::{Client, ClientAuth, ClientId, Error, danger};
 use oauth_reqwest::Driver;
 
-/// What many grants cost.
+/// Measures the cost of many grants.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -29,30 +29,30 @@ struct Cli {
     size: Size,
 }
 
-/// How many of what.
+/// The numbers of grants and callers.
 #[derive(Debug, Clone, Args)]
 struct Size {
-    /// How many grants are in the store
+    /// The number of grants in the store
     #[arg(long, global = true, default_value_t = 1_000_000)]
     known: usize,
-    /// How many of them are active, and kept in memory
+    /// The number of them that are active, and kept in memory
     #[arg(long, global = true, default_value_t = 10_000)]
     active: usize,
-    /// How many callers find the tokens of as many grants over
+    /// The number of callers that find the tokens of as many grants expired
     #[arg(long, global = true, default_value_t = 1000)]
     callers: usize,
-    /// How many renewals may begin in a second
+    /// The number of renewals that may begin per second
     #[arg(long, global = true, default_value_t = 200)]
     per_second: u32,
 }
 
 impl Size {
-    /// Whether the tokens of this grant have expired: those of the last are.
-    const fn is_over(&self, number: usize) -> bool {
+    /// Whether the tokens of this grant have expired, as those of the last grants have.
+    const fn is_expired(&self, number: usize) -> bool {
         number >= self.fresh()
     }
 
-    /// How many grants have tokens that are good.
+    /// The number of grants whose tokens have not expired.
     const fn fresh(&self) -> usize {
         self.known.saturating_sub(self.callers)
     }
@@ -60,7 +60,7 @@ impl Size {
 
 #[derive(Subcommand)]
 enum Command {
-    /// The authorization server
+    /// Runs the authorization server
     #[command(hide = true)]
     Serve,
     /// Puts the grants into the store
@@ -68,7 +68,7 @@ enum Command {
     Fill { issuer: String, postgres: String },
 }
 
-/// The driver, and the client whose grants they are.
+/// The driver, and the client to which the grants belong.
 async fn client(issuer: &str) -> Result<(Driver, Client), Error> {
     let driver = Driver::new(reqwest::Client::builder())?;
     let issuer = danger::loopback_issuer(issuer)?;
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
         None => {
             let size = &cli.size;
             if size.known < size.active + size.callers {
-                eprintln!("some grants would be active and over at once");
+                eprintln!("some grants would be both active and expired");
                 return ExitCode::FAILURE;
             }
             runtime.block_on(run::run(size))

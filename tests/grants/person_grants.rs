@@ -1,4 +1,4 @@
-//! The grants, one for each person, and their rows in the store.
+//! The grants, one for each user, and their rows in the store.
 
 use oauth_core::flow::keeper::{Event, GrantId, Keeper, Step};
 use oauth_core::{Client, Error, Moment, Tokens};
@@ -14,10 +14,10 @@ pub(crate) const LIFE: u64 = 3600;
 /// The length of a token, of either kind.
 const LENGTH: usize = 128;
 
-/// How many rows go in one statement.
+/// The number of rows in one statement.
 const CHUNK: usize = 5000;
 
-/// As the store saves a record that was not there.
+/// The statement with which the store saves a new record.
 const INSERT: &str = "insert into oauth_core_grant (key, version, record, due) \
     select key, (extract(epoch from clock_timestamp()) * 1000000)::bigint, record, due \
     from unnest($1::text[], $2::text[], $3::bigint[]) as given (key, record, due)";
@@ -26,15 +26,15 @@ pub(crate) fn person(number: usize) -> GrantId {
     GrantId::person(format!("person {number}"))
 }
 
-/// A unique token, as long as all others.
+/// A unique token, of the same length as all others.
 pub(crate) fn token(kind: &str, number: usize) -> String {
     format!("{kind}.{number}.{:x<LENGTH$}", "")[..LENGTH].to_owned()
 }
 
-/// What this person has after a login: the tokens of the last ones have expired.
+/// The tokens of a user after a login; those of the last users have expired.
 pub(crate) fn tokens(client: &Client, size: &Size, number: usize) -> Result<Tokens, Error> {
     let now = Moment::system()?.now().as_secs();
-    let age = if size.is_over(number) { 2 * LIFE } else { 0 };
+    let age = if size.is_expired(number) { 2 * LIFE } else { 0 };
     let stored = json!({
         "version": 1,
         "issuer": client.server().issuer().as_str(),
@@ -48,7 +48,7 @@ pub(crate) fn tokens(client: &Client, size: &Size, number: usize) -> Result<Toke
     Tokens::from_json(&stored.to_string())
 }
 
-/// A row as the store would have it.
+/// A row as the store would write it.
 struct Row {
     key: String,
     record: String,
@@ -56,7 +56,7 @@ struct Row {
 }
 
 impl Row {
-    /// What a keeper has to say of a new login is what a session would have stored.
+    /// The row of a new login, with the record that a session's keeper would have stored.
     fn of(client: &Client, size: &Size, number: usize) -> Result<Self, Error> {
         let at = Moment::system()?;
         let mut keeper: Keeper = client.keeper(person(number)).shared();
@@ -76,7 +76,7 @@ impl Row {
     }
 }
 
-/// Puts them all into the table, in a process of its own: what it takes in memory is not ours.
+/// Writes all rows into the table, in its own process so that its memory is not measured.
 pub(crate) async fn fill(client: &Client, size: &Size, postgres: &str) -> Result<(), Error> {
     PostgresStore::new(postgres)?.migrate().await?;
     let (connection, driving) = tokio_postgres::connect(postgres, NoTls)
@@ -102,6 +102,6 @@ pub(crate) async fn fill(client: &Client, size: &Size, postgres: &str) -> Result
     connection
         .batch_execute("analyze oauth_core_grant")
         .await
-        .expect("the table is looked at");
+        .expect("the table is analyzed");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The run, and its figures.
+//! Runs the benchmark, and prints its figures.
 
 use std::io::{BufRead as _, BufReader};
 use std::ops::Range;
@@ -18,13 +18,13 @@ use crate::count::{Counting, resident};
 use crate::person_grants::{person, token, tokens};
 use crate::servers::Server;
 
-/// What may be in memory beyond the active tokens, in MiB.
+/// The budget of memory beyond the active tokens, in MiB.
 const BUDGET: f64 = 200.0;
 
-/// How many ask at once while grants become active.
+/// The number of concurrent requests while grants become active.
 const AT_ONCE: usize = 64;
 
-/// How many requests the driver lets be in flight at once, as it is shipped.
+/// The driver's default limit of concurrent requests.
 const IN_FLIGHT: u64 = 16;
 
 /// The authorization server; it ends when this is dropped.
@@ -67,7 +67,7 @@ impl Drop for Endpoint {
     }
 }
 
-/// This program, at another task.
+/// A command that runs a subcommand of this program.
 fn this(task: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.arg(task);
@@ -91,14 +91,14 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
 
     let (driver, client) = crate::client(&endpoint.base).await?;
     let store = Arc::new(Counting::new(PostgresStore::new(&postgres.postgres_url())?));
-    let sessions = Grants::new(driver, &client, Arc::clone(&store) as Arc<dyn Store>)
+    let grants = Grants::new(driver, &client, Arc::clone(&store) as Arc<dyn Store>)
         .capacity(size.active)
         .per_second(size.per_second);
     let (before, _) = resident();
 
-    // What was put there in bulk is what the store itself would have written: it is read as such.
+    // The store can read the rows that were written in bulk.
     let last = size.fresh() - 1;
-    let one = sessions.get(&person(last)).token().await?;
+    let one = grants.get(&person(last)).token().await?;
     let put = tokens(&client, size, last)?;
     let secrets = |tokens: &Tokens| {
         let refresh = tokens.refresh_token.as_ref();
@@ -108,36 +108,36 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     assert_eq!(secrets(&one), secrets(&put));
     assert_eq!((&one.scope, one.expires_in), (&put.scope, put.expires_in));
     drop(one);
-    let listed = sessions.list(None).await?;
+    let listed = grants.list(None).await?;
     assert!(!listed.grants.is_empty() && listed.unreadable.is_empty());
     store.calls();
 
-    let (took, bytes) = use_each(&sessions, 0..size.active).await?;
+    let (took, bytes) = use_each(&grants, 0..size.active).await?;
     let calls = store.calls();
     let (active, _) = resident();
     println!("{} become active: {calls}, in {took:.1} s", size.active);
-    assert!(sessions.in_memory() >= size.active, "they stay");
+    assert!(grants.in_memory() >= size.active, "they stay");
     assert_eq!((calls.saves, calls.leases), (0, 0), "they are only read");
 
-    // Others come and go, and cost nothing that stays.
+    // Other grants are used once, and must not stay in memory.
     let passing = (size.known / 10).min(size.fresh() - size.active);
-    let (took, _) = use_each(&sessions, size.active..size.active + passing).await?;
+    let (took, _) = use_each(&grants, size.active..size.active + passing).await?;
     let calls = store.calls();
     let (passed, _) = resident();
     println!("{passing} more come and go: {calls}, in {took:.1} s");
     assert!(
-        sessions.in_memory() <= size.active + AT_ONCE,
-        "only who is in use may be too many"
+        grants.in_memory() <= size.active + AT_ONCE,
+        "only grants in use may exceed the limit"
     );
     assert_eq!(endpoint.counters().await["requests"], 0);
 
-    let took = all_at_once(&sessions, size).await?;
+    let took = all_at_once(&grants, size).await?;
     let calls = store.calls();
     let counters = endpoint.counters().await;
     let of = |name: &str| counters[name].as_u64().expect("a count");
     let (_, most) = resident();
     println!(
-        "{0} callers want the tokens of {0} grants that are over: {calls}, in {took:.1} s",
+        "{0} callers request the tokens of {0} expired grants: {calls}, in {took:.1} s",
         size.callers
     );
     println!(
@@ -147,13 +147,13 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
         of("most_per_second"),
     );
     assert_eq!(of("requests"), size.callers as u64, "one for each grant");
-    assert_eq!(of("twice"), 0, "no refresh token came twice");
+    assert_eq!(of("twice"), 0, "no refresh token was reused");
     assert!(of("most_in_flight") <= IN_FLIGHT, "the driver bounds them");
-    // The way there may bring two of them closer together.
+    // The network may bring two of them closer together.
     let per_second = u64::from(size.per_second);
     assert!(
         of("most_per_second") <= per_second + per_second / 10 + 1,
-        "{}: they are paced",
+        "{}: renewals are paced",
         of("most_per_second")
     );
 
@@ -174,13 +174,13 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks for the token of each, and gives the seconds it took, and what the tokens have of bytes.
-async fn use_each(sessions: &Grants, people: Range<usize>) -> Result<(f64, u64), Error> {
+/// Requests the token of each grant; returns the duration in seconds, and the tokens' size in bytes.
+async fn use_each(grants: &Grants, people: Range<usize>) -> Result<(f64, u64), Error> {
     let start = Instant::now();
     let next = Arc::new(AtomicUsize::new(people.start));
     let mut askers = JoinSet::new();
     for _ in 0..AT_ONCE {
-        let (sessions, next, end) = (sessions.clone(), Arc::clone(&next), people.end);
+        let (grants, next, end) = (grants.clone(), Arc::clone(&next), people.end);
         askers.spawn(async move {
             let mut bytes = 0;
             loop {
@@ -188,7 +188,7 @@ async fn use_each(sessions: &Grants, people: Range<usize>) -> Result<(f64, u64),
                 if number >= end {
                     return Ok::<_, Error>(bytes);
                 }
-                let tokens = sessions.get(&person(number)).token().await?;
+                let tokens = grants.get(&person(number)).token().await?;
                 bytes += tokens.access_token.expose().len();
                 let refresh = tokens.refresh_token.as_ref();
                 bytes += refresh.map_or(0, |token| token.secret().expose().len());
@@ -202,19 +202,19 @@ async fn use_each(sessions: &Grants, people: Range<usize>) -> Result<(f64, u64),
     Ok((start.elapsed().as_secs_f64(), bytes as u64))
 }
 
-/// This many callers, each of which wants the tokens of as many grants, which have expired: the first of each
-/// is another, so that all grants are asked for at the same time.
-async fn all_at_once(sessions: &Grants, size: &Size) -> Result<f64, Error> {
+/// Starts this many callers, each of which requests the tokens of as many expired grants. Each begins with a
+/// different one, so that all grants are requested at the same time.
+async fn all_at_once(grants: &Grants, size: &Size) -> Result<f64, Error> {
     let start = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..size.callers {
-        let (sessions, size) = (sessions.clone(), size.clone());
+        let (grants, size) = (grants.clone(), size.clone());
         callers.spawn(async move {
             for other in 0..size.callers {
                 let number = size.fresh() + (caller + other) % size.callers;
-                let tokens = sessions.get(&person(number)).token().await?;
+                let tokens = grants.get(&person(number)).token().await?;
                 let is_new = tokens.access_token.expose() != &token("at", number);
-                assert!(is_new, "the token of {number} is over");
+                assert!(is_new, "the token of {number} has expired");
             }
             Ok::<_, Error>(())
         });

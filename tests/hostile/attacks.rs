@@ -23,7 +23,7 @@ fn alone() -> Clock {
     Clock::system().expect("a clock")
 }
 
-/// CSRF on the redirect, and a response of another flow: the state is the flow's own.
+/// CSRF on the redirect, and a response to a different flow: each flow has its own `state`.
 #[test]
 fn a1_a_response_of_another_flow_ends_none() {
     let bank = Bank::of(USUAL);
@@ -36,7 +36,7 @@ fn a1_a_response_of_another_flow_ends_none() {
     assert_eq!(bank.requests("/token"), 0);
 }
 
-/// Weak randomness: what protects a flow is the system's, 256 bits of it, and of that flow alone.
+/// Weak randomness: a flow's secrets are 256 bits from the system's generator, and unique to that flow.
 #[test]
 fn a3_nothing_of_a_flow_is_drawn_twice() {
     let bank = Bank::of(USUAL);
@@ -53,7 +53,7 @@ fn a3_nothing_of_a_flow_is_drawn_twice() {
     }
 }
 
-/// Code injection: a code of somebody else's flow is of no use, for its verifier is not in it.
+/// Code injection: a code from a different flow cannot be redeemed, because the verifier does not match.
 #[test]
 fn a4_a_code_of_another_flow_is_refused() {
     let bank = Bank::of(USUAL);
@@ -76,7 +76,7 @@ fn a4_a_code_of_another_flow_is_refused() {
     assert_eq!(refused.map(|e| e.code()), Some("denied.invalid_grant"));
 }
 
-/// PKCE downgrade: a server that refuses the request is asked once, and never without a challenge.
+/// PKCE downgrade: a refused request is not repeated, least of all without a challenge.
 #[tokio::test]
 async fn a5_no_request_goes_without_its_challenge() {
     let party = Party::new().await;
@@ -98,8 +98,8 @@ async fn a5_no_request_goes_without_its_challenge() {
     assert_eq!(party.requests("/token"), 0);
 }
 
-/// Mix-up, the classic one: the person was sent on to an honest server, whose response comes back in the flow of
-/// the attacker's. The code is not sent there.
+/// The classic mix-up: the user was redirected to an honest server, whose response arrives in the flow of the
+/// attacker's server. The code is not sent to the attacker's.
 #[tokio::test]
 async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
     let (attacker, honest) = (Party::new().await, Party::new().await);
@@ -127,7 +127,7 @@ async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
     assert_eq!(attacker.requests("/token"), 0);
 }
 
-/// Mix-up by redirect URIs: a response that arrives where another server's are received is of another flow.
+/// Mix-up by redirect URIs: a response at a different server's redirect URI belongs to a different flow.
 #[test]
 fn a6_a_response_belongs_where_it_was_asked_for() {
     let bank = Bank::of(USUAL);
@@ -140,7 +140,7 @@ fn a6_a_response_belongs_where_it_was_asked_for() {
     assert_eq!(bank.requests("/token"), 0);
 }
 
-/// Mix-up by a resource server: a token goes to the origins it is meant for, and to no other.
+/// Mix-up by a resource server: a token is sent only to the origins it is meant for.
 #[test]
 fn a6_a_token_does_not_go_to_another_api() {
     let bank = Bank::of(USUAL);
@@ -153,7 +153,7 @@ fn a6_a_token_does_not_go_to_another_api() {
     );
 }
 
-/// An error is the server's only with the flow's state, and its issuer.
+/// An error response is accepted only with the flow's `state` and issuer.
 #[test]
 fn a7_an_error_of_somebody_else_ends_no_flow() {
     let bank = Bank::of(USUAL);
@@ -175,7 +175,7 @@ fn a7_an_error_of_somebody_else_ends_no_flow() {
     assert_eq!(refused.map(|e| e.code()), Some("callback.issuer"));
 }
 
-/// What a caller adds never takes the place of what the flow is made of.
+/// Extra parameters of the caller never replace the flow's own.
 #[test]
 fn a8_nothing_is_put_in_the_place_of_the_flows_own() {
     let bank = Bank::of(USUAL);
@@ -198,7 +198,7 @@ fn a8_nothing_is_put_in_the_place_of_the_flows_own() {
     assert_eq!(bank.requests("/par"), 0);
 }
 
-/// A signed response is no ID token, and an ID token no response, though one key signs both.
+/// A signed response is not accepted as an ID token, nor vice versa, although one key signs both.
 #[test]
 fn b16_one_kind_of_token_is_not_taken_for_another() {
     let profile = oauth_core::SecurityProfile::Fapi2MessageSigning;
@@ -223,7 +223,7 @@ fn b16_one_kind_of_token_is_not_taken_for_another() {
     assert_eq!(bank.sign_in().err().map(|e| e.code()), Some("jwt.typ"));
 }
 
-/// Audience injection: whatever endpoints a server names, an assertion is for its issuer alone.
+/// Audience injection: whatever endpoints a server's metadata list, the audience of an assertion is its issuer.
 #[test]
 fn c8_an_assertion_names_the_issuer_and_nobody_else() {
     use base64::Engine as _;
@@ -244,7 +244,7 @@ fn c8_an_assertion_names_the_issuer_and_nobody_else() {
     }
 }
 
-/// Header injection: neither a token nor a nonce brings a header field of its own.
+/// Header injection: neither a token nor a nonce can add a header field.
 #[test]
 fn c12_what_a_server_hands_out_ends_no_line() {
     let bank = Bank::of(USUAL);
@@ -266,12 +266,12 @@ fn c12_what_a_server_hands_out_ends_no_line() {
     let tokens = Arc::new(tokens);
     for nonce in ["a b", "a\"b", "a\\b", "a\tb"] {
         let sent = refused_by_nonce(&api(), &url, &tokens, |_| nonce.to_owned());
-        // It is no nonce, and so no reason to ask again.
+        // The value is not a valid nonce, so the request is not repeated.
         assert_eq!(sent, 1, "{nonce:?}");
     }
 }
 
-/// How often a request is sent to an API that wants another nonce each time.
+/// The number of requests sent to an API that requires a new nonce each time.
 fn refused_by_nonce(
     api: &Api,
     url: &str,
@@ -298,8 +298,8 @@ fn refused_by_nonce(
     }
 }
 
-/// Retry storms: a server that always wants another nonce is asked twice, and one that names no pause is not asked
-/// at once.
+/// Retry storms: a request is sent only twice to a server that always requires a new nonce, and is not repeated at
+/// once if the server names no pause.
 #[test]
 fn c13_nobody_is_asked_for_ever() {
     let bank = Bank::of(USUAL);
@@ -345,7 +345,7 @@ fn c13_nobody_is_asked_for_ever() {
 
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
-/// A wrong token from a cache: what grants are kept by tells apart who, for what, and bound to which key.
+/// A wrong token from a cache: the keys of grants distinguish the user, the purpose and the DPoP key.
 #[test]
 fn d1_grants_that_differ_are_kept_apart() {
     let bank = Bank::of(USUAL);
@@ -366,14 +366,14 @@ fn d1_grants_that_differ_are_kept_apart() {
     assert_eq!(keys.len(), count);
 }
 
-/// Sender-constraint downgrade: neither the server nor whoever forgets the key makes a bound token a bearer's.
+/// Sender-constraint downgrade: a bound token never becomes a bearer token, neither by the server nor by losing the key.
 #[test]
 fn d5_a_bound_token_is_never_a_bearers() {
     let bank = Bank::of(USUAL);
     bank.tls.with(|twin| twin.inject(Fault::BearerTokenType));
     let refused = bank.sign_in().err().map(|error| error.code());
     assert_eq!(refused, Some("token.not_sender_constrained"));
-    // A caller without the key: nothing is sent.
+    // A caller without the key sends nothing.
     let tokens = bank.sign_in().expect("a login").tokens;
     let api = Api::new(Resource::new([bank.tls.mutual.as_str()]).expect("an origin"));
     let url = format!("{}/api/echo", bank.tls.mutual);
@@ -387,7 +387,7 @@ fn d5_a_bound_token_is_never_a_bearers() {
     assert!(!matches!(step, Ok(Step::Send { .. })));
 }
 
-/// Request integrity: what the server was handed is what it answers, whatever the browser is told on its way.
+/// Request integrity: the server answers the request that was pushed to it, whatever is changed in the browser.
 #[test]
 fn a_request_that_is_changed_on_its_way_changes_nothing() {
     let bank = Bank::of(USUAL);
@@ -403,7 +403,7 @@ fn a_request_that_is_changed_on_its_way_changes_nothing() {
     let login = login.and_then(|exchange| bank.driver.run(exchange));
     let granted = login.expect("a login").tokens.scope;
     assert_eq!(granted, Scope::parse("openid read").expect("a scope"));
-    // And the mode of the response is part of it.
+    // The response mode is part of the pushed request.
     let uri = RedirectUri::parse(CALLBACK).expect("a URI");
     let ask = AuthorizationRequest::new(uri).response_mode(ResponseMode::Fragment);
     let begun = bank

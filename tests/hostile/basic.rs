@@ -1,5 +1,5 @@
-//! The modules of OpenID's Basic, Form Post and full relying-party plans that are about no flaw: what a client sends,
-//! and what it reads.
+//! The modules of OpenID's Basic, Form Post and full relying-party plans without a flaw of the server: the client's
+//! requests, and how it reads responses.
 
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
 use oauth_core::jose::Alg;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{Party, REDIRECT_URI, browse, row};
 
-/// What every module looks at on the way: scope, redirect URI, PKCE, how the client and the token are shown.
+/// The checks common to all modules: scope, redirect URI, PKCE, client authentication, and use of the token.
 #[tokio::test]
 async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
     let party = Party::new().await;
@@ -98,7 +98,7 @@ async fn claims_of_every_scope_are_read() {
     );
 }
 
-/// oidcc-client-test-nonce-unless-code-flow: and in the code flow as well, each time another.
+/// oidcc-client-test-nonce-unless-code-flow: a nonce is also sent in the code flow, a new one each time.
 #[tokio::test]
 async fn a_nonce_is_sent_whatever_the_flow() {
     let party = Party::new().await;
@@ -129,7 +129,7 @@ async fn a_nonce_is_sent_whatever_the_flow() {
     );
 }
 
-/// The form that a page posts.
+/// The form that a page submits.
 fn posted(page: &str) -> String {
     let fields = page.split("name=\"").skip(1).map(|rest| {
         let (name, rest) = rest.split_once("\" value=\"").expect("a field");
@@ -165,8 +165,8 @@ async fn an_answer_that_is_posted_is_read() {
     }
 }
 
-/// oidcc-client-test-invalid-sig-es256 and -hs256, and the good ones beside them: what is agreed on is taken, and its
-/// signature looked at.
+/// oidcc-client-test-invalid-sig-es256 and -hs256, and their valid counterparts: the registered algorithm is accepted,
+/// and its signature verified.
 #[tokio::test]
 async fn tokens_of_every_agreed_algorithm_are_verified() {
     for (module, alg) in [
@@ -192,8 +192,8 @@ async fn tokens_of_every_agreed_algorithm_are_verified() {
     }
 }
 
-/// oidcc-client-test-aggregated-claims and -distributed-claims: they are where they are said to be, and none of the
-/// server's own.
+/// oidcc-client-test-aggregated-claims and -distributed-claims: they are available separately, and not mixed with the
+/// server's own claims.
 #[tokio::test]
 async fn claims_of_other_providers_are_told_apart() {
     let party = Party::new().await;
@@ -229,6 +229,6 @@ async fn claims_of_other_providers_are_told_apart() {
     row("oidcc-client-test-aggregated-claims", "none", None, None);
     row("oidcc-client-test-distributed-claims", "none", None, None);
     assert!(is_aggregated && is_distributed);
-    // Nobody is asked by itself.
+    // The sources of claims are not called automatically.
     assert!(id_token.claims().standard().address.is_none());
 }

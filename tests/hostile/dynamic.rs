@@ -1,5 +1,5 @@
-//! The modules of OpenID's Config and Dynamic relying-party plans: a client that knows nothing but what a person typed
-//! finds the server, registers there, and is asked for its request where it keeps it.
+//! The modules of OpenID's Config and Dynamic relying-party plans: a client that has only the user's input finds the
+//! server, registers there, and hosts its request object.
 
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
@@ -22,11 +22,11 @@ use crate::{Party, REDIRECT_URI, browse, row};
 const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const WEBFINGER: &str = "/.well-known/webfinger";
-/// Where the client keeps its request.
+/// The URL at which the client hosts its request object.
 const REQUEST_URI: &str = "https://app.example/request.jwt";
 
 impl Party {
-    /// As a client of OpenID Connect looks for a server.
+    /// Discovers a server by OpenID Connect Discovery.
     async fn server_of(&self, issuer: &str) -> Result<Server, Error> {
         let issuer = danger::loopback_issuer(issuer)?;
         let ask = DiscoveryRequest::new(issuer).prefer(Prefer::OpenId);
@@ -34,7 +34,7 @@ impl Party {
         self.driver.run(found).await
     }
 
-    /// What a person typed, and the issuer that their host names.
+    /// The issuer for the user's input, by WebFinger.
     async fn webfinger(&self, typed: &str) -> Result<String, &'static str> {
         let identifier = danger::loopback_user_identifier(typed);
         let issuer = match identifier {
@@ -45,7 +45,7 @@ impl Party {
         Ok(issuer.as_str().to_owned())
     }
 
-    /// The same program, known to the server by its registration.
+    /// The same program with a registered client.
     async fn registered(
         self,
         server: Server,
@@ -68,7 +68,7 @@ fn metadata() -> ClientMetadata {
     metadata
 }
 
-/// A client with a key of its own, which signs its requests.
+/// A client with its own key, which signs its requests.
 fn keyed(key: &PrivateKey) -> ClientMetadata {
     let mut metadata = metadata();
     let keys = json!({ "keys": [key.public_jwk().to_value()] });
@@ -80,8 +80,8 @@ fn keyed(key: &PrivateKey) -> ClientMetadata {
     metadata
 }
 
-/// oidcc-client-test-discovery-openid-config and -jwks-uri-keys: what the document says is what is used, the place of
-/// the keys too.
+/// oidcc-client-test-discovery-openid-config and -jwks-uri-keys: the endpoints and the `jwks_uri` in the metadata are
+/// used.
 #[tokio::test]
 async fn what_the_document_says_is_used() {
     let party = Party::new().await;
@@ -95,7 +95,7 @@ async fn what_the_document_says_is_used() {
     assert_eq!(
         party.requests(OAUTH),
         before.1,
-        "it is the OpenID place alone"
+        "only the URL of OpenID Connect Discovery is requested"
     );
     let auth = party.client.auth().clone();
     let client = Client::new(server, party.client.client_id().clone(), auth);
@@ -121,7 +121,7 @@ async fn what_the_document_says_is_used() {
     assert_eq!(party.requests("/jwks"), 0);
 }
 
-/// oidcc-client-test-discovery-issuer-mismatch: nobody is sent to such a server.
+/// oidcc-client-test-discovery-issuer-mismatch: no user is sent to such a server.
 #[tokio::test]
 async fn a_document_of_another_issuer_is_none() {
     let party = Party::new().await;
@@ -142,7 +142,7 @@ async fn a_document_of_another_issuer_is_none() {
     assert_eq!(party.requests("/authorize") + party.requests("/token"), 0);
 }
 
-/// oidcc-client-test-signing-key-rotation-just-before-signing: the keys were fetched when they were others.
+/// oidcc-client-test-signing-key-rotation-just-before-signing: the client has fetched the previous keys.
 #[tokio::test]
 async fn keys_that_are_replaced_before_the_token_is_signed_are_fetched_anew() {
     let party = Party::new().await;
@@ -163,7 +163,7 @@ async fn keys_that_are_replaced_before_the_token_is_signed_are_fetched_anew() {
     assert_eq!(party.requests("/jwks"), 2);
 }
 
-/// oidcc-client-test-discovery-webfinger-acct and -url: from what a person typed to their sign-in.
+/// oidcc-client-test-discovery-webfinger-acct and -url: from the user's input to their sign-in.
 #[tokio::test]
 async fn a_person_is_found_by_webfinger() {
     let party = Party::new().await;
@@ -187,7 +187,7 @@ async fn a_person_is_found_by_webfinger() {
     }
 }
 
-/// After an answer that is not good nobody is asked for metadata.
+/// After an invalid WebFinger response no metadata are requested.
 #[tokio::test]
 async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
     let party = Party::new().await;
@@ -226,13 +226,13 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
     assert_eq!(party.requests(OPENID) + party.requests(OAUTH), before);
 }
 
-/// oidcc-client-test-dynamic-registration: what is registered is valid, and what the server made of it is used.
+/// oidcc-client-test-dynamic-registration: the registered metadata are valid, and the server's response is used.
 #[tokio::test]
 async fn a_client_registers_and_signs_people_in() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
     let server = party.server_of(&base).await.expect("a server");
-    // Two sets of keys are none: nothing is sent.
+    // Metadata with two sets of keys are refused before anything is sent.
     let key = PrivateKey::generate(Alg::Es256).expect("a key");
     let mut both = keyed(&key);
     both.jwks_uri = Some("https://app.example/jwks".to_owned());
@@ -261,7 +261,7 @@ async fn a_client_registers_and_signs_people_in() {
         assert_eq!(asked.query("client_id"), Some(id.as_str()));
         assert_eq!(asked.query("redirect_uri"), Some(REDIRECT_URI));
     });
-    // A client that the server has forgotten is told so, and signs nobody in.
+    // A client that the server has forgotten gets an error, and signs no user in.
     party.served.with(|twin| twin.forget_client(&id));
     let at = Moment::system().expect("a clock");
     let (url, _) = party
@@ -271,8 +271,8 @@ async fn a_client_registers_and_signs_people_in() {
     assert!(browse(url.as_str()).await.contains("Unknown client"));
 }
 
-/// oidcc-client-test-request-uri-signed-rs256: the server fetches the request where the client keeps it, and what
-/// stands beside its name is what is in it.
+/// oidcc-client-test-request-uri-signed-rs256: the server fetches the request object from the client's URL, and the
+/// parameters beside `request_uri` are those in it.
 #[tokio::test]
 async fn a_request_is_signed_and_kept_where_it_is_fetched() {
     let party = Party::new().await;
@@ -317,8 +317,8 @@ async fn a_request_is_signed_and_kept_where_it_is_fetched() {
     assert_eq!(seen, None);
 }
 
-/// oidcc-client-test-request-uri-signed-none: nothing of a request that nobody has signed holds ("the Request Object MUST
-/// be signed", RFC 9101 section 4), so none is made.
+/// oidcc-client-test-request-uri-signed-none: "the Request Object MUST be signed" (RFC 9101 section 4), so the client
+/// creates no unsigned ones.
 #[tokio::test]
 async fn no_request_is_kept_unsigned() {
     let party = Party::new().await;

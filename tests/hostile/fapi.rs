@@ -1,8 +1,8 @@
 //! The client modules of OpenID's plans for FAPI 2.0, Security Profile Final and Message Signing Final, over TLS.
 //!
 //! Each runs in every variant of the plans: `private_key_jwt` or `tls_client_auth`, tokens bound to a DPoP key or to
-//! a certificate, with and without OpenID Connect. The server looks at what it is sent as the plans do: it refuses
-//! requests that come any other way, proofs and assertions that come twice, and audiences that are not its issuer.
+//! a certificate, with and without OpenID Connect. The server is as strict as the plans: it refuses requests sent in
+//! any other way, repeated proofs and assertions, and audiences other than its issuer.
 
 mod aliases;
 mod ciba;
@@ -33,14 +33,14 @@ use crate::{expected, module, row};
 
 const CALLBACK: &str = "https://app.example/callback";
 
-/// With what a client authenticates, or tokens are bound.
+/// The credential with which a client authenticates, or to which tokens are bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Key,
     Certificate,
 }
 
-/// Which plan, and which of its variants.
+/// A variant of a plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Variant {
     pub(crate) profile: SecurityProfile,
@@ -72,13 +72,13 @@ fn variants() -> Vec<Variant> {
     all
 }
 
-/// Of one plan, with OpenID Connect: each way to authenticate, with each that tokens are bound by.
+/// The variants of one plan with OpenID Connect: each authentication method with each sender constraint.
 fn authentications(profile: SecurityProfile) -> impl Iterator<Item = Variant> {
     let all = variants().into_iter();
     all.filter(move |variant| variant.profile == profile && variant.scope == USUAL.scope)
 }
 
-/// One variant for modules that the others would answer alike.
+/// The variant for modules that do not depend on it.
 pub(crate) const USUAL: Variant = Variant {
     profile: SecurityProfile::Fapi2Security,
     auth: By::Key,
@@ -128,7 +128,7 @@ impl Bank {
         AuthorizationRequest::new(uri).scope(Scope::parse(self.scope).expect("a scope"))
     }
 
-    /// From the request to the tokens, and to the answer of the API.
+    /// Signs in, and calls the API with the tokens.
     pub(crate) fn sign_in(&self) -> Result<Login, Error> {
         let begun = self
             .driver
@@ -150,17 +150,17 @@ impl Bank {
         Ok(reply.status().as_u16())
     }
 
-    /// The API takes no token from now on, and refresh tokens are good once.
+    /// Has the API refuse every token from now on; refresh tokens are rotated.
     pub(crate) fn refuse_every_token(&self) {
         self.tls.with(|twin| {
             twin.set_rotation(Rotation::Strict);
-            // Each call of the API is one request.
+            // Without nonces, each call of the API is one request.
             twin.set_dpop_nonces(DpopNonces::Unasked);
             twin.refuse_access_tokens();
         });
     }
 
-    /// Calls such an API twice: each call is refreshed for and made again, once, and ends with the refusal.
+    /// Calls such an API twice: each call refreshes the token and is repeated once, and ends with the refusal.
     pub(crate) fn refreshes_once_a_call(&self, tokens: Tokens, what: &str) {
         let api = self.api(tokens).expect("an API");
         for calls in 1..=2 {
@@ -170,12 +170,12 @@ impl Bank {
         }
         let sent = self.refresh_tokens();
         assert_ne!(sent[0], sent[1], "{what}");
-        // None was refused: the second was the one that the first had brought, for the twin takes no other.
+        // Neither was refused: the second refresh used the token of the first, since the twin accepts no other.
         let counted = self.tls.with(|twin| twin.counters().refreshes);
         assert_eq!(counted, 2, "{what}");
     }
 
-    /// The refresh tokens that came to the token endpoint.
+    /// The refresh tokens received by the token endpoint.
     fn refresh_tokens(&self) -> Vec<String> {
         self.tls.with(|twin| {
             let log = twin.log().iter();
@@ -225,7 +225,7 @@ fn client(tls: &MutualTls, driver: &Driver, variant: Variant) -> Result<Client, 
     Ok(client.with_profile(variant.profile))
 }
 
-/// The API, to which a client proves what its tokens are bound to.
+/// The API, at which a client proves possession of its token's key or certificate.
 fn api(
     tls: &MutualTls,
     driver: &Driver,
@@ -240,7 +240,7 @@ fn api(
     Authorized::with_sources(driver.clone(), Sources::one(session), api)
 }
 
-/// What a browser is sent home with; the page, where there is no way home.
+/// The callback URL to which a browser is redirected, or the page if there is none.
 pub(crate) fn browse(tls: &MutualTls, url: &str) -> String {
     let root = reqwest::Certificate::from_pem(tls.ca.as_bytes()).expect("a certificate");
     let browser = reqwest::blocking::Client::builder()
@@ -255,7 +255,7 @@ pub(crate) fn browse(tls: &MutualTls, url: &str) -> String {
     }
 }
 
-/// `test-happy-path` and `test-happy-path-no-dpop-nonce`, and the rules that the plans look at on the way.
+/// `test-happy-path` and `test-happy-path-no-dpop-nonce`, and the rules that the plans check in passing.
 #[test]
 fn every_variant_signs_in_and_calls() {
     for variant in variants() {
@@ -283,7 +283,7 @@ fn only_a_reference_goes_through_the_browser(bank: &Bank) {
     });
 }
 
-/// Requests that are encrypted on top: to the one key of the server's set that is meant for it.
+/// Signed requests may be encrypted, to the only key in the server's set that is for encryption.
 #[test]
 fn a_request_may_be_encrypted() {
     let profile = SecurityProfile::Fapi2MessageSigning;
@@ -341,7 +341,7 @@ fn every_flaw_of_an_id_token_is_found() {
 #[test]
 fn metadata_of_another_issuer_is_none() {
     let (tls, driver) = Bank::doors(USUAL);
-    // At both places where a client may look.
+    // At both URLs that a client may request.
     for _ in 0..2 {
         tls.with(|twin| twin.inject(Fault::WrongIssuerInMetadata));
     }
@@ -378,7 +378,7 @@ fn what_is_no_flaw_is_taken() {
     });
 }
 
-/// A server that forgets the key of a token makes it a bearer's, and is not believed.
+/// A token response with `token_type` Bearer in place of a bound token is refused.
 #[test]
 fn a_token_that_is_bound_to_nothing_is_refused() {
     let bank = Bank::of(USUAL);
@@ -394,7 +394,7 @@ fn a_token_that_is_bound_to_nothing_is_refused() {
     assert_eq!(bank.requests("/api/echo"), 0);
 }
 
-/// A token that has ended is renewed, as often as that happens.
+/// An expired token is renewed, each time it expires.
 #[test]
 fn a_token_that_is_refused_is_renewed() {
     for variant in variants() {
@@ -423,7 +423,7 @@ fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
     row("fapi2-...-refresh-token-test", "401", None, None);
 }
 
-/// What a thief has: the token, and neither the key nor the certificate that it is bound to.
+/// A thief has the token, but neither the key nor the certificate that it is bound to.
 #[test]
 fn a_stolen_token_is_worth_nothing() {
     for sender in [By::Key, By::Certificate] {
@@ -431,7 +431,7 @@ fn a_stolen_token_is_worth_nothing() {
         let bank = Bank::of(variant);
         let tokens = bank.sign_in().expect("a login").tokens;
         let before = bank.tls.with(|twin| twin.counters());
-        // Another machine of the same client: it gets a token of its own, for it can say who it is.
+        // Another machine of the same client can authenticate, and so gets its own token.
         let other = driver(&bank.tls);
         let second = client(&bank.tls, &other, variant).expect("a client");
         let session = GrantSource::refreshing(other.clone(), &second, tokens);

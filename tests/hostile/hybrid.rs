@@ -1,5 +1,5 @@
-//! Hybrid flows: the modules of OpenID's plans that are about an ID token beside the code. Nothing is sent
-//! after a faulty one, not even the code.
+//! Hybrid flows: the modules of OpenID's plans about an ID token beside the code. After a faulty one nothing
+//! is sent, not even the code.
 
 use oauth_core::AuthorizationRequest;
 use oauth_core::flow::authorization::{ResponseMode, ResponseType};
@@ -17,9 +17,9 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
     match flaw {
         IdTokenFlaw::WrongCodeHash => Some("id_token.c_hash"),
         IdTokenFlaw::MissingCodeHash => Some("jwt.missing_claim"),
-        // No access token stands beside it.
+        // There is no access token beside it.
         IdTokenFlaw::WrongAccessTokenHash => None,
-        // The one that comes with the tokens is about somebody else.
+        // The ID token from the token endpoint is about a different user.
         IdTokenFlaw::OtherSubject => Some("id_token.subject_changed"),
         other => crate::expected(other),
     }

@@ -1,4 +1,4 @@
-//! Attacks on transport, metadata and the life of tokens, by the ids of the project's list of attacks on OAuth clients.
+//! Attacks on transport, metadata and token lifecycles, by the ids of the project's list of attacks on OAuth clients.
 
 use bytes::Bytes;
 use http::Response;
@@ -24,7 +24,7 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
     result.err().map(|error| error.code())
 }
 
-/// Base URL override: whatever is joined to an API's URL, the token goes to the API's origin or nowhere.
+/// Base URL override: whatever is joined to an API's URL, the token is sent only to the API's origin.
 #[tokio::test]
 async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
     let (party, evil) = (Party::new().await, Party::new().await);
@@ -77,7 +77,7 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
     });
 }
 
-/// Metadata of another issuer: they are no use, wherever they were found.
+/// Metadata of a different issuer are not used, wherever they were found.
 #[tokio::test]
 async fn c4_a_document_that_names_another_issuer_is_not_used() {
     let (honest, evil) = (Party::new().await, Party::new().await);
@@ -112,7 +112,7 @@ async fn c4_a_document_that_names_another_issuer_is_not_used() {
     }
 }
 
-/// Host confusion: two URLs of one host are one, two that look alike are two, and what parsers disagree on is none.
+/// Host confusion: equivalent URLs are equal, similar hosts differ, and URLs that parsers read differently are refused.
 #[test]
 fn c9_a_host_is_the_same_for_everybody_or_none() {
     for text in [
@@ -141,7 +141,7 @@ fn c9_a_host_is_the_same_for_everybody_or_none() {
         origin("https://xn--s-1ga.example"),
         origin("https://s.example")
     );
-    // The one that the transport has is the same, and of a release that is not confused (CVE-2024-12224).
+    // The transport's URL parser agrees, and is of a release without CVE-2024-12224.
     for text in ["https://xn--s-1ga.example/a", "https://[::1]:8443/"] {
         let theirs = url::Url::parse(text)
             .expect(text)
@@ -160,7 +160,7 @@ fn c9_a_host_is_the_same_for_everybody_or_none() {
     assert!(release >= (Some(1), Some(0), Some(3)), "{release:?}");
 }
 
-/// Bodies without end: each is cut where it is too long, packed or not.
+/// Endless bodies: reading stops at the limit, compressed or not.
 #[tokio::test]
 async fn c10_nobody_fills_the_memory() {
     let party = Party::new().await;
@@ -198,7 +198,7 @@ fn server() -> Server {
     .expect("endpoints")
 }
 
-/// The one request of an exchange, and what comes of this answer.
+/// The result of an exchange with one request that gets this response.
 fn answered<E: Exchange>(
     mut exchange: E,
     status: u16,
@@ -207,7 +207,7 @@ fn answered<E: Exchange>(
     let at = Moment::system().expect("a clock");
     let request = match exchange.resume(&at, Input::Begin) {
         Ok(Step::Send(request)) => request,
-        Ok(_) => panic!("it is a request"),
+        Ok(_) => panic!("the first step is a request"),
         Err(error) => panic!("{error}"),
     };
     let sent = format!(
@@ -222,7 +222,7 @@ fn answered<E: Exchange>(
     let done = exchange.resume(&at, Input::Reply(reply));
     let done = done.map(|step| match step {
         Step::Done(output) => output,
-        _ => panic!("it is over"),
+        _ => panic!("the exchange is finished"),
     });
     (sent, done)
 }
@@ -238,7 +238,7 @@ fn token(scope: &str, body: &[u8]) -> Result<Tokens, Error> {
     .1
 }
 
-/// JSON that two parsers read as two things is read as none.
+/// JSON that parsers read differently is refused.
 #[test]
 fn c11_json_is_read_one_way_or_not_at_all() {
     let good = br#"{"access_token":"a","token_type":"Bearer","expires_in":60}"#;
@@ -266,7 +266,7 @@ fn c11_json_is_read_one_way_or_not_at_all() {
     }
 }
 
-/// The refresh race: a hundred callers spend a refresh token once, and a reply that is lost does not make it come twice.
+/// The refresh race: a hundred callers use a refresh token once, and it is not sent again after a lost reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_refresh_token_is_spent_once() {
     let party = Party::new().await;
@@ -274,7 +274,7 @@ async fn d2_a_refresh_token_is_spent_once() {
         .login(party.ask("openid read"))
         .await
         .expect("a login");
-    // The server ends the grant of whoever sends one twice.
+    // The server revokes the grant of a reused refresh token.
     let mut policy = Policy::default();
     policy.reuse = Reuse::Revokes;
     let at = Moment::system().expect("a clock");
@@ -302,7 +302,7 @@ async fn d2_a_refresh_token_is_spent_once() {
     party.served.with(|twin| twin.inject(Fault::LostReply));
     for _ in 0..3 {
         let lost = code(session.renew(&new).await);
-        let lost = lost.expect("there is no other token");
+        let lost = lost.expect("an error, because there is no other token");
         assert!(
             ["lost.closed", "grant.outcome_unknown"].contains(&lost),
             "{lost}"
@@ -315,11 +315,11 @@ async fn d2_a_refresh_token_is_spent_once() {
     assert_eq!(
         (reused, refreshes),
         (0, 2),
-        "the one of before, and the one whose reply was lost"
+        "the earlier request, and the one whose reply was lost"
     );
 }
 
-/// Scope defaulting: an empty scope is none, and not what was asked for.
+/// Scope defaulting: an empty `scope` grants nothing; it does not mean the requested scope.
 #[test]
 fn d3_an_empty_scope_grants_nothing() {
     let empty = br#"{"access_token":"a","token_type":"Bearer","scope":""}"#;
@@ -335,7 +335,7 @@ fn d3_an_empty_scope_grants_nothing() {
     assert_eq!(token("read", absent).expect("a token").scope, read);
 }
 
-/// Registration confusion: a public client that is given a secret has none.
+/// Registration confusion: a secret assigned to a public client is ignored.
 #[test]
 fn d6_a_secret_that_a_public_client_is_given_is_never_sent() {
     let uri = RedirectUri::parse("http://127.0.0.1/callback").expect("a redirect URI");
@@ -359,7 +359,7 @@ fn d6_a_secret_that_a_public_client_is_given_is_never_sent() {
         assert_eq!(known.warnings.len(), usize::from(!is_sent));
         let client =
             Client::registered(server(), &known, Credentials::default()).expect("a client");
-        // What the server says decides, and not what was asked for.
+        // The method in the server's response counts, not the requested one.
         assert_eq!(client.auth().name(), name);
         let at = Moment::system().expect("a clock");
         let uri = metadata.redirect_uris.first().expect("one").clone();

@@ -1,5 +1,5 @@
-//! Nothing of the lists is forgotten: every attack has a test of its name, every module of OpenID's plans one that
-//! reproduces it, or a reason why not.
+//! Checks that the lists are complete: every attack has a test named after it, and every module of OpenID's plans has a
+//! test that reproduces it, or a reason why not.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn read(path: &str) -> String {
     text.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The modules of OpenID's plans, as its conformance suite names them.
+/// The modules of OpenID's plans, by their names in its conformance suite.
 const PLANS: &str = include_str!("plans.txt");
 
 fn planned() -> impl Iterator<Item = &'static str> {
@@ -18,7 +18,7 @@ fn planned() -> impl Iterator<Item = &'static str> {
     names.filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Refuses a row of the printed table that has the name of a module without being one.
+/// Fails for a row of the printed table whose name looks like a module but is not one.
 pub(crate) fn check_row(module: &str) {
     let is_of_a_plan = ["oidcc-", "fapi", "rp-", "session-"]
         .iter()
@@ -27,7 +27,7 @@ pub(crate) fn check_row(module: &str) {
     assert!(!is_of_a_plan || is_known(), "{module} is in no plan");
 }
 
-/// The lines of a list: what stands first, and the rest.
+/// The lines of a list: the first word, and the rest.
 fn rows(list: &str) -> Vec<(&str, &str)> {
     let lines = list
         .lines()
@@ -40,7 +40,7 @@ fn rows(list: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Whether a file has a test of this name, in whatever language.
+/// Whether a file, in any language, has a test with this name.
 fn has_test(file: &str, name: &str) -> bool {
     let source = read(file);
     match file.rsplit_once('.') {
@@ -50,13 +50,13 @@ fn has_test(file: &str, name: &str) -> bool {
     }
 }
 
-/// Whether there is a mutant of this name.
+/// Whether there is a mutant with this name.
 fn is_mutant(name: &str) -> bool {
     let mutants = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants");
     mutants.join(format!("{name}.patch")).exists()
 }
 
-/// Whether a file has a test whose name begins with this id, and is one.
+/// Whether a file has a test whose name begins with this id.
 fn is_named_by(file: &str, id: &str) -> bool {
     let source = read(file);
     let lines: Vec<_> = source.lines().map(str::trim).collect();
@@ -79,7 +79,7 @@ fn every_attack_has_a_test_of_its_name() {
         assert!(ids.insert(id), "{id} stands twice");
         let mut tests = tests.split("; ");
         let own = tests.next().unwrap_or_default();
-        // What happens in a page only has no test in Rust to be named.
+        // Attacks that only concern pages have no test in Rust.
         let is_named = match own.split_once("::") {
             Some((file, name)) => has_test(file, name),
             None => is_named_by(own, id),

@@ -1,4 +1,4 @@
-//! Logout: the modules of OpenID's plans about the back channel and the person's return.
+//! Logout: the modules of OpenID's plans about back-channel logout and the user's return.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{Party, row};
 
-/// The module of OpenID's plans that has this flaw, or where it comes from.
+/// The module of OpenID's plans with this flaw, or its source.
 fn module(flaw: LogoutTokenFlaw) -> &'static str {
     match flaw {
         LogoutTokenFlaw::Unsigned => "rp-backchannel-rpinitlogout-alg-none",
@@ -38,12 +38,12 @@ fn expected(flaw: LogoutTokenFlaw) -> &'static str {
         LogoutTokenFlaw::WrongIssuer => "jwt.issuer",
         LogoutTokenFlaw::WrongAudience => "jwt.audience",
         LogoutTokenFlaw::Expired => "jwt.expired",
-        _ => "a flaw that has no row here",
+        _ => "a flaw without a row here",
     }
 }
 
-/// The application's back-channel logout URI: it takes the token out of the form, verifies it, and answers as
-/// the library says. Its URL, and the codes of its errors.
+/// The application's back-channel logout URI: it reads the token from the form, verifies it, and answers as
+/// the library prescribes. Returns its URL, and the codes of its errors.
 async fn application(
     party: Arc<Party>,
 ) -> (String, tokio::sync::mpsc::Receiver<Option<&'static str>>) {
@@ -72,7 +72,7 @@ async fn application(
     (url, codes)
 }
 
-/// The body of the one request of a connection.
+/// The body of a connection's only request.
 async fn body(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     loop {
@@ -126,11 +126,11 @@ async fn a_logout_token_with_a_flaw_is_answered_400_and_ends_no_session() {
             assert_eq!(replayed, Some("logout_token.replayed"));
         }
     }
-    // Nobody who makes up tokens has the client fetch keys at their pace.
+    // A sender of made-up tokens cannot have the client fetch keys at any rate.
     assert_eq!(party.requests("/jwks"), 1);
 }
 
-/// rp-init-logout and its kin: the person comes back with the state that was sent, another, or none.
+/// rp-init-logout and similar modules: the user returns with the `state` that was sent, a different one, or none.
 #[tokio::test]
 async fn a_return_from_a_logout_is_told_by_its_state() {
     let party = Party::new().await;

@@ -1,8 +1,8 @@
-//! A server that signs people in with a flaw, over sockets: the modules of OpenID's Basic and Config
-//! relying-party plans that are about ID tokens and keys, and their kin.
+//! Sign-ins at a server with a flaw, over sockets: the modules of OpenID's Basic and Config relying-party
+//! plans about ID tokens and keys, and similar flaws.
 //!
-//! After a faulty answer the client sends nothing more: no request to the API, no second token request.
-//! `--nocapture` shows the table.
+//! After a faulty response the client sends nothing more: no request to the API, no second token request.
+//! `--nocapture` prints the table.
 
 mod attacks;
 mod basic;
@@ -27,7 +27,7 @@ use oauth_testkit::{Fault, Served, Twin};
 
 const REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
-/// The module of OpenID's plans that has this flaw, or where it comes from.
+/// The module of OpenID's plans with this flaw, or its source.
 fn module(flaw: IdTokenFlaw) -> &'static str {
     match flaw {
         IdTokenFlaw::WrongIssuer => "oidcc-client-test-invalid-iss",
@@ -59,7 +59,7 @@ fn module(flaw: IdTokenFlaw) -> &'static str {
     }
 }
 
-/// A line of the table.
+/// Prints a line of the table.
 fn row(module: &str, flaw: &str, expected: Option<&str>, seen: Option<&str>) {
     lists::check_row(&module.replace("fapi2-...", "fapi2-security-profile-final-client"));
     let said = |code: Option<&str>| code.unwrap_or("accepted").to_owned();
@@ -70,7 +70,7 @@ fn row(module: &str, flaw: &str, expected: Option<&str>, seen: Option<&str>) {
     );
 }
 
-/// What the client says of each flaw; `None` where it takes the token.
+/// The client's error for each flaw; `None` if it accepts the token.
 fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
     Some(match flaw {
         IdTokenFlaw::Missing => "id_token.missing",
@@ -91,17 +91,17 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
         }
         IdTokenFlaw::BrokenSignature => "jws.bad_signature",
         IdTokenFlaw::ForeignType => "jwt.typ",
-        // One key in the set, and a token that names none (oidcc-client-test-kid-absent-single-jwks).
+        // One key in the set, and a token without `kid` (oidcc-client-test-kid-absent-single-jwks).
         IdTokenFlaw::NoKeyId => return None,
-        // One audience is one, in an array too.
+        // An array with one audience is equivalent.
         IdTokenFlaw::ListedAudience => return None,
-        // No code stands beside it.
+        // There is no code beside it.
         IdTokenFlaw::WrongCodeHash | IdTokenFlaw::MissingCodeHash => return None,
-        // Nobody asked when the person authenticated.
+        // The request had no `max_age`.
         IdTokenFlaw::MissingAuthTime | IdTokenFlaw::OldAuthTime => return None,
-        // The nonce tells that it is of this login.
+        // The nonce shows that it belongs to this login.
         IdTokenFlaw::IssuedLongAgo => return None,
-        // Nobody knows yet who it should be.
+        // There is no earlier subject to compare with.
         IdTokenFlaw::OtherSubject => return None,
         _ => "a flaw that has no row here",
     })
@@ -118,7 +118,7 @@ impl Party {
         Self::of(Served::start(Twin::generic).expect("a twin")).await
     }
 
-    /// The same with another secret of the client's.
+    /// A party whose client has this secret.
     async fn with_secret(secret: &'static str) -> Self {
         let served = Served::start(Twin::generic).expect("a twin");
         served.with(|twin| twin.set_client_secret(secret));
@@ -141,7 +141,7 @@ impl Party {
         }
     }
 
-    /// A whole sign-in; the code of its error, or the subject.
+    /// Signs in; returns the subject, or the error's code.
     async fn sign_in(&self) -> Result<String, &'static str> {
         let login = self.login(self.ask("openid read")).await?;
         Ok(login
@@ -180,7 +180,7 @@ impl Party {
     }
 }
 
-/// Where a browser is sent from there; the page, if it is shown one.
+/// The URL to which a browser is redirected, or the page that it is shown.
 async fn browse(url: &str) -> String {
     let browser = reqwest::Client::builder()
         .no_proxy()
@@ -208,14 +208,14 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
         assert_eq!(said, wanted, "{flaw:?}");
         assert_eq!(party.requests("/token"), 1, "{flaw:?}");
         assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
-        // A signature that is not good may be by a new key: asked once more, and no more than that.
+        // An invalid signature may be by a new key: the keys are fetched once more.
         let fetches = if *flaw == IdTokenFlaw::BrokenSignature {
             2
         } else {
             1
         };
         assert!(party.requests("/jwks") <= fetches, "{flaw:?}");
-        // The next person signs in as if nothing had been.
+        // The next sign-in succeeds.
         assert!(party.sign_in().await.is_ok(), "{flaw:?}");
     }
 }
@@ -259,7 +259,7 @@ async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
     assert_eq!(party.requests("/userinfo"), 2);
 }
 
-/// OpenID Connect Core section 12.2 (oidcc-client-test-refresh-token and its kin).
+/// OpenID Connect Core section 12.2 (oidcc-client-test-refresh-token and similar modules).
 #[tokio::test]
 async fn the_id_token_of_a_refresh_is_of_the_same_person() {
     let party = Party::new().await;
@@ -365,7 +365,7 @@ async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
     assert_eq!(
         party.requests("/jwks"),
         1,
-        "clones and logins share what is known"
+        "clones and logins share the cached keys"
     );
     party.served.with(Twin::rotate_keys);
     let second = party.sign_in().await;
@@ -380,7 +380,7 @@ async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
     assert_eq!(party.requests("/jwks"), 2);
 }
 
-/// Among several keys, the one that has signed is found by trying those that may have.
+/// Without `kid`, all keys of the right type are tried.
 #[tokio::test]
 async fn a_token_that_names_no_key_is_tried_with_each_of_its_kind() {
     let party = Party::new().await;
@@ -398,7 +398,7 @@ async fn a_token_that_names_no_key_is_tried_with_each_of_its_kind() {
     );
     assert_eq!(seen, None);
     assert_eq!(party.requests("/jwks"), 1);
-    // It is found, and not taken for granted.
+    // The signature is verified even so.
     let flaw = IdTokenFlaw::BrokenSignature;
     party
         .served

@@ -1,5 +1,5 @@
-//! What attacks and mistakes look like to a whole client, over sockets: how many requests they cost, and whose tokens
-//! come. Those with an id are of the project's list of attacks on OAuth clients.
+//! Attacks and mistakes against a whole client, over sockets: the number of requests they cost, and whose tokens are
+//! returned. Tests with an id are from the project's list of attacks on OAuth clients.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use oauth_testkit::Fault;
 use crate::Party;
 use crate::fapi::{Bank, USUAL};
 
-/// PKCE downgrade at a server that takes no S256: whether in the callback or where the request is pushed, `invalid_request`
-/// ends the login, and nothing is tried without the challenge or with a plain one.
+/// PKCE downgrade at a server that refuses S256: `invalid_request`, in the callback or from the pushed request, ends the
+/// login, and no request without a challenge or with a plain one follows.
 #[tokio::test]
 async fn a5_a_refusal_of_the_challenge_is_one_request() {
     let party = Party::new().await;
@@ -26,7 +26,7 @@ async fn a5_a_refusal_of_the_challenge_is_one_request() {
     assert_eq!(refused, Some("denied.invalid_request"));
     let asked = ["/authorize", "/token"].map(|path| party.requests(path));
     assert_eq!(asked, [1, 0]);
-    // The server would have taken the next one.
+    // The server accepts the next request.
     assert!(party.sign_in().await.is_ok());
 }
 
@@ -42,8 +42,8 @@ fn a5_a_refusal_of_a_pushed_challenge_is_one_request() {
     assert_eq!(asked, [1, 0, 0]);
 }
 
-/// A wrong token from a cache: two people, with two scopes each, call through one client at once, over sockets and
-/// while their tokens are renewed. Each reply is about whoever asked, and each token for what was asked.
+/// A wrong token from a cache: two users, with two scopes each, call through one client at once, over sockets and
+/// while their tokens are renewed. Each reply is about the calling user, and each token has the requested scope.
 #[tokio::test]
 async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
     let party = Party::new().await;
@@ -99,7 +99,7 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
     assert!(seen.len() >= owners.len());
 }
 
-/// Signed introspection responses (RFC 9701), which FAPI 2.0 Message Signing asks of APIs.
+/// Signed introspection responses (RFC 9701), which FAPI 2.0 Message Signing requires of APIs.
 #[test]
 fn what_the_server_says_of_a_token_is_signed() {
     let bank = Bank::of(USUAL);
@@ -122,10 +122,10 @@ fn what_the_server_says_of_a_token_is_signed() {
         matches!(said, Ok(IntrospectionResponse::Inactive)),
         "{said:?}"
     );
-    // The metadata says that there are no others.
+    // The metadata list no other algorithm.
     let other = ask(access, Alg::Es256).err();
     assert_eq!(other, Some("introspection.alg_not_supported"));
-    // A page in place of the response is not believed.
+    // A page in place of the response is refused.
     bank.tls.with(|twin| twin.inject(Fault::Html));
     let unsigned = ask(access, Alg::Ps256).err();
     assert_eq!(unsigned, Some("reply.content_type"));

@@ -1,5 +1,5 @@
-//! Attacks by an API, or by whoever answers in its place, on a client that asks it who issues its tokens: by the ids
-//! of the project's list of attacks on OAuth clients.
+//! Attacks by an API, or by an attacker in its place, on a client that asks it for its authorization server: by the
+//! ids of the project's list of attacks on OAuth clients.
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::Party;
 
-const PLACE: &str = "/.well-known/oauth-protected-resource/api/echo";
+const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/api/echo";
 
 impl Party {
     fn api(&self) -> String {
@@ -52,11 +52,11 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
     result.err().map(|error| error.code())
 }
 
-/// Metadata that have moved stay where they are.
+/// Redirects of resource metadata are not followed.
 #[tokio::test]
 async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
     let (party, evil) = (Party::new().await, Party::new().await);
-    let location = format!("{}{PLACE}", evil.served.base());
+    let location = format!("{}{METADATA_PATH}", evil.served.base());
     party.served.with(|twin| {
         twin.inject(Fault::RedirectTo {
             location,
@@ -64,11 +64,13 @@ async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
         })
     });
     assert_eq!(code(party.discovered().await), Some("reply.redirect"));
-    assert_eq!((party.requests(PLACE), evil.requests(PLACE)), (1, 0));
+    assert_eq!(
+        (party.requests(METADATA_PATH), evil.requests(METADATA_PATH)),
+        (1, 0)
+    );
 }
 
-/// Requests to what only this machine can reach: a challenge that names the metadata of a cloud's machine is refused
-/// before anything is sent.
+/// SSRF: a challenge that names a URL of a cloud's instance metadata service is refused before anything is sent.
 #[tokio::test]
 async fn c3_a_challenge_does_not_lead_elsewhere() {
     let party = Party::new().await;
@@ -76,7 +78,7 @@ async fn c3_a_challenge_does_not_lead_elsewhere() {
     for url in [
         "http://169.254.169.254/latest/meta-data".to_owned(),
         "https://evil.example/".to_owned(),
-        format!("{}{PLACE}", evil.served.base()),
+        format!("{}{METADATA_PATH}", evil.served.base()),
     ] {
         party
             .served
@@ -85,10 +87,13 @@ async fn c3_a_challenge_does_not_lead_elsewhere() {
         let refused = party.asking().challenge(fields.iter().map(Vec::as_slice));
         assert_eq!(code(refused), Some("resource_metadata.url"), "{url}");
     }
-    assert_eq!((party.requests(PLACE), evil.requests(PLACE)), (0, 0));
+    assert_eq!(
+        (party.requests(METADATA_PATH), evil.requests(METADATA_PATH)),
+        (0, 0)
+    );
 }
 
-/// An API on a port of its own, which names `issuer` as its server.
+/// An API on its own port, which names `issuer` as its authorization server.
 async fn stranger(issuer: &str) -> ConnectRequest {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let api = format!("http://{}/mcp", listener.local_addr().expect("its own"));
@@ -99,8 +104,8 @@ async fn stranger(issuer: &str) -> ConnectRequest {
     danger::loopback_connect_request(&api).expect("a request")
 }
 
-/// The authorization server that an API names may be anywhere: on this machine it is not asked, unless the caller
-/// has named it too, or says that any address will do.
+/// No request is sent to an authorization server on this machine that only an API names, unless the caller has named it
+/// too, or allows any address.
 #[tokio::test]
 async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
     let party = Party::new().await;
@@ -124,7 +129,7 @@ async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
     let any = any.driver().expect("a driver");
     let connection = any.run(connect_resource(request)).await.expect("a way");
 
-    // What it says of itself may lead inside as well: its token endpoint is held to the same.
+    // The same rule applies to the token endpoint in its metadata.
     let client = party.client.clone();
     let named = oauth_core::Client::new(
         connection.server,
@@ -139,8 +144,8 @@ async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
     assert_eq!(party.requests("/token"), 0);
 }
 
-/// What an API names on its own origin is where the caller goes already: a program in the making, with its server
-/// beside its API on one port of this machine, is met as it stands.
+/// URLs on the API's own origin are allowed, since the caller has named it: a program under development may have its
+/// server beside its API on one port of this machine.
 #[tokio::test]
 async fn c3_an_origin_that_the_caller_named_is_asked_wherever_it_is() {
     let party = Party::new().await;
@@ -162,7 +167,7 @@ async fn c3_an_origin_that_the_caller_named_is_asked_wherever_it_is() {
     assert_eq!(party.requests("/token"), 1);
 }
 
-/// A fake API: what another resource says is not used, and no token is asked for.
+/// A fake API: metadata of a different resource are not used, and no token is requested.
 #[tokio::test]
 async fn c5_metadata_of_another_resource_are_not_used() {
     let party = Party::new().await;
@@ -180,7 +185,7 @@ async fn c5_metadata_of_another_resource_are_not_used() {
     assert!(party.discovered().await.is_ok());
 }
 
-/// A server that is not the one where the client is known gets neither its id nor its secret.
+/// A server other than the one where the client is registered gets neither its id nor its secret.
 #[tokio::test]
 async fn c5_credentials_are_not_tried_at_another_server() {
     let party = Party::new().await;
@@ -196,7 +201,7 @@ async fn c5_credentials_are_not_tried_at_another_server() {
     );
 }
 
-/// A token for one API is not shown to another on the same origin.
+/// A token for one API is not sent to a different API on the same origin.
 #[tokio::test]
 async fn c5_a_token_is_shown_to_its_own_api_alone() {
     let party = Party::new().await;

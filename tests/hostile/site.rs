@@ -1,4 +1,4 @@
-//! A site that signs people in at two servers: the modules of OpenID's plans that are about its pages.
+//! A site with two providers: the modules of OpenID's plans about its pages.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Shop {
         Self { base, parties }
     }
 
-    /// A page, wherever that leads: its URL, its status and its text.
+    /// Requests a page, following redirects; returns its URL, status and text.
     async fn get(&self, browser: &reqwest::Client, path: &str) -> (String, StatusCode, String) {
         let url = match path.starts_with('/') {
             true => format!("{}{path}", self.base),
@@ -69,7 +69,7 @@ impl Shop {
         (url, status, reply.text().await.expect("a page"))
     }
 
-    /// What the servers were asked for at their login pages.
+    /// The values of this parameter in the requests to the servers' authorization endpoints.
     fn asked(&self, parameter: &str) -> [Vec<Option<String>>; 2] {
         self.parties.each_ref().map(|party| {
             party.served.with(|twin| {
@@ -92,7 +92,7 @@ fn browser() -> reqwest::Client {
     browser.default_headers(headers).build().expect("a browser")
 }
 
-/// OpenID Connect Core section 4. The page that was wanted is shown afterwards, if it is the site's own.
+/// OpenID Connect Core section 4. The target page is shown afterwards, if it is the site's own.
 #[tokio::test]
 async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
     const MODULE: &str = "oidcc-client-test-3rd-party-init-login";
@@ -129,7 +129,7 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
                 .all(|hint| hint.as_deref() == Some("ann"))
         );
     }
-    // An issuer that the site does not know, and one that begins like one that it does.
+    // An unknown issuer, and one that begins like a known one.
     for issuer in ["https://eve.example", &format!("{two}.eve.example")] {
         let (_, status, page) = shop.get(&browser(), &login(&[("iss", issuer)])).await;
         let seen = page
@@ -143,7 +143,7 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
         );
         assert!(seen.is_some() && status == 400, "{issuer}: {status} {page}");
     }
-    // A page of another site is none to return to.
+    // A page of a different site is not a valid target.
     let query = login(&[
         ("iss", &two),
         ("target_link_uri", "https://eve.example/orders"),
@@ -154,7 +154,7 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
     assert_eq!(shop.asked("state").each_ref().map(Vec::len), [1, 2]);
 }
 
-/// OpenID Connect Front-Channel Logout section 3: whoever makes a browser load the frame names the session.
+/// OpenID Connect Front-Channel Logout section 3: the URL of the frame identifies the session.
 #[tokio::test]
 async fn a_frame_ends_the_session_that_it_names_and_no_other() {
     let sound = [
@@ -175,7 +175,7 @@ async fn a_frame_ends_the_session_that_it_names_and_no_other() {
         let begin = "/auth/login?provider=one&return_to=/orders";
         assert_eq!(shop.get(&ann, begin).await.1, 200);
         if module == "rp-frontchannel-rpinitlogout" {
-            // The site has sent the person to the server, which tells all sites of it, this one too.
+            // The site has sent the user to the server, which notifies all sites, including this one.
             let end = LogoutRequest::default();
             let end = shop.parties[0].client.end_session_url(&end).expect("a URL");
             assert_eq!(shop.get(&browser(), end.as_str()).await.1, 200);
@@ -197,7 +197,7 @@ async fn a_frame_ends_the_session_that_it_names_and_no_other() {
     }
 }
 
-/// What is said of a frame with this flaw; one that is not refused ends no session either.
+/// The error for a frame with this flaw; one that is not refused ends no session either.
 fn refusal(flaw: FrontChannelFlaw) -> Option<&'static str> {
     match flaw {
         FrontChannelFlaw::WrongSession | FrontChannelFlaw::Nobody => None,

@@ -1,4 +1,4 @@
-//! Group `jwt-access-token`: what an API makes of the tokens that it is shown.
+//! Group `jwt-access-token`: a resource server verifies JWT access tokens (RFC 9068).
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
     let known = KeySet::parse(&keys.to_string()).map_err(|error| error.to_string())?;
     verifier.keep_keys(UnixTime::from_secs(now), known);
     let Verified { result, fetches } = run(verifier.verify(vector.must("jwt")?), now, &[keys]);
-    // Of a key that is not known, and of a signature that is not good, the server is asked once.
+    // The key set is fetched once for an unknown key, and once for a signature that does not verify.
     let wanted = wanted_classes(&vector.expected);
     let is_unsigned = wanted.contains(&"no_matching_key") || wanted.contains(&"bad_signature");
     same("fetches", fetches, usize::from(is_unsigned))?;
@@ -90,7 +90,7 @@ fn certificate(base64: &str) -> Result<ProvenKeys, String> {
     Ok(ProvenKeys::certificate_der(&der))
 }
 
-/// A token that the server says is bound to a certificate, shown over a connection with another; and with it.
+/// A token bound to a certificate is refused over a connection with a different one, and accepted with its own.
 pub(crate) fn bound(vector: &Vector) -> Verdict {
     let text = |error: oauth_core::Error| error.to_string();
     let proven = certificate(CERTIFICATE)?;
@@ -101,7 +101,7 @@ pub(crate) fn bound(vector: &Vector) -> Verdict {
         let mut exchange = verifier.verify_with("t0ken", proven.clone());
         let at = Moment::without_randomness(UnixTime::from_secs(1_700_000_000));
         let Ok(Step::Send(_)) = exchange.resume(&at, Input::Begin) else {
-            return Err("the server is not asked".to_owned());
+            return Err("the server is not called".to_owned());
         };
         let body = json!({
             "active": true, "aud": "https://rs.example", "sub": "u", "client_id": "c",
@@ -120,7 +120,7 @@ pub(crate) fn bound(vector: &Vector) -> Verdict {
     holds("is accepted with its own", matches!(own, Ok(Step::Done(_))))
 }
 
-/// A resource server: no client.
+/// The verifier of a resource server, which is not a client.
 fn verifier(expect: &Value) -> Result<AccessTokenVerifier, oauth_core::Error> {
     let issuer = expect["issuer"].as_str().unwrap_or_default();
     let server = Server::new(Issuer::parse(issuer)?)

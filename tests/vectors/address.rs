@@ -1,4 +1,4 @@
-//! Group `ssrf-address`: which addresses are connected to where only public ones may be.
+//! Group `ssrf-address`: which addresses the driver connects to when only public ones are allowed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
     if let Some(address) = vector.text("resolved_address") {
         let address: IpAddr = address.parse().map_err(|_| "no address")?;
         let allowed = is_public(address);
-        // The resolver that judges is of the same mind.
+        // The filtering resolver agrees.
         same("resolved", connected(&[vec![address]])?.is_some(), allowed)?;
         same(
             "allowed",
@@ -58,7 +58,7 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
     }
 }
 
-/// Gives one answer after the other, and remembers how often it was asked.
+/// A resolver that returns its answers in turn and counts the lookups.
 struct Lookups(Mutex<(usize, Vec<Vec<IpAddr>>)>);
 
 impl Resolve for Lookups {
@@ -74,7 +74,7 @@ impl Resolve for Lookups {
     }
 }
 
-/// The first address that one connection tries, which asks once.
+/// The first address that one connection tries, after a single lookup.
 fn connected(answers: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
     let lookups = Arc::new(Lookups(Mutex::new((0, answers.to_vec()))));
     let resolver = PublicOnly::new(Arc::clone(&lookups) as Arc<dyn Resolve>);
@@ -84,7 +84,7 @@ fn connected(answers: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
     let found = runtime.block_on(resolver.resolve(name));
     let asked = lookups.0.lock().map_or(0, |state| state.0);
     if asked != 1 {
-        return Err(format!("asked {asked} times for one connection"));
+        return Err(format!("{asked} lookups for one connection"));
     }
     let Ok(found) = found else { return Ok(None) };
     let found: Vec<_> = found.map(|to| to.ip()).collect();
@@ -94,7 +94,7 @@ fn connected(answers: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
     }
 }
 
-/// Whether a request to this URL would leave: the core refuses what can be read in two ways, the driver what is
+/// Whether a request to this URL would be sent: the core refuses ambiguous URLs, the driver addresses that are
 /// not public. A name that has to be resolved may be sent.
 fn is_sent(text: &str) -> Result<bool, String> {
     let Ok(url) = Url::parse(text) else {
@@ -116,7 +116,7 @@ fn is_sent(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A document that was to be fetched lies elsewhere: nobody goes there.
+/// A redirect of a document fetch is not followed.
 fn redirect(vector: &Vector) -> Verdict {
     let said = vector.must("metadata_response")?;
     let (status, location) = said.split_once(" -> ").ok_or("no redirect")?;

@@ -1,30 +1,30 @@
-//! What the groups of known answers ask with: conversations, had by whichever player it is.
+//! Runs the conversations of known-answer groups in one language, and picks the results apart.
 
 use std::collections::BTreeSet;
 
 use oauth_core::quirk::Rules;
 use serde_json::{Value, json};
 
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::fields::{Reply, Text};
-use crate::format::{No, Verdict};
+use crate::format::{Failure, Verdict};
 use crate::lang::Lang;
 use crate::player::Player;
 use crate::registration;
-use crate::said::{Done, Refusal, Said, Sent, TokensSaid};
+use crate::said::{Done, Refusal, Sent, TokensSaid, TurnOutput};
 
-/// What a call came to.
-pub(crate) type Outcome<T> = Result<Result<T, Refusal>, No>;
+/// The result of a call: a value, or the library's refusal.
+pub(crate) type Outcome<T> = Result<Result<T, Refusal>, Failure>;
 
-/// Asks one language.
-pub(crate) struct Asks {
+/// Runs conversations in one language.
+pub(crate) struct Runner {
     pub(crate) lang: Lang,
     player: Box<dyn Player>,
-    /// Why parts of vectors were left out.
+    /// The reasons for parts of vectors that were left out.
     pub(crate) left_out: BTreeSet<&'static str>,
 }
 
-impl Asks {
+impl Runner {
     pub(crate) fn new(lang: Lang, player: Box<dyn Player>) -> Self {
         Self {
             lang,
@@ -33,21 +33,24 @@ impl Asks {
         }
     }
 
-    /// Whether the core itself may be asked as well.
+    /// Whether the core can be tested directly as well.
     pub(crate) fn is_rust(&self) -> bool {
         self.lang == Lang::Rust
     }
 
-    /// Has a conversation. No text the language makes of it may show its secrets.
-    pub(crate) fn play(&mut self, conversation: &Conversation) -> Result<Vec<Said>, No> {
+    /// Plays a conversation. No text that the language renders may contain its secrets.
+    pub(crate) fn play(&mut self, conversation: &Conversation) -> Result<Vec<TurnOutput>, Failure> {
         if let Some(why) = self.lang.lacks(conversation) {
-            return Err(No::OutOfReach(why));
+            return Err(Failure::OutOfReach(why));
         }
         self.play_regardless(conversation)
     }
 
-    /// The same, where a refusal is what is wanted.
-    pub(crate) fn play_regardless(&mut self, conversation: &Conversation) -> Result<Vec<Said>, No> {
+    /// [`play`](Self::play) for a conversation that is expected to be refused.
+    pub(crate) fn play_regardless(
+        &mut self,
+        conversation: &Conversation,
+    ) -> Result<Vec<TurnOutput>, Failure> {
         let entries = self.player.play(conversation)?;
         if entries.len() != conversation.talk.len() {
             let (got, want) = (entries.len(), conversation.talk.len());
@@ -61,14 +64,14 @@ impl Asks {
         Ok(entries.into_iter().map(|entry| entry.said).collect())
     }
 
-    /// What each text of a conversation shows.
-    pub(crate) fn shown(&mut self, conversation: &Conversation) -> Result<Vec<String>, No> {
+    /// Every text that the language rendered in a conversation.
+    pub(crate) fn shown(&mut self, conversation: &Conversation) -> Result<Vec<String>, Failure> {
         if let Some(why) = self.lang.lacks(conversation) {
-            return Err(No::OutOfReach(why));
+            return Err(Failure::OutOfReach(why));
         }
         let entries = self.player.play(conversation)?;
         let threw = entries.iter().find_map(|entry| match &entry.said {
-            Said::Threw(what) => Some(what.clone()),
+            TurnOutput::Threw(what) => Some(what.clone()),
             _ => None,
         });
         match threw {
@@ -77,10 +80,10 @@ impl Asks {
         }
     }
 
-    /// A part of a vector: where it is out of this language's reach, the rest still counts.
+    /// The verdict of one part of a vector: if this language cannot express it, the rest still counts.
     pub(crate) fn part(&mut self, verdict: Verdict) -> Verdict {
         match verdict {
-            Err(No::OutOfReach(why)) => {
+            Err(Failure::OutOfReach(why)) => {
                 self.left_out.insert(why);
                 Ok(())
             }
@@ -88,8 +91,8 @@ impl Asks {
         }
     }
 
-    /// A token request that is answered so. It is `client_credentials`, or in a page, which has
-    /// no secret, the redemption of a code. `secret` is the client's, or that code.
+    /// A token request that gets this reply: `client_credentials`, or, in a page, which has no
+    /// secret, the redemption of a code. `secret` is the client's secret, or that code.
     pub(crate) fn token(
         &mut self,
         rules: &Rules,
@@ -103,33 +106,38 @@ impl Asks {
         } else {
             let client = confidential("s6BhdRkqt3", secret);
             let scope = String::new();
-            Conversation::new(Some(server), Some(client)).then(0, In::ClientCredentials { scope })
+            Conversation::new(Some(server), Some(client))
+                .then(0, TurnInput::ClientCredentials { scope })
         };
-        let conversation = conversation.then(1, In::Reply(reply)).then(2, In::Begin);
+        let conversation = conversation
+            .then(1, TurnInput::Reply(reply))
+            .then(2, TurnInput::Begin);
         let mut said = self.play(&conversation)?.into_iter();
         request(said.next())?;
         let tokens = tokens(said.next())?;
         match said.next() {
-            Some(Said::Error(error)) if error.code == "misuse.already_finished" => Ok(tokens),
-            other => Err(format!("want it to be over, got {other:?}").into()),
+            Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished" => Ok(tokens),
+            other => Err(format!("want the call to be finished, got {other:?}").into()),
         }
     }
 }
 
-/// What must show nowhere.
+/// The secrets of a conversation, which no rendered text may contain.
 fn secrets(conversation: &Conversation) -> Vec<String> {
     let client = conversation.client.as_ref();
     let secret = client.and_then(|client| client.secret.clone());
     let of_turns = conversation.talk.iter().flat_map(|turn| match &turn.input {
-        In::Password { password, .. } => vec![password.clone()],
-        In::Revoke(asked) | In::Introspect(asked) => asked.token.iter().cloned().collect(),
-        In::Operation(operations) => operations
+        TurnInput::Password { password, .. } => vec![password.clone()],
+        TurnInput::Revoke(asked) | TurnInput::Introspect(asked) => {
+            asked.token.iter().cloned().collect()
+        }
+        TurnInput::Operation(operations) => operations
             .values()
             .flat_map(registration::secrets)
             .collect(),
         _ => Vec::new(),
     });
-    // A short text may stand anywhere by chance.
+    // A short text may occur anywhere by chance.
     let secrets = secret.into_iter().chain(of_turns);
     secrets.filter(|secret| secret.len() >= 10).collect()
 }
@@ -153,7 +161,7 @@ pub(crate) fn public(id: &str) -> ClientConfig {
     }
 }
 
-/// With `client_secret_basic`.
+/// A client that authenticates with `client_secret_basic`.
 pub(crate) fn confidential(id: &str, secret: &str) -> ClientConfig {
     ClientConfig {
         id: id.to_owned(),
@@ -163,10 +171,10 @@ pub(crate) fn confidential(id: &str, secret: &str) -> ClientConfig {
     }
 }
 
-/// The redemption of this code, by a client of [`as_example`].
-pub(crate) fn code(code: &str) -> In {
+/// The redemption of this code by a client of [`as_example`].
+pub(crate) fn code(code: &str) -> TurnInput {
     let query = serde_urlencoded::to_string([("code", code), ("state", "xyz")]);
-    In::Redeem {
+    TurnInput::Redeem {
         callback: format!("https://app.example/cb?{}", query.unwrap_or_default()),
         flow: Some(flow(
             json!({ "issuer": "https://as.example", "client_id": "s6BhdRkqt3" }),
@@ -202,37 +210,37 @@ fn merge(value: &mut Value, members: Value) {
     }
 }
 
-/// A request, or why there is none.
-pub(crate) fn sent(said: Option<Said>) -> Outcome<Sent> {
+/// The request that was sent, or the refusal.
+pub(crate) fn sent(said: Option<TurnOutput>) -> Outcome<Sent> {
     match said {
-        Some(Said::Send(sent)) => Ok(Ok(sent)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        Some(TurnOutput::Send(sent)) => Ok(Ok(sent)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a request, got {other:?}").into()),
     }
 }
 
-/// A request that must be there.
-pub(crate) fn request(said: Option<Said>) -> Result<Sent, No> {
+/// The request that was sent; a failure if there is none.
+pub(crate) fn request(said: Option<TurnOutput>) -> Result<Sent, Failure> {
     sent(said)?.map_err(|refusal| refusal.message.into())
 }
 
-/// Tokens, or why there are none.
-pub(crate) fn tokens(said: Option<Said>) -> Outcome<TokensSaid> {
+/// The tokens that were received, or the refusal.
+pub(crate) fn tokens(said: Option<TurnOutput>) -> Outcome<TokensSaid> {
     match said {
-        Some(Said::Done(Done::Tokens(tokens))) => Ok(Ok(tokens)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        Some(TurnOutput::Done(Done::Tokens(tokens))) => Ok(Ok(tokens)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want tokens, got {other:?}").into()),
     }
 }
 
 impl Sent {
     /// The form's parameters.
-    pub(crate) fn form(&self) -> Result<Vec<(String, String)>, No> {
+    pub(crate) fn form(&self) -> Result<Vec<(String, String)>, Failure> {
         serde_urlencoded::from_str(&self.body).map_err(|error| error.to_string().into())
     }
 
-    /// One of them.
-    pub(crate) fn parameter(&self, name: &str) -> Result<Option<String>, No> {
+    /// The form parameter of this name.
+    pub(crate) fn parameter(&self, name: &str) -> Result<Option<String>, Failure> {
         let mut form = self.form()?.into_iter();
         Ok(form
             .find(|(known, _)| known == name)

@@ -1,4 +1,4 @@
-//! Groups about where things may go: `redirect-uri`, `return-target`, `bearer-request`.
+//! Groups about destinations: `redirect-uri`, `return-target`, `bearer-request`.
 
 use std::collections::BTreeMap;
 
@@ -12,33 +12,34 @@ use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, as_example, public, stored_tokens};
-use crate::conversation::{Ask, ClientConfig, Conversation, In};
+use crate::ask::{Runner, as_example, public, stored_tokens};
+use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::lang::Lang;
-use crate::said::Said;
+use crate::said::TurnOutput;
 use crate::scope::parameter;
 
 const FOLLOWS: &str = "httpx follows a redirect by itself, without the token";
 
-pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn redirect_uri(vector: &Vector, runner: &mut Runner) -> Verdict {
     let uri = vector.must("redirect_uri")?;
     let client = ClientConfig {
         redirect_uris: Some(vec![uri.to_owned()]),
         ..public("s6BhdRkqt3")
     };
-    let ask = Ask {
+    let ask = AuthorizeInput {
         redirect_uri: uri.to_owned(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     };
     let server = as_example(&Rules::default());
-    let conversation = Conversation::new(Some(server), Some(client)).then(0, In::Authorize(ask));
-    let said = asks.play(&conversation)?.pop();
+    let conversation =
+        Conversation::new(Some(server), Some(client)).then(0, TurnInput::Authorize(ask));
+    let said = runner.play(&conversation)?.pop();
     let sent = match said {
-        Some(Said::Authorized { url, .. }) => parameter(&url, "redirect_uri")?,
-        Some(Said::Error(refusal)) if refusal.code == "redirect_uri.refused" => None,
+        Some(TurnOutput::Authorized { url, .. }) => parameter(&url, "redirect_uri")?,
+        Some(TurnOutput::Error(refusal)) if refusal.code == "redirect_uri.refused" => None,
         other => return Err(format!("want a URL, or the URI refused, got {other:?}").into()),
     };
     same(
@@ -46,7 +47,7 @@ pub(crate) fn redirect_uri(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some(sent.is_some()),
         vector.expected["accepted"].as_bool(),
     )?;
-    // What is accepted is kept to the letter.
+    // An accepted URI is sent unchanged.
     holds("kept as given", sent.is_none_or(|sent| sent == uri))
 }
 
@@ -60,22 +61,22 @@ pub(crate) fn target(vector: &Vector) -> Verdict {
     )
 }
 
-pub(crate) fn request(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn request(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if let Some(chain) = vector.text("redirect") {
-        return match asks.is_rust() {
+        return match runner.is_rust() {
             true => redirects(vector, chain),
-            false => led(vector, chain, asks),
+            false => led(vector, chain, runner),
         };
     }
     if input.get("status").is_some() {
-        return challenged(vector, asks);
+        return challenged(vector, runner);
     }
     let token = vector.text("token").unwrap_or("mF_9.B5f-4.1JqM");
     let url = vector.text("url").unwrap_or("https://api.example/x");
     let is_form = input["header_and_body"] == true || vector.text("method") == Some("body");
     let form_type = ("content-type", "application/x-www-form-urlencoded");
-    let attach = In::Attach {
+    let attach = TurnInput::Attach {
         url: match vector.text("method") {
             Some("query") => format!("{url}?access_token=t"),
             _ => url.to_owned(),
@@ -93,15 +94,15 @@ pub(crate) fn request(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, attach);
-    let attached = match asks.play(&conversation)?.pop() {
-        Some(Said::Attached(header)) => Ok(header),
-        Some(Said::Error(refusal)) => Err(refusal),
+    let attached = match runner.play(&conversation)?.pop() {
+        Some(TurnOutput::Attached(header)) => Ok(header),
+        Some(TurnOutput::Error(refusal)) => Err(refusal),
         other => return Err(format!("want a header, got {other:?}").into()),
     };
     let Some(header) = outcome(&vector.expected, attached)? else {
         return Ok(());
     };
-    if asks.is_rust() {
+    if runner.is_rust() {
         is_marked(url, token)?;
     }
     same(
@@ -111,7 +112,7 @@ pub(crate) fn request(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-/// Loggers are told that the header is not theirs.
+/// The `Authorization` header is marked as sensitive, which keeps it out of logs.
 fn is_marked(url: &str, token: &str) -> Verdict {
     let text = |error: oauth_core::Error| error.to_string();
     let request = http::Request::builder().uri(url).body(());
@@ -134,11 +135,11 @@ fn hops(chain: &str) -> Vec<String> {
     hops.collect()
 }
 
-/// Has a package follow a chain of redirects, and looks at what each request carries.
-fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
+/// Has a package follow a chain of redirects, and checks which requests carry the token.
+fn led(vector: &Vector, chain: &str, runner: &mut Runner) -> Verdict {
     let expected = vector.expected.as_object().ok_or("nothing is expected")?;
-    if asks.lang == Lang::Python && expected.contains_key("followed") {
-        return Err(No::OutOfReach(FOLLOWS));
+    if runner.lang == Lang::Python && expected.contains_key("followed") {
+        return Err(Failure::OutOfReach(FOLLOWS));
     }
     let hops = hops(chain);
     let (first, rest) = hops.split_first().ok_or("an empty chain")?;
@@ -148,7 +149,7 @@ fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
     let origin = Url::parse(first)
         .map_err(|error| error.to_string())?
         .origin();
-    let call = In::CallApi {
+    let call = TurnInput::CallApi {
         method: "GET".to_owned(),
         url: first.clone(),
         body: None,
@@ -159,7 +160,7 @@ fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
     };
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, call);
-    let Some(Said::Called(called)) = asks.play(&conversation)?.pop() else {
+    let Some(TurnOutput::Called(called)) = runner.play(&conversation)?.pop() else {
         return Err("want a call".into());
     };
     let sent_first = called.sent.first().ok_or("nothing was sent")?;
@@ -186,7 +187,7 @@ fn led(vector: &Vector, chain: &str, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// Walks a chain of redirects, as the resource rules allow, and notes with what each request would go out.
+/// Walks a chain of redirects by the resource rules, and notes which requests would carry the token.
 fn redirects(vector: &Vector, chain: &str) -> Verdict {
     let hops = hops(chain);
     let first = hops.first().ok_or("an empty chain")?;
@@ -220,7 +221,7 @@ fn redirects(vector: &Vector, chain: &str) -> Verdict {
     Ok(())
 }
 
-fn challenged(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn challenged(vector: &Vector, runner: &mut Runner) -> Verdict {
     let status = vector.input["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok())
@@ -230,8 +231,8 @@ fn challenged(vector: &Vector, asks: &mut Asks) -> Verdict {
     let headers = Fields(fields.into_iter().collect());
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
-        .then(0, In::Verdict { status, headers });
-    let Some(Said::Verdict(said)) = asks.play(&conversation)?.pop() else {
+        .then(0, TurnInput::Verdict { status, headers });
+    let Some(TurnOutput::Verdict(said)) = runner.play(&conversation)?.pop() else {
         return Err("want a verdict".into());
     };
     let action = vector.expected["action"].as_str().unwrap_or_default();
@@ -246,13 +247,13 @@ fn challenged(vector: &Vector, asks: &mut Asks) -> Verdict {
         };
         holds(&format!("{name} is {action:?}"), fits)?;
     }
-    match asks.is_rust() {
+    match runner.is_rust() {
         true => of_the_core(status, field, action),
         false => Ok(()),
     }
 }
 
-/// With what a step up asks for, which only Rust is told.
+/// The core's verdict on a reply, including the details of a step-up, which only Rust exposes.
 fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
     let status = StatusCode::from_u16(status).map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();

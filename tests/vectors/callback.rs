@@ -1,5 +1,5 @@
-//! Groups about the callback: `authorization-response`, `rfc9207`, and the callbacks of
-//! `rfc6749-example`.
+//! Groups about the authorization response: `authorization-response`, `rfc9207`, and the callbacks
+//! of `rfc6749-example`.
 
 use std::borrow::Cow;
 
@@ -9,28 +9,28 @@ use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, Outcome, flow, public, sent};
-use crate::conversation::{Conversation, In, ServerConfig};
+use crate::ask::{Outcome, Runner, flow, public, sent};
+use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, same, texts};
+use crate::format::{Failure, Vector, Verdict, same, texts};
 use crate::jws::key_set;
 use crate::packages::identity::{CODE, HASH};
 use crate::packages::{self, Calls, NOW};
 
-pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.input.get("callback").is_none() {
-        return match asks.is_rust() {
+        return match runner.is_rust() {
             true => other_channels(vector),
-            false => in_other_channels(vector, asks),
+            false => in_other_channels(vector, runner),
         };
     }
-    let lenient = outcome(&vector.expected, code(vector, asks, Strictness::Lenient)?)?;
+    let lenient = outcome(&vector.expected, code(vector, runner, Strictness::Lenient)?)?;
     if let Some(strict) = vector.expected.get("strict") {
-        let verdict = code(vector, asks, Strictness::Strict)
+        let verdict = code(vector, runner, Strictness::Strict)
             .and_then(|code| outcome(strict, code))
             .map(drop);
-        asks.part(verdict)?;
+        runner.part(verdict)?;
     }
     let want = vector.expected["ok"]["code"].as_str();
     match lenient {
@@ -39,11 +39,11 @@ pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// Sends the callback through a waiting flow; the code is read from the token request that
-/// follows, so nothing but what is really sent is compared.
-fn code(vector: &Vector, asks: &mut Asks, strictness: Strictness) -> Outcome<String> {
+/// Passes the callback to a pending flow. The code is read from the token request that follows,
+/// so that what is really sent is compared.
+fn code(vector: &Vector, runner: &mut Runner, strictness: Strictness) -> Outcome<String> {
     let callback = grown(vector)?;
-    // RFC 6749 prints callbacks over plain http, which no redirect URI of ours may be.
+    // RFC 6749 prints callbacks over plain http, which this library refuses as redirect URIs.
     let callback = match callback.strip_prefix("http://") {
         Some(rest) => format!("https://{rest}"),
         None => callback,
@@ -64,12 +64,12 @@ fn code(vector: &Vector, asks: &mut Asks, strictness: Strictness) -> Outcome<Str
     };
     let endpoints = json!({ "token_endpoint": "https://as.example/token" });
     let server = ServerConfig::of(issuer, endpoints, &rules);
-    let redeem = In::Redeem {
+    let redeem = TurnInput::Redeem {
         callback,
         flow: Some(stored),
     };
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, redeem);
-    let request = match sent(asks.play(&conversation)?.pop())? {
+    let request = match sent(runner.play(&conversation)?.pop())? {
         Ok(request) => request,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -78,7 +78,7 @@ fn code(vector: &Vector, asks: &mut Asks, strictness: Strictness) -> Outcome<Str
         .ok_or_else(|| "a request without a code".into())
 }
 
-fn grown(vector: &Vector) -> Result<String, No> {
+fn grown(vector: &Vector) -> Result<String, Failure> {
     let callback = vector.must("callback")?;
     let Some(bytes) = vector.input["repeat_to_bytes"].as_u64() else {
         return Ok(callback.to_owned());
@@ -119,8 +119,8 @@ fn other_channels(vector: &Vector) -> Verdict {
     outcome(&vector.expected, verdict).map(drop)
 }
 
-/// The same by a package: a signed response, or an ID token beside the code.
-fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// [`other_channels`] in a package: a signed response, or an ID token beside the code.
+fn in_other_channels(vector: &Vector, runner: &mut Runner) -> Verdict {
     let issuer = vector.text("issuer").or(vector.text("iss_param"));
     let issuer = issuer.ok_or("no issuer to compare with")?;
     let required = vector.input["authorization_response_iss_parameter_supported"] == true;
@@ -158,13 +158,13 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
             format!("https://app.example/cb#code={CODE}&state=xyz&iss={issuer}&id_token={token}")
         }
     };
-    let redeem = In::Redeem {
+    let redeem = TurnInput::Redeem {
         callback,
         flow: Some(flow(of)),
     };
     let calls = Calls::new(packages::server(issuer, &Value::Null), public("client1"));
     let calls = calls.call(NOW, redeem, vec![Reply::json(&key_set(&Value::Null))]);
-    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    let came = calls.ask(runner)?.pop().ok_or("no call")?;
     match came.end {
         Some(end) => packages::judge(vector, end).map(drop),
         None => {
@@ -175,7 +175,7 @@ fn in_other_channels(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// Whether an expectation is about what was read, not about how.
+/// Whether the input of a vector is a callback.
 pub(crate) fn is_callback(input: &Value) -> bool {
     input.get("callback").is_some()
 }

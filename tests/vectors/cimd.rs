@@ -1,26 +1,26 @@
-//! The group `cimd`: client ids that are URLs, and the documents at them.
+//! Group `cimd`: client ids that are URLs of client metadata documents.
 
 use oauth_core::client_id_metadata_document::{Identification, Warning};
 use oauth_core::quirk::Rules;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Asks, Outcome, public};
-use crate::conversation::{Conversation, In, ServerConfig};
+use crate::ask::{Outcome, Runner, public};
+use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::{outcome, wanted_classes};
-use crate::format::{No, Vector, Verdict, expand, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, expand, holds, same, texts};
 use crate::metadata;
-use crate::said::{Done, Said};
+use crate::said::{Done, TurnOutput};
 
-pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(members) = vector.input.get("metadata") {
-        return match asks.is_rust() {
+        return match runner.is_rust() {
             true => fallback(vector, members),
-            false => Err(No::OutOfReach(DECISION)),
+            false => Err(Failure::OutOfReach(DECISION)),
         };
     }
     if let Some(id) = vector.text("client_id") {
         let minimal = json!({ "redirect_uris": ["http://127.0.0.1/cb"] });
-        let made = made(asks, id, minimal, false)?;
+        let made = made(runner, id, minimal, false)?;
         if let Err(refusal) = &made {
             same("code", refusal.code.as_str(), "client_id_metadata.url")?;
         }
@@ -34,11 +34,11 @@ pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
     let (url, document) = (vector.must("document_url")?, given(vector)?);
     let is_for_mcp = vector.expected["profile"] == "mcp";
     if is_for_mcp {
-        // Without the profile it is a good one.
-        let made = made(asks, url, document.clone(), false)?;
+        // The document is valid without the profile.
+        let made = made(runner, url, document.clone(), false)?;
         holds("accepted without it", made.is_ok())?;
     }
-    let judged = made(asks, url, document, is_for_mcp)?;
+    let judged = made(runner, url, document, is_for_mcp)?;
     let Some(made) = outcome(&vector.expected, judged)? else {
         return Ok(());
     };
@@ -49,10 +49,10 @@ pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
         other => other.to_owned(),
     });
     same("warnings", warnings, wanted.into_iter().collect())?;
-    // What is printed is taken, too, and says the same.
+    // The printed document is accepted too, and has the same contents.
     let printed = made["document"].as_str().unwrap_or_default();
     let again = serde_json::from_str(printed).map_err(|error| error.to_string())?;
-    let again = self::made(asks, url, again, is_for_mcp)?;
+    let again = self::made(runner, url, again, is_for_mcp)?;
     let again = again.map_err(|refusal| refusal.message)?;
     same("printed", again["document"].as_str(), Some(printed))
 }
@@ -60,9 +60,9 @@ pub(crate) fn document(vector: &Vector, asks: &mut Asks) -> Verdict {
 const DECISION: &str =
     "how a client that a server does not know gets an id there is found out for Rust alone";
 
-/// What a client of this id makes of the metadata, or the document.
+/// The client metadata document made for this client id.
 fn made(
-    asks: &mut Asks,
+    runner: &mut Runner,
     id: &str,
     metadata: Value,
     is_for_mcp: bool,
@@ -73,10 +73,10 @@ fn made(
     }
     let server = ServerConfig::of("https://as.example", json!({}), &Rules::default());
     let talk = Conversation::new(Some(server), Some(public(id)));
-    let talk = talk.then(0, In::operation("client_id_metadata", arguments));
-    match asks.play(&talk)?.into_iter().next() {
-        Some(Said::Done(Done::Record(Value::Object(made)))) => Ok(Ok(made)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+    let talk = talk.then(0, TurnInput::operation("client_id_metadata", arguments));
+    match runner.play(&talk)?.into_iter().next() {
+        Some(TurnOutput::Done(Done::Record(Value::Object(made)))) => Ok(Ok(made)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a document, got {other:?}").into()),
     }
 }
@@ -90,7 +90,7 @@ fn given(vector: &Vector) -> Result<Value, String> {
     Ok(document)
 }
 
-/// `6 KiB` as so many letters.
+/// A text of the size that is written like `6 KiB`.
 fn kibibytes(size: &str) -> Result<String, String> {
     let number = size
         .strip_suffix(" KiB")
@@ -99,7 +99,7 @@ fn kibibytes(size: &str) -> Result<String, String> {
     Ok(format!("{} x a", number << 10))
 }
 
-/// What is left where a server takes no such ids.
+/// The fallback for a server that does not support client ids that are URLs.
 fn fallback(vector: &Vector, members: &Value) -> Verdict {
     use Identification::{ByHand, DynamicRegistration};
     let wanted = vector.expected["fallback"].as_str();

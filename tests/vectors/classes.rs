@@ -1,5 +1,5 @@
-//! Which class of the vectors each of our codes falls into. Our codes are finer: several may fall
-//! into one class, and a class that is a superset lists all of its own.
+//! Maps the library's error codes to the error classes of the vectors. The codes are finer:
+//! several may fall into one class, and a class that is a superset lists all of its codes.
 
 use crate::format::Verdict;
 use crate::said::Refusal;
@@ -196,7 +196,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
             "http_challenge_or_status",
             "duplicate_member_or_http_status",
         ],
-        // In a callback the refusal has no status; in a reply it has one.
+        // A refusal in a callback has no HTTP status; one in a response has.
         _ if error.kind == "denied" && status.is_none() => &["authorization_error"],
         _ if error.kind == "denied" => &["oauth_error"],
         _ => &[],

@@ -1,5 +1,5 @@
-//! Groups about the ways to authenticate: `client-assertion`, `assertion-source`,
-//! `auth-method-selection`, `mtls`, and what `oidc-token-response` asks of a login.
+//! Groups about client authentication: `client-assertion`, `assertion-source`,
+//! `auth-method-selection`, `mtls`, and the logins of `oidc-token-response`.
 
 use std::sync::Mutex;
 
@@ -214,14 +214,14 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
         (&header, &expected["header_has"]),
         (&claims, &expected["claims"]),
     ] {
-        // What is drawn differs.
+        // Random values differ.
         let members = wanted
             .as_object()
             .into_iter()
             .flatten()
             .filter(|(name, _)| *name != "jti");
         for (name, value) in members {
-            // The known answer was issued when its request was; ours at the same time.
+            // The known answer was issued at the time of its request, as ours is.
             same(name, &of[name], value)?;
         }
     }
@@ -257,7 +257,7 @@ fn shared(servers: &[Value], assertion: &ClientAssertion, vector: &Vector) -> Ve
 
 pub(crate) fn selection(vector: &Vector) -> Verdict {
     if vector.input.get("configured").is_some() {
-        // A client has one `ClientAuth`: two cannot be written.
+        // A client has exactly one `ClientAuth`: two cannot be expressed.
         return holds("is one", vector.expected["error"] == "ambiguous_auth");
     }
     let methods = &vector.input["token_endpoint_auth_methods_supported"];
@@ -277,7 +277,7 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
     let server = server(ISSUER, &more)?;
     let has_secret_alone = have.assertion.is_none() && have.certificate.is_none();
     let auth = match have.secret.clone().filter(|_| has_secret_alone) {
-        // Whoever has a secret can sign with it, too: that is tried after the other ways.
+        // A client with a secret can also sign with it: that is tried after the other methods.
         Some(secret) => oauth_crypto::client_secret_auth(secret, &server),
         None => ClientAuth::negotiate(have, &server),
     };
@@ -291,7 +291,7 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
     }
 }
 
-/// The assertion of a vector's files, read in their order, the last for ever.
+/// An assertion source that returns the vector's files in order, then repeats the last.
 fn source(files: Vec<Option<String>>) -> FederatedAssertion {
     let files = Mutex::new((0, files));
     FederatedAssertion::new(move |_: &AssertionRequest<'_>| {
@@ -308,7 +308,7 @@ fn source(files: Vec<Option<String>>) -> FederatedAssertion {
 
 pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
     if vector.id.starts_with("as-github") {
-        // Whose token is fetched by the core, as the packages ask it to.
+        // The core fetches this token, as it does for the packages.
         return Ok(());
     }
     let input = &vector.input;
@@ -393,7 +393,7 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
             same("code", error.code(), "denied.invalid_client")
         }
         (Err(error), Some(_)) => refused(&error, vector),
-        (Ok(()), Some(_)) => Err("it is sent".into()),
+        (Ok(()), Some(_)) => Err("the request is sent".into()),
         (Err(error), None) => Err(text(error).into()),
     }
 }

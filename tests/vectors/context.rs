@@ -1,5 +1,5 @@
-//! Group `connection-context`: flows that are begun in one context, or by one person, and callbacks that arrive in
-//! another.
+//! Group `connection-context`: flows begun in one context, or by one user, whose callbacks arrive in a different
+//! one.
 
 use oauth_core::flow::authorization::{ConnectionContext, check_contexts};
 use oauth_core::issuer::Issuer;
@@ -10,23 +10,23 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{ClientId, Error};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, as_example, public};
-use crate::conversation::{Ask, Conversation, In};
+use crate::ask::{Runner, as_example, public};
+use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::{outcome, wanted_classes};
-use crate::format::{No, Vector, Verdict, holds, same};
-use crate::said::Said;
+use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::said::TurnOutput;
 
-const CONFIGURED: &str = "contexts are checked as they are configured, by Rust alone";
+const CONFIGURED: &str = "only Rust checks contexts when they are configured";
 
 const CALLBACK: &str = "https://app.example/cb";
 
-/// What is said of contexts before any flow begins.
+/// The checks of contexts before any flow begins.
 pub(crate) fn core(vector: &Vector) -> Verdict {
     let input = &vector.input;
     match () {
         () if input.get("contexts").is_some() => contexts(vector).map_err(text)?,
         () if input.get("endpoints_from").is_some() => {
-            // This client knows no implicit grant.
+            // This client has no implicit grant.
             same("implicit", &input["implicit"], &json!(false))?;
             let needed = server(input)?.needs_distinct_redirect_uri();
             let wanted = vector.expected["distinct_redirect_needed"].as_bool();
@@ -36,11 +36,11 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
     }
 }
 
-/// A flow that was begun so, and a callback with the right state that arrives so.
-pub(crate) fn callback(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// A flow begun in one context, and a callback with the right state that arrives in another.
+pub(crate) fn callback(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if input.get("contexts").is_some() || input.get("endpoints_from").is_some() {
-        return Err(No::OutOfReach(CONFIGURED));
+        return Err(Failure::OutOfReach(CONFIGURED));
     }
     same("callback_state", &input["callback_state"], &json!("right"))?;
     same(
@@ -51,12 +51,12 @@ pub(crate) fn callback(vector: &Vector, asks: &mut Asks) -> Verdict {
     let said = |name: &str| input[name].as_str().map(str::to_owned);
     let begun = (said("flow_context"), said("flow_started_by"));
     let arrived = (said("callback_context"), said("callback_user"));
-    // In the place that it was begun in, the same callback is good.
+    // The same callback is accepted in the context in which the flow began.
     holds(
         "the same place is good",
-        redeemed(asks, input, &begun, &begun)?.is_ok(),
+        redeemed(runner, input, &begun, &begun)?.is_ok(),
     )?;
-    let refused = redeemed(asks, input, &begun, &arrived)?;
+    let refused = redeemed(runner, input, &begun, &arrived)?;
     holds(
         "a refusal is wanted",
         !wanted_classes(&vector.expected).is_empty(),
@@ -67,18 +67,18 @@ pub(crate) fn callback(vector: &Vector, asks: &mut Asks) -> Verdict {
 /// A context and a user.
 type Place = (Option<String>, Option<String>);
 
-/// Whether the code is sent, or why it is not.
+/// Whether the code is redeemed, or the refusal.
 fn redeemed(
-    asks: &mut Asks,
+    runner: &mut Runner,
     input: &Value,
     begun: &Place,
     arrived: &Place,
 ) -> crate::ask::Outcome<()> {
-    let ask = Ask {
+    let ask = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         context: begun.0.clone(),
         user: begun.1.clone(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     };
     let begin = || {
         Conversation::new(
@@ -86,8 +86,8 @@ fn redeemed(
             Some(public("client-1")),
         )
     };
-    let began = begin().then(0, In::Authorize(ask.clone()));
-    let Some(Said::Authorized { url, .. }) = asks.play(&began)?.pop() else {
+    let began = begin().then(0, TurnInput::Authorize(ask.clone()));
+    let Some(TurnOutput::Authorized { url, .. }) = runner.play(&began)?.pop() else {
         return Err("no flow has begun".into());
     };
     let state = url::Url::parse(&url).map_err(text)?;
@@ -96,23 +96,23 @@ fn redeemed(
     let issuer = input["iss"]
         .as_str()
         .map_or(String::new(), |iss| format!("&iss={iss}"));
-    // The same moment draws the same state.
-    let conversation = begin().then(0, In::Authorize(ask)).then(
+    // The same moment yields the same state.
+    let conversation = begin().then(0, TurnInput::Authorize(ask)).then(
         1,
-        In::RedeemAt {
+        TurnInput::RedeemAt {
             callback: format!("{CALLBACK}?code=c&state={state}{issuer}"),
             context: arrived.0.clone(),
             user: arrived.1.clone(),
         },
     );
-    match asks.play(&conversation)?.pop() {
-        Some(Said::Send(_)) => Ok(Ok(())),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+    match runner.play(&conversation)?.pop() {
+        Some(TurnOutput::Send(_)) => Ok(Ok(())),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a request or a refusal, got {other:?}").into()),
     }
 }
 
-fn server(input: &Value) -> Result<Server, No> {
+fn server(input: &Value) -> Result<Server, Failure> {
     let issuer = Issuer::parse("https://as.example").map_err(text)?;
     let said = json!({
         "issuer": "https://as.example",
@@ -142,7 +142,7 @@ fn contexts(vector: &Vector) -> Result<Verdict, Error> {
         let said = |name: &str| context[name].as_str().unwrap_or_default();
         let server = Server::new(Issuer::parse("https://as.example")?)
             .with_endpoint(EndpointKind::Token, "https://as.example/token")?;
-        // Without a word on it, each context has a registration of its own.
+        // By default each context has its own registration.
         let registration = match said("registration") {
             "" => format!("client-{place}"),
             named => named.to_owned(),
@@ -183,7 +183,7 @@ fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), E
     let is_in = named.all(|context| context.redirect_uri.as_str().contains(&context.id));
     let wanted = vector.expected["context_in_redirect_uri"].as_bool();
     same("context_in_redirect_uri", Some(is_in), wanted)?;
-    // Without an identifier in it, the URI that they share is refused.
+    // A shared redirect URI without an identifier is refused.
     let mut shared = contexts.to_vec();
     for context in &mut shared {
         context.redirect_uri = contexts[0].redirect_uri.clone();
@@ -192,6 +192,6 @@ fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), E
     same("one URI for all", refused, Err("redirect_uri.shared"))
 }
 
-fn text(error: impl std::fmt::Display) -> No {
+fn text(error: impl std::fmt::Display) -> Failure {
     error.to_string().into()
 }

@@ -1,5 +1,5 @@
-//! A conversation: who talks to whom, and what happens, moment by moment. It is what a player gets,
-//! one JSON line each, and, with the answers wanted, what the files of `conversations/` hold.
+//! A conversation: a server, a client and the inputs they get, turn by turn. Players receive each as
+//! one line of JSON; the files of `conversations/` hold them together with the expected results.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fields::{Fields, Reply, Text};
 
-/// What a player is told. Names and wanted answers are not its business.
+/// A conversation as a player receives it: without its name and expected results.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Conversation {
     pub(crate) server: Option<ServerConfig>,
@@ -17,65 +17,65 @@ pub(crate) struct Conversation {
     pub(crate) talk: Vec<Turn>,
 }
 
-/// One server: a preset, or a metadata document.
+/// The authorization server: a preset, or a metadata document.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerConfig {
-    /// The name of a preset, with its variables and options.
+    /// The name of a preset; `variables` and `options` belong to it.
     pub(crate) preset: Option<String>,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) options: Vec<String>,
-    /// The issuer of `metadata`; the one it names, unless given.
+    /// The issuer of `metadata`; by default its `issuer` member.
     pub(crate) issuer: Option<String>,
     pub(crate) metadata: Option<Map<String, Value>>,
-    /// Strictness and quirks, for the languages that can set them.
+    /// Strictness and quirks, for the languages in which they can be set.
     #[serde(skip_serializing)]
     pub(crate) rules: Option<Value>,
-    /// What `oauth_facade::Server::to_json` says of a server with `rules`.
+    /// The result of `oauth_facade::Server::to_json` for a server with `rules`.
     #[serde(skip_deserializing)]
     pub(crate) stored: Option<String>,
 }
 
-/// One client.
+/// The client's configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClientConfig {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
-    /// The registered name of the method, or `assertion_source`, whose tokens `source` gives; without it, as the
-    /// preset documents; `workload` is one of a platform. The key of `private_key_jwt` is the `secret`.
+    /// The registered name of the authentication method; `assertion_source`, whose tokens come from `source`; or
+    /// `workload`, for a platform's tokens. By default the preset's method. The key of `private_key_jwt` is `secret`.
     pub(crate) auth: Option<String>,
     /// More about the method: `alg`, `kid`, `audience`, `profile`, `platform`, `variables`.
     pub(crate) auth_options: Map<String, Value>,
-    /// What the client is registered with, by the names that its constructor has in Python.
+    /// The client's registered metadata, by the parameter names of the Python constructor.
     pub(crate) registration: Map<String, Value>,
-    /// Tokens are bound to a new key for this algorithm, and all calls are made by one client.
+    /// The algorithm of a new DPoP key to which tokens are bound; all calls then go through one client.
     pub(crate) dpop: Option<String>,
-    /// Those registered.
+    /// The registered redirect URIs.
     pub(crate) redirect_uris: Option<Vec<String>>,
-    /// Sent with every request.
+    /// Header fields sent with every request.
     pub(crate) headers: BTreeMap<String, String>,
 }
 
-/// Something happens.
+/// One turn: an input at a moment.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Turn {
     /// Unix seconds.
     pub(crate) now: u64,
-    /// 32 bytes, as hex.
+    /// The moment's randomness: 32 bytes in hex.
     pub(crate) seed: String,
-    /// The call is made and not begun.
+    /// The call is created but not begun.
     pub(crate) hold: bool,
-    pub(crate) input: In,
+    pub(crate) input: TurnInput,
 }
 
-/// What happens. The first of them make a call, which goes on until the next one.
+/// The input of a turn. A variant that starts a call is followed by the inputs of that call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "a conversation has a few turns")]
-pub(crate) enum In {
-    Authorize(Ask),
-    /// An authorization by one call, which may send something first: its arguments, by name.
+pub(crate) enum TurnInput {
+    Authorize(AuthorizeInput),
+    /// An authorization as one call, which may push its request first: the arguments, by name.
     BeginAuthorization(Map<String, Value>),
     ClientCredentials {
         #[serde(default)]
@@ -83,11 +83,11 @@ pub(crate) enum In {
     },
     Redeem {
         callback: String,
-        /// A stored flow; without it, the one that was begun last.
+        /// A stored flow; by default the one begun last.
         #[serde(default)]
         flow: Option<Text>,
     },
-    /// Of the flow that was begun last, where the callback arrived and in whose session.
+    /// Redeems the flow begun last, with the context in which the callback arrived and the session's user.
     RedeemAt {
         callback: String,
         #[serde(default)]
@@ -108,8 +108,8 @@ pub(crate) enum In {
         #[serde(default)]
         scope: String,
     },
-    Revoke(Asked),
-    Introspect(Asked),
+    Revoke(TokenInput),
+    Introspect(TokenInput),
     Userinfo {
         subject: String,
         /// Stored tokens; without them, those received last.
@@ -126,85 +126,85 @@ pub(crate) enum In {
         #[serde(default = "https")]
         transport: String,
     },
-    /// What the source of assertions gives from now on, one after the other, the last for ever; null is nothing.
+    /// What the assertion source returns from now on, in order, the last one repeatedly; null is a failure.
     Source(Vec<Option<String>>),
-    /// What an API's reply wants of the person.
+    /// Reads a step-up challenge from an API's response (RFC 9470).
     StepUp {
         status: u16,
         challenges: Vec<String>,
     },
-    /// The server, asked nothing.
+    /// Describes the server; nothing is sent.
     Server,
     Begin,
     Reply(Reply),
     /// `unsent`, `unknown` or `too_large`.
     Lost(String),
     Elapsed,
-    /// Hex.
+    /// The signature by the host's key, in hex.
     Signed(String),
-    /// A token is to be put on a request to an API.
+    /// Adds a token to a request to an API.
     Attach {
         url: String,
         #[serde(default)]
         headers: BTreeMap<String, String>,
         #[serde(default)]
         body: Option<String>,
-        /// Where it may go; without them, to the preset's API.
+        /// The origins that may receive the token; by default those of the preset's API.
         #[serde(default)]
         origins: Option<Vec<String>>,
         #[serde(default)]
         tokens: Option<Text>,
     },
-    /// A request to an API, over an HTTP client whose replies these are, one after the other; there is no other.
+    /// A request to an API over an HTTP client that returns these replies in order, and no others.
     CallApi {
         method: String,
         url: String,
         body: Option<String>,
-        /// Whether the body can be sent once only.
+        /// Whether the body can be sent only once.
         streams: bool,
         origins: Vec<String>,
         tokens: Text,
         replies: Vec<Reply>,
     },
-    /// An API has answered.
+    /// The response of an API to a request with a token.
     Verdict {
         status: u16,
         #[serde(default)]
         headers: Fields,
     },
-    /// Any other operation of the table, by its name, with its arguments by theirs; times in Unix seconds.
+    /// Any other operation of the table: its name and its arguments by name; times in Unix seconds.
     #[serde(untagged)]
     Operation(BTreeMap<String, Map<String, Value>>),
 }
 
-/// What a person is asked for.
+/// The arguments of an authorization request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Ask {
+pub(crate) struct AuthorizeInput {
     pub(crate) redirect_uri: String,
     pub(crate) scope: String,
     /// `code`, or `code id_token`.
     pub(crate) response_type: Option<String>,
     /// `query`, `fragment` or `form_post`.
     pub(crate) response_mode: Option<String>,
-    /// What the tokens are for.
+    /// Resource indicators (RFC 8707).
     pub(crate) resource: Vec<String>,
-    /// Permissions in detail.
+    /// Rich authorization requests (RFC 9396).
     pub(crate) authorization_details: Option<Value>,
-    /// Where the signed request lies.
+    /// The URL of the request object.
     pub(crate) request_uri: Option<String>,
-    /// What `step_up` was told, with the tokens received last.
+    /// The result of `step_up`, used with the tokens received last.
     pub(crate) step_up: Option<Value>,
-    /// In which context the flow is begun, and by whom.
+    /// The context in which the flow begins; `user` is the user who begins it.
     pub(crate) context: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) extra: BTreeMap<String, String>,
-    /// What the seed stretches to, for hosts that draw their own.
+    /// The values derived from the seed, for hosts that draw their own.
     #[serde(skip_deserializing)]
     pub(crate) drawn: Option<Drawn>,
 }
 
-/// The unguessable values of one flow.
+/// The random values of one flow.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Drawn {
     pub(crate) state: String,
@@ -212,15 +212,15 @@ pub(crate) struct Drawn {
     pub(crate) verifier: String,
 }
 
-/// A token to be asked about, or to be forgotten.
+/// The arguments of an introspection or a revocation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Asked {
-    /// Without it, that kind of those received last which `token_type_hint` names.
+pub(crate) struct TokenInput {
+    /// By default the token received last of the kind that `token_type_hint` names.
     pub(crate) token: Option<String>,
     /// `access_token` or `refresh_token`.
     pub(crate) token_type_hint: Option<String>,
-    /// Of an introspection: how the answer is signed, and for whom.
+    /// For an introspection, the registered algorithm of signed responses; `audience` is their audience.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signed_response_alg: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,8 +231,8 @@ fn https() -> String {
     "https".to_owned()
 }
 
-impl In {
-    /// A discovery over `https`.
+impl TurnInput {
+    /// Discovery over `https`.
     pub(crate) fn discover(issuer: &str) -> Self {
         Self::Discover {
             issuer: issuer.to_owned(),
@@ -246,14 +246,14 @@ impl In {
         Self::operation_of(name, arguments)
     }
 
-    /// The same with arguments by name.
+    /// [`operation`](Self::operation) with a map of arguments.
     pub(crate) fn operation_of(name: &str, arguments: Map<String, Value>) -> Self {
         Self::Operation(BTreeMap::from([(name.to_owned(), arguments)]))
     }
 }
 
 impl Conversation {
-    /// Nothing has happened yet.
+    /// A conversation without turns.
     pub(crate) const fn new(server: Option<ServerConfig>, client: Option<ClientConfig>) -> Self {
         Self {
             server,
@@ -262,12 +262,12 @@ impl Conversation {
         }
     }
 
-    /// Then this happens, at a moment whose seed does not matter.
+    /// Appends a turn whose seed does not matter.
     #[must_use]
-    pub(crate) fn then(mut self, now: u64, input: In) -> Self {
+    pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
         self.talk.push(Turn {
             now,
-            // Each turn draws something else.
+            // Each turn has a different seed.
             seed: format!("{:02x}", (self.talk.len() + 7) % 256).repeat(32),
             hold: false,
             input,
@@ -275,7 +275,7 @@ impl Conversation {
         self
     }
 
-    /// With everything computed that a player must not know how to compute.
+    /// The conversation with the values filled in that players are not expected to compute.
     pub(crate) fn complete(&self) -> Result<Self, String> {
         let mut whole = self.clone();
         if let Some(server) = &mut whole.server {
@@ -283,7 +283,7 @@ impl Conversation {
         }
         for turn in &mut whole.talk {
             let at = turn.moment()?;
-            if let In::Authorize(ask) = &mut turn.input {
+            if let TurnInput::Authorize(ask) = &mut turn.input {
                 ask.drawn = Some(Drawn::at(at)?);
             }
         }
@@ -300,7 +300,7 @@ impl Turn {
     }
 }
 
-/// The bytes that hex digits stand for.
+/// Decodes hex.
 pub(crate) fn octets(digits: &str) -> Option<Vec<u8>> {
     let places = (0..digits.len()).step_by(2);
     places
@@ -309,7 +309,7 @@ pub(crate) fn octets(digits: &str) -> Option<Vec<u8>> {
 }
 
 impl ServerConfig {
-    /// A server by metadata, with rules of its own unless they are the usual ones.
+    /// A server configured by metadata, and by `rules` if they differ from the default.
     pub(crate) fn of(issuer: &str, members: Value, rules: &oauth_core::quirk::Rules) -> Self {
         let mut metadata = Map::from_iter([("issuer".to_owned(), issuer.into())]);
         if let Value::Object(members) = members {
@@ -324,7 +324,7 @@ impl ServerConfig {
         }
     }
 
-    /// Names the issuer, and turns rules into what a host would have stored.
+    /// Sets the issuer, and turns rules into the JSON that a host would have stored.
     fn complete(&mut self) -> Result<(), String> {
         let Some(metadata) = &self.metadata else {
             return Ok(());
@@ -348,7 +348,7 @@ impl ServerConfig {
 }
 
 impl Drawn {
-    /// What the core stretches a moment to, read off a flow of its own.
+    /// The values that the core derives from a moment, read from a flow begun at it.
     fn at(moment: oauth_core::Moment) -> Result<Self, String> {
         let text = |error: oauth_core::Error| error.to_string();
         let metadata =

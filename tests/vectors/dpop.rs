@@ -1,5 +1,5 @@
-//! Proofs of possession and their nonces: `dpop`, `dpop-nonce-sequence`. What is sent is made by the client and
-//! looked at on the wire.
+//! Groups about DPoP proofs and their nonces: `dpop`, `dpop-nonce-sequence`. The client creates the proofs, which
+//! are checked as sent.
 
 mod token_type;
 
@@ -26,7 +26,7 @@ use oauth_core::{
 use serde_json::{Value, json};
 
 use crate::expect;
-use crate::format::{No, Vector, Verdict, holds, names, same};
+use crate::format::{Failure, Vector, Verdict, holds, names, same};
 
 const AS: &str = "https://as.example";
 const RS: &str = "https://rs.example";
@@ -69,7 +69,7 @@ pub(crate) fn bound() -> Result<Client, Error> {
     client(ClientAuth::basic("hunter22"))
 }
 
-/// A token of this client that is bound to its key.
+/// A token bound to this client's key.
 pub(crate) fn token(client: &Client, access_token: &str) -> Result<Tokens, String> {
     let said = json!({ "access_token": access_token, "token_type": "DPoP" });
     let mut exchange = client.token(ClientCredentials, TokenRequest::new());
@@ -94,7 +94,7 @@ pub(crate) fn fields<'a>(all: impl Iterator<Item = &'a (String, String)>) -> Hea
     let mut headers = HeaderMap::new();
     for (name, value) in all {
         let name = HeaderName::from_bytes(name.as_bytes());
-        // What no header can hold is never received.
+        // A value that is not valid in a header can never be received.
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
             headers.append(name, value);
         }
@@ -102,7 +102,7 @@ pub(crate) fn fields<'a>(all: impl Iterator<Item = &'a (String, String)>) -> Hea
     headers
 }
 
-/// A proof, taken apart: its header and its claims.
+/// The header and the claims of a proof.
 pub(crate) fn opened(proof: Option<&HeaderValue>) -> Result<(Value, Value), String> {
     let text = proof
         .and_then(|value| value.to_str().ok())
@@ -125,13 +125,13 @@ fn token_request(client: &Client) -> Result<Request<Bytes>, Error> {
     }
 }
 
-/// What goes with a request to an API: where to, the token and the proof.
+/// The URL, token and proof of a request to an API.
 fn api_request(
     client: &Client,
     method: &str,
     url: &str,
     access_token: &str,
-) -> Result<(Url, HeaderValue, Option<HeaderValue>), No> {
+) -> Result<(Url, HeaderValue, Option<HeaderValue>), Failure> {
     let tokens = token(client, access_token)?;
     let api = Api::new(Resource::new([without_fragment(url)]).map_err(text)?);
     let api = api.with_dpop(client).map_err(text)?;
@@ -159,7 +159,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
     }
     if let Some(method) = vector.text("method") {
         let client = bound().map_err(text)?;
-        // Clients of HTTP write the standard methods in capitals.
+        // HTTP clients write the standard methods in capitals.
         let upper = method.to_ascii_uppercase();
         let method = match upper.as_str() {
             "DELETE" | "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" => &upper,
@@ -193,7 +193,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
     }
     if let Some(alg) = vector.text("alg") {
         let Some(alg) = Alg::named(alg) else {
-            // What cannot be named, such as `none`, signs nothing.
+            // An algorithm without a name here, such as `none`, cannot be used for signing.
             return same(
                 "class",
                 expected["error"].as_str(),
@@ -213,7 +213,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
     required(vector, &client)
 }
 
-/// A proof of the standard's own: its signature is good, and ours have the same form.
+/// A proof printed in RFC 9449: its signature verifies, and ours have the same form.
 fn published(vector: &Vector, proof: &str) -> Verdict {
     let (header, claims) = opened(HeaderValue::from_str(proof).ok().as_ref())?;
     let jwk = header["jwk"].to_string();
@@ -241,7 +241,7 @@ fn published(vector: &Vector, proof: &str) -> Verdict {
         Some(public.thumbprint()).as_deref(),
         expected["jkt"].as_str(),
     )?;
-    // Ours for the same request has the same members.
+    // Our proof for the same request has the same members.
     let client = bound().map_err(text)?;
     let (our_header, our_claims) = match claims.get("ath") {
         Some(_) => {
@@ -273,8 +273,8 @@ fn htu(vector: &Vector, url: &str) -> Verdict {
     )
 }
 
-/// What a URL parser of another kind makes one of, ours refuses: nobody can tell what is meant. A host has to write
-/// it as it is sent, and that has the proof.
+/// A URL that parsers read differently is refused as ambiguous. The host has to write it as it is sent, and the
+/// proof is for that form.
 fn parsed(vector: &Vector, url: &str) -> Verdict {
     match Url::parse(url) {
         Err(error) => holds("refused as ambiguous", error.code() == "url.syntax"),
@@ -289,7 +289,7 @@ fn parsed(vector: &Vector, url: &str) -> Verdict {
             )
         }
     }?;
-    // And what stands there in the end is what is expected.
+    // The normalized URL is the expected one.
     let wanted = vector.expected["htu"].as_str().ok_or("no htu")?;
     let client = bound().map_err(text)?;
     let (.., proof) = api_request(&client, "GET", wanted, "a")?;
@@ -298,7 +298,7 @@ fn parsed(vector: &Vector, url: &str) -> Verdict {
 }
 
 fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
-    // Nobody has the private half; the thumbprint is that of the public one.
+    // The private key is unknown; the thumbprint is computed from the public key.
     let signing = oauth_core::crypto::SigningKey::host("k", Alg::Rs256);
     let key = DpopKey::new(signing, public).map_err(text)?;
     let client = Client::new(
@@ -318,7 +318,7 @@ fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
     )
 }
 
-/// A nonce that is one goes with the next proof.
+/// A valid nonce is sent in the next proof; an invalid one is not.
 fn nonce_syntax(vector: &Vector, nonce: &str) -> Verdict {
     let client = bound().map_err(text)?;
     let mut exchange = client.token(ClientCredentials, TokenRequest::new());
@@ -387,7 +387,7 @@ fn refresh(vector: &Vector) -> Verdict {
     expect::outcome(&vector.expected["with_other_key"], refused.map(drop)).map(drop)
 }
 
-fn login(client: &Client) -> Result<Login, No> {
+fn login(client: &Client) -> Result<Login, Failure> {
     let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let (_, pending) = client
         .authorize(&moment(1), AuthorizationRequest::new(redirect_uri))
@@ -406,7 +406,7 @@ fn login(client: &Client) -> Result<Login, No> {
     }
 }
 
-/// Tokens go into `Authorization`: a client does not even take the name of the other field.
+/// Tokens are sent in `Authorization`, never in `Proxy-Authorization`.
 fn no_proxy() -> Verdict {
     let client = bound().map_err(text)?;
     let (_, authorization, _) = api_request(&client, "GET", "https://rs.example/x", "a")?;

@@ -1,4 +1,4 @@
-//! Groups about one string becoming another: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
+//! Groups about encodings and header fields: `pkce`, `form-encoding`, `basic-auth`, `retry-after`,
 //! `www-authenticate`.
 
 use base64::Engine as _;
@@ -10,21 +10,22 @@ use oauth_core::{challenge, client_auth, form, retry_after as pause};
 use serde_json::{Value, json};
 
 use crate::ask::{
-    Asks, Outcome, as_example, confidential, flow, public, request, sent, stored_tokens,
+    Outcome, Runner, as_example, confidential, flow, public, request, sent, stored_tokens,
 };
-use crate::conversation::{Ask, Conversation, In, ServerConfig};
+use crate::conversation::{AuthorizeInput, Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{No, Vector, Verdict, holds, same, texts};
-use crate::said::Said;
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::said::TurnOutput;
 use crate::scope::parameter;
 
-const DRAWN_INSIDE: &str = "verifiers are drawn inside: the challenge of a given one cannot be had";
-const NO_PROFILE: &str = "to demand that a server advertises PKCE is for Rust alone";
+const DRAWN_INSIDE: &str =
+    "verifiers are drawn internally: none can be passed in to get its challenge";
+const NO_PROFILE: &str = "only Rust can require that a server advertises PKCE";
 
-pub(crate) fn pkce(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn pkce(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(metadata) = vector.input.get("metadata") {
-        return by_metadata(vector, asks, metadata);
+        return by_metadata(vector, runner, metadata);
     }
     let given = match vector.input.get("octets").and_then(Value::as_array) {
         Some(octets) => {
@@ -38,27 +39,27 @@ pub(crate) fn pkce(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
         None => vector.must("code_verifier")?.to_owned(),
     };
-    // A stored flow is where a verifier made elsewhere comes from.
-    let Some(sent) = outcome(&vector.expected, redeemed(asks, &given)?)? else {
+    // A verifier created elsewhere can only come from a stored flow.
+    let Some(sent) = outcome(&vector.expected, redeemed(runner, &given)?)? else {
         return Ok(());
     };
     same("the verifier that is sent", &sent, &given)?;
-    let derived = match asks.is_rust() {
+    let derived = match runner.is_rust() {
         true => challenges(vector, &given),
-        false => Err(No::OutOfReach(DRAWN_INSIDE)),
+        false => Err(Failure::OutOfReach(DRAWN_INSIDE)),
     };
-    asks.part(derived)
+    runner.part(derived)
 }
 
-/// What a server says of PKCE decides on the challenge.
-fn by_metadata(vector: &Vector, asks: &mut Asks, metadata: &Value) -> Verdict {
+/// The server's metadata decides whether and how a PKCE challenge is sent.
+fn by_metadata(vector: &Vector, runner: &mut Runner, metadata: &Value) -> Verdict {
     let expected = &vector.expected;
     let mut members = json!({ "authorization_endpoint": "https://as.example/authorize" });
     if let (Some(members), Some(more)) = (members.as_object_mut(), metadata.as_object()) {
         members.extend(more.clone());
     }
     let server = ServerConfig::of("https://as.example", members, &Rules::default());
-    if let Some(url) = outcome(expected, authorized(asks, server, [])?)? {
+    if let Some(url) = outcome(expected, authorized(runner, server, [])?)? {
         let method = parameter(&url, "code_challenge_method")?.ok_or("no method is sent")?;
         let text = expected["ok"]
             .as_str()
@@ -72,51 +73,51 @@ fn by_metadata(vector: &Vector, asks: &mut Asks, metadata: &Value) -> Verdict {
     }
     if let Some(mcp) = expected.get("profile_mcp") {
         let listed = metadata.get("code_challenge_methods_supported").map(texts);
-        let advertised = match asks.is_rust() {
+        let advertised = match runner.is_rust() {
             true => outcome(
                 mcp,
                 ChallengeMethod::choose(listed.as_deref(), PkceRequirement::Advertised),
             )
             .map(drop),
-            false => Err(No::OutOfReach(NO_PROFILE)),
+            false => Err(Failure::OutOfReach(NO_PROFILE)),
         };
-        asks.part(advertised)?;
+        runner.part(advertised)?;
     }
     Ok(())
 }
 
-/// An authorization URL, with parameters of the provider's own.
+/// An authorization URL with provider-specific parameters.
 fn authorized<'a>(
-    asks: &mut Asks,
+    runner: &mut Runner,
     server: ServerConfig,
     extra: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Outcome<String> {
     let extra = extra.into_iter();
-    let ask = Ask {
+    let ask = AuthorizeInput {
         redirect_uri: "https://app.example/cb".to_owned(),
         extra: extra
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     };
-    let conversation =
-        Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, In::Authorize(ask));
-    match asks.play(&conversation)?.pop() {
-        Some(Said::Authorized { url, .. }) => Ok(Ok(url)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+    let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
+        .then(0, TurnInput::Authorize(ask));
+    match runner.play(&conversation)?.pop() {
+        Some(TurnOutput::Authorized { url, .. }) => Ok(Ok(url)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a URL, got {other:?}").into()),
     }
 }
 
-/// The verifier that a stored flow with this one sends.
-fn redeemed(asks: &mut Asks, verifier: &str) -> Outcome<String> {
-    let redeem = In::Redeem {
+/// The verifier sent by a stored flow that contains this one.
+fn redeemed(runner: &mut Runner, verifier: &str) -> Outcome<String> {
+    let redeem = TurnInput::Redeem {
         callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
         flow: Some(flow(json!({ "code_verifier": verifier }))),
     };
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, redeem);
-    match sent(asks.play(&conversation)?.pop())? {
+    match sent(runner.play(&conversation)?.pop())? {
         Ok(request) => Ok(Ok(request.parameter("code_verifier")?.unwrap_or_default())),
         Err(refusal) => Ok(Err(refusal)),
     }
@@ -141,17 +142,17 @@ fn challenges(vector: &Vector, given: &str) -> Verdict {
         Some(challenge.as_str()),
         want["code_challenge"].as_str(),
     )?;
-    // Without the opt-in no list of methods leads to plain.
+    // Without the opt-in no list of methods results in `plain`.
     let default = ChallengeMethod::choose(Some(&["plain".to_owned()]), PkceRequirement::Usual);
     holds("plain needs an opt-in", default.is_err())
 }
 
-pub(crate) fn form(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn form(vector: &Vector, runner: &mut Runner) -> Verdict {
     let value = vector.must("value")?;
     let canonical = vector.expected["canonical"]
         .as_str()
         .ok_or("no canonical")?;
-    let url = authorized(asks, as_example(&Rules::default()), [("vector", value)])?;
+    let url = authorized(runner, as_example(&Rules::default()), [("vector", value)])?;
     let url = url.map_err(|refusal| refusal.message)?;
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let mut pairs = query.split('&');
@@ -163,14 +164,14 @@ pub(crate) fn form(vector: &Vector, asks: &mut Asks) -> Verdict {
         let body = format!("access_token=a&token_type=bearer&vector={other}");
         let form_type = [("content-type", "application/x-www-form-urlencoded")];
         let reply = Reply::new(200, &form_type, body);
-        let tokens = asks.token(&Rules::default(), "gX1fBat3bV", reply)?;
+        let tokens = runner.token(&Rules::default(), "gX1fBat3bV", reply)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
         same(
             "decoded",
             tokens.get("extra")?["vector"].as_str(),
             Some(value),
         )?;
-        if asks.is_rust() {
+        if runner.is_rust() {
             let decoded = form::decode(other).map_err(|_| format!("{other} is not UTF-8"))?;
             same("decoded by itself", decoded.as_ref(), value)?;
         }
@@ -178,12 +179,12 @@ pub(crate) fn form(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-pub(crate) fn basic(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn basic(vector: &Vector, runner: &mut Runner) -> Verdict {
     let (id, secret) = (vector.must("client_id")?, vector.must("client_secret")?);
     let is_raw = vector
         .text("mode")
         .is_some_and(|mode| mode.starts_with("raw"));
-    let header = authorization(asks, is_raw, id, secret)?;
+    let header = authorization(runner, is_raw, id, secret)?;
     let Some(text) = outcome(&vector.expected, header)? else {
         return Ok(());
     };
@@ -192,7 +193,7 @@ pub(crate) fn basic(vector: &Vector, asks: &mut Asks) -> Verdict {
         Some(text.as_str()),
         vector.expected["authorization"].as_str(),
     )?;
-    if asks.is_rust() {
+    if runner.is_rust() {
         let header = client_auth::basic(id, secret, &Rules::default());
         let is_sensitive = header.is_ok_and(|header| header.is_sensitive());
         holds("the header is marked sensitive", is_sensitive)?;
@@ -206,7 +207,7 @@ pub(crate) fn basic(vector: &Vector, asks: &mut Asks) -> Verdict {
     let Some(want) = vector.expected["raw_unencoded_variant_for_legacy_quirk"].as_str() else {
         return Ok(());
     };
-    match authorization(asks, true, id, secret)? {
+    match authorization(runner, true, id, secret)? {
         Ok(header) => same("raw", header.as_str(), want),
         // "a user-id containing a colon character is invalid" (RFC 7617 section 2): the variant
         // shows bytes that no server could take apart again, and `basic-colon-id-raw` refuses it.
@@ -218,8 +219,8 @@ pub(crate) fn basic(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The `Authorization` header of a token request; raw as Socios.com wants it.
-fn authorization(asks: &mut Asks, is_raw: bool, id: &str, secret: &str) -> Outcome<String> {
+/// The `Authorization` header of a token request; unencoded as Socios.com requires it, if `is_raw`.
+fn authorization(runner: &mut Runner, is_raw: bool, id: &str, secret: &str) -> Outcome<String> {
     let server = match is_raw {
         true => ServerConfig {
             preset: Some("socios".to_owned()),
@@ -229,8 +230,8 @@ fn authorization(asks: &mut Asks, is_raw: bool, id: &str, secret: &str) -> Outco
     };
     let scope = String::new();
     let conversation = Conversation::new(Some(server), Some(confidential(id, secret)))
-        .then(0, In::ClientCredentials { scope });
-    match sent(asks.play(&conversation)?.pop())? {
+        .then(0, TurnInput::ClientCredentials { scope });
+    match sent(runner.play(&conversation)?.pop())? {
         Ok(request) => {
             let header = request.header("authorization");
             let header = header.ok_or("no Authorization header")?;
@@ -240,7 +241,7 @@ fn authorization(asks: &mut Asks, is_raw: bool, id: &str, secret: &str) -> Outco
     }
 }
 
-pub(crate) fn retry_after(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn retry_after(vector: &Vector, runner: &mut Runner) -> Verdict {
     let one = vector.text("retry_after").map(str::to_owned);
     let fields: Vec<_> = one
         .into_iter()
@@ -252,22 +253,22 @@ pub(crate) fn retry_after(vector: &Vector, asks: &mut Asks) -> Verdict {
     let cap = cap.unwrap_or(pause::CAP.as_secs());
     let mut reply = Reply::new(429, &[], "");
     reply.headers = Fields(fields.clone());
-    let refresh = In::Refresh {
+    let refresh = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(stored_tokens(json!({}))),
     };
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
         .then(now, refresh)
-        .then(now, In::Reply(reply));
-    let mut said = asks.play(&conversation)?.into_iter();
+        .then(now, TurnInput::Reply(reply));
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
-    let Some(Said::Error(refusal)) = said.next() else {
+    let Some(TurnOutput::Error(refusal)) = said.next() else {
         return Err("want a refusal".into());
     };
     same("advice", refusal.advice.as_str(), "retry")?;
     let want = vector.expected["delay_s"].as_u64();
-    // An error advises no retry at once: a pause of none is one second.
+    // An error never advises an immediate retry: a pause of 0 is reported as one second.
     same(
         "delay_s",
         refusal.retry_after,
@@ -276,7 +277,7 @@ pub(crate) fn retry_after(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.expected["capped"] == true {
         same("the cap", refusal.retry_after, Some(cap))?;
     }
-    if asks.is_rust() {
+    if runner.is_rust() {
         let mut headers = http::HeaderMap::new();
         for (_, field) in &fields {
             let field = http::HeaderValue::from_bytes(field.as_bytes());

@@ -1,5 +1,5 @@
-//! Group `request-example`: requests and replies as the standards print them, but for the token endpoint of RFC
-//! 6749.
+//! Group `request-example`: the requests and responses printed in the standards, except those of RFC 6749's token
+//! endpoint.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -93,7 +93,7 @@ fn reply(said: &Value) -> Input {
     Input::Reply(reply)
 }
 
-/// What comes of an exchange whose one request is answered like this.
+/// The result of an exchange whose only request gets this response.
 fn answered<E: Exchange>(mut exchange: E, said: &Value) -> Result<E::Output, Error> {
     let _ = first(&mut exchange)?;
     match exchange.resume(&moment(), reply(said))? {
@@ -190,7 +190,7 @@ fn pushed(vector: &Vector, said: &Value) -> Verdict {
     holds("strict mode errors", begin(Strictness::Strict).is_err())
 }
 
-/// The body that RFC 9126 prints, and ours of the same kind.
+/// Compares the body printed in RFC 9126 with ours for the same request.
 fn pushed_body(vector: &Vector, form: &str) -> Verdict {
     let printed = pairs(form.as_bytes());
     for pair in vector.expected["contains_pairs"]
@@ -222,7 +222,7 @@ fn pushed_body(vector: &Vector, form: &str) -> Verdict {
     same("parameters", names(&ours), names(&printed))
 }
 
-/// A `request_uri` is in one URL, and that belongs to one flow: another authorization gets another.
+/// A `request_uri` is used in one URL, which belongs to one flow; a second authorization gets its own.
 fn once(vector: &Vector) -> Verdict {
     let client = client(vector, Rules::default()).map_err(text)?;
     let said = json!({ "status": 201, "content_type": "application/json",
@@ -231,7 +231,7 @@ fn once(vector: &Vector) -> Verdict {
     let _ = first(&mut exchange).map_err(text)?;
     let done = exchange.resume(&moment(), reply(&said)).map_err(text)?;
     holds("a URL", matches!(done, Step::Done(_)))?;
-    // The conversation is over: nothing makes a second URL of the same.
+    // The exchange is finished: it cannot create a second URL.
     let again = exchange.resume(&moment(), reply(&said)).map(drop);
     let code = again.map_err(|error| error.code());
     same("the second use", code, Err("misuse.already_finished"))
@@ -314,7 +314,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
     };
     let query = pairs(url.query().unwrap_or_default().as_bytes());
     let mut query = query.iter();
-    // In the order that is wanted.
+    // In the expected order.
     for pair in vector.expected["query_contains_pairs"]
         .as_array()
         .into_iter()

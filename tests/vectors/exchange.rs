@@ -1,34 +1,34 @@
-//! Tokens for tokens and for assertions: the token exchange of `request-example`, and the group `id-jag`.
+//! Token exchange (RFC 8693): the part of `request-example` about it, and the group `id-jag`.
 
 use std::collections::BTreeMap;
 
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, confidential, public, request};
+use crate::ask::{Runner, confidential, public, request};
 use crate::classes;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::examples;
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::identity_access;
 use crate::packages;
-use crate::said::{Done, Refusal, Said, Sent};
+use crate::said::{Done, Refusal, Sent, TurnOutput};
 
 const NOW: u64 = 1_700_000_000;
-/// The subject of vectors that are about the answer alone.
+/// The subject token of vectors that are only about the response.
 const SUBJECT: &str = "r3fresh-token-of-the-login";
 
-/// A part of what RFC 8693 prints is an exchange; the others are for their own handlers.
-pub(crate) fn request_example(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// Runs the examples of RFC 8693; the rest of the group has its own handlers.
+pub(crate) fn request_example(vector: &Vector, runner: &mut Runner) -> Verdict {
     let grant = vector.text("grant").unwrap_or_default();
     if grant.contains("exchange") || vector.text("build") == Some("token_request") {
-        return exchange(vector, asks);
+        return exchange(vector, runner);
     }
-    match asks.is_rust() {
+    match runner.is_rust() {
         true => examples::example(vector),
-        false => packages::examples::example(vector, asks),
+        false => packages::examples::example(vector, runner),
     }
 }
 
@@ -41,32 +41,32 @@ fn server(issuer: &str, token_endpoint: &str, more: &Value, rules: &Rules) -> Se
     ServerConfig::of(issuer, members, rules)
 }
 
-/// One call: its request, and, with an answer, its end.
+/// Runs one call: returns its request and, if there is a response, its result.
 fn call(
     server: ServerConfig,
     client: ClientConfig,
     now: u64,
-    call: In,
+    call: TurnInput,
     answer: Option<&Value>,
-    asks: &mut Asks,
-) -> Result<(Result<Sent, Refusal>, Option<Said>), No> {
+    runner: &mut Runner,
+) -> Result<(Result<Sent, Refusal>, Option<TurnOutput>), Failure> {
     let mut talk = Conversation::new(Some(server), Some(client)).then(now, call);
     if let Some(said) = answer {
-        talk = talk.then(now, In::Reply(reply(said)?));
+        talk = talk.then(now, TurnInput::Reply(reply(said)?));
     }
-    let mut entries = asks.play(&talk)?.into_iter();
+    let mut entries = runner.play(&talk)?.into_iter();
     let sent = crate::ask::sent(entries.next())?;
     Ok((sent, entries.next()))
 }
 
-fn reply(said: &Value) -> Result<Reply, No> {
+fn reply(said: &Value) -> Result<Reply, Failure> {
     let kind = said["content_type"].as_str().unwrap_or("application/json");
     let headers = json!({ "content-type": kind });
     let written = json!({ "status": said["status"], "headers": headers, "body": said["body"] });
     serde_json::from_value(written).map_err(|error| error.to_string().into())
 }
 
-/// Every parameter and each header that is named.
+/// Compares all parameters and the headers that the vector lists.
 fn compare(vector: &Vector, sent: &Sent) -> Verdict {
     let expected = &vector.expected;
     same(
@@ -90,11 +90,11 @@ fn compare(vector: &Vector, sent: &Sent) -> Verdict {
     Ok(())
 }
 
-/// The arguments of these names that the vector has.
+/// Those of these arguments that the vector contains.
 fn given(vector: &Vector, names: &[&str]) -> BTreeMap<String, Value> {
     let named = names.iter().filter_map(|name| {
         let value = vector.input.get(*name)?;
-        // A package takes several, and the vectors name one.
+        // A package accepts several, and the vectors have one.
         let value = match *name {
             "resource" | "audience" => json!([value]),
             _ => value.clone(),
@@ -104,7 +104,7 @@ fn given(vector: &Vector, names: &[&str]) -> BTreeMap<String, Value> {
     named.collect()
 }
 
-fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
     let names = [
         "subject_token",
         "subject_token_type",
@@ -124,13 +124,13 @@ fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
             .entry(name.to_owned())
             .or_insert_with(|| value.into());
     }
-    // A vector about the reply alone may be one to another grant.
+    // A vector that is only about the response may belong to a different grant.
     let is_exchange = vector
         .text("grant")
         .is_none_or(|grant| grant.contains("exchange"));
     let asked = || match is_exchange {
-        true => In::operation("token_exchange", json!(arguments)),
-        false => In::ClientCredentials {
+        true => TurnInput::operation("token_exchange", json!(arguments)),
+        false => TurnInput::ClientCredentials {
             scope: String::new(),
         },
     };
@@ -150,7 +150,7 @@ fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
             NOW,
             asked(),
             answer,
-            asks,
+            runner,
         )
     };
     let expected = &vector.expected;
@@ -160,7 +160,7 @@ fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     // "warn and continue"
     let (_, end) = play(&Rules::default())?;
-    let Some(Said::Done(Done::Tokens(tokens))) = end else {
+    let Some(TurnOutput::Done(Done::Tokens(tokens))) = end else {
         return Err(format!("want tokens, got {end:?}").into());
     };
     if let Some(warnings) = tokens.warnings() {
@@ -174,10 +174,10 @@ fn exchange(vector: &Vector, asks: &mut Asks) -> Verdict {
         ..Rules::default()
     };
     let verdict = play(&strict).and_then(|(sent, end)| exchanged(vector, sent, end));
-    asks.part(verdict)
+    runner.part(verdict)
 }
 
-fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<Said>) -> Verdict {
+fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<TurnOutput>) -> Verdict {
     let Some(said) = end else {
         return match outcome(&vector.expected, sent)? {
             Some(sent) => compare(vector, &sent),
@@ -185,8 +185,8 @@ fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<Said>) ->
         };
     };
     let end = match said {
-        Said::Done(Done::Tokens(tokens)) => Ok(tokens),
-        Said::Error(refusal) => Err(refusal),
+        TurnOutput::Done(Done::Tokens(tokens)) => Ok(tokens),
+        TurnOutput::Error(refusal) => Err(refusal),
         other => return Err(format!("want an end, got {other:?}").into()),
     };
     let Some(tokens) = outcome(&vector.expected, end)? else {
@@ -203,23 +203,23 @@ fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<Said>) ->
     Ok(())
 }
 
-pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn id_jag(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     match vector.text("build") {
-        Some("id_jag_request") => return requested(vector, asks),
-        Some("id_jag_redeem") => return redeemed(vector, asks),
-        Some("client_metadata") if asks.is_rust() => {
+        Some("id_jag_request") => return requested(vector, runner),
+        Some("id_jag_redeem") => return redeemed(vector, runner),
+        Some("client_metadata") if runner.is_rust() => {
             return identity_access::client_metadata(vector);
         }
-        Some("client_metadata") => return Err(No::OutOfReach(REGISTRATION)),
+        Some("client_metadata") => return Err(Failure::OutOfReach(REGISTRATION)),
         Some(other) => return Err(format!("nothing builds {other}").into()),
         None => {}
     }
     if let Some(answer) = input.get("answer") {
-        return answered(vector, answer, asks);
+        return answered(vector, answer, runner);
     }
-    if !asks.is_rust() {
-        return Err(No::OutOfReach(ACCESS));
+    if !runner.is_rust() {
+        return Err(Failure::OutOfReach(ACCESS));
     }
     if let Some(metadata) = input.get("metadata") {
         return identity_access::metadata(vector, metadata);
@@ -230,8 +230,8 @@ pub(crate) fn id_jag(vector: &Vector, asks: &mut Asks) -> Verdict {
     identity_access::replayed(vector)
 }
 
-const REGISTRATION: &str = "a package takes the metadata of a client as JSON, and makes none";
-const ACCESS: &str = "the renewal of both steps is for Rust alone; a package makes each by a call";
+const REGISTRATION: &str = "a package accepts client metadata as JSON, and does not create it";
+const ACCESS: &str = "only Rust renews both steps in one call; in a package each step is a call";
 
 fn party(vector: &Vector) -> ClientConfig {
     let id = vector.text("client_id").unwrap_or("f53f191f9311af35");
@@ -241,15 +241,15 @@ fn party(vector: &Vector) -> ClientConfig {
     }
 }
 
-/// What is asked of the identity provider. The vectors name the other server `audience`.
-fn requested(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// The request to the identity provider. The vectors call the other server `audience`.
+fn requested(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut arguments = given(
         vector,
         &["subject_token", "subject_token_type", "resource", "scope"],
     );
     let issuer = vector.text("audience").unwrap_or_default();
     arguments.insert("issuer".to_owned(), issuer.into());
-    let asked = In::operation("request_identity_assertion", json!(arguments));
+    let asked = TurnInput::operation("request_identity_assertion", json!(arguments));
     let endpoint = vector.must("idp_token_endpoint")?;
     let idp = server(
         "https://acme.idp.example",
@@ -257,15 +257,15 @@ fn requested(vector: &Vector, asks: &mut Asks) -> Verdict {
         &Value::Null,
         &Rules::default(),
     );
-    let (sent, _) = call(idp, party(vector), NOW, asked, None, asks)?;
+    let (sent, _) = call(idp, party(vector), NOW, asked, None, runner)?;
     match outcome(&vector.expected, sent)? {
         Some(sent) => compare(vector, &sent),
         None => Ok(()),
     }
 }
 
-/// What is made of the identity provider's answer.
-fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
+/// How the identity provider's response is handled.
+fn answered(vector: &Vector, answer: &Value, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let audience = expect["audience"]
         .as_str()
@@ -274,7 +274,7 @@ fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
         "subject_token": SUBJECT, "subject_token_type": "refresh_token", "issuer": audience,
         "scope": "chat.read chat.history",
     });
-    let asked = In::operation("request_identity_assertion", asked);
+    let asked = TurnInput::operation("request_identity_assertion", asked);
     let idp = server(
         "https://acme.idp.example",
         "https://acme.idp.example/oauth2/token",
@@ -283,23 +283,26 @@ fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
     );
     let mut client = confidential("client1", "tXo3vY5kPq9sB2mN8rT1wZ4cE7hJ0gLd6fUaKxWiVnQ");
     if expect.get("dpop_key").is_some() {
-        // The key of the vectors, for what has to be bound to it.
+        // The key of the vectors, to which tokens have to be bound.
         if vector.expected["ok"] == true {
-            return bound(vector, answer, audience, asks);
+            return bound(vector, answer, audience, runner);
         }
         client.dpop = Some("ES256".to_owned());
     }
     let now = expect["now"].as_u64().unwrap_or(NOW);
-    let (sent, end) = call(idp, client, now, asked, Some(answer), asks)?;
-    request(sent.map(|sent| Some(Said::Send(sent))).unwrap_or_default())?;
+    let (sent, end) = call(idp, client, now, asked, Some(answer), runner)?;
+    request(
+        sent.map(|sent| Some(TurnOutput::Send(sent)))
+            .unwrap_or_default(),
+    )?;
     let end = match end {
-        Some(Said::Done(Done::Record(record))) => Ok(record),
-        Some(Said::Error(refusal)) => Err(refusal),
+        Some(TurnOutput::Done(Done::Record(record))) => Ok(record),
+        Some(TurnOutput::Error(refusal)) => Err(refusal),
         other => return Err(format!("want an end, got {other:?}").into()),
     };
     let expected = &vector.expected;
     if expected["error"] == "insufficient_user_authentication" {
-        // What is asked of the person stands beside the error.
+        // The step-up parameters are returned beside the error.
         let refusal = end.err().ok_or("accepted")?;
         same(
             "error",
@@ -329,11 +332,11 @@ fn answered(vector: &Vector, answer: &Value, asks: &mut Asks) -> Verdict {
             None => same(name, listed(&record[name]), listed(value))?,
         }
     }
-    // Neither a token to call an API with, nor one to refresh: the record has no such members.
+    // The record has neither an access token nor a refresh token.
     holds("no refresh token", record.get("refresh_token").is_none())
 }
 
-/// A list in no order, and anything else as it is.
+/// The sorted elements of a list, or a single value.
 fn listed(value: &Value) -> Vec<String> {
     match value.as_str() {
         Some(text) => vec![text.to_owned()],
@@ -345,27 +348,27 @@ fn listed(value: &Value) -> Vec<String> {
     }
 }
 
-/// An assertion that is bound to the client's key, whose thumbprint the vector's stands for: a package draws a key of
-/// its own.
-fn bound(vector: &Vector, answer: &Value, audience: &str, asks: &mut Asks) -> Verdict {
-    if !asks.is_rust() {
-        return Err(No::OutOfReach(
-            "a package's key is drawn, and the assertion is bound to the vectors'",
+/// An assertion bound to the client's key. A package generates its own key, so the vector's thumbprint is replaced
+/// by that key's.
+fn bound(vector: &Vector, answer: &Value, audience: &str, runner: &mut Runner) -> Verdict {
+    if !runner.is_rust() {
+        return Err(Failure::OutOfReach(
+            "a package generates its key, and the assertion is bound to the vectors' key",
         ));
     }
     identity_access::bound(vector, answer, audience)
 }
 
-/// What is sent to the other server, if anything is.
-fn redeemed(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// The request to the other server, if one is sent.
+fn redeemed(vector: &Vector, runner: &mut Runner) -> Verdict {
     let issuer = vector.must("issuer")?;
     let endpoint = format!("{}token", issuer);
     let endpoint = vector.text("token_endpoint").unwrap_or(&endpoint);
     let there = server(issuer, endpoint, &Value::Null, &Rules::default());
     let arguments = json!({ "assertion": vector.must("assertion")? });
-    let asked = In::operation("redeem_identity_assertion", arguments);
+    let asked = TurnInput::operation("redeem_identity_assertion", arguments);
     let now = vector.input["now"].as_u64().ok_or("no now")?;
-    let (sent, _) = call(there, party(vector), now, asked, None, asks)?;
+    let (sent, _) = call(there, party(vector), now, asked, None, runner)?;
     let expected = &vector.expected;
     let refused = expected["requests"] == 0;
     match sent {

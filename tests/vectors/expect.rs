@@ -1,10 +1,10 @@
-//! How expectations are compared with what came of a call.
+//! Compares the result of a call with a vector's expectation.
 
 use oauth_core::Error;
 use serde_json::Value;
 
 use crate::classes;
-use crate::format::{No, Verdict, holds, same};
+use crate::format::{Failure, Verdict, holds, same};
 use crate::said::Refusal;
 
 /// The error classes an expectation allows; empty if it wants success.
@@ -24,12 +24,12 @@ pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Checks an outcome against the error class of an expectation. `Ok(None)` means the error was
-/// the one wanted; `Ok(Some(value))` that there is a value and none was wanted wrong.
+/// Checks a result against the expected error class. `Ok(None)` means that the expected error
+/// occurred; `Ok(Some(value))` that the call succeeded and was expected to.
 pub(crate) fn outcome<T>(
     expected: &Value,
     got: Result<T, impl Into<Refusal>>,
-) -> Result<Option<T>, No> {
+) -> Result<Option<T>, Failure> {
     let wanted = wanted_classes(expected);
     match got {
         Ok(value) if wanted.is_empty() => Ok(Some(value)),
@@ -42,10 +42,10 @@ pub(crate) fn outcome<T>(
     }
 }
 
-/// Checks what an expectation says about an error beyond its class.
+/// Checks the parts of an expected error beyond its class.
 fn details(expected: &Value, refusal: &Refusal) -> Verdict {
     let text = |name: &str| expected.get(name).map(Value::as_str);
-    // `code` of a bare status is null.
+    // `code` is null for an error that is only an HTTP status.
     if let Some(code) = text("code") {
         same("code", refusal.error.as_deref(), code)?;
     }
@@ -56,7 +56,7 @@ fn details(expected: &Value, refusal: &Refusal) -> Verdict {
             description,
         )?;
     }
-    // What is at fault is named in the message of every language.
+    // The message names what is at fault in every language.
     for name in ["parameter", "token_type"] {
         if let Some(Some(detail)) = text(name) {
             holds(name, refusal.message.contains(&format!(": {detail} [")))?;
@@ -90,8 +90,8 @@ fn details(expected: &Value, refusal: &Refusal) -> Verdict {
         }
     }
     if let Some(secret) = expected["debug_and_display_do_not_contain"].as_str() {
-        holds("there is something to look at", !refusal.shown.is_empty())?;
-        holds("the secret is cut out", !refusal.shown.contains(secret))?;
+        holds("the error is rendered", !refusal.shown.is_empty())?;
+        holds("the secret is redacted", !refusal.shown.contains(secret))?;
     }
     for (name, want) in expected["extra"].as_object().into_iter().flatten() {
         same(name, refusal.extra.get(name), Some(want))?;
@@ -102,7 +102,7 @@ fn details(expected: &Value, refusal: &Refusal) -> Verdict {
     }
 }
 
-/// What only Rust's errors say.
+/// Checks details that only the Rust errors expose.
 fn native_details(expected: &Value, error: &Error, shown: &str) -> Verdict {
     let server = error.server_error();
     let text = |name: &str| expected.get(name).map(Value::as_str);

@@ -1,5 +1,5 @@
-//! Group `refresh-token-expiration`: when a refresh token and an authorization end, and what is done for a grant
-//! that nobody uses.
+//! Group `refresh-token-expiration`: when a refresh token and an authorization expire, and how an idle grant is
+//! kept alive.
 
 use bytes::Bytes;
 use http::Response;
@@ -15,21 +15,23 @@ use oauth_core::token::MAX_LIFETIME;
 use oauth_core::{Exchange as _, Input, Tokens};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, Outcome, as_example, confidential, public, request, stored_tokens, tokens};
-use crate::conversation::{Asked, Conversation, In};
+use crate::ask::{
+    Outcome, Runner, as_example, confidential, public, request, stored_tokens, tokens,
+};
+use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
-use crate::format::{No, Vector, Verdict, holds, same};
-use crate::said::{Done, Said, TokensSaid};
+use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::said::{Done, TokensSaid, TurnOutput};
 use crate::token::{client, moment, reply};
 
-const KEPT: &str = "a conversation has no keeper: the tests of each package drive its own";
+const KEPT: &str = "a conversation has no keeper: each package's own tests cover it";
 
 const CLIENT: &str = "s6BhdRkqt3";
 
 const DAY: u64 = 24 * 3600;
 
-/// What only the core is asked: its keeper, over a store and a clock, and the list of types as it reads it.
+/// Vectors for the core only: its keeper with a store and a clock, and its reading of the list of types.
 pub(crate) fn core(vector: &Vector) -> Verdict {
     let input = &vector.input;
     match () {
@@ -41,19 +43,19 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
     }
 }
 
-pub(crate) fn lifetimes(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn lifetimes(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     match () {
-        () if input.get("body").is_some() => response(vector, asks),
-        () if input.get("introspection_response").is_some() => introspection(vector, asks),
-        () if input.get("metadata").is_some() => metadata(vector, asks),
-        () => Err(No::OutOfReach(KEPT)),
+        () if input.get("body").is_some() => response(vector, runner),
+        () if input.get("introspection_response").is_some() => introspection(vector, runner),
+        () if input.get("metadata").is_some() => metadata(vector, runner),
+        () => Err(Failure::OutOfReach(KEPT)),
     }
 }
 
-fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expected = &vector.expected;
-    let read = answered(vector, asks, &Rules::default())?;
+    let read = answered(vector, runner, &Rules::default())?;
     let tokens = read.map_err(|refusal| refusal.message)?;
     let known = [
         "refresh_token",
@@ -76,14 +78,14 @@ fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = answered(vector, asks, &rules).and_then(|read| outcome(strict, read));
-        asks.part(verdict.map(drop))?;
+        let verdict = answered(vector, runner, &rules).and_then(|read| outcome(strict, read));
+        runner.part(verdict.map(drop))?;
     }
     Ok(())
 }
 
-/// The tokens of the vector's answer: to a refresh of what was stored, else to a first request.
-fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSaid> {
+/// The tokens in the vector's response: to a refresh of stored tokens if there are any, else to a first request.
+fn answered(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<TokensSaid> {
     let at = vector.input["received_at"].as_u64().ok_or("no time")?;
     let (client, ask) = match vector.input.get("stored") {
         Some(stored) => {
@@ -91,18 +93,20 @@ fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSa
             let tokens = Some(stored_tokens(stored.clone()));
             (
                 client,
-                In::Refresh {
+                TurnInput::Refresh {
                     scope: String::new(),
                     tokens,
                 },
             )
         }
-        None if asks.lang == crate::lang::Lang::Browser => (public(CLIENT), crate::ask::code("c")),
+        None if runner.lang == crate::lang::Lang::Browser => {
+            (public(CLIENT), crate::ask::code("c"))
+        }
         None => {
             let client = confidential(CLIENT, "gX1fBat3bV");
             (
                 client,
-                In::ClientCredentials {
+                TurnInput::ClientCredentials {
                     scope: String::new(),
                 },
             )
@@ -110,13 +114,13 @@ fn answered(vector: &Vector, asks: &mut Asks, rules: &Rules) -> Outcome<TokensSa
     };
     let conversation = Conversation::new(Some(as_example(rules)), Some(client))
         .then(at, ask)
-        .then(at, In::Reply(reply(vector)?));
-    let mut said = asks.play(&conversation)?.into_iter();
+        .then(at, TurnInput::Reply(reply(vector)?));
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
     tokens(said.next())
 }
 
-fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     let at = vector.input["received_at"].as_u64().ok_or("no time")?;
     let response = &vector.input["introspection_response"];
     let text = |name: &str| response[name].as_str().unwrap_or_default().to_owned();
@@ -125,20 +129,20 @@ fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
         headers: Fields(vec![("content-type".to_owned(), text("content_type"))]),
         body: text("body"),
     };
-    let asked = Asked {
+    let asked = TokenInput {
         token: Some("a-refresh-token".to_owned()),
-        ..Asked::default()
+        ..TokenInput::default()
     };
     let client = confidential(CLIENT, "gX1fBat3bV");
     let conversation = Conversation::new(Some(as_example(&Rules::default())), Some(client))
-        .then(at, In::Introspect(asked))
-        .then(at, In::Reply(reply));
-    let said = asks.play(&conversation)?.pop();
-    let Some(Said::Done(Done::Record(record))) = said else {
+        .then(at, TurnInput::Introspect(asked))
+        .then(at, TurnInput::Reply(reply));
+    let said = runner.play(&conversation)?.pop();
+    let Some(TurnOutput::Done(Done::Record(record))) = said else {
         return Err(format!("want what is said of a token, got {said:?}").into());
     };
     for (name, want) in vector.expected["ok"].as_object().into_iter().flatten() {
-        // The vectors name two of them as stored tokens do.
+        // The vectors use the names of stored tokens for two of them.
         let member = match name.as_str() {
             "refresh_token_use_by" => ["refresh_token", "expires_at"].join("_"),
             "authorization_until" => ["authorization", "expires_at"].join("_"),
@@ -149,16 +153,16 @@ fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// The names as the document lists them: those known, and those that are not.
-fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// The names that the metadata list: known and unknown ones.
+fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut server = as_example(&Rules::default());
     if let (Some(known), Value::Object(more)) = (&mut server.metadata, &vector.input["metadata"]) {
         known.extend(more.clone());
     }
-    let conversation =
-        Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3"))).then(0, In::Server);
-    let said = asks.play(&conversation)?.pop();
-    let Some(Said::Server(server)) = said else {
+    let conversation = Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3")))
+        .then(0, TurnInput::Server);
+    let said = runner.play(&conversation)?.pop();
+    let Some(TurnOutput::Server(server)) = said else {
         return Err(format!("want a server, got {said:?}").into());
     };
     let listed = server
@@ -198,24 +202,24 @@ fn types(vector: &Vector) -> Verdict {
 /// One member of a fleet.
 struct Worker {
     keeper: Keeper,
-    /// When it looks after the grant again.
+    /// When its next upkeep of the grant is due, in Unix seconds.
     wakes: Option<u64>,
 }
 
-/// A store of one record, what was sent over it, and the workers that share it.
+/// A store with one record, the workers that share it, and the requests they sent.
 struct Fleet {
     workers: Vec<Worker>,
     entry: Option<Entry>,
     requests: u64,
-    /// When the last one was sent.
+    /// When the last request was sent.
     sent_at: u64,
     ends: Vec<u64>,
     draws: u8,
 }
 
 impl Fleet {
-    /// So many workers, which have all read this record.
-    fn of(size: usize, policy: &Policy, tokens: &Value, now: u64) -> Result<Self, No> {
+    /// This many workers, all of which have read this record.
+    fn of(size: usize, policy: &Policy, tokens: &Value, now: u64) -> Result<Self, Failure> {
         let client = client(Rules::default(), "gX1fBat3bV").map_err(|error| error.to_string())?;
         let mut fleet = Self {
             workers: Vec::new(),
@@ -252,19 +256,19 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Each draws other bytes.
+    /// A moment with fresh random bytes.
     fn moment(&mut self, now: u64) -> oauth_core::Moment {
         self.draws = self.draws.wrapping_add(41);
         oauth_core::Moment::fixed(UnixTime::from_secs(now), [self.draws; 32])
     }
 
-    /// A renewal by one worker to its end, which the server answers so.
+    /// Runs one worker's renewal to its end, with this response of the server.
     fn renew(
         &mut self,
         index: usize,
         now: u64,
         replies: &[Value],
-    ) -> Result<Result<(), Error>, No> {
+    ) -> Result<Result<(), Error>, Failure> {
         let mut event = Event::Begin;
         loop {
             let at = self.moment(now);
@@ -297,7 +301,7 @@ impl Fleet {
         }
     }
 
-    /// Lets the workers look after the grant until then.
+    /// Runs the workers' upkeep of the grant until `end`.
     fn idle_until(&mut self, end: u64, replies: &[Value]) -> Verdict {
         loop {
             let due = self.workers.iter().enumerate();
@@ -331,7 +335,7 @@ fn run(
     mut exchange: oauth_core::exchange::Boxed<Tokens>,
     now: u64,
     reply: &Value,
-) -> Result<Result<Tokens, Error>, No> {
+) -> Result<Result<Tokens, Error>, Failure> {
     let mut input = Input::Begin;
     loop {
         input = match exchange.resume(&moment(now), input) {
@@ -345,14 +349,14 @@ fn run(
                 Input::Reply(response.map_err(|error| error.to_string())?)
             }
             Ok(oauth_core::Step::Done(tokens)) => return Ok(Ok(tokens)),
-            Ok(_) => return Err("a token request asks for nothing but an answer".into()),
+            Ok(_) => return Err("a token request only waits for its response".into()),
             Err(error) => return Ok(Err(error)),
         };
     }
 }
 
 /// The stored tokens of a vector about a keeper.
-fn kept(vector: &Vector) -> Result<(u64, Value), No> {
+fn kept(vector: &Vector) -> Result<(u64, Value), Failure> {
     let input = &vector.input;
     let now = input["now"].as_u64().ok_or("no time")?;
     let received_at = now.saturating_sub(3600);
@@ -402,7 +406,7 @@ fn kept_alive(vector: &Vector) -> Verdict {
         "it is in time",
         now < fleet.sent_at && fleet.sent_at <= latest,
     )?;
-    // Without the wish nothing is sent.
+    // Without that policy nothing is sent.
     let mut fleet = Fleet::of(12, &policy(false), &tokens, now)?;
     fleet.idle_until(end + DAY, &replies)?;
     same("requests without it", fleet.requests, 0)
@@ -410,7 +414,7 @@ fn kept_alive(vector: &Vector) -> Verdict {
 
 fn told_of_its_end(vector: &Vector) -> Verdict {
     let (now, mut tokens) = kept(vector)?;
-    // It ends with the authorization, which no refresh outruns.
+    // It expires with the authorization, which no refresh extends.
     tokens["refresh_token_use_by"] = vector.input["authorization_until"].clone();
     let notice = vector.input["notice"].as_u64().ok_or("no notice")?;
     let mut policy = policy(true);
@@ -431,14 +435,14 @@ fn told_of_its_end(vector: &Vector) -> Verdict {
     )
 }
 
-/// A refusal is the end, whatever the dates say: there is one request, and then a person has to log in.
+/// A refusal ends the grant, whatever the dates say: one request is sent, and then the user has to log in.
 fn refused(vector: &Vector) -> Verdict {
     let (now, tokens) = kept(vector)?;
     let replies = vector.input["token_responses"]
         .as_array()
         .ok_or("no answers")?;
     let mut fleet = Fleet::of(1, &policy(true), &tokens, now)?;
-    // Where the token is good by its date, an API has refused it.
+    // If the token has not expired yet, an API has refused it.
     let held = fleet.workers[0].keeper.tokens().cloned();
     for _ in 0..3 {
         let keeper = &mut fleet.workers[0].keeper;
@@ -460,7 +464,7 @@ fn refused(vector: &Vector) -> Verdict {
         "it has ended",
         fleet.workers[0].keeper.standing() == GrantStatus::Ended,
     )?;
-    // What was stored stays for whoever looks into it, and is never sent again.
+    // The record stays in the store for inspection, and its token is never sent again.
     if vector.expected.get("refresh_token").is_some() {
         let record = fleet.entry.ok_or("nothing is stored")?;
         let summary = oauth_core::flow::keeper::GrantSummary::read(&record.record);

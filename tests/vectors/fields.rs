@@ -1,16 +1,16 @@
-//! The small parts of a conversation whose spelling in a file is shorter than for a player.
+//! Header fields, replies and stored values, which conversation files write in a shorter form than players get.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// Header fields. In a file `{"name": "value", "twice": ["one", "two"]}`; for a player, pairs.
+/// Header fields: `{"name": "value", "twice": ["one", "two"]}` in a file, pairs for a player.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
-/// A reply. In a file its body is `json` (with its content type), `body` (text), or so many
-/// `spaces`; for a player it is text, its bytes UTF-8.
+/// An HTTP response. In a file its body is `json` (which sets the content type), `body` (text), or
+/// a number of `spaces`; for a player it is UTF-8 text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
 pub(crate) struct Reply {
@@ -19,7 +19,7 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
-/// Stored flows and tokens: in a file an object, for a player its text.
+/// A stored flow or stored tokens: an object in a file, its JSON text for a player.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Text(pub(crate) String);
 
@@ -115,14 +115,14 @@ impl Reply {
         )
     }
 
-    /// The same with another status.
+    /// This reply with a different status.
     #[must_use]
     pub(crate) fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// The same with one more header field.
+    /// This reply with one more header field.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.0.push(pair(name, value));

@@ -4,47 +4,47 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::ask::Asks;
+use crate::ask::Runner;
 use crate::script::{self, Script};
 
-/// What came of a vector.
-pub(crate) type Verdict = Result<(), No>;
+/// The result of a vector.
+pub(crate) type Verdict = Result<(), Failure>;
 
 /// Why a vector did not pass.
 #[derive(Debug)]
-pub(crate) enum No {
-    /// What was wrong.
+pub(crate) enum Failure {
+    /// A failure: what differed from the expectation.
     Wrong(String),
-    /// Why this language cannot be asked.
+    /// Not a failure: why this language cannot express the vector.
     OutOfReach(&'static str),
 }
 
-/// Asks about one vector of a group.
+/// How the vectors of a group are run.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
-    /// By conversations, in every language.
-    Talk(fn(&Vector, &mut Asks) -> Verdict),
-    /// The core directly, which takes options that packages do not have; and every language by conversations.
-    Both(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
-    /// The core directly, and every other language by conversations.
-    Apart(fn(&Vector) -> Verdict, fn(&Vector, &mut Asks) -> Verdict),
-    /// What only the core has, and why.
+    /// As conversations, in every language.
+    Talk(fn(&Vector, &mut Runner) -> Verdict),
+    /// In the core directly, which has options that packages lack; and as conversations in every language.
+    Both(fn(&Vector) -> Verdict, fn(&Vector, &mut Runner) -> Verdict),
+    /// In the core directly, and as conversations in every other language.
+    Apart(fn(&Vector) -> Verdict, fn(&Vector, &mut Runner) -> Verdict),
+    /// In the core only, and the reason.
     Core(fn(&Vector) -> Verdict, &'static str),
 }
 
-impl From<String> for No {
+impl From<String> for Failure {
     fn from(what: String) -> Self {
         Self::Wrong(what)
     }
 }
 
-impl From<&str> for No {
+impl From<&str> for Failure {
     fn from(what: &str) -> Self {
         Self::Wrong(what.to_owned())
     }
 }
 
-/// One question with its known answer.
+/// One test vector: an input with its known answer.
 pub(crate) struct Vector {
     pub(crate) id: String,
     pub(crate) group: String,
@@ -52,7 +52,7 @@ pub(crate) struct Vector {
     pub(crate) expected: Value,
 }
 
-/// Everything a folder asks: its files, and those of its folder `conversations`.
+/// The vectors of a folder, and the conversations of its subfolder `conversations`.
 pub(crate) struct Questions {
     pub(crate) vectors: Vec<Vector>,
     pub(crate) scripts: Vec<Script>,
@@ -118,19 +118,19 @@ impl Vector {
         })
     }
 
-    /// A string of the input.
+    /// The string with this name in the input, if there is one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.input[name].as_str()
     }
 
-    /// A string the input must have.
+    /// The string with this name, which the input must have.
     pub(crate) fn must(&self, name: &str) -> Result<&str, String> {
         self.text(name)
-            .ok_or_else(|| format!("input has no text {name}"))
+            .ok_or_else(|| format!("the input has no string {name}"))
     }
 }
 
-/// Compares two values that can be shown.
+/// Compares two values.
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) -> Verdict {
     if got == want {
         Ok(())
@@ -139,7 +139,7 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) 
     }
 }
 
-/// Turns "must hold" into a verdict.
+/// A failure that names `what`, unless `is_true`.
 pub(crate) fn holds(what: &str, is_true: bool) -> Verdict {
     if is_true { Ok(()) } else { Err(what.into()) }
 }

@@ -1,4 +1,4 @@
-//! Groups about who signed in: `id-token`, `id-token-refresh`, `userinfo`.
+//! Groups about the user's identity: `id-token`, `id-token-refresh`, `userinfo`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
     };
     let expect = &input["expect"];
     if expect["flow_state"] == "consumed" {
-        // `redeem` takes the flow by value: a second time cannot be written.
+        // `redeem` takes the flow by value: a second redemption does not compile.
         return holds(
             "is used up",
             vector.expected["error"] == "flow_already_completed",
@@ -126,7 +126,7 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
     match run_from(&mut exchange, Input::Reply(reply), NOW, &[keys]).result {
         Ok(claims) => {
             holds("is accepted", vector.expected["ok"] == true)?;
-            // A string is no boolean.
+            // A string is not a boolean.
             let verified = claims.get("email_verified").and_then(Value::as_bool);
             same(
                 "email_verified",
@@ -138,10 +138,10 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
     }
 }
 
-/// When vectors without a time take place.
+/// The time of vectors that have none, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
-/// The reply that a vector holds.
+/// The response in a vector.
 pub(crate) fn answer(vector: &Vector, media: &str) -> Result<Response<Bytes>, String> {
     let status = vector.input["status"]
         .as_u64()

@@ -1,4 +1,4 @@
-//! Of the group `id-jag` what the core alone has: both steps, and their renewal.
+//! The part of group `id-jag` that only the core supports: both steps in one exchange, and their renewal.
 
 use bytes::Bytes;
 use http::Response;
@@ -18,14 +18,14 @@ use oauth_crypto::DpopKey;
 use serde_json::{Value, json};
 
 use crate::expect::outcome;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::packages::signed;
 
 const NOW: u64 = 1_700_000_000;
 const IDP: &str = "https://acme.idp.example";
 const THERE: &str = "https://acme.chat.example/";
 
-fn text(error: Error) -> No {
+fn text(error: Error) -> Failure {
     error.to_string().into()
 }
 
@@ -33,7 +33,7 @@ fn moment() -> Moment {
     Moment::fixed(UnixTime::from_secs(NOW), [1; 32])
 }
 
-fn client(issuer: &str, id: &str) -> Result<Client, No> {
+fn client(issuer: &str, id: &str) -> Result<Client, Failure> {
     let server = Server::new(Issuer::parse(issuer).map_err(text)?);
     let token = format!("{}/token", issuer.trim_end_matches('/'));
     let server = server.with_endpoint(EndpointKind::Token, &token);
@@ -41,7 +41,7 @@ fn client(issuer: &str, id: &str) -> Result<Client, No> {
     Client::new(server.map_err(text)?, ClientId::new(id), auth).map_err(text)
 }
 
-fn json_reply(status: u16, body: &Value) -> Result<Input, No> {
+fn json_reply(status: u16, body: &Value) -> Result<Input, Failure> {
     let reply = Response::builder()
         .status(status)
         .header("content-type", "application/json")
@@ -51,7 +51,7 @@ fn json_reply(status: u16, body: &Value) -> Result<Input, No> {
         .map_err(|error| error.to_string().into())
 }
 
-/// Whether the metadata say that identity assertions are taken.
+/// Whether the metadata announce support for identity assertions.
 pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     let issuer = Issuer::parse(THERE).map_err(text)?;
     let mut document = json!({ "issuer": THERE, "token_endpoint": format!("{THERE}token") });
@@ -61,7 +61,7 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     let read = |strictness| {
         let document = document.to_string();
         let Ok(Json::Object(document)) = json::parse(&document) else {
-            return Err(No::from("no object"));
+            return Err(Failure::from("no object"));
         };
         let rules = Rules {
             strictness,
@@ -81,14 +81,14 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
     }
 }
 
-fn jwt(typ: Option<&str>, expires: u64, audience: &str) -> Result<String, No> {
+fn jwt(typ: Option<&str>, expires: u64, audience: &str) -> Result<String, Failure> {
     let claims =
         json!({ "iss": IDP, "sub": "u", "aud": audience, "iat": NOW - 100, "exp": expires });
     signed("rsa1", Alg::Rs256, typ, &claims)
 }
 
 /// A login at the identity provider.
-fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, No> {
+fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, Failure> {
     let mut exchange = client(IDP, "client1")?.client_credentials(Scope::none());
     let _ = exchange.resume(&moment(), Input::Begin).map_err(text)?;
     let body = json!({ "access_token": "a", "token_type": "Bearer", "id_token": id_token,
@@ -102,11 +102,12 @@ fn login(id_token: &str, refresh_token: Option<&str>) -> Result<Tokens, No> {
     }
 }
 
-/// Answers every request well, but the first with `first` if there is one: the steps in the vectors' words.
+/// Answers every request with success, except the first with `first` if given; returns the steps as the vectors
+/// name them.
 fn steps(
     mut exchange: impl Exchange<Output = Tokens>,
     first: Option<Value>,
-) -> Result<Vec<&'static str>, No> {
+) -> Result<Vec<&'static str>, Failure> {
     let (mut steps, mut input, mut first) = (Vec::new(), Input::Begin, first);
     loop {
         let request = match exchange.resume(&moment(), input) {
@@ -147,7 +148,7 @@ fn steps(
     }
 }
 
-/// What is done first, by what is still good.
+/// Which step comes first depends on which tokens are still valid.
 pub(crate) fn order(vector: &Vector) -> Verdict {
     let cases = vector.input["cases"].as_array().into_iter().flatten();
     let wanted = vector.expected["steps"].as_array().into_iter().flatten();
@@ -169,7 +170,7 @@ pub(crate) fn order(vector: &Vector) -> Verdict {
     Ok(())
 }
 
-/// An assertion that the server has seen is replaced, once.
+/// An assertion that the server has already seen is replaced, once.
 pub(crate) fn replayed(vector: &Vector) -> Verdict {
     let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
     let there = client(THERE, "f53f191f9311af35")?;
@@ -190,7 +191,7 @@ pub(crate) fn replayed(vector: &Vector) -> Verdict {
     )
 }
 
-/// What a client registers that gets identity assertions, and takes them elsewhere.
+/// The metadata registered by a client that requests and redeems identity assertions.
 pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
     let written = ClientMetadata::new().identity_assertions().to_json();
     let written: Value =
@@ -205,7 +206,7 @@ pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
     Ok(())
 }
 
-/// An assertion that is bound to the client's own key.
+/// An assertion bound to the client's own key.
 pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict {
     let key = crate::jws::keys("client_ec").to_string();
     let key = DpopKey::read(&key, Some(Alg::Es256)).and_then(|key| key.to_core());
@@ -221,8 +222,7 @@ pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict 
     holds("done", matches!(done, Some(Step::Done(_))))
 }
 
-/// What is asked of the identity provider for an API that names its authorization server: the audience is that server,
-/// and never the API.
+/// For an API that names its authorization server, the assertion's audience is that server, never the API.
 pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
     let metadata = &vector.input["resource_metadata"];
     let resource = metadata["resource"].as_str().ok_or("no resource")?;
@@ -246,7 +246,7 @@ pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
     Ok(())
 }
 
-/// What a client sends to the other server that is known by its metadata document alone.
+/// The request to the other server by a client that is known only by its metadata document.
 pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
     let id = ClientId::new(vector.must("client_id_metadata_document")?);
     let server = client(THERE, "x")?.server().clone();
@@ -266,7 +266,7 @@ pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
 }
 
 /// The form of the first request.
-fn first(mut exchange: impl Exchange<Output = Tokens>) -> Result<Vec<(String, String)>, No> {
+fn first(mut exchange: impl Exchange<Output = Tokens>) -> Result<Vec<(String, String)>, Failure> {
     match exchange.resume(&moment(), Input::Begin).map_err(text)? {
         Step::Send(request) => Ok(serde_urlencoded::from_bytes(request.body()).unwrap_or_default()),
         _ => Err("no request".into()),

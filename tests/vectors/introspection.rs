@@ -1,4 +1,4 @@
-//! The group `signed-introspection`: what a server says about a token, signed (RFC 9701).
+//! Group `signed-introspection`: introspection responses as signed JWTs (RFC 9701).
 
 use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse, SignedResponse};
 use oauth_core::moment::UnixTime;
@@ -11,7 +11,7 @@ use crate::id_token::answer;
 use crate::jws::{algs, client_with, key_set, refused, run_from};
 
 const MEDIA: &str = "application/token-introspection+jwt";
-/// When vectors without a time take place.
+/// The time of vectors that have none, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 
 pub(crate) fn signed(vector: &Vector) -> Verdict {

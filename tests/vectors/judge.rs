@@ -1,25 +1,25 @@
-//! Compares what was said with what a conversation's file wants, to the last member.
+//! Compares a player's results with those a conversation file expects, member by member.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::conversation::{Conversation, Turn};
-use crate::said::{Done, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
+use crate::said::{Done, Refusal, Sent, ServerSaid, TokensSaid, TurnOutput, VerdictSaid};
 use crate::script::{DoneWant, ErrorWant, Out, ServerWant, TokensWant};
 
-/// `Err` says what was wrong.
+/// `Err` describes the difference.
 type Judgement = Result<(), String>;
 
 pub(crate) fn compare(
     want: &Out,
-    said: &Said,
+    said: &TurnOutput,
     turn: &Turn,
     conversation: &Conversation,
 ) -> Judgement {
     match said {
-        Said::Send(sent) if want.send.is_some() => request(want, sent),
-        Said::Done(done) => match (&want.done, done) {
+        TurnOutput::Send(sent) if want.send.is_some() => request(want, sent),
+        TurnOutput::Done(done) => match (&want.done, done) {
             (Some(DoneWant::Tokens(want)), Done::Tokens(given)) => {
                 tokens(want, given, turn, conversation)
             }
@@ -28,7 +28,7 @@ pub(crate) fn compare(
             (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
             _ => unwanted(want, said),
         },
-        Said::Error(refusal) => match &want.error {
+        TurnOutput::Error(refusal) => match &want.error {
             Some(want) => error(want, refusal),
             None => Err(format!(
                 "refused: {}, want {}",
@@ -36,28 +36,30 @@ pub(crate) fn compare(
                 wanted(want)
             )),
         },
-        Said::Authorized { url, flow } if want.url.is_some() => {
+        TurnOutput::Authorized { url, flow } if want.url.is_some() => {
             authorized(want, url, flow, turn, conversation)
         }
-        Said::Server(found) => match &want.server {
+        TurnOutput::Server(found) => match &want.server {
             Some(want) => server(want, found),
             None => unwanted(want, said),
         },
-        Said::Attached(header) if want.attached.is_some() => {
+        TurnOutput::Attached(header) if want.attached.is_some() => {
             same("the header", &Some(header), &want.attached.as_ref())
         }
-        Said::Verdict(said) if want.verdict.is_some() => verdict(want, said),
-        Said::Sleep(pause) if want.sleep.is_some() => same("sleep", &Some(*pause), &want.sleep),
-        Said::Open if want.open => Ok(()),
+        TurnOutput::Verdict(said) if want.verdict.is_some() => verdict(want, said),
+        TurnOutput::Sleep(pause) if want.sleep.is_some() => {
+            same("sleep", &Some(*pause), &want.sleep)
+        }
+        TurnOutput::Open if want.open => Ok(()),
         other => unwanted(want, other),
     }
 }
 
-fn unwanted(want: &Out, said: &Said) -> Judgement {
+fn unwanted(want: &Out, said: &TurnOutput) -> Judgement {
     Err(format!("got {said:?}, want {}", wanted(want)))
 }
 
-/// What is wanted, in a word.
+/// The kind of result expected, in a word.
 fn wanted(want: &Out) -> String {
     let named = [&want.send, &want.url, &want.attached, &want.verdict];
     let named = named.iter().find_map(|name| name.as_deref());
@@ -85,7 +87,7 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
     if map.len() == count {
         Ok(map)
     } else {
-        Err(format!("a parameter stands twice: {map:?}"))
+        Err(format!("a parameter is repeated: {map:?}"))
     }
 }
 
@@ -93,7 +95,11 @@ fn request(want: &Out, sent: &Sent) -> Judgement {
     let line = format!("{} {}", sent.method, sent.url);
     same("request", &Some(&line), &want.send.as_ref())?;
     let mut headers: BTreeMap<_, _> = sent.headers.iter().cloned().collect();
-    same("a header stands twice", &headers.len(), &sent.headers.len())?;
+    same(
+        "headers without repetition",
+        &headers.len(),
+        &sent.headers.len(),
+    )?;
     let accept = headers.remove("accept");
     same("accept", &accept.as_deref(), &Some("application/json"))?;
     let authorization = headers.remove("authorization");
@@ -123,7 +129,7 @@ fn tokens(
             let named = config.metadata.as_ref()?.get("issuer")?;
             named.as_str().map(str::to_owned)
         }))
-        .ok_or("the tokens wanted name no issuer")?;
+        .ok_or("the expected tokens have no issuer")?;
     let client = conversation.client.as_ref();
     let members: [(&str, Value); 9] = [
         ("access_token", want.access_token.as_str().into()),
@@ -158,7 +164,7 @@ fn server(want: &ServerWant, said: &ServerSaid) -> Judgement {
     members(&want.metadata, &said.metadata)
 }
 
-/// The members wanted; null is for one that is not there.
+/// Compares the expected members; null means that a member must be absent.
 fn members(want: &Map<String, Value>, said: &Map<String, Value>) -> Judgement {
     for (name, want) in want {
         same(name, said.get(name).unwrap_or(&Value::Null), want)?;
@@ -185,7 +191,7 @@ fn error(want: &ErrorWant, said: &Refusal) -> Judgement {
     }
     match &want.detail {
         Some(detail) if !said.message.contains(&format!(": {detail} [")) => {
-            Err(format!("{:?} does not say {detail:?}", said.message))
+            Err(format!("{:?} does not contain {detail:?}", said.message))
         }
         _ => Ok(()),
     }

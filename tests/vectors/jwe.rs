@@ -1,4 +1,4 @@
-//! The group `jwe`: ID tokens that come encrypted, and the client's keys.
+//! Group `jwe`: encrypted ID tokens, and the client's keys for them.
 
 use oauth_core::Secret;
 use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
@@ -9,7 +9,7 @@ use crate::format::{Vector, Verdict, holds};
 use crate::id_token::{checks, registered};
 use crate::jws::{Verified, key_set, keys, refused, run};
 
-/// What a vector that says nothing of it is registered with.
+/// The registered algorithm of vectors that name none.
 const ALG: JweAlg = JweAlg::RsaOaep256;
 
 pub(crate) fn id_token(vector: &Vector) -> Verdict {
@@ -35,8 +35,8 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
     }
 }
 
-/// What the client is registered with: nothing, where the vector says `null`. Where it says no `enc`, each
-/// will do.
+/// The encryption that the client is registered with: none if the vector has `null`; any `enc` if the vector has
+/// none.
 pub(crate) fn encryption(expect: &Value) -> Result<Option<ResponseEncryption>, String> {
     let alg = match expect.get("id_token_encrypted_response_alg") {
         Some(Value::Null) => return Ok(None),

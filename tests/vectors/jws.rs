@@ -17,16 +17,16 @@ use crate::expect::wanted_classes;
 use crate::format::{Vector, Verdict, holds, same};
 use crate::said::Refusal;
 
-/// The public keys of the vectors' server, which vectors name `as_jwks`.
+/// The file with the public keys of the vectors' server, called `as_jwks` in vectors.
 const KEYS: &str = include_str!("vectors.json");
 
-/// What came of a verification, and how often keys were fetched.
+/// The result of a verification, and the number of key fetches.
 pub(crate) struct Verified<T> {
     pub(crate) result: Result<T, Error>,
     pub(crate) fetches: usize,
 }
 
-/// The key set that a vector names or holds.
+/// The key set that a vector names or contains.
 pub(crate) fn key_set(named: &Value) -> Value {
     match named {
         Value::Object(_) => named.clone(),
@@ -40,7 +40,7 @@ pub(crate) fn private_key(id: &str) -> Value {
     all["keys"]["as_private"][id].clone()
 }
 
-/// The keys that the vectors have by this name.
+/// The keys with this name in the vectors' file.
 pub(crate) fn keys(name: &str) -> Value {
     let all: Value = serde_json::from_str(KEYS).unwrap_or_default();
     all["keys"][name].clone()
@@ -54,7 +54,7 @@ pub(crate) fn client(issuer: &str, client_id: &str, secret: Option<&str>) -> Res
     Client::new(server, ClientId::new(client_id), auth)
 }
 
-/// A client of a server that has these endpoints as well. It authenticates, where it has to.
+/// A client of a server with these additional endpoints. It authenticates if it has a secret.
 pub(crate) fn client_with(
     issuer: &str,
     client_id: &str,
@@ -72,7 +72,7 @@ pub(crate) fn client_with(
     )
 }
 
-/// The algorithms that a vector allows; `none` cannot be said.
+/// The algorithms that a vector allows, without `none`, which the type cannot express.
 pub(crate) fn algs(list: &Value) -> Vec<Alg> {
     let names = list
         .as_array()
@@ -82,12 +82,12 @@ pub(crate) fn algs(list: &Value) -> Vec<Alg> {
     names.filter_map(Alg::named).collect()
 }
 
-/// Runs a verification, serving these key sets one after the other, the last for ever.
+/// Runs a verification, serving these key sets in order and then the last one repeatedly.
 pub(crate) fn run<E: Exchange>(mut exchange: E, now: u64, sets: &[Value]) -> Verified<E::Output> {
     run_from(&mut exchange, Input::Begin, now, sets)
 }
 
-/// [`run`] of an exchange that has begun, from this input.
+/// [`run`] for an exchange that has already begun, from this input.
 pub(crate) fn run_from<E: Exchange>(
     exchange: &mut E,
     mut input: Input,
@@ -117,7 +117,7 @@ pub(crate) fn run_from<E: Exchange>(
     Verified { result, fetches }
 }
 
-/// Compares an error with the classes that a vector wants.
+/// Compares an error with the classes that a vector expects.
 pub(crate) fn refused(error: &Error, vector: &Vector) -> Verdict {
     crate::classes::check(
         &Refusal::from(error.clone()),
@@ -173,7 +173,7 @@ pub(crate) fn signature(vector: &Vector) -> Verdict {
     }
 }
 
-/// A shared secret that is no text: the client's is one, so the algorithm is asked by itself.
+/// An HMAC key that is not text, unlike a client secret; the algorithm is tested directly.
 fn symmetric(vector: &Vector, token: &str) -> Verdict {
     let decode = |text: &str| {
         URL_SAFE_NO_PAD
@@ -225,7 +225,7 @@ pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
         );
     };
     if !value.is_ascii() {
-        // Such a token is refused where it is issued.
+        // Such a token is refused when it is issued.
         return same(
             "class",
             vector.expected["error"].as_str(),
@@ -241,9 +241,9 @@ pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
         value: Secret::from(value),
         half: half.to_owned(),
     };
-    holds("it is that hash", oauth_crypto::verify(&job(half)))?;
+    holds("the hash is accepted", oauth_crypto::verify(&job(half)))?;
     holds(
-        "and no other",
+        "a different hash is refused",
         !oauth_crypto::verify(&job(&half.replace(half.get(..1).unwrap_or("x"), "_"))),
     )
 }
@@ -287,7 +287,7 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
     }
 }
 
-/// The public half of a key; of a private one what its reader makes of it.
+/// A public key, or the result of reading a private key as one.
 fn public(jwk: &Value) -> Result<PublicJwk, Error> {
     let text = jwk.to_string();
     if jwk.get("d").is_none() {

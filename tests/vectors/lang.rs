@@ -1,11 +1,11 @@
-//! The languages, and what each one's public door does not offer.
+//! The languages under test, and what the public API of each does not offer.
 
 use serde_json::Value;
 
-use crate::conversation::{ClientConfig, Conversation, In};
+use crate::conversation::{ClientConfig, Conversation, TurnInput};
 use crate::script::{DoneWant, Out};
 
-/// A language whose package is asked.
+/// A language whose package is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Lang {
@@ -15,19 +15,18 @@ pub(crate) enum Lang {
     Browser,
 }
 
-const NO_RULES: &str = "strictness and quirks come with a preset, and are not set by hand";
+const NO_RULES: &str = "strictness and quirks come with a preset, and cannot be set directly";
 const NO_SECRET: &str = "a page holds no client secret";
-const NO_CALL: &str = "a page signs people in, refreshes and revokes; it makes no such call";
+const NO_CALL: &str = "a page signs users in, refreshes and revokes; it has no such call";
 const NO_OPTION: &str = "the page's package has no such option";
 
-const NO_REACH: &str = "a page never learns how far a request came";
+const NO_REACH: &str = "a page never learns whether a lost request was sent";
 
-const NO_URI: &str = "error_uri and the scheme of a challenge are told to Rust alone";
-const NO_WARNINGS: &str = "a page's tokens show neither their type nor what was odd";
+const NO_URI: &str = "only Rust exposes error_uri and the scheme of a challenge";
+const NO_WARNINGS: &str = "a page's tokens expose neither their type nor warnings";
 const NO_SOURCE: &str =
-    "a source of assertions is a file, which nothing replaces between two readings of one step";
-const NO_NAME: &str =
-    "a source acts on what an API asks for, and tells no more than that it renews";
+    "an assertion source is a file, which is not replaced between two reads in one step";
+const NO_NAME: &str = "a source acts on an API's challenge, and reports only that it renews";
 
 impl Lang {
     pub(crate) const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::Node, Self::Browser];
@@ -41,7 +40,7 @@ impl Lang {
         }
     }
 
-    /// Why this conversation cannot be had in this language, if it cannot.
+    /// Why this conversation cannot be played in this language, if it cannot.
     pub(crate) fn lacks(self, conversation: &Conversation) -> Option<&'static str> {
         let server = conversation.server.as_ref();
         let has_rules = server.is_some_and(|server| server.rules.is_some());
@@ -50,7 +49,7 @@ impl Lang {
             Self::Python => has_rules.then_some(NO_RULES),
             Self::Node => {
                 let mut turns = conversation.talk.iter();
-                let many = |input: &In| matches!(input, In::Source(tokens) if tokens.len() > 1);
+                let many = |input: &TurnInput| matches!(input, TurnInput::Source(tokens) if tokens.len() > 1);
                 let is_replaced = turns.any(|turn| many(&turn.input));
                 let replaced = is_replaced.then_some(NO_SOURCE);
                 has_rules.then_some(NO_RULES).or(replaced)
@@ -72,7 +71,7 @@ impl Lang {
         }
     }
 
-    /// What of a vector's expectation this language has no member for, if there is something.
+    /// Which part of a vector's expectation this language does not expose, if any.
     pub(crate) fn untold(self, expected: &Value) -> Option<&'static str> {
         let has = |names: &[&str]| {
             let members = expected.as_object().into_iter();
@@ -94,7 +93,7 @@ impl Lang {
         }
     }
 
-    /// The same of what a conversation wants.
+    /// Which part of a conversation's expected results this language does not expose, if any.
     pub(crate) fn leaves_out(self, want: &Out) -> Option<&'static str> {
         let is_odd = match &want.done {
             Some(DoneWant::Tokens(tokens)) => !tokens.warnings.is_empty(),
@@ -111,27 +110,27 @@ impl Lang {
     }
 }
 
-fn not_in_a_page(input: &In) -> Option<&'static str> {
+fn not_in_a_page(input: &TurnInput) -> Option<&'static str> {
     match input {
-        In::ClientCredentials { .. }
-        | In::Password { .. }
-        | In::Introspect(_)
-        | In::Operation(_)
-        | In::VerifyAccessToken(_)
-        | In::VerifyLogoutToken(_)
-        | In::Source(_)
-        | In::Signed(_) => Some(NO_CALL),
-        In::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
-        In::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
-        In::Authorize(ask) => {
-            // A form that a server posts reaches no script.
+        TurnInput::ClientCredentials { .. }
+        | TurnInput::Password { .. }
+        | TurnInput::Introspect(_)
+        | TurnInput::Operation(_)
+        | TurnInput::VerifyAccessToken(_)
+        | TurnInput::VerifyLogoutToken(_)
+        | TurnInput::Source(_)
+        | TurnInput::Signed(_) => Some(NO_CALL),
+        TurnInput::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
+        TurnInput::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
+        TurnInput::Authorize(ask) => {
+            // A form posted by the server does not reach a script in the page.
             let mode = ask.response_mode.as_deref();
             let is_posted = mode.is_some_and(|mode| mode.starts_with("form_post"));
             let is_more = ask.request_uri.is_some() || ask.context.is_some() || ask.user.is_some();
             (is_more || is_posted).then_some(NO_OPTION)
         }
-        In::RedeemAt { .. } => Some(NO_OPTION),
-        In::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
+        TurnInput::RedeemAt { .. } => Some(NO_OPTION),
+        TurnInput::Lost(reach) => (reach == "unsent").then_some(NO_REACH),
         _ => None,
     }
 }

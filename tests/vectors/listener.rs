@@ -1,4 +1,4 @@
-//! Group `loopback-listener`: the real listener, by real sockets.
+//! Group `loopback-listener`: the real listener, over real sockets.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use crate::format::{Vector, Verdict, holds, same};
 
-/// The state every flow here waits with.
+/// The `state` of every flow here.
 const STATE: &str = "xyz";
 
-/// A listener that waits in a thread of its own for the flow with [`STATE`].
+/// A listener that waits on its own thread for the callback with [`STATE`].
 struct Waiting {
     address: SocketAddr,
     host: String,
@@ -53,7 +53,7 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     }
     if event.contains("second valid callback") {
         let first = waiting.send(&waiting.right_callback(""))?;
-        holds("the first is taken", first.starts_with("HTTP/1.1 200"))?;
+        holds("the first is accepted", first.starts_with("HTTP/1.1 200"))?;
         return waiting.ends_with("code=a");
     }
     let reply = waiting.send(&waiting.request(event)?)?;
@@ -65,7 +65,7 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
             "code=a"
         });
     }
-    // Whatever was refused, the flow goes on: the right callback still ends it.
+    // Refused requests do not end the flow: the right callback still completes it.
     let right = waiting.send(&waiting.right_callback(""))?;
     holds(
         "the flow was still pending",
@@ -109,7 +109,7 @@ impl Waiting {
         )
     }
 
-    /// The request an event describes: a request line with or without a header, or words.
+    /// The request that an event describes as a request line with or without a header, or in words.
     fn request(&self, event: &str) -> Result<String, String> {
         let host = format!("Host: {}\r\n", self.host);
         if let Some((method, rest)) = event.split_once(" /") {
@@ -157,7 +157,7 @@ impl Waiting {
         String::from_utf8(reply).map_err(text)
     }
 
-    /// The wait has ended with a callback that holds `sign`, and nobody listens any more.
+    /// Checks that the wait ended with a callback that contains `sign`, and that the port is closed.
     fn ends_with(self, sign: &str) -> Verdict {
         let callback = self
             .outcome
@@ -172,7 +172,7 @@ impl Waiting {
     }
 }
 
-/// Holds a reply against the words of a behaviour.
+/// Checks a reply against the vector's description of the behaviour.
 fn judge(behaviour: &str, event: &str, reply: &str) -> Verdict {
     let (head, page) = reply
         .split_once("\r\n\r\n")
@@ -220,11 +220,11 @@ fn bind_address() -> Verdict {
         "another port for another listener",
         url.port() != other.port(),
     )?;
-    // Taken is taken: no second listener beside the first.
+    // A port in use is refused: there is no second listener beside the first.
     same("a taken port", Listener::bind_on(url.port()).is_err(), true)
 }
 
-/// A connection that drips must not keep others waiting, and is dropped in the end.
+/// A connection that sends very slowly does not delay others, and is dropped eventually.
 fn slow(waiting: Waiting) -> Verdict {
     let mut slow = TcpStream::connect(waiting.address).map_err(text)?;
     slow.write_all(b"GET /cb").map_err(text)?;
@@ -247,7 +247,7 @@ fn slow(waiting: Waiting) -> Verdict {
     waiting.ends_with("code=a")
 }
 
-/// A person who never comes back does not keep the program waiting.
+/// The wait ends at its deadline if the user never returns.
 fn deadline() -> Verdict {
     let waiting = Waiting::start(Duration::from_millis(50))?;
     let outcome = waiting
@@ -265,7 +265,7 @@ fn deadline() -> Verdict {
     )
 }
 
-/// Only http and https can be a [`Url`], and the program gets it as one argument.
+/// Only http and https URLs are accepted as [`Url`], and the browser gets the URL as one argument.
 fn open_url() -> Verdict {
     for hostile in [
         "javascript:alert(1)",

@@ -1,5 +1,5 @@
-//! What a login brings: `oidc-token-response`, and the issuers of `id-token` that come without a token. The
-//! signatures of the tokens are what this host says they are.
+//! Token responses of a login: `oidc-token-response`, and the vectors of `id-token` that have an issuer but no
+//! token. Signatures are not checked: this host reports them all as valid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -45,7 +45,7 @@ fn client(issuer: &str, rules: Rules) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// An ID token of the flow that says this, too.
+/// An ID token for the flow with these additional claims.
 fn id_token(pending: &PendingAuthorization, said: &Value) -> String {
     let mut claims = json!({
         "sub": "user-1", "aud": "client1", "iat": NOW, "exp": NOW + 300, "c_hash": "of the code",
@@ -60,7 +60,7 @@ fn id_token(pending: &PendingAuthorization, said: &Value) -> String {
     format!("{header}.{}.{signature}", part(&claims))
 }
 
-/// A login with this token response; its ID token is to say `back`, and the one beside the code `front`.
+/// A login with this token response; its ID token has the claims `back`, and the one beside the code `front`.
 fn log_in(
     client: &Client,
     scope: &str,
@@ -115,7 +115,7 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
         Err(error) => refused(&error, vector)?,
     }
     let Some(front) = front else { return Ok(()) };
-    // It is the difference that is refused.
+    // Only the difference is refused.
     let alike = |pending: &PendingAuthorization| tokens(&id_token(pending, front));
     let login = log_in(&client, scope, Some(front), alike).map_err(text)?;
     holds(
@@ -124,7 +124,7 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
     )
 }
 
-/// Issuers without a token: what is said of them in one.
+/// Vectors with an issuer but no token: the issuer is put into a token.
 pub(crate) fn issuer(vector: &Vector) -> Verdict {
     let mut said = json!({ "iss": vector.must("id_token_iss")? });
     if let Some(tenant) = vector.text("tid") {

@@ -12,7 +12,7 @@ use oauth_core::{Client, Error, Scope, Secret};
 use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::jws::{algs, client, key_set, private_key, refused, run};
 
 const MONITORING: &str = "session management is a frame in a page; session-management.test.js of the \
@@ -51,7 +51,10 @@ pub(crate) fn logout_token(vector: &Vector) -> Verdict {
     match result {
         Ok(token) => {
             holds("is accepted", vector.expected["ok"] == true)?;
-            holds("is of somebody", token.subject().or(token.sid()).is_some())
+            holds(
+                "names a user or a session",
+                token.subject().or(token.sid()).is_some(),
+            )
         }
         Err(error) => refused(&error, vector),
     }
@@ -67,8 +70,8 @@ fn received(
     run(exchange, now, &[key_set(&Value::Null)]).result
 }
 
-/// A server that is older than the rule that a logout token ends: its tokens are taken for a short time, by
-/// those who ask for it.
+/// A server from before logout tokens had to have `exp`: they are accepted for a short time, if the caller opts
+/// in.
 fn without_expiry(vector: &Vector) -> Verdict {
     let client =
         || client("https://as.example", "client1", None).map_err(|error| error.to_string());
@@ -112,7 +115,7 @@ pub(crate) fn session(vector: &Vector) -> Verdict {
     } else if has("logout") {
         back_channel(vector)
     } else {
-        Err(No::OutOfReach(MONITORING))
+        Err(Failure::OutOfReach(MONITORING))
     }
 }
 
@@ -189,7 +192,7 @@ fn sessions(vector: &Vector) -> Vec<Session> {
     .collect()
 }
 
-/// The places of those that are chosen.
+/// The indexes of the chosen elements.
 fn chosen<T>(list: &[T], is_chosen: impl Fn(&T) -> bool) -> Value {
     let places = list.iter().enumerate().filter(|(_, one)| is_chosen(one));
     places.map(|(place, _)| Value::from(place)).collect()

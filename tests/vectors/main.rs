@@ -3,14 +3,14 @@
 //! [--counts FILE] [--done]`.
 //!
 //! Every `*.json` file of the folder, and of its folder `conversations`, is read. This program is
-//! the judge: it makes a conversation of a vector, has it played in a language, and compares what
-//! was said with what is wanted. Rust plays in this process; for every other language a player is
-//! named, a program that reads a conversation a line and answers a transcript a line. README.md
-//! describes both.
+//! the judge: it turns a vector into a conversation, has it played in a language, and compares the
+//! results with the expected ones. Rust plays in this process; for every other language a player is
+//! named: a program that reads one conversation per line and writes one transcript per line.
+//! README.md describes both.
 //!
 //! A vector whose group has no handler counts as failed, unhandled; with `--done` only the groups
-//! that have one are run, and the others are listed by name. What a language's package does not
-//! reach is listed, and counts neither way.
+//! that have one are run, and the others are listed by name. Vectors that a language's package
+//! cannot express are listed, and count neither as passed nor as failed.
 
 mod access_token;
 mod address;
@@ -65,8 +65,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use ask::Asks;
-use format::{Handler, No, Questions, Vector, Verdict, read_dir};
+use ask::Runner;
+use format::{Failure, Handler, Questions, Vector, Verdict, read_dir};
 use lang::Lang;
 use native::Native;
 use packages::{api, auth, identity, jose as of_jose, possession, protected as of_protected};
@@ -83,13 +83,13 @@ struct Options {
     /// The folder with the files.
     #[arg(long)]
     dir: PathBuf,
-    /// The language whose implementation is asked.
+    /// The language whose implementation is tested.
     #[arg(long, default_value = "rust", value_parser = ["rust", "python", "node", "browser", "all"])]
     lang: String,
-    /// Who plays in a language: `python=["program","argument"]`.
+    /// The player of a language: `python=["program","argument"]`.
     #[arg(long)]
     player: Vec<String>,
-    /// A table of how many vectors of each group each language is asked; other counts are failures.
+    /// A table of how many vectors of each group each language runs; a different count is a failure.
     #[arg(long)]
     counts: Option<PathBuf>,
     /// Run only the groups that have a handler, and list the others.
@@ -101,13 +101,13 @@ const HEADERS: &str = "the parser of WWW-Authenticate is the core's own; what it
                        by the verdicts of bearer-request";
 const LISTENER: &str = "a listener is a socket and no conversation; packages that have one test it \
                         with their login";
-const CONNECTING: &str = "whom to ask, as whom and for what is found out for Rust alone";
+const CONNECTING: &str = "only Rust finds out the server, the client and the scope by itself";
 const ADDRESSES: &str =
     "addresses are judged by the native transport alone, which packages tell with a word";
-const TARGETS: &str = "return targets are for Rust alone";
+const TARGETS: &str = "only Rust checks return targets";
 
 const SESSIONS: &str =
-    "a package says whose logout it is; which sessions that ends, the program decides";
+    "a package reports the user of a logout; the program decides which sessions it ends";
 
 fn handler(group: &str) -> Option<Handler> {
     use Handler::{Apart, Both, Core, Talk};
@@ -183,7 +183,7 @@ fn main() -> ExitCode {
         match player(lang, &options.player) {
             Ok(player) => ask(
                 &questions,
-                Asks::new(lang, player),
+                Runner::new(lang, player),
                 options.done,
                 &mut report,
             ),
@@ -208,7 +208,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Who plays in this language.
+/// The player of this language.
 fn player(lang: Lang, named: &[String]) -> Result<Box<dyn Player>, String> {
     if lang == Lang::Rust {
         return Ok(Box::new(Native));
@@ -224,12 +224,12 @@ fn player(lang: Lang, named: &[String]) -> Result<Box<dyn Player>, String> {
     Ok(Box::new(Program::start(&command)?))
 }
 
-/// Asks one language everything.
-fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report) {
-    let lang = asks.lang;
+/// Runs all vectors and conversations in one language.
+fn ask(questions: &Questions, mut runner: Runner, is_done: bool, report: &mut Report) {
+    let lang = runner.lang;
     for vector in &questions.vectors {
         let verdict = match handler(&vector.group) {
-            Some(handler) => verdict(vector, handler, &mut asks),
+            Some(handler) => verdict(vector, handler, &mut runner),
             None if is_done => {
                 if lang == Lang::Rust {
                     report.open(&vector.group);
@@ -238,7 +238,7 @@ fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report
             }
             None => Err("failed, unhandled".into()),
         };
-        for why in std::mem::take(&mut asks.left_out) {
+        for why in std::mem::take(&mut runner.left_out) {
             report.left_out(lang, why);
         }
         report.count(lang, &vector.group, &vector.id, verdict);
@@ -249,30 +249,30 @@ fn ask(questions: &Questions, mut asks: Asks, is_done: bool, report: &mut Report
         .filter(|script| script.is_for(lang))
     {
         let group = format!("conversations/{}", script.group);
-        report.count(lang, &group, &script.name, script.verdict(&mut asks));
+        report.count(lang, &group, &script.name, script.verdict(&mut runner));
     }
 }
 
-fn verdict(vector: &Vector, handler: Handler, asks: &mut Asks) -> Verdict {
+fn verdict(vector: &Vector, handler: Handler, runner: &mut Runner) -> Verdict {
     match handler {
         Handler::Talk(talk) => {
-            let verdict = talk(vector, asks);
+            let verdict = talk(vector, runner);
             if verdict.is_ok() {
-                asks.left_out.extend(asks.lang.untold(&vector.expected));
+                runner.left_out.extend(runner.lang.untold(&vector.expected));
             }
             verdict
         }
-        Handler::Core(check, _) if asks.is_rust() => check(vector),
-        Handler::Both(check, talk) if asks.is_rust() => {
+        Handler::Core(check, _) if runner.is_rust() => check(vector),
+        Handler::Both(check, talk) if runner.is_rust() => {
             check(vector)?;
-            match talk(vector, asks) {
-                // The core was asked, and more of it.
-                Err(No::OutOfReach(_)) => Ok(()),
+            match talk(vector, runner) {
+                // The core has run a larger part of it.
+                Err(Failure::OutOfReach(_)) => Ok(()),
                 verdict => verdict,
             }
         }
-        Handler::Apart(check, _) if asks.is_rust() => check(vector),
-        Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, asks),
-        Handler::Core(_, why) => Err(No::OutOfReach(why)),
+        Handler::Apart(check, _) if runner.is_rust() => check(vector),
+        Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, runner),
+        Handler::Core(_, why) => Err(Failure::OutOfReach(why)),
     }
 }

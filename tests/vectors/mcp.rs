@@ -1,4 +1,4 @@
-//! Group `mcp`: how a client of the Model Context Protocol finds out whom to ask, as whom, and for what.
+//! Group `mcp`: how a client of the Model Context Protocol selects the server, its client id and the scope.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,7 +61,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
         None if has("redirect_uris") => application_type(vector),
         None if has("resource_metadata") => identity_access::asked_for_a_resource(vector),
         None if has("client_id_metadata_document") => identity_access::redeemed_by_document(vector),
-        None => Err("nothing asks this".into()),
+        None => Err("no check handles this vector".into()),
     }
 }
 
@@ -73,7 +73,7 @@ fn issuer(name: &str) -> Result<Issuer, String> {
     Issuer::parse(name).map_err(text)
 }
 
-/// A server whose metadata have these members.
+/// A server whose metadata contains these members.
 fn server(members: &Value) -> Result<Server, String> {
     let mut all = json!({ "token_endpoint": "https://as.example/token" });
     if let (Some(all), Some(members)) = (all.as_object_mut(), members.as_object()) {
@@ -82,7 +82,7 @@ fn server(members: &Value) -> Result<Server, String> {
     metadata::document(all).map_err(text)
 }
 
-/// What a client has, by the names of the vectors.
+/// The client identities that are available, by the names of the vectors.
 fn identities(have: &[String], at: &str) -> Result<ClientCandidates, String> {
     let mut identities = ClientCandidates::default();
     for name in have {
@@ -93,7 +93,7 @@ fn identities(have: &[String], at: &str) -> Result<ClientCandidates, String> {
                     ClientCandidates::preregistered(issuer(at)?, id).preregistered;
             }
             "cimd" => identities.metadata_document = Some(ClientId::new(DOCUMENT)),
-            // A program that registers itself has nothing.
+            // A program that registers itself has no identity yet.
             "dcr" => {}
             other => return Err(format!("no way {other}")),
         }
@@ -129,12 +129,12 @@ fn order(vector: &Vector) -> Verdict {
 fn nobody_to_be(vector: &Vector) -> Verdict {
     let server = server(&vector.input["metadata"])?;
     let identities = identities(&texts(&vector.input["have"]), "https://as.example")?;
-    // What would be registered is a choice of the caller's: there is none.
+    // The caller decides what would be registered: nothing here.
     let chosen = identities.choose(GrantChoice::ClientCredentials, &server);
     outcome(&vector.expected, chosen).map(drop)
 }
 
-/// Has the API name this server, which says so of itself, and counts the requests to it.
+/// Connects to an API that names this server, whose metadata matches, and counts the requests to it.
 fn connected(
     request: ConnectRequest,
     named: &str,
@@ -189,7 +189,7 @@ fn moved(vector: &Vector) -> Verdict {
     outcome(&vector.expected, met).map(drop)
 }
 
-/// A client of an old server that meets a new one.
+/// A client bound to an old server that encounters a new one.
 fn bound(vector: &Vector) -> Verdict {
     let (old, new) = (vector.must("old_issuer")?, vector.must("new_issuer")?);
     let mut identities = ClientCandidates::default();
@@ -230,7 +230,7 @@ fn bound(vector: &Vector) -> Verdict {
     same("old_credentials_reused", Some(is_reused), want)
 }
 
-/// Whether tokens of a client at one server are taken for those of the same at another.
+/// Whether tokens from one server are accepted as those of the client with the same id at another.
 fn owns(old: &str, new: &str, id: &str) -> Result<bool, String> {
     let stored = json!({
         "version": 1, "issuer": old, "client_id": id, "access_token": "a", "received_at": 0,
@@ -254,7 +254,7 @@ fn step_ups(vector: &Vector) -> Verdict {
     let mut budget = StepUpBudget::new(Scope::none());
     let mut authorizations = 0;
     for number in 0..refusals {
-        // Each wants something that was not asked for yet: else one would be enough.
+        // Each requires a scope that was not requested yet: otherwise one would be enough.
         let wanted = Scope::parse(&format!("s{number}")).map_err(text)?;
         match budget.next(Some(&wanted)) {
             Ok(_) => authorizations += 1,
@@ -282,7 +282,7 @@ fn passed_on(vector: &Vector) -> Verdict {
         vector.expected["token_attached"].as_bool(),
     )?;
     let own = Resource::beneath(&resource).check(resource.url());
-    holds("its own resource gets it", own.is_ok())
+    holds("its own resource receives it", own.is_ok())
 }
 
 fn extensions(vector: &Vector) -> Verdict {
@@ -329,12 +329,12 @@ fn no_browser(vector: &Vector) -> Verdict {
     let connection = met.map_err(text)?;
     let used = (connection.grant == way).then_some("id-jag");
     same("use", used, vector.expected["use"].as_str())?;
-    // The one request was for the metadata.
+    // The only request was for the metadata.
     let want = vector.expected["authorization_requests_at_resource_server"].as_u64();
     same("authorization requests", Some(requests - 1), want)
 }
 
-/// The request for tokens that a client makes for itself.
+/// The form of a client's own token request (`client_credentials`).
 fn sent(client: &Client, vector: &Vector) -> Result<Vec<(String, String)>, String> {
     let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
     let asked = TokenRequest::from(scope).resource(vector.must("resource")?);
@@ -391,7 +391,7 @@ fn by_key(vector: &Vector) -> Verdict {
     same("aud", &claims["aud"], &vector.expected["assertion_aud"])
 }
 
-/// The keeper of a client's own grant, whose token has expired.
+/// The keeper of a `client_credentials` grant whose token has expired requests a new one.
 fn asked_again(vector: &Vector) -> Verdict {
     let want = vector.expected["request"].as_str();
     same("request", want, Some("client_credentials again"))?;
@@ -411,7 +411,10 @@ fn asked_again(vector: &Vector) -> Verdict {
             return Err("nothing is sent".into());
         };
         let grant = ("grant_type".to_owned(), "client_credentials".to_owned());
-        holds("the grant again", form(&request).contains(&grant))?;
+        holds(
+            "the grant is requested again",
+            form(&request).contains(&grant),
+        )?;
         let body = json!({ "access_token": "a", "token_type": "Bearer", "expires_in": 10 });
         let reply = Response::builder().header("content-type", "application/json");
         let reply = reply.body(Bytes::from(body.to_string()));
@@ -419,14 +422,14 @@ fn asked_again(vector: &Vector) -> Verdict {
         let Ok(Step::Done(tokens)) = exchange.resume(&at, reply) else {
             return Err("no tokens".into());
         };
-        holds("no refresh token is wanted", tokens.refresh_token.is_none())?;
+        holds("there is no refresh token", tokens.refresh_token.is_none())?;
         let done = keeper.resume(&at, Event::Completed(Ok(tokens)));
-        holds("it has them", matches!(done, KeeperStep::Done(Ok(_))))?;
+        holds("it has the tokens", matches!(done, KeeperStep::Done(Ok(_))))?;
     }
     Ok(())
 }
 
-/// What a native program registers as, by its redirect URIs.
+/// The `application_type` that a native program registers, by its redirect URIs.
 fn application_type(vector: &Vector) -> Verdict {
     let uris = texts(&vector.input["redirect_uris"]);
     let metadata = json!({ "redirect_uris": uris, "client_name": "tool" }).to_string();

@@ -1,4 +1,4 @@
-//! Groups `well-known` and `metadata-validation`.
+//! Groups about server metadata: `well-known` (its URLs) and `metadata-validation` (its contents).
 
 use bytes::Bytes;
 use http::Response;
@@ -13,21 +13,21 @@ use oauth_testkit::twin::{Fault, Twin};
 use serde_json::{Value, json};
 
 use crate::MEMORY;
-use crate::ask::Asks;
-use crate::conversation::{Conversation, In};
+use crate::ask::Runner;
+use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
-use crate::said::{Done, Refusal, Said, ServerSaid};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
+use crate::said::{Done, Refusal, ServerSaid, TurnOutput};
 use crate::token::{self, moment};
 
-const DEFAULTS: &str = "what silence in metadata means, and mutual TLS, is for Rust alone";
-const TRANSPORT: &str = "the native transport's own: each package's suite has a test of it";
-const STRICT: &str = "discovery by strict rules is for Rust alone";
+const DEFAULTS: &str = "only Rust exposes the defaults of missing members, and mutual TLS";
+const TRANSPORT: &str = "a property of the native transport: each package's suite tests it";
+const STRICT: &str = "only Rust has discovery by strict rules";
 
-pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn well_known(vector: &Vector, runner: &mut Runner) -> Verdict {
     let on_loopback = vector.input["allow_insecure_loopback"] == true;
-    if asks.is_rust() {
+    if runner.is_rust() {
         of_the_core(vector, on_loopback)?;
     }
     let transport = if on_loopback {
@@ -35,24 +35,24 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
     } else {
         "https"
     };
-    let places = places(vector.must("issuer")?, transport, asks)?;
+    let places = places(vector.must("issuer")?, transport, runner)?;
     let Some(places) = outcome(&vector.expected, places)? else {
         return Ok(());
     };
     if let Some(urls) = vector.expected.get("urls_in_order") {
-        // After the places of the specifications discovery tries one more, where Okta has it.
+        // After the URLs of the specifications, discovery tries the one that Okta uses.
         let (first, more) = places.split_at(texts(urls).len().min(places.len()));
         same("urls_in_order", first.to_vec(), texts(urls))?;
         let appended = "/.well-known/oauth-authorization-server";
         return holds(
-            "at most one more place, and it is appended",
+            "at most one more URL, and its path is appended",
             more.len() <= 1 && more.iter().all(|place| place.ends_with(appended)),
         );
     }
     let at = match vector.text("kind").unwrap_or("oauth-authorization-server") {
         "oauth-authorization-server" => 0,
         kind if kind.contains("inserted") => 1,
-        // Of an issuer without a path both are one.
+        // Both URLs are the same if the issuer has no path.
         kind if kind.contains("appended") => places.len().min(3) - 1,
         other => return Err(format!("no kind {other}").into()),
     };
@@ -60,26 +60,26 @@ pub(crate) fn well_known(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("url", url, vector.expected["url"].as_str())
 }
 
-/// Where discovery asks, if nothing is anywhere.
-fn places(issuer: &str, transport: &str, asks: &mut Asks) -> crate::ask::Outcome<Vec<String>> {
-    let discover = In::Discover {
+/// The URLs that discovery requests if all of them return 404.
+fn places(issuer: &str, transport: &str, runner: &mut Runner) -> crate::ask::Outcome<Vec<String>> {
+    let discover = TurnInput::Discover {
         issuer: issuer.to_owned(),
         transport: transport.to_owned(),
     };
     let mut conversation = Conversation::new(None, None).then(0, discover);
     for _ in 0..4 {
-        conversation = conversation.then(0, In::Reply(Reply::new(404, &[], "")));
+        conversation = conversation.then(0, TurnInput::Reply(Reply::new(404, &[], "")));
     }
     let mut places = Vec::new();
-    for said in asks.play(&conversation)? {
+    for said in runner.play(&conversation)? {
         match said {
-            Said::Send(sent) => places.push(sent.url),
-            Said::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
-            Said::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
-            other => return Err(format!("want another place, got {other:?}").into()),
+            TurnOutput::Send(sent) => places.push(sent.url),
+            TurnOutput::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
+            TurnOutput::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
+            other => return Err(format!("want a request to one more URL, got {other:?}").into()),
         }
     }
-    Err("more places than there are".into())
+    Err("too many URLs are requested".into())
 }
 
 fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
@@ -110,24 +110,24 @@ fn of_the_core(vector: &Vector, on_loopback: bool) -> Verdict {
     same("url", Some(url.as_str()), vector.expected["url"].as_str())
 }
 
-pub(crate) fn validation(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector
         .text("body")
         .is_some_and(|body| body.contains("gzip"))
     {
-        return match asks.is_rust() {
+        return match runner.is_rust() {
             true => gzip_bomb(vector),
-            false => Err(No::OutOfReach(TRANSPORT)),
+            false => Err(Failure::OutOfReach(TRANSPORT)),
         };
     }
-    let (server, requests) = asked(vector, asks)?;
+    let (server, requests) = asked(vector, runner)?;
     if let Some(want) = vector.expected["requests"].as_u64() {
         same("requests", requests, want)?;
     }
     let said = outcome(&vector.expected, server)?;
-    if !asks.is_rust() {
+    if !runner.is_rust() {
         if vector.expected.get("strict").is_some() {
-            asks.left_out.insert(STRICT);
+            runner.left_out.insert(STRICT);
         }
         return said.map_or(Ok(()), |said| endpoints(vector, &said));
     }
@@ -145,35 +145,38 @@ pub(crate) fn validation(vector: &Vector, asks: &mut Asks) -> Verdict {
 }
 
 /// The issuer a vector is about.
-fn issuer(vector: &Vector) -> Result<&str, No> {
+fn issuer(vector: &Vector) -> Result<&str, Failure> {
     let named = vector
         .text("issuer")
         .or(vector.input["document"]["issuer"].as_str());
     named.ok_or_else(|| "no issuer".into())
 }
 
-/// A discovery that is answered with the vector's document, or with its list of answers in turn;
-/// and how many requests it made.
-fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Result<ServerSaid, Refusal>, u64), No> {
-    let discover = In::discover(issuer(vector)?);
+/// Runs a discovery that gets the vector's document, or its list of responses in turn; also
+/// returns the number of requests.
+fn asked(
+    vector: &Vector,
+    runner: &mut Runner,
+) -> Result<(Result<ServerSaid, Refusal>, u64), Failure> {
+    let discover = TurnInput::discover(issuer(vector)?);
     let mut conversation = Conversation::new(None, None).then(0, discover);
     for turn in 0..4 {
-        conversation = conversation.then(0, In::Reply(answer(vector, turn)?));
+        conversation = conversation.then(0, TurnInput::Reply(answer(vector, turn)?));
     }
     let mut requests = 0;
-    for said in asks.play(&conversation)? {
+    for said in runner.play(&conversation)? {
         match said {
-            Said::Send(_) => requests += 1,
-            Said::Done(Done::Server(server)) => return Ok((Ok(server), requests)),
-            Said::Error(refusal) => return Ok((Err(refusal), requests)),
+            TurnOutput::Send(_) => requests += 1,
+            TurnOutput::Done(Done::Server(server)) => return Ok((Ok(server), requests)),
+            TurnOutput::Error(refusal) => return Ok((Err(refusal), requests)),
             other => return Err(format!("an odd step: {other:?}").into()),
         }
     }
-    Err("it does not end".into())
+    Err("discovery does not end".into())
 }
 
-/// The same of the core alone, which can be told to be strict.
-fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), No> {
+/// Runs the discovery in the core directly, with this strictness.
+fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Error>, u64), Failure> {
     let issuer = Issuer::parse(issuer(vector)?).map_err(|error| error.to_string())?;
     let rules = Rules {
         strictness,
@@ -195,7 +198,7 @@ fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Erro
     }
 }
 
-fn response(reply: Reply) -> Result<Response<Bytes>, No> {
+fn response(reply: Reply) -> Result<Response<Bytes>, Failure> {
     let mut response = Response::builder().status(reply.status);
     for (name, value) in reply.headers.0 {
         response = response.header(name, value);
@@ -204,7 +207,7 @@ fn response(reply: Reply) -> Result<Response<Bytes>, No> {
     response.map_err(|error| error.to_string().into())
 }
 
-fn answer(vector: &Vector, turn: u64) -> Result<Reply, No> {
+fn answer(vector: &Vector, turn: u64) -> Result<Reply, Failure> {
     let answers = vector.input["responses"].as_array();
     let document = match answers.and_then(|list| list.get(turn as usize)) {
         Some(Value::Number(status)) => {
@@ -222,7 +225,7 @@ fn answer(vector: &Vector, turn: u64) -> Result<Reply, No> {
     }
 }
 
-/// The endpoints a server is said to have; what silence means is left out.
+/// Compares the endpoints that the metadata contains; defaults of missing members are left out.
 fn endpoints(vector: &Vector, server: &ServerSaid) -> Verdict {
     let uses_mtls = vector.input["client_uses_mtls"] == true;
     for (name, want) in vector.expected.as_object().into_iter().flatten() {
@@ -231,7 +234,7 @@ fn endpoints(vector: &Vector, server: &ServerSaid) -> Verdict {
             endpoint if endpoint.ends_with("_endpoint") && !uses_mtls => {
                 same(endpoint, server.metadata.get(endpoint), Some(want))?;
             }
-            _ => return Err(No::OutOfReach(DEFAULTS)),
+            _ => return Err(Failure::OutOfReach(DEFAULTS)),
         }
     }
     let named = vector
@@ -257,7 +260,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
                     want.as_bool(),
                 )?;
             }
-            // OpenID Connect Discovery section 3: the one flag whose silence means yes.
+            // OpenID Connect Discovery section 3: the only flag whose default is true.
             "request_uri_parameter_supported_oidc" => {
                 same(
                     name,
@@ -286,7 +289,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
                     .as_str()
                     .is_some_and(|want| want.starts_with("falls back"))
                 {
-                    // Neither alias nor endpoint is there: the fall-back finds the top level's gap.
+                    // There is neither an alias nor an endpoint: the fallback finds nothing at the top level either.
                     let plain = server.endpoint(kind).map_err(|error| error.code());
                     same(name, url.map_err(|error| error.code()), plain)?;
                 } else {
@@ -302,7 +305,7 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
     Ok(())
 }
 
-/// The real driver against a real socket: what counts is that nothing is held but a little.
+/// The real driver reads a gzip bomb from a real socket in bounded memory.
 fn gzip_bomb(vector: &Vector) -> Verdict {
     let served = Served::start(Twin::generic).map_err(|error| error.to_string())?;
     served.with(|twin| {
@@ -327,7 +330,7 @@ fn gzip_bomb(vector: &Vector) -> Verdict {
     )
 }
 
-/// A document for tests of other groups.
+/// A server with this metadata, for other groups.
 pub(crate) fn document(members: Value) -> Result<Server, Error> {
     let mut document = json!({ "issuer": "https://as.example" });
     if let (Some(document), Some(members)) = (document.as_object_mut(), members.as_object()) {

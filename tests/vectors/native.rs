@@ -1,4 +1,4 @@
-//! The player in Rust: the facade, in this process.
+//! The Rust player: plays conversations with the facade, in this process.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use oauth_facade::{
 use serde_json::{Value, json};
 
 use crate::conversation::{
-    Asked, ClientConfig, Conversation, In, ServerConfig, Turn as Happening, octets,
+    ClientConfig, Conversation, ServerConfig, TokenInput, Turn as Happening, TurnInput, octets,
 };
 use crate::fields::Text;
 use crate::native_client::{
     Source, arguments_of, client_of, verify_access_token, verify_logout_token,
 };
 use crate::player::Player;
-use crate::said::{Done, Entry, Refusal, Said, Sent, ServerSaid, TokensSaid, VerdictSaid};
+use crate::said::{Done, Entry, Refusal, Sent, ServerSaid, TokensSaid, TurnOutput, VerdictSaid};
 
-/// Plays in this process.
+/// The player that runs in this process.
 pub(crate) struct Native;
 
 impl Player for Native {
@@ -48,7 +48,7 @@ struct Party<'a> {
     machine: Option<ErasedExchange>,
     flow: Option<String>,
     tokens: Option<Tokens>,
-    /// Who verifies: it keeps the server's keys, and the tokens it was told.
+    /// The client that verifies tokens: it caches the server's keys and the logout tokens it has seen.
     verifier: Option<Client>,
     source: Source,
     shown: Vec<String>,
@@ -62,24 +62,24 @@ impl Party<'_> {
             Err(error) => {
                 let refusal = Refusal::from(error);
                 self.shown.push(refusal.shown.clone());
-                Said::Error(refusal)
+                TurnOutput::Error(refusal)
             }
         };
         let shown = std::mem::take(&mut self.shown);
         Ok(Entry { said, shown })
     }
 
-    fn take(&mut self, at: &Moment, input: &In, hold: bool) -> Result<Said, Error> {
+    fn take(&mut self, at: &Moment, input: &TurnInput, hold: bool) -> Result<TurnOutput, Error> {
         if let Some(machine) = self.call(input)? {
             let machine = self.machine.insert(machine);
             if hold {
-                return Ok(Said::Open);
+                return Ok(TurnOutput::Open);
             }
             let turn = machine.begin(at)?;
             return self.say(turn);
         }
         match input {
-            In::Authorize(ask) => {
+            TurnInput::Authorize(ask) => {
                 let response_type = ask.response_type.as_deref().unwrap_or("code");
                 let mode = ask.response_mode.as_deref();
                 let ask = Authorize {
@@ -102,17 +102,17 @@ impl Party<'_> {
                 self.show(&begun);
                 let flow = begun.pending.to_json().expose().clone();
                 self.flow = Some(flow.clone());
-                Ok(Said::Authorized {
+                Ok(TurnOutput::Authorized {
                     url: begun.url,
                     flow,
                 })
             }
-            In::Source(tokens) => {
+            TurnInput::Source(tokens) => {
                 self.source.give(tokens.clone());
-                Ok(Said::Open)
+                Ok(TurnOutput::Open)
             }
-            In::Server => Ok(Said::Server(server_said(&self.server()?)?)),
-            In::Attach {
+            TurnInput::Server => Ok(TurnOutput::Server(server_said(&self.server()?)?)),
+            TurnInput::Attach {
                 url,
                 headers,
                 body,
@@ -129,11 +129,11 @@ impl Party<'_> {
                 let resource = self.server()?.resource(origins.as_deref())?;
                 resource
                     .authorization(&request, &tokens.access_token)
-                    .map(Said::Attached)
+                    .map(TurnOutput::Attached)
             }
-            In::Verdict { status, headers } => {
+            TurnInput::Verdict { status, headers } => {
                 let name = Resource::verdict(*status, &headers.0)?;
-                Ok(Said::Verdict(VerdictSaid {
+                Ok(TurnOutput::Verdict(VerdictSaid {
                     renews: name == "renew",
                     name: Some(name.to_owned()),
                 }))
@@ -142,20 +142,20 @@ impl Party<'_> {
         }
     }
 
-    /// The machine of a call, if the input is one.
-    fn call(&mut self, input: &In) -> Result<Option<ErasedExchange>, Error> {
+    /// The exchange of a call, if the input starts one.
+    fn call(&mut self, input: &TurnInput) -> Result<Option<ErasedExchange>, Error> {
         Ok(Some(match input {
-            In::ClientCredentials { scope } => {
+            TurnInput::ClientCredentials { scope } => {
                 let request = for_scope(scope)?;
                 let arguments = ClientCredentials { request };
                 self.client()?.client_credentials(arguments)?
             }
-            In::Redeem { callback, flow } => {
+            TurnInput::Redeem { callback, flow } => {
                 let stored = flow.as_ref().map(|Text(text)| text.clone());
                 let flow = stored.or(self.flow.take()).ok_or(Misuse::Over)?;
                 self.verifier()?.redeem(&flow, callback)?
             }
-            In::RedeemAt {
+            TurnInput::RedeemAt {
                 callback,
                 context,
                 user,
@@ -165,12 +165,12 @@ impl Party<'_> {
                 let flow = oauth_facade::AuthorizationFlow::parse(&flow)?;
                 flow.redeem_at(&self.verifier()?, callback, None, arrival)?
             }
-            In::Refresh { scope, tokens } => {
+            TurnInput::Refresh { scope, tokens } => {
                 let tokens = Arc::new(self.tokens(tokens.as_ref())?);
                 let request = for_scope(scope)?;
                 self.client()?.refresh(Refresh { tokens, request })?
             }
-            In::Password {
+            TurnInput::Password {
                 username,
                 password,
                 scope,
@@ -179,14 +179,14 @@ impl Party<'_> {
                 password: Secret::from(password.as_str()),
                 request: for_scope(scope)?,
             })?,
-            In::Revoke(asked) => {
+            TurnInput::Revoke(asked) => {
                 let (token, hint) = self.asked(asked)?;
                 self.client()?.revoke(Revoke {
                     token,
                     token_type_hint: hint,
                 })?
             }
-            In::Introspect(asked) => {
+            TurnInput::Introspect(asked) => {
                 let (token, hint) = self.asked(asked)?;
                 self.client()?.introspect(Introspect {
                     token,
@@ -195,18 +195,18 @@ impl Party<'_> {
                     audience: asked.audience.clone(),
                 })?
             }
-            In::Userinfo { subject, tokens } => Userinfo {
+            TurnInput::Userinfo { subject, tokens } => Userinfo {
                 tokens: Arc::new(self.tokens(tokens.as_ref())?),
                 subject: subject.clone(),
             }
             .start(&self.client()?)?,
-            In::VerifyAccessToken(arguments) => {
+            TurnInput::VerifyAccessToken(arguments) => {
                 verify_access_token(arguments)?.start(&self.verifier()?)?
             }
-            In::VerifyLogoutToken(arguments) => {
+            TurnInput::VerifyLogoutToken(arguments) => {
                 verify_logout_token(arguments)?.start(&self.verifier()?)?
             }
-            In::Operation(operations) => {
+            TurnInput::Operation(operations) => {
                 let (name, arguments) = operations.iter().next().ok_or(Misuse::Setup)?;
                 let (number, args) = arguments_of(name, arguments)?;
                 let client = self.verifier()?;
@@ -219,7 +219,7 @@ impl Party<'_> {
                         }
                     })?
             }
-            In::Discover { issuer, transport } => {
+            TurnInput::Discover { issuer, transport } => {
                 let transport = match transport.as_str() {
                     "https" => Transport::Https,
                     "loopback_http" => Transport::LoopbackHttp,
@@ -231,10 +231,10 @@ impl Party<'_> {
         }))
     }
 
-    fn answer(&mut self, at: &Moment, input: &In) -> Result<Said, Error> {
+    fn answer(&mut self, at: &Moment, input: &TurnInput) -> Result<TurnOutput, Error> {
         let machine = self.machine.as_mut().ok_or(Misuse::Setup)?;
         let turn = match input {
-            In::Reply(reply) => {
+            TurnInput::Reply(reply) => {
                 let fields = reply.headers.0.iter();
                 let reply = Reply {
                     status: reply.status,
@@ -245,7 +245,7 @@ impl Party<'_> {
                 };
                 machine.reply(at, reply)?
             }
-            In::Lost(reach) => {
+            TurnInput::Lost(reach) => {
                 let cause = match reach.as_str() {
                     "unsent" => Cause::unsent("no connection"),
                     "too_large" => Cause::too_large(),
@@ -253,8 +253,8 @@ impl Party<'_> {
                 };
                 machine.lost(at, cause)?
             }
-            In::Elapsed => machine.elapsed(at)?,
-            In::Signed(digits) => {
+            TurnInput::Elapsed => machine.elapsed(at)?,
+            TurnInput::Signed(digits) => {
                 let signature = octets(digits).ok_or(Misuse::Setup)?;
                 machine.signed(at, signature)?
             }
@@ -263,20 +263,20 @@ impl Party<'_> {
         self.say(turn)
     }
 
-    fn say(&mut self, turn: ErasedStep) -> Result<Said, Error> {
+    fn say(&mut self, turn: ErasedStep) -> Result<TurnOutput, Error> {
         self.show(&turn);
         Ok(match turn {
-            ErasedStep::Send(request) => Said::Send(Sent {
+            ErasedStep::Send(request) => TurnOutput::Send(Sent {
                 method: request.method,
                 url: request.url,
                 headers: request.headers,
                 body: String::from_utf8_lossy(&request.body).into_owned(),
             }),
-            ErasedStep::Sleep(pause) => Said::Sleep(pause.as_secs_f64()),
-            ErasedStep::Sign(_) => Said::Sign,
-            // The machine has verified it by itself.
+            ErasedStep::Sleep(pause) => TurnOutput::Sleep(pause.as_secs_f64()),
+            ErasedStep::Sign(_) => TurnOutput::Sign,
+            // The exchange has verified the signature by itself.
             ErasedStep::Verify(_) => return Err(Error::from(Misuse::OutOfOrder)),
-            ErasedStep::Done(record) => Said::Done(match record {
+            ErasedStep::Done(record) => TurnOutput::Done(match record {
                 Record::Tokens(tokens) => {
                     let said = tokens_said(&tokens);
                     self.tokens = Some(Arc::unwrap_or_clone(tokens));
@@ -288,7 +288,7 @@ impl Party<'_> {
                     Done::Tokens(said)
                 }
                 Record::Plain(name, members) => Done::Record(members_of(name, members)),
-                // Of `authorize`, for which nothing is sent.
+                // `authorize` sends nothing, and returns no record here.
                 Record::Authorization(_) => return Err(Error::from(Misuse::OutOfOrder)),
                 Record::Server(server) => Done::Server(server_said(&server)?),
                 Record::Nothing => Done::Nothing,
@@ -345,7 +345,7 @@ impl Party<'_> {
         Ok(tokens)
     }
 
-    fn asked(&mut self, asked: &Asked) -> Result<(Secret<String>, Option<TokenKind>), Error> {
+    fn asked(&mut self, asked: &TokenInput) -> Result<(Secret<String>, Option<TokenKind>), Error> {
         let kind = match asked.token_type_hint.as_deref() {
             Some("refresh_token") => Some(TokenKind::Refresh),
             Some(_) => Some(TokenKind::Access),
@@ -367,7 +367,7 @@ fn for_scope(scope: &str) -> Result<TokenRequest, Error> {
     Scope::parse(scope).map(TokenRequest::for_scope)
 }
 
-/// The members of a record that say something, by the names that its description has.
+/// The members of a record that are set, by the names in its description.
 fn members_of(name: &str, members: Vec<Arg>) -> Value {
     let records = TABLE.iter().filter_map(|entry| match entry.outcome {
         Kind::Record(description) if description.name == name => Some(description),

@@ -1,4 +1,4 @@
-//! The client of a conversation in Rust, and the arguments of what it verifies.
+//! Builds the Rust client of a conversation, and the arguments of operations.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,12 +17,12 @@ use serde_json::{Map, Value};
 use crate::conversation::ClientConfig;
 use crate::format::texts;
 
-/// Gives assertions one after the other, the last for ever.
+/// An assertion source that returns its assertions in order, then repeats the last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source(Arc<Mutex<(usize, Vec<Option<String>>)>>);
 
 impl Source {
-    /// From now on these.
+    /// Replaces the assertions.
     pub(crate) fn give(&self, tokens: Vec<Option<String>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (0, tokens);
     }
@@ -157,7 +157,7 @@ pub(crate) fn verify_logout_token(given: &Map<String, Value>) -> Result<VerifyLo
     })
 }
 
-/// The number of an operation, and its arguments in their order.
+/// The number of an operation, and its arguments in positional order.
 pub(crate) fn arguments_of(
     name: &str,
     given: &Map<String, Value>,

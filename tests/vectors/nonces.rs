@@ -1,4 +1,4 @@
-//! Group `dpop-nonce-sequence`: one client, its token requests and its requests to APIs, in order.
+//! Group `dpop-nonce-sequence`: DPoP nonces across one client's token requests and API requests, in order.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oauth_core::flow::resource::{Api, Event, Resource, ResourceRequest, Step as CallStep};
@@ -8,9 +8,9 @@ use oauth_core::{AuthorizationRequest, Client, Exchange, Input, Step, Tokens};
 use serde_json::Value;
 
 use crate::dpop::{bound, clock, fields, moment, opened, reply, text, token};
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 
-/// What went over the wire, and how it ended.
+/// The requests that were sent, and the result.
 #[derive(Default)]
 struct Seen {
     requests: u64,
@@ -21,7 +21,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn proof(&mut self, proof: Option<&HeaderValue>) -> Result<(), No> {
+    fn proof(&mut self, proof: Option<&HeaderValue>) -> Result<(), Failure> {
         let (_, claims) = opened(proof)?;
         self.requests += 1;
         self.nonces.push(claims["nonce"].clone());
@@ -82,13 +82,13 @@ fn status(reply: &Value) -> u16 {
     u16::try_from(status).unwrap_or_default()
 }
 
-/// Runs an exchange against these replies; bodies of the requests are kept.
+/// Runs an exchange against these replies, and keeps the requests' bodies.
 fn talk<E: Exchange>(
     mut exchange: E,
     replies: &[&Value],
     seen: &mut Seen,
     bodies: &mut Vec<String>,
-) -> Result<(), No> {
+) -> Result<(), Failure> {
     let mut input = Input::Begin;
     let mut replies = replies.iter();
     loop {
@@ -122,7 +122,7 @@ fn talk<E: Exchange>(
     }
 }
 
-fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), No> {
+fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), Failure> {
     let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let ask = AuthorizationRequest::new(redirect_uri);
     let (_, pending) = client.authorize(&moment(200), ask).map_err(text)?;
@@ -136,7 +136,7 @@ fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), No> 
     let [first, second] = bodies.as_slice() else {
         return Err("not sent twice".into());
     };
-    // Code and verifier are the same: nothing of this client's form changes.
+    // Code and verifier are unchanged: this client's form does not vary.
     same("the form", first, second)
 }
 
@@ -146,7 +146,7 @@ fn to_api(
     from: Option<&str>,
     replies: &[&Value],
     seen: &mut Seen,
-) -> Result<(), No> {
+) -> Result<(), Failure> {
     let named = what
         .split_whitespace()
         .chain(from)
@@ -180,7 +180,7 @@ fn to_api(
                 request.resume(&at, Event::Reply(last, &all))
             }
             _ => {
-                // The reply is the caller's, and says why.
+                // The caller gets the response, which has the reason.
                 let result = match last.is_success() {
                     true => "ok".to_owned(),
                     false => "error:use_dpop_nonce".to_owned(),
@@ -204,7 +204,7 @@ fn judge(vector: &Vector, seen: &Seen) -> Verdict {
     let mut jtis = seen.jtis.clone();
     jtis.sort_unstable();
     jtis.dedup();
-    same("each proof is another", jtis.len(), seen.jtis.len())?;
+    same("distinct proofs", jtis.len(), seen.jtis.len())?;
     let first = seen.results.first().map(String::as_str);
     for (name, got) in [
         ("first_result", first),

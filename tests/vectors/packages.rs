@@ -1,5 +1,5 @@
-//! Groups that the core is asked about directly, asked of the packages too: each vector becomes a conversation
-//! through a public door, such as a sign-in whose replies are scripted.
+//! Runs groups that are tested in the core directly in the packages too: each vector becomes a conversation through
+//! the public API, such as a sign-in with scripted responses.
 
 pub(crate) mod api;
 pub(crate) mod auth;
@@ -18,17 +18,17 @@ use oauth_core::quirk::Rules;
 use oauth_crypto::PrivateKey;
 use serde_json::{Map, Value, json};
 
-use crate::ask::{self, Asks};
+use crate::ask::{self, Runner};
 use crate::classes;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::Reply;
-use crate::format::{No, Vector, holds, texts};
+use crate::format::{Failure, Vector, holds, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Called, Done, Refusal, Said, Sent, TokensSaid};
+use crate::said::{Called, Done, Refusal, Sent, TokensSaid, TurnOutput};
 
-/// When vectors without a time take place.
+/// The time of vectors that have none, in Unix seconds.
 pub(crate) const NOW: u64 = 1_700_000_000;
 
 /// The nonce of vectors that have one.
@@ -36,19 +36,19 @@ const NONCE: &str = "n-0S6_WzA2Mj";
 
 const NO_MAC: &str = "a page holds no client secret, and takes no signature by one";
 
-/// What came of a call: what it sent, and how it ended, if it did.
-pub(crate) struct Came {
+/// The result of a call: the requests it sent, and its end, if it has one.
+pub(crate) struct CallResult {
     pub(crate) sent: Vec<Sent>,
     pub(crate) end: Option<Result<Done, Refusal>>,
-    /// The status of an API's reply.
+    /// The HTTP status of an API's response.
     pub(crate) status: Option<u16>,
 }
 
-/// A conversation of calls, each with the replies that are ready for it. Those that it does not ask for are
-/// not looked at.
+/// A conversation of calls, each with the responses prepared for it. Responses to requests that are not sent are
+/// ignored.
 pub(crate) struct Calls {
     conversation: Conversation,
-    /// Where each call begins, and how many turns it has.
+    /// The index of each call's first turn, and the number of its turns.
     calls: Vec<(usize, usize)>,
 }
 
@@ -61,21 +61,21 @@ impl Calls {
     }
 
     #[must_use]
-    pub(crate) fn call(mut self, now: u64, input: In, replies: Vec<Reply>) -> Self {
+    pub(crate) fn call(mut self, now: u64, input: TurnInput, replies: Vec<Reply>) -> Self {
         let before = self.conversation.talk.len();
         self.conversation = self.conversation.then(now, input);
         for reply in replies {
-            self.conversation = self.conversation.then(now, In::Reply(reply));
+            self.conversation = self.conversation.then(now, TurnInput::Reply(reply));
         }
         let turns = self.conversation.talk.len() - before;
         self.calls.push((before, turns));
         self
     }
 
-    /// What happens outside of calls, or is one more turn of the last one.
+    /// Adds a turn between calls, or one more turn of the last call.
     #[must_use]
-    pub(crate) fn then(mut self, now: u64, input: In) -> Self {
-        let is_of_call = matches!(input, In::Reply(_));
+    pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
+        let is_of_call = matches!(input, TurnInput::Reply(_));
         self.conversation = self.conversation.then(now, input);
         let end = self.conversation.talk.len();
         if let (true, Some((start, turns))) = (is_of_call, self.calls.last_mut()) {
@@ -84,8 +84,8 @@ impl Calls {
         self
     }
 
-    pub(crate) fn ask(self, asks: &mut Asks) -> Result<Vec<Came>, No> {
-        let mut said: Vec<_> = asks
+    pub(crate) fn ask(self, runner: &mut Runner) -> Result<Vec<CallResult>, Failure> {
+        let mut said: Vec<_> = runner
             .play(&self.conversation)?
             .into_iter()
             .map(Some)
@@ -99,49 +99,49 @@ impl Calls {
             .collect()
     }
 
-    /// The end of the last call.
-    pub(crate) fn end(self, asks: &mut Asks) -> Result<Result<Done, Refusal>, No> {
-        let last = self.ask(asks)?.pop();
+    /// Plays the conversation; returns the end of the last call.
+    pub(crate) fn end(self, runner: &mut Runner) -> Result<Result<Done, Refusal>, Failure> {
+        let last = self.ask(runner)?.pop();
         let end = last.and_then(|came| came.end);
         end.ok_or_else(|| "the call has not ended".into())
     }
 }
 
-fn came(turns: impl Iterator<Item = Said>) -> Result<Came, No> {
+fn came(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> {
     let mut sent = Vec::new();
     for said in turns {
         match said {
-            Said::Send(request) => sent.push(request),
-            Said::Done(done) => {
+            TurnOutput::Send(request) => sent.push(request),
+            TurnOutput::Done(done) => {
                 let (end, status) = (Some(Ok(done)), None);
-                return Ok(Came { sent, end, status });
+                return Ok(CallResult { sent, end, status });
             }
-            Said::Error(refusal) => {
+            TurnOutput::Error(refusal) => {
                 let (end, status) = (Some(Err(refusal)), None);
-                return Ok(Came { sent, end, status });
+                return Ok(CallResult { sent, end, status });
             }
-            Said::Called(Called {
+            TurnOutput::Called(Called {
                 sent,
                 status,
                 error,
             }) => {
                 let end = error.map(Err);
-                return Ok(Came { sent, end, status });
+                return Ok(CallResult { sent, end, status });
             }
             // Between calls.
-            Said::Open => {}
+            TurnOutput::Open => {}
             other => return Err(format!("unexpected: {other:?}").into()),
         }
     }
-    Ok(Came {
+    Ok(CallResult {
         sent,
         end: None,
         status: None,
     })
 }
 
-/// Compares how a call ended with what a vector wants of it.
-pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, No> {
+/// Compares the end of a call with a vector's expectation.
+pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, Failure> {
     match end {
         Ok(done) => {
             let wanted = &vector.expected["ok"];
@@ -156,7 +156,7 @@ pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Optio
     }
 }
 
-/// The vectors' server, by its metadata.
+/// The vectors' server, with these additional members of its metadata.
 pub(crate) fn server(issuer: &str, more: &Value) -> ServerConfig {
     let at = |path: &str| Value::from(format!("{issuer}/{path}"));
     let mut members = json!({
@@ -174,7 +174,7 @@ pub(crate) fn server(issuer: &str, more: &Value) -> ServerConfig {
     ServerConfig::of(issuer, members, &Rules::default())
 }
 
-/// A client of this id, which authenticates where it has a secret.
+/// A client with this id, which authenticates if it has a secret.
 pub(crate) fn client(id: &str, secret: Option<&str>) -> ClientConfig {
     match secret {
         Some(secret) => ClientConfig {
@@ -189,9 +189,9 @@ pub(crate) fn client(id: &str, secret: Option<&str>) -> ClientConfig {
 pub(crate) struct SignIn {
     pub(crate) issuer: String,
     pub(crate) client: ClientConfig,
-    /// Members of the server's metadata.
+    /// Additional members of the server's metadata.
     metadata: Map<String, Value>,
-    /// A stored flow for `openid` has one.
+    /// The nonce of the stored flow.
     pub(crate) nonce: String,
     pub(crate) max_age: Option<u64>,
     pub(crate) started_at: u64,
@@ -200,7 +200,7 @@ pub(crate) struct SignIn {
     /// The ID token that comes beside the code, which is `code`.
     pub(crate) front: Option<String>,
     pub(crate) code: String,
-    /// The key sets that the server has, one after the other.
+    /// The key sets that the server publishes, in order.
     pub(crate) keys: Vec<Value>,
 }
 
@@ -221,13 +221,13 @@ impl SignIn {
         }
     }
 
-    /// ID tokens by these algorithms: those of the server's metadata, or the one that the client is registered
-    /// with, which one by a shared secret has to be.
-    pub(crate) fn algs(mut self, lang: Lang, named: &Value) -> Result<Self, No> {
+    /// Allows these algorithms for ID tokens: in the server's metadata, or, as an HMAC requires, in the client's
+    /// registration.
+    pub(crate) fn algs(mut self, lang: Lang, named: &Value) -> Result<Self, Failure> {
         let names = texts(named);
         let mac = names.iter().find(|name| name.starts_with("HS"));
         match (mac, names.as_slice()) {
-            (Some(_), _) if lang == Lang::Browser => return Err(No::OutOfReach(NO_MAC)),
+            (Some(_), _) if lang == Lang::Browser => return Err(Failure::OutOfReach(NO_MAC)),
             (Some(name), _) => self.register("id_token_signed_response_alg", name.as_str()),
             (None, [name]) if lang != Lang::Browser => {
                 self.register("id_token_signed_response_alg", name.as_str());
@@ -245,18 +245,18 @@ impl SignIn {
         registration.insert(name.to_owned(), value.into());
     }
 
-    /// One that ends with this token.
+    /// The calls of a sign-in that ends with this ID token.
     pub(crate) fn with(&self, id_token: &str) -> Calls {
         self.again(self.calls(), id_token)
     }
 
-    /// Nobody has signed in yet.
+    /// A conversation without calls.
     pub(crate) fn calls(&self) -> Calls {
         let metadata = Value::Object(self.metadata.clone());
         Calls::new(server(&self.issuer, &metadata), self.client.clone())
     }
 
-    /// One more, of the same client.
+    /// Adds one more sign-in of the same client.
     pub(crate) fn again(&self, calls: Calls, id_token: &str) -> Calls {
         self.reply(
             calls,
@@ -266,19 +266,19 @@ impl SignIn {
         )
     }
 
-    /// One that is answered so.
+    /// Adds a sign-in with this token response.
     pub(crate) fn reply(&self, calls: Calls, tokens: &Value) -> Calls {
         let keys = self.keys.iter().map(Reply::json);
         let mut replies: Vec<_> = [Reply::json(tokens)].into_iter().chain(keys).collect();
         if self.front.is_some() {
-            // The token beside the code is verified first, and the keys are known then.
+            // The token beside the code is verified first, so the keys are fetched before the token request.
             replies.rotate_left(1);
         }
         calls.call(self.now, self.redemption("openid"), replies)
     }
 
-    /// The redemption of a code, for a flow of this client.
-    pub(crate) fn redemption(&self, scope: &str) -> In {
+    /// The redemption of a code for a flow of this client.
+    pub(crate) fn redemption(&self, scope: &str) -> TurnInput {
         let is_openid = scope.split(' ').any(|name| name == "openid");
         let mut members = json!({
             "issuer": self.issuer, "client_id": self.client.id, "scope": scope,
@@ -294,16 +294,21 @@ impl SignIn {
             members["response_mode"] = "fragment".into();
             callback = format!("https://app.example/cb#code={code}&state=xyz&id_token={token}");
         }
-        In::Redeem {
+        TurnInput::Redeem {
             callback,
             flow: Some(ask::flow(members)),
         }
     }
 }
 
-/// A JWT by a private key of the vectors' server.
-pub(crate) fn signed(kid: &str, alg: Alg, typ: Option<&str>, claims: &Value) -> Result<String, No> {
-    let text = |error: &dyn std::fmt::Display| No::Wrong(error.to_string());
+/// A JWT signed with a private key of the vectors' server.
+pub(crate) fn signed(
+    kid: &str,
+    alg: Alg,
+    typ: Option<&str>,
+    claims: &Value,
+) -> Result<String, Failure> {
+    let text = |error: &dyn std::fmt::Display| Failure::Wrong(error.to_string());
     let key = PrivateKey::from_jwk(&private_key(kid).to_string(), alg);
     let key = key.map_err(|error| text(&error))?;
     let mut header = json!({ "alg": alg.as_str(), "kid": kid });
@@ -316,7 +321,7 @@ pub(crate) fn signed(kid: &str, alg: Alg, typ: Option<&str>, claims: &Value) -> 
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// The claims of a good ID token.
+/// The claims of a valid ID token.
 pub(crate) fn claims() -> Value {
     json!({
         "iss": "https://as.example", "sub": "user-1", "aud": "client1", "iat": NOW, "exp": NOW + 300,
@@ -325,7 +330,7 @@ pub(crate) fn claims() -> Value {
 }
 
 /// The tokens that a call ended with.
-pub(crate) fn tokens(done: Done) -> Result<TokensSaid, No> {
+pub(crate) fn tokens(done: Done) -> Result<TokensSaid, Failure> {
     match done {
         Done::Tokens(tokens) => Ok(tokens),
         other => Err(format!("want tokens, got {other:?}").into()),
@@ -333,7 +338,7 @@ pub(crate) fn tokens(done: Done) -> Result<TokensSaid, No> {
 }
 
 /// The members of the record that a call ended with.
-pub(crate) fn record(done: Done) -> Result<Value, No> {
+pub(crate) fn record(done: Done) -> Result<Value, Failure> {
     match done {
         Done::Record(members) => Ok(members),
         other => Err(format!("want a record, got {other:?}").into()),

@@ -1,4 +1,4 @@
-//! Whoever plays conversations: a program that reads one a line and answers a line.
+//! Players of conversations: this process, or a program that reads and answers one line per conversation.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -6,13 +6,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use crate::conversation::Conversation;
 use crate::said::Entry;
 
-/// Plays one conversation after the other.
+/// Plays conversations in one language.
 pub(crate) trait Player {
-    /// One entry for each turn.
+    /// Plays a conversation; returns one entry per turn.
     fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String>;
 }
 
-/// A program of another language.
+/// A player in a different language: a child process.
 pub(crate) struct Program {
     name: String,
     child: Child,
@@ -21,7 +21,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it. `command` is its name and its arguments.
+    /// Starts the program. `command` is its name and its arguments.
     pub(crate) fn start(command: &[String]) -> Result<Self, String> {
         let (name, arguments) = command.split_first().ok_or("an empty command")?;
         let mut child = Command::new(name)
@@ -63,7 +63,7 @@ impl Player for Program {
         let mut entries: Vec<Entry> = serde_json::from_str(&answer)
             .map_err(|error| format!("{}: not a transcript: {error}", self.name))?;
         for entry in &mut entries {
-            if let crate::said::Said::Error(refusal) = &mut entry.said {
+            if let crate::said::TurnOutput::Error(refusal) = &mut entry.said {
                 refusal.shown = entry.shown.join(" ");
             }
         }
@@ -73,7 +73,7 @@ impl Player for Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Its input ends, and so does it.
+        // The program ends when its input does.
         self.input = None;
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! Requests that cannot be tampered with, and responses: `jar`, `jarm`; and what an API wants of the person:
-//! `step-up`.
+//! Groups about signed authorization requests (`jar`) and responses (`jarm`), and about step-up challenges of an
+//! API (`step-up`).
 
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ fn pending(
     PendingAuthorization::from_json(&stored.to_string()).map_err(text)
 }
 
-/// The code that is sent for a callback, or why none is.
+/// The code that is redeemed for a callback, or the refusal.
 fn sent_code(
     client: &Client,
     pending: PendingAuthorization,
@@ -197,14 +197,14 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
         None if vector.input["both"] == true => {
-            // There is one place for either: what the caller adds by hand is refused.
+            // Each has its own option: adding it as an extra parameter is refused.
             let ask = ask(CALLBACK).map_err(text)?;
             let ask = ask.extra("request_uri", "https://client.example/r");
             expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
         }
         None => {
             let Ok(url) = Url::parse(vector.must("request_uri")?) else {
-                // What is no URL of the web cannot even be said.
+                // Other kinds of URL cannot be expressed.
                 let class = vector.expected["error"].as_str();
                 return same("class", class, Some("request_uri_scheme"));
             };
@@ -218,7 +218,7 @@ fn outer(vector: &Vector) -> Vec<String> {
     crate::format::texts(&vector.expected["oidc_compat_adds"])
 }
 
-/// A request object has the type, the claims and the parameters that the vector wants.
+/// A request object has the type, the claims and the parameters that the vector expects.
 pub(crate) fn signed_as_wanted(
     vector: &Vector,
     header: &Value,
@@ -283,7 +283,7 @@ pub(crate) fn step_up(vector: &Vector) -> Verdict {
     if let Some(action) = vector.expected["action"].as_str() {
         return acted(vector, action, status, field, wanted);
     }
-    let wanted = wanted.ok_or("nothing is wanted")?;
+    let wanted = wanted.ok_or("no step-up is requested")?;
     let granted = vector.text("granted_scope").unwrap_or_default();
     let granted = Scope::parse(granted).map_err(text)?;
     let asked = asked(&wanted, &granted).map_err(text)?;
@@ -317,14 +317,14 @@ fn acted(
     let value = HeaderValue::from_str(field).map_err(|error| error.to_string())?;
     headers.insert(WWW_AUTHENTICATE, value);
     if action.contains("retry once") {
-        holds("nobody is asked", wanted.is_none())?;
+        holds("no step-up is requested", wanted.is_none())?;
         return holds(
             "renewed",
             resource::verdict(status, &headers) == Asking::Renew,
         );
     }
-    holds("the reply is the caller's", action == "surface error")?;
-    // Whoever sends the request gets the reply: neither a token nor a person is asked.
+    holds("the caller gets the response", action == "surface error")?;
+    // The caller gets the response: neither a new token nor a login is requested.
     let api = Api::new(Resource::new(["https://api.example"]).map_err(text)?);
     let mut request = ResourceRequest::new(&api, Method::GET, "https://api.example/x");
     let clock = Clock {
@@ -343,20 +343,20 @@ fn acted(
     ];
     holds("handed back", matches!(steps, [_, _, CallStep::Done]))?;
     if vector.input["same_challenge_already_answered"] == true {
-        return repeated(&wanted.ok_or("nothing is wanted")?);
+        return repeated(&wanted.ok_or("no step-up is requested")?);
     }
     let is_of_nobody = vector.text("grant") == Some("client_credentials");
-    holds("nothing to ask for", wanted.is_none() || is_of_nobody)
+    holds("no step-up is possible", wanted.is_none() || is_of_nobody)
 }
 
-/// The same is wanted of tokens from a login for it.
+/// The API repeats its challenge to tokens from a login that met it.
 fn repeated(wanted: &StepUp) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
     let tokens = stepped_up(&client, wanted)?;
     same("the second time", answers(&client, wanted, &tokens)?, true)
 }
 
-/// Whether tokens are from a login for what is wanted, so that nobody has to be asked.
+/// Whether tokens are from a login that meets `wanted`, so that no login is necessary.
 fn answers(client: &Client, wanted: &StepUp, tokens: &Tokens) -> Result<bool, String> {
     let ask = ask(CALLBACK).map_err(text)?;
     match begun(client, 1, ask.step_up(wanted.clone(), tokens)) {
@@ -366,7 +366,7 @@ fn answers(client: &Client, wanted: &StepUp, tokens: &Tokens) -> Result<bool, St
     }
 }
 
-/// The tokens of a login for what is wanted.
+/// The tokens of a login that meets `wanted`.
 fn stepped_up(client: &Client, wanted: &StepUp) -> Result<Tokens, String> {
     let ask = ask(CALLBACK).map_err(text)?;
     let first = begun(client, 1, ask.step_up(wanted.clone(), &Tokens::bearer("a")));
@@ -383,8 +383,8 @@ fn stepped_up(client: &Client, wanted: &StepUp) -> Result<Tokens, String> {
     Ok(login.tokens)
 }
 
-/// Tokens that differ by how their person has authenticated are kept beside each other, in grants that the caller
-/// names, and say themselves whether they are of a login for what is needed.
+/// Tokens of logins with different authentication are kept in separate grants, which the caller names; each tells
+/// whether its login meets a requirement.
 fn chosen(vector: &Vector) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
     let of = |acr: &str| {
@@ -393,7 +393,7 @@ fn chosen(vector: &Vector) -> Verdict {
         resource::step_up(StatusCode::UNAUTHORIZED, [field.as_bytes()])
     };
     let needed = crate::format::texts(&vector.input["needed"]["acr_values"]);
-    let needed = of(&needed.join(" ")).ok_or("nothing is needed")?;
+    let needed = of(&needed.join(" ")).ok_or("the vector has no requirement")?;
     let cached = vector.input["cached_tokens"]
         .as_array()
         .ok_or("no tokens")?;
@@ -401,7 +401,7 @@ fn chosen(vector: &Vector) -> Verdict {
     for (at, tokens) in cached.iter().enumerate() {
         let acr = tokens["acr"].as_str().ok_or("no acr")?;
         keys.push(client.keeper(GrantId::person(format!("ann {acr}"))).key());
-        let tokens = stepped_up(&client, &of(acr).ok_or("nothing is wanted")?)?;
+        let tokens = stepped_up(&client, &of(acr).ok_or("no step-up is requested")?)?;
         if answers(&client, &needed, &tokens)? {
             met.push(at);
         }

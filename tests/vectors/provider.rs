@@ -1,7 +1,7 @@
-//! Group `provider-deviation`: what deployed servers do, and the opt-in that copes with it.
+//! Group `provider-deviation`: how deployed servers deviate, and the opt-in for each deviation.
 //!
-//! A vector names a kind of handling. Each kind is shown to work on the vector's own sample; where
-//! an opt-in is needed, the default is shown to refuse the sample first.
+//! A vector names a kind of handling, which is tested with the vector's sample. If it needs an
+//! opt-in, the default has to refuse the sample first.
 
 use bytes::Bytes;
 use http::Request;
@@ -16,64 +16,67 @@ use oauth_core::{
 };
 use serde_json::{Value, json as data};
 
-use crate::ask::{Asks, Outcome, as_example, confidential, public, request};
-use crate::conversation::{Ask, Asked, ClientConfig, Conversation, In, ServerConfig};
+use crate::ask::{Outcome, Runner, as_example, confidential, public, request};
+use crate::conversation::{
+    AuthorizeInput, ClientConfig, Conversation, ServerConfig, TokenInput, TurnInput,
+};
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::metadata::document;
-use crate::said::{Done, Said, Sent, TokensSaid};
+use crate::said::{Done, Sent, TokensSaid, TurnOutput};
 use crate::token::moment;
 
-const BY_PRESET: &str = "this deviation comes with a preset, and is not set by hand";
-const SIGNED: &str = "client secrets signed by a key of the host are for Rust alone";
+const BY_PRESET: &str = "this deviation comes with a preset, and cannot be set directly";
+const SIGNED: &str = "only Rust supports client secrets signed by a key of the host";
 
-pub(crate) fn deviation(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
     let handling = vector.expected["handling"].as_str().unwrap_or_default();
     let sample = vector.text("sample").unwrap_or_default();
     let about = vector.text("deviation").unwrap_or_default();
     match handling {
         "JSON response" => {
-            let sent = sent(asks, Rules::default(), ClientConfig::default())?;
+            let sent = sent(runner, Rules::default(), ClientConfig::default())?;
             same("accept", sent.header("accept"), Some("application/json"))
         }
         "oauth_error" => {
-            let refused = answered(asks, Rules::default(), 200, "application/json", sample)?.err();
+            let refused =
+                answered(runner, Rules::default(), 200, "application/json", sample)?.err();
             let named = refused.and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
             same("error", named.as_deref(), want["error"].as_str())
         }
-        "lenient" | "ignored members" => lenient(asks, sample, about),
-        "exact compare keeps the slash" => exact_issuer(asks, sample),
+        "lenient" | "ignored members" => lenient(runner, sample, about),
+        "exact compare keeps the slash" => exact_issuer(runner, sample),
         "caller sets headers" => {
             let headers = [("User-Agent".to_owned(), "mine/1".to_owned())];
             let client = ClientConfig {
                 headers: headers.into_iter().collect(),
                 ..ClientConfig::default()
             };
-            let sent = sent(asks, Rules::default(), client)?;
+            let sent = sent(runner, Rules::default(), client)?;
             same("user-agent", sent.header("user-agent"), Some("mine/1"))?;
             holds("Basic", sent.header("authorization").is_some())
         }
-        "raw extra params" | "extra params" => extra(asks, sample, about),
+        "raw extra params" | "extra params" => extra(runner, sample, about),
         "body encoder hook" => {
-            let plain = sent(asks, Rules::default(), ClientConfig::default())?;
+            let plain = sent(runner, Rules::default(), ClientConfig::default())?;
             let is_json = |sent: &Sent| serde_json::from_str::<Value>(&sent.body).is_ok();
             holds("a form by default", !is_json(&plain))?;
-            let json = json_request(asks);
-            asks.part(json)
+            let json = json_request(runner);
+            runner.part(json)
         }
-        "issuer function" => of_the_core(asks, BY_PRESET, tenant_issuer),
-        "parameter rename hook" => of_the_core(asks, BY_PRESET, || renamed(sample)),
-        "typed helper, boolean-or-string accessor" => of_the_core(asks, SIGNED, apple),
-        _ if handling.starts_with("quirk") => quirk(asks, sample, about),
+        "issuer function" => of_the_core(runner, BY_PRESET, tenant_issuer),
+        "parameter rename hook" => of_the_core(runner, BY_PRESET, || renamed(sample)),
+        "typed helper, boolean-or-string accessor" => of_the_core(runner, SIGNED, apple),
+        _ if handling.starts_with("quirk") => quirk(runner, sample, about),
         other => Err(format!("no handling {other:?}").into()),
     }
 }
 
-fn of_the_core(asks: &Asks, why: &'static str, check: impl Fn() -> Verdict) -> Verdict {
-    match asks.is_rust() {
+fn of_the_core(runner: &Runner, why: &'static str, check: impl Fn() -> Verdict) -> Verdict {
+    match runner.is_rust() {
         true => check(),
-        false => Err(No::OutOfReach(why)),
+        false => Err(Failure::OutOfReach(why)),
     }
 }
 
@@ -95,9 +98,9 @@ fn begin<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
     }
 }
 
-/// A token request by a client with these headers: `client_credentials`, or in a page a code.
-fn sent(asks: &mut Asks, rules: Rules, with: ClientConfig) -> Result<Sent, No> {
-    let is_page = asks.lang == crate::lang::Lang::Browser;
+/// A token request by a client with these headers: `client_credentials`, or a code in a page.
+fn sent(runner: &mut Runner, rules: Rules, with: ClientConfig) -> Result<Sent, Failure> {
+    let is_page = runner.lang == crate::lang::Lang::Browser;
     let client = ClientConfig {
         headers: with.headers,
         ..match is_page {
@@ -107,18 +110,18 @@ fn sent(asks: &mut Asks, rules: Rules, with: ClientConfig) -> Result<Sent, No> {
     };
     let input = match is_page {
         true => crate::ask::code("c"),
-        false => In::ClientCredentials {
+        false => TurnInput::ClientCredentials {
             scope: String::new(),
         },
     };
     let conversation = Conversation::new(Some(as_example(&rules)), Some(client)).then(0, input);
-    request(asks.play(&conversation)?.pop())
+    request(runner.play(&conversation)?.pop())
 }
 
-fn json_request(asks: &mut Asks) -> Verdict {
-    let sent = sent(asks, with(Quirk::JsonRequest), ClientConfig::default())?;
+fn json_request(runner: &mut Runner) -> Verdict {
+    let sent = sent(runner, with(Quirk::JsonRequest), ClientConfig::default())?;
     let body: Value = serde_json::from_str(&sent.body).map_err(|error| error.to_string())?;
-    let grant = match asks.lang {
+    let grant = match runner.lang {
         crate::lang::Lang::Browser => "authorization_code",
         _ => {
             holds("Basic", sent.header("authorization").is_some())?;
@@ -128,20 +131,20 @@ fn json_request(asks: &mut Asks) -> Verdict {
     same("grant_type", body["grant_type"].as_str(), Some(grant))
 }
 
-/// The client's reading of one reply.
+/// The tokens that the client reads from a response.
 fn answered(
-    asks: &mut Asks,
+    runner: &mut Runner,
     rules: Rules,
     status: u16,
     media: &str,
     body: &str,
 ) -> Outcome<TokensSaid> {
     let reply = Reply::new(status, &[("content-type", media)], body);
-    asks.token(&rules, "a secret of ours", reply)
+    runner.token(&rules, "a secret of ours", reply)
 }
 
-/// A token response with the sample's members, or with those its description names.
-fn lenient(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
+/// Accepts a token response with the sample's members, or with those that its description names.
+fn lenient(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     let mut body = data!({ "access_token": "a", "token_type": "Bearer" });
     let fragment = if sample.starts_with('"') {
         format!("{{{sample}}}")
@@ -161,7 +164,7 @@ fn lenient(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
         }
     }
     let tokens = answered(
-        asks,
+        runner,
         Rules::default(),
         200,
         "application/json",
@@ -183,13 +186,13 @@ fn lenient(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
         holds("the scope's names are read", is_read)?;
     }
     holds(
-        "there is something to be lenient about",
+        "the sample deviates",
         body.as_object().is_some_and(|body| body.len() > 2),
     )
 }
 
-/// The default refuses the sample, and exactly one opt-in of the closed list reads it.
-fn quirk(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
+/// The default refuses the sample, and exactly one quirk of the closed list accepts it.
+fn quirk(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     let quoted = about.split('"').nth(1).unwrap_or_default();
     let (status, media, body, quirk) = if sample.contains("\"errors\"") {
         (
@@ -214,9 +217,9 @@ fn quirk(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
             Quirk::CamelCaseResponse,
         )
     } else if about.contains("comma") || about.contains("scope_delimiter") {
-        return comma_scope(asks);
+        return comma_scope(runner);
     } else if about.contains("expires_in") && about.contains('0') {
-        return zero_lifetime(asks);
+        return zero_lifetime(runner);
     } else if about.contains("token_type")
         && ["missing", "no ", "without", "omit"]
             .iter()
@@ -240,10 +243,10 @@ fn quirk(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
     } else {
         return Err(format!("no sample for {about:?}").into());
     };
-    let default = answered(asks, Rules::default(), status, media, &body)?;
+    let default = answered(runner, Rules::default(), status, media, &body)?;
     holds("the default refuses", default.is_err())?;
     let is_listed = quirk == Quirk::ErrorsArray;
-    let opted = answered(asks, with(quirk), status, media, &body).and_then(|read| {
+    let opted = answered(runner, with(quirk), status, media, &body).and_then(|read| {
         if is_listed {
             let said = read.err().and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
@@ -258,34 +261,34 @@ fn quirk(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
         }
         Ok(())
     });
-    asks.part(opted)
+    runner.part(opted)
 }
 
-fn comma_scope(asks: &mut Asks) -> Verdict {
+fn comma_scope(runner: &mut Runner) -> Verdict {
     let body =
         data!({ "access_token": "a", "token_type": "bearer", "scope": "repo,gist" }).to_string();
     let mut names = |what: &str, rules: Rules, want: usize| -> Verdict {
-        let tokens = answered(asks, rules, 200, "application/json", &body)?;
+        let tokens = answered(runner, rules, 200, "application/json", &body)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
         same(what, tokens.scope()?.len(), want)
     };
     names("names by default", Rules::default(), 1)?;
     let in_replies = names("names in replies", with(Quirk::ReplyScopeDelimiter(',')), 2);
     let everywhere = names("names", with(Quirk::ScopeDelimiter(',')), 2);
-    asks.part(in_replies)?;
-    asks.part(everywhere)
+    runner.part(in_replies)?;
+    runner.part(everywhere)
 }
 
-fn zero_lifetime(asks: &mut Asks) -> Verdict {
+fn zero_lifetime(runner: &mut Runner) -> Verdict {
     let body = data!({ "access_token": "a", "token_type": "bearer", "expires_in": 0 }).to_string();
     let mut life = |what: &str, rules: Rules, want: Value| -> Verdict {
-        let tokens = answered(asks, rules, 200, "application/json", &body)?;
+        let tokens = answered(runner, rules, 200, "application/json", &body)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
         same(what, tokens.get("expires_in")?, want)
     };
-    life("over at once by default", Rules::default(), data!(0))?;
+    life("expired at once by default", Rules::default(), data!(0))?;
     let forever = life("no end", with(Quirk::ZeroLifetimeIsForever), Value::Null);
-    asks.part(forever)
+    runner.part(forever)
 }
 
 fn tenant_issuer() -> Verdict {
@@ -305,33 +308,33 @@ fn tenant_issuer() -> Verdict {
     holds("refused by default", !common.is(&tenant, &Rules::default()))
 }
 
-/// A document that names the issuer with another slash at its end is another issuer's.
-fn exact_issuer(asks: &mut Asks, sample: &str) -> Verdict {
-    let mut named = |name: &str| -> Result<Option<Said>, No> {
-        let discover = In::discover(sample);
+/// A document whose issuer differs by a trailing slash belongs to a different issuer.
+fn exact_issuer(runner: &mut Runner, sample: &str) -> Verdict {
+    let mut named = |name: &str| -> Result<Option<TurnOutput>, Failure> {
+        let discover = TurnInput::discover(sample);
         let document = Reply::json(&data!({ "issuer": name }));
         let mut conversation = Conversation::new(None, None)
             .then(0, discover)
-            .then(0, In::Reply(document));
-        // The search goes on, where an issuer with a path has more places, and what it found is told at its end.
-        let mut said = asks.play(&conversation)?.pop();
+            .then(0, TurnInput::Reply(document));
+        // Discovery continues if an issuer with a path has more URLs, and reports the error at the end.
+        let mut said = runner.play(&conversation)?.pop();
         for _ in 0..3 {
-            if !matches!(said, Some(Said::Send(_))) {
+            if !matches!(said, Some(TurnOutput::Send(_))) {
                 break;
             }
-            conversation = conversation.then(0, In::Reply(Reply::new(404, &[], "")));
-            said = asks.play(&conversation)?.pop();
+            conversation = conversation.then(0, TurnInput::Reply(Reply::new(404, &[], "")));
+            said = runner.play(&conversation)?.pop();
         }
         Ok(said)
     };
     match named(sample)? {
-        Some(Said::Done(Done::Server(server))) => {
+        Some(TurnOutput::Done(Done::Server(server))) => {
             same("as given", server.issuer.as_str(), sample)?;
         }
         other => return Err(format!("want a server, got {other:?}").into()),
     }
     match named(sample.trim_end_matches('/'))? {
-        Some(Said::Error(refusal)) => {
+        Some(TurnOutput::Error(refusal)) => {
             same("the slash counts", refusal.code.as_str(), "metadata.issuer")
         }
         other => Err(format!("want it refused, got {other:?}").into()),
@@ -381,59 +384,59 @@ fn renamed(sample: &str) -> Verdict {
     )
 }
 
-fn extra(asks: &mut Asks, sample: &str, about: &str) -> Verdict {
+fn extra(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     let assignment = about.split(' ').find_map(|word| word.split_once('='));
     let (name, value) = assignment.unwrap_or((sample, "https://app.example/bye"));
     let endpoints = data!({ "authorization_endpoint": "https://as.example/a" });
     let server = ServerConfig::of("https://as.example", endpoints, &Rules::default());
     let ask = |name: &str, value: &str| {
-        In::Authorize(Ask {
+        TurnInput::Authorize(AuthorizeInput {
             redirect_uri: "https://app.example/cb".to_owned(),
             extra: [(name.to_owned(), value.to_owned())].into_iter().collect(),
-            ..Ask::default()
+            ..AuthorizeInput::default()
         })
     };
     let client = Some(public("s6BhdRkqt3"));
     let conversation = Conversation::new(Some(server.clone()), client.clone())
         .then(0, ask(name, value))
         .then(0, ask("state", "mine"));
-    let mut said = asks.play(&conversation)?.into_iter();
+    let mut said = runner.play(&conversation)?.into_iter();
     match said.next() {
-        Some(Said::Authorized { url, .. }) => {
+        Some(TurnOutput::Authorized { url, .. }) => {
             let sent = crate::scope::parameter(&url, name)?;
             same("the parameter as it is", sent.as_deref(), Some(value))?;
         }
         other => return Err(format!("want a URL, got {other:?}").into()),
     }
     match said.next() {
-        Some(Said::Error(refusal)) => same(
-            "protocol names stay ours",
+        Some(TurnOutput::Error(refusal)) => same(
+            "protocol parameters cannot be set",
             refusal.code.as_str(),
             "form.reserved_parameter",
         )?,
         other => return Err(format!("want it refused, got {other:?}").into()),
     }
-    // A server without an endpoint says so by name, at the time of use.
-    let introspect = In::Introspect(Asked {
+    // The error for a missing endpoint names it, when it is used.
+    let introspect = TurnInput::Introspect(TokenInput {
         token: Some("t".to_owned()),
-        ..Asked::default()
+        ..TokenInput::default()
     });
     let conversation = Conversation::new(Some(server), client).then(0, introspect);
-    let missing = asks
+    let missing = runner
         .play(&conversation)
         .and_then(|mut said| match said.pop() {
-            Some(Said::Error(refusal)) => same(
+            Some(TurnOutput::Error(refusal)) => same(
                 "no introspection",
                 refusal.code.as_str(),
                 "endpoint.missing",
             ),
             other => Err(format!("want it missing, got {other:?}").into()),
         });
-    asks.part(missing)
+    runner.part(missing)
 }
 
-/// The client secret is a JWT that the host signs, the callback is a posted form, and a flag may
-/// be text.
+/// Apple: the client secret is a JWT that the host signs, the callback is a posted form, and a
+/// boolean may be text.
 fn apple() -> Verdict {
     let server = Server::new(Issuer::parse("https://appleid.apple.com").map_err(text)?)
         .with_endpoint(EndpointKind::Token, "https://appleid.apple.com/auth/token")

@@ -1,7 +1,7 @@
-//! Group `redaction`: a secret is put everywhere it can stand, and must show nowhere.
+//! Group `redaction`: a secret is put wherever one can occur, and must not appear in any rendered text.
 //!
-//! Every language is asked for each text it makes of its objects: what it prints, what a debugger
-//! or a log would show. Rust is asked for more, for it has more objects.
+//! Every language returns all texts that it renders of its objects: printed, in a debugger or in a
+//! log. Rust returns more, as it has more objects.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -12,14 +12,14 @@ use oauth_core::{
 };
 use serde_json::json;
 
-use crate::ask::{Asks, as_example, confidential, flow, public, stored_tokens};
-use crate::conversation::{Asked, Conversation, In};
+use crate::ask::{Runner, as_example, confidential, flow, public, stored_tokens};
+use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, holds};
 use crate::lang::Lang;
 use crate::token::{client, moment};
 
-/// Every text the library makes of what it holds.
+/// The texts that the library renders of its objects.
 #[derive(Default)]
 struct Shown(Vec<(&'static str, String)>);
 
@@ -42,7 +42,7 @@ impl Shown {
     }
 }
 
-pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
     let given = vector.text("value").unwrap_or("S3CR3T");
     let needle = vector
         .expected
@@ -57,11 +57,11 @@ pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
         .unwrap_or(given);
     let callback = vector.text("callback_error_for");
     let mut texts = Vec::new();
-    for conversation in conversations(given, callback, asks.lang) {
-        texts.extend(asks.shown(&conversation)?);
+    for conversation in conversations(given, callback, runner.lang) {
+        texts.extend(runner.shown(&conversation)?);
     }
-    clean(texts.iter().map(|text| (asks.lang.name(), text)), needle)?;
-    if asks.is_rust() {
+    clean(texts.iter().map(|text| (runner.lang.name(), text)), needle)?;
+    if runner.is_rust() {
         let mut shown = Shown::default();
         match callback {
             Some(callback) => wrong_callback(callback, &mut shown)?,
@@ -72,7 +72,7 @@ pub(crate) fn secret(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// A verifier with the secret in it, of characters that one may have (RFC 7636 section 4.1).
+/// A code verifier that contains the secret, in characters it may have (RFC 7636 section 4.1).
 fn verifier(value: &str) -> String {
     let plain = value.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     format!("{plain}{}", "a".repeat(43))
@@ -87,11 +87,11 @@ fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -
             !text.contains(needle),
         )?;
     }
-    holds("something was shown", count > 3)
+    holds("texts were rendered", count > 3)
 }
 
-/// The secret in each place where a conversation can hold one: as the client's own, as a code, a
-/// state, a verifier, a token of either kind, a password, and in whatever the server answers.
+/// Conversations with the secret in each possible position: as client secret, code, state,
+/// verifier, token of either kind, password, and in the server's responses.
 fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Conversation> {
     let server = Some(as_example(&Rules::default()));
     let is_page = lang == Lang::Browser;
@@ -100,7 +100,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
         false => confidential("s6BhdRkqt3", value),
     };
     let new = || Conversation::new(server.clone(), Some(client.clone()));
-    let redeem = |callback: String, members| In::Redeem {
+    let redeem = |callback: String, members| TurnInput::Redeem {
         callback,
         flow: Some(flow(members)),
     };
@@ -115,7 +115,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
                 .then(0, redeem(callback.to_owned(), json!({ "state": "S3CR3T" })))
                 .then(
                     0,
-                    In::Reply(Reply::json(&json!({ "access_token": "S3CR3T" }))),
+                    TurnInput::Reply(Reply::json(&json!({ "access_token": "S3CR3T" }))),
                 ),
         ];
     }
@@ -139,7 +139,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
         refused.to_string(),
     );
     let scope = String::new();
-    let refresh = In::Refresh {
+    let refresh = TurnInput::Refresh {
         scope: scope.clone(),
         tokens: Some(stored_tokens(
             json!({ "access_token": value, "refresh_token": value }),
@@ -148,35 +148,39 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
     let mut all = vec![
         new()
             .then(0, redeem(callback.clone(), held.clone()))
-            .then(1, In::Reply(Reply::json(&tokens))),
+            .then(1, TurnInput::Reply(Reply::json(&tokens))),
         new()
             .then(0, redeem(callback, held))
-            .then(1, In::Reply(refused.clone())),
+            .then(1, TurnInput::Reply(refused.clone())),
         new()
             .then(0, refresh.clone())
-            .then(1, In::Reply(refused.clone())),
+            .then(1, TurnInput::Reply(refused.clone())),
         new()
             .then(0, refresh)
-            .then(1, In::Lost("unknown".to_owned())),
+            .then(1, TurnInput::Lost("unknown".to_owned())),
     ];
     if !is_page {
-        let asked = Asked {
+        let asked = TokenInput {
             token: Some(value.to_owned()),
-            ..Asked::default()
+            ..TokenInput::default()
         };
         let calls = [
-            In::ClientCredentials {
+            TurnInput::ClientCredentials {
                 scope: scope.clone(),
             },
-            In::Password {
+            TurnInput::Password {
                 username: "name".to_owned(),
                 password: value.to_owned(),
                 scope,
             },
-            In::Revoke(asked.clone()),
-            In::Introspect(asked),
+            TurnInput::Revoke(asked.clone()),
+            TurnInput::Introspect(asked),
         ];
-        all.extend(calls.map(|call| new().then(0, call).then(1, In::Reply(refused.clone()))));
+        all.extend(calls.map(|call| {
+            new()
+                .then(0, call)
+                .then(1, TurnInput::Reply(refused.clone()))
+        }));
     }
     all
 }
@@ -198,7 +202,7 @@ fn wrong_callback(callback: &str, shown: &mut Shown) -> Verdict {
 
 fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     shown.debug("secret", &Secret::from(value));
-    // As the client's own secret, in both ways to send it.
+    // As the client secret, sent in both ways.
     let text = |error: Error| error.to_string();
     let basic = client(Rules::default(), value).map_err(text)?;
     shown.debug("client", &basic);
@@ -218,7 +222,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
         converse(&mut basic.token(grant, Scope::none()), value, shown)?;
     }
     shown.debug("password", &danger::password("name", value));
-    // As anything a flow holds.
+    // As each secret of a flow.
     let verifier = verifier(value);
     let flow = pending("https://app.example/cb", value, Some((value, &verifier)))?;
     shown.debug("pending", &flow);
@@ -235,7 +239,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
     Ok(())
 }
 
-/// Runs an exchange to a server that repeats what it was sent, in every way it can.
+/// Runs an exchange with a server that repeats the secret in every part of its response.
 fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Verdict {
     match exchange
         .resume(&moment(0), Input::Begin)

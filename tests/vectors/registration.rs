@@ -1,34 +1,34 @@
-//! The group `registration`: what a server says when a client registers, and how a registration is managed.
+//! Group `registration`: dynamic client registration (RFC 7591) and its management (RFC 7592).
 
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Asks, Outcome, public, request, sent};
-use crate::conversation::{Conversation, In, ServerConfig};
+use crate::ask::{Outcome, Runner, public, request, sent};
+use crate::conversation::{Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::format::{Vector, Verdict, holds, same, texts};
-use crate::said::{Done, Said};
+use crate::said::{Done, TurnOutput};
 use crate::token;
 
-/// What an update must leave as it is, though the client knows it.
+/// The client secret, which an update must not change.
 const SECRET: &str = "cf136dc3c1fc93f31185e5885805d";
 
-pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn registration(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.text("build") == Some("client_update") {
-        return update(vector, asks);
+        return update(vector, runner);
     }
     if let Some(status) = vector.input["delete_response"]["status"].as_u64() {
-        return delete(vector, asks, status);
+        return delete(vector, runner, status);
     }
-    let lenient = answered(vector, asks, Rules::default())?;
+    let lenient = answered(vector, runner, Rules::default())?;
     let read = outcome(&vector.expected, lenient)?;
     if let Some(strict) = vector.expected.get("strict") {
         let rules = Rules {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = answered(vector, asks, rules).and_then(|said| outcome(strict, said));
-        asks.part(verdict.map(drop))?;
+        let verdict = answered(vector, runner, rules).and_then(|said| outcome(strict, said));
+        runner.part(verdict.map(drop))?;
     }
     match read {
         Some(client) => compare(&vector.expected, &client),
@@ -36,20 +36,20 @@ pub(crate) fn registration(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The client that is made of the vector's answer: one of RFC 7591, or, where an older registration access token is
-/// replaced, one of RFC 7592.
-fn answered(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<Map<String, Value>> {
-    // 201 and 200 are the answers of the one and the other; what is expected says which is meant.
+/// The client read from the vector's response: to a registration (RFC 7591), or, if it replaces a registration
+/// access token, to an update (RFC 7592).
+fn answered(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<Map<String, Value>> {
+    // A registration is answered with 201, an update with 200; the expectation tells which is meant.
     let input = match vector.expected["ok"].get("registration_access_token") {
-        Some(_) => In::operation_of("read_registration", registered()),
-        None => In::operation("register", json!({ "metadata": metadata() })),
+        Some(_) => TurnInput::operation_of("read_registration", registered()),
+        None => TurnInput::operation("register", json!({ "metadata": metadata() })),
     };
-    let conversation = talk(rules, input).then(1, In::Reply(token::reply(vector)?));
-    let mut said = asks.play(&conversation)?.into_iter();
+    let conversation = talk(rules, input).then(1, TurnInput::Reply(token::reply(vector)?));
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
     match said.next() {
-        Some(Said::Done(Done::Record(Value::Object(client)))) => Ok(Ok(client)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        Some(TurnOutput::Done(Done::Record(Value::Object(client)))) => Ok(Ok(client)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a client, got {other:?}").into()),
     }
 }
@@ -59,13 +59,13 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
         match (name.as_str(), want) {
             ("auth", want) => {
                 same(name, client.get("token_endpoint_auth_method"), Some(want))?;
-                // Of a public client nothing that could be sent is left.
+                // A public client keeps no secret that could be sent.
                 let stored = client.get("stored").and_then(Value::as_str);
                 let stored = stored.ok_or("nothing is stored")?;
                 holds("there is no secret", !client.contains_key("client_secret"))?;
                 holds("none is stored", !stored.contains(SECRET))?;
             }
-            // What says nothing is not told.
+            // Unset members are left out.
             (_, Value::Null) => holds(name, !client.contains_key(name))?,
             _ => same(name, client.get(name), Some(want))?,
         }
@@ -78,16 +78,19 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
     Ok(())
 }
 
-/// The answer to a deletion is the last word, and nothing comes back that could be kept.
-fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
+/// A deletion is final, and its response contains nothing to store.
+fn delete(vector: &Vector, runner: &mut Runner, status: u64) -> Verdict {
     let status = u16::try_from(status).unwrap_or_default();
     let conversation = talk(
         Rules::default(),
-        In::operation_of("delete_registration", registered()),
+        TurnInput::operation_of("delete_registration", registered()),
     )
-    .then(1, In::Reply(crate::fields::Reply::new(status, &[], "")))
-    .then(2, In::Begin);
-    let mut said = asks.play(&conversation)?.into_iter();
+    .then(
+        1,
+        TurnInput::Reply(crate::fields::Reply::new(status, &[], "")),
+    )
+    .then(2, TurnInput::Begin);
+    let mut said = runner.play(&conversation)?.into_iter();
     let sent = request(said.next())?;
     same("method", sent.method.as_str(), "DELETE")?;
     same(
@@ -95,24 +98,23 @@ fn delete(vector: &Vector, asks: &mut Asks, status: u64) -> Verdict {
         sent.header("authorization"),
         Some("Bearer t1-of-before"),
     )?;
-    let is_gone = matches!(said.next(), Some(Said::Done(Done::Nothing)));
+    let is_gone = matches!(said.next(), Some(TurnOutput::Done(Done::Nothing)));
     same("ok", Some(is_gone), vector.expected["ok"].as_bool())?;
-    let is_over =
-        matches!(said.next(), Some(Said::Error(error)) if error.code == "misuse.already_finished");
+    let is_over = matches!(said.next(), Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished");
     let is_erased = vector.expected["local_credentials_erased"].as_bool();
     same("local_credentials_erased", Some(is_over), is_erased)
 }
 
-fn update(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn update(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut given = registered();
     let mut metadata = metadata();
     metadata["client_name"] = "New".into();
     given.insert("metadata".to_owned(), metadata);
     let conversation = talk(
         Rules::default(),
-        In::operation_of("update_registration", given),
+        TurnInput::operation_of("update_registration", given),
     );
-    let mut said = asks.play(&conversation)?.into_iter();
+    let mut said = runner.play(&conversation)?.into_iter();
     let sent = sent(said.next())?.map_err(|refusal| refusal.message)?;
     same("method", sent.method.as_str(), "PUT")?;
     let body: Map<String, Value> =
@@ -131,14 +133,14 @@ fn update(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("client_secret", Some(is_current), wanted)
 }
 
-fn talk(rules: Rules, input: In) -> Conversation {
+fn talk(rules: Rules, input: TurnInput) -> Conversation {
     let endpoints = json!({ "registration_endpoint": "https://as.example/register" });
     let server = ServerConfig::of("https://as.example", endpoints, &rules);
-    // Who asks is none of the calls' business; a client without an id may as well.
+    // The calls do not depend on the client that sends them; a client without an id may send them too.
     Conversation::new(Some(server), Some(public("other"))).then(0, input)
 }
 
-/// What every vector's client asked for.
+/// The metadata that every vector's client registers.
 fn metadata() -> Value {
     json!({
         "redirect_uris": ["https://client.example.org/callback"],
@@ -146,7 +148,7 @@ fn metadata() -> Value {
     })
 }
 
-/// A client as it was stored, as the argument of an operation.
+/// A stored client registration, as the argument of an operation.
 fn registered() -> Map<String, Value> {
     let stored = json!({
         "version": 1, "issuer": "https://as.example", "client_id": "s6BhdRkqt3",
@@ -164,7 +166,7 @@ fn named(arguments: Value) -> Map<String, Value> {
     }
 }
 
-/// What must show nowhere of a call's arguments.
+/// The secrets in a call's arguments, which no rendered text may contain.
 pub(crate) fn secrets(arguments: &Map<String, Value>) -> Vec<String> {
     let stored = arguments.get("registered").and_then(Value::as_str);
     let stored: Value = stored

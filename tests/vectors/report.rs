@@ -1,11 +1,11 @@
-//! The counts: by language and group, and what was not asked.
+//! Counts results by language and group, and lists what was not run.
 
 use std::collections::BTreeMap;
 
-use crate::format::{No, Verdict};
+use crate::format::{Failure, Verdict};
 use crate::lang::Lang;
 
-/// What came of a group in a language.
+/// The counts of a group in a language.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
     passed: usize,
@@ -13,30 +13,30 @@ struct Tally {
     out_of_reach: usize,
 }
 
-/// What came of everything.
+/// The counts of all languages and groups.
 #[derive(Default)]
 pub(crate) struct Report {
     tallies: BTreeMap<(String, Lang), Tally>,
-    /// Why, in which language, of which group, how many.
+    /// The number of vectors that a language cannot express, by reason and group.
     out_of_reach: BTreeMap<(Lang, &'static str), BTreeMap<String, usize>>,
-    /// Parts that were left out of vectors that passed.
+    /// The number of parts left out of passed vectors, by reason.
     left_out: BTreeMap<(Lang, &'static str), usize>,
-    /// Groups without a handler.
+    /// The number of vectors in groups without a handler.
     open: BTreeMap<String, usize>,
 }
 
 impl Report {
-    /// Counts a verdict, and prints what was wrong.
+    /// Counts a verdict, and prints a failure.
     pub(crate) fn count(&mut self, lang: Lang, group: &str, id: &str, verdict: Verdict) {
         let tally = self.tallies.entry((group.to_owned(), lang)).or_default();
         match verdict {
             Ok(()) => tally.passed += 1,
-            Err(No::Wrong(why)) => {
+            Err(Failure::Wrong(why)) => {
                 tally.failed += 1;
                 let why: String = why.chars().take(2000).collect();
                 println!("FAIL {}: {id} ({group}): {why}", lang.name());
             }
-            Err(No::OutOfReach(why)) => {
+            Err(Failure::OutOfReach(why)) => {
                 tally.out_of_reach += 1;
                 let groups = self.out_of_reach.entry((lang, why)).or_default();
                 *groups.entry(group.to_owned()).or_default() += 1;
@@ -52,8 +52,8 @@ impl Report {
         *self.open.entry(group.to_owned()).or_default() += 1;
     }
 
-    /// Compares how many of each group of vectors were asked with what is written down, so that none is left out
-    /// unnoticed. What differs counts as failed.
+    /// Compares the number of vectors run in each group with the recorded counts, so that none is left out
+    /// unnoticed. A difference counts as a failure.
     pub(crate) fn check_counts(&mut self, langs: &[Lang], written: &str) -> Result<(), String> {
         let written = Counts::read(written)?;
         let is_vectors = |group: &String| !group.starts_with("conversations/");
@@ -68,7 +68,7 @@ impl Report {
                 let (asked, want) = (tally.passed + tally.failed, written.of(&group, lang));
                 if asked != want {
                     let lang = lang.name();
-                    println!("{lang}: {asked} of {group} were asked, {want} are written down");
+                    println!("{lang}: {asked} vectors of {group} were run, {want} are recorded");
                     tally.failed += 1;
                 }
             }
@@ -76,7 +76,7 @@ impl Report {
         Ok(())
     }
 
-    /// Prints everything, and at last the count; whether nothing failed, and something passed.
+    /// Prints the report and the totals; returns whether nothing failed and something passed.
     pub(crate) fn print(&self, langs: &[Lang]) -> bool {
         if langs.len() > 1 {
             self.table(langs);
@@ -144,7 +144,9 @@ impl Report {
             .iter()
             .map(|lang| self.sum(|_, known| known == *lang).cell());
         row("", sums.collect());
-        println!("passed, or passed/asked; - for what the language's package does not reach");
+        println!(
+            "passed, or passed/run; - where the language's package cannot express the vectors"
+        );
     }
 
     fn sum(&self, counts: impl Fn(&str, Lang) -> bool) -> Tally {
@@ -159,7 +161,7 @@ impl Report {
     }
 }
 
-/// How many vectors of each group a language is asked: a group a line, below the names of the languages.
+/// The recorded counts: a line per group, with the number of vectors run in each language of the header line.
 struct Counts {
     langs: Vec<String>,
     groups: BTreeMap<String, Vec<usize>>,
@@ -177,7 +179,7 @@ impl Counts {
             if numbers.len() == langs.len() {
                 Ok((name, numbers))
             } else {
-                Err(format!("{name}: a number for each language is wanted"))
+                Err(format!("{name}: there must be a number for each language"))
             }
         });
         Ok(Self {
@@ -194,7 +196,7 @@ impl Counts {
     }
 }
 
-/// The languages of which the same is said.
+/// Groups the languages by their text.
 fn by_what(lines: impl Iterator<Item = (Lang, String)>) -> Vec<(String, String)> {
     let mut said = BTreeMap::<String, Vec<&str>>::new();
     for (lang, what) in lines {

@@ -1,4 +1,4 @@
-//! Group `rfc6749-example`: the RFC's own requests and responses.
+//! Group `rfc6749-example`: the requests and responses printed in RFC 6749.
 
 use oauth_core::error::Error;
 use oauth_core::grant::Extension;
@@ -13,29 +13,31 @@ use oauth_core::{
 };
 use serde_json::{Value, json};
 
-use crate::ask::{self, Asks, flow, public, request, stored_tokens};
+use crate::ask::{self, Runner, flow, public, request, stored_tokens};
 use crate::callback;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect;
 use crate::fields::{Reply, Text};
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::token::{self, moment};
 
-const WITHOUT_PKCE: &str = "an authorization without PKCE is a danger that only Rust offers";
+const WITHOUT_PKCE: &str = "only Rust offers authorization without PKCE, which is dangerous";
 const EXTENSIONS: &str =
-    "conversations have no word for extension grants, which the tests of each package send";
+    "conversations do not support extension grants, which each package's own tests cover";
 
-pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
     match vector.text("build") {
-        Some("authorization_url") => match asks.is_rust() {
+        Some("authorization_url") => match runner.is_rust() {
             true => authorization_url(vector),
-            false => Err(No::OutOfReach(WITHOUT_PKCE)),
+            false => Err(Failure::OutOfReach(WITHOUT_PKCE)),
         },
-        Some("token_request") => token_request(vector, asks),
+        Some("token_request") => token_request(vector, runner),
         Some(other) => Err(format!("nothing builds {other}").into()),
-        None if callback::is_callback(&vector.input) => callback::response(vector, asks),
-        None if vector.input.get("stored_refresh_token").is_some() => refresh_storage(vector, asks),
-        None => token::response(vector, asks),
+        None if callback::is_callback(&vector.input) => callback::response(vector, runner),
+        None if vector.input.get("stored_refresh_token").is_some() => {
+            refresh_storage(vector, runner)
+        }
+        None => token::response(vector, runner),
     }
 }
 
@@ -43,7 +45,7 @@ fn text(error: Error) -> String {
     error.to_string()
 }
 
-/// The RFC's server, for players.
+/// The server of the RFC's examples, for players.
 fn server_example() -> ServerConfig {
     let endpoints = json!({ "token_endpoint": "https://server.example.com/token" });
     ServerConfig::of("https://server.example.com", endpoints, &Rules::default())
@@ -66,7 +68,7 @@ fn client(vector: &Vector, server: Server) -> Result<Client, String> {
     Client::new(server, ClientId::new(id), auth).map_err(text)
 }
 
-/// State is drawn, never given: the pair's presence is checked and the drawn value compared.
+/// `state` is random, so the URL is compared with the value that was drawn.
 fn authorization_url(vector: &Vector) -> Verdict {
     let server = server().and_then(|server| {
         let endpoint = vector
@@ -116,7 +118,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
     same_set(sent, want)
 }
 
-fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
     let want = vector
         .expected
         .get("if_offered")
@@ -124,20 +126,20 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
     let scope = String::new();
     let input = match vector.must("grant")? {
         "authorization_code" => code_request(vector)?,
-        "refresh_token" => In::Refresh {
+        "refresh_token" => TurnInput::Refresh {
             scope,
             tokens: Some(stored(vector)),
         },
-        "client_credentials" => In::ClientCredentials { scope },
-        "password" => In::Password {
+        "client_credentials" => TurnInput::ClientCredentials { scope },
+        "password" => TurnInput::Password {
             username: vector.must("username")?.to_owned(),
             password: vector.must("password")?.to_owned(),
             scope,
         },
         uri => {
-            return match asks.is_rust() {
+            return match runner.is_rust() {
                 true => extension(vector, uri, want),
-                false => Err(No::OutOfReach(EXTENSIONS)),
+                false => Err(Failure::OutOfReach(EXTENSIONS)),
             };
         }
     };
@@ -148,7 +150,7 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
         ..ClientConfig::default()
     };
     let conversation = Conversation::new(Some(server_example()), Some(client)).then(0, input);
-    let sent = request(asks.play(&conversation)?.pop())?;
+    let sent = request(runner.play(&conversation)?.pop())?;
     same(
         "method",
         Some(sent.method.as_str()),
@@ -170,13 +172,15 @@ fn token_request(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// A grant by URI; without a client in the vector the request is compared before authentication.
+/// An extension grant; without a client in the vector, the request is compared without authentication.
 fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let known = ["build", "grant", "client_id", "client_secret", "auth"];
     let members = vector.input.as_object().into_iter().flatten();
     let (mut grant, mut scope) = (Extension::new(uri).map_err(text)?, Scope::none());
     for (name, value) in members.filter(|(name, _)| !known.contains(&name.as_str())) {
-        let value = value.as_str().ok_or_else(|| format!("{name} is no text"))?;
+        let value = value
+            .as_str()
+            .ok_or_else(|| format!("{name} is not a string"))?;
         grant = match name.as_str() {
             "scope" => {
                 scope = Scope::parse(value).map_err(text)?;
@@ -190,7 +194,7 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     let mut exchange = client.map_err(text)?.token(grant, scope);
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let Step::Send(request) = exchange.resume(&at, Input::Begin).map_err(text)? else {
-        return Err("no request came first".to_owned().into());
+        return Err("the first result is not a request".to_owned().into());
     };
     same(
         "url",
@@ -203,11 +207,11 @@ fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
     same_set(sent, pairs(&want["params"]))
 }
 
-fn code_request(vector: &Vector) -> Result<In, No> {
+fn code_request(vector: &Vector) -> Result<TurnInput, Failure> {
     let uri = vector.must("redirect_uri")?;
     let query = serde_urlencoded::to_string([("code", vector.must("code")?), ("state", "xyz")]);
     let query = query.map_err(|error| error.to_string())?;
-    Ok(In::Redeem {
+    Ok(TurnInput::Redeem {
         callback: format!("{uri}?{query}"),
         flow: Some(flow(json!({
             "issuer": "https://server.example.com", "client_id": vector.must("client_id")?,
@@ -227,16 +231,16 @@ fn stored(vector: &Vector) -> Text {
     }))
 }
 
-fn refresh_storage(vector: &Vector, asks: &mut Asks) -> Verdict {
-    let refresh = In::Refresh {
+fn refresh_storage(vector: &Vector, runner: &mut Runner) -> Verdict {
+    let refresh = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(stored(vector)),
     };
-    let reply = In::Reply(Reply::json(&vector.input["response"]));
+    let reply = TurnInput::Reply(Reply::json(&vector.input["response"]));
     let conversation = Conversation::new(Some(server_example()), Some(public("s6BhdRkqt3")))
         .then(0, refresh)
         .then(1, reply);
-    let mut said = asks.play(&conversation)?.into_iter();
+    let mut said = runner.play(&conversation)?.into_iter();
     request(said.next())?;
     let tokens = ask::tokens(said.next())?.map_err(|refusal| refusal.message)?;
     same(

@@ -1,19 +1,19 @@
-//! Group `protected-resource-metadata`.
+//! Group `protected-resource-metadata`: discovery of a resource's metadata (RFC 9728).
 
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Asks, as_example, public};
-use crate::conversation::{Conversation, In};
+use crate::ask::{Runner, as_example, public};
+use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, same, texts};
-use crate::said::{Done, Refusal, Said};
+use crate::format::{Failure, Vector, Verdict, same, texts};
+use crate::said::{Done, Refusal, TurnOutput};
 
-/// The resource of vectors that name none.
+/// The resource identifier of vectors that have none.
 const RESOURCE: &str = "https://r.example/a";
 
-pub(crate) fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
-    let (places, outcome_of) = asked(vector, asks)?;
+pub(crate) fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
+    let (places, outcome_of) = asked(vector, runner)?;
     if let Some(url) = vector.expected["url"].as_str() {
         return same("url", places.first().map(String::as_str), Some(url));
     }
@@ -40,8 +40,12 @@ pub(crate) fn metadata(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// Where was asked, and what came of it: the vector's document at its place, and nothing elsewhere.
-fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Vec<String>, Result<Value, Refusal>), No> {
+/// Runs the discovery with the vector's document at its URL and 404 elsewhere; returns the requested URLs and the
+/// result.
+fn asked(
+    vector: &Vector,
+    runner: &mut Runner,
+) -> Result<(Vec<String>, Result<Value, Refusal>), Failure> {
     let named = vector
         .text("resource")
         .or(vector.text("requested_resource"));
@@ -49,35 +53,35 @@ fn asked(vector: &Vector, asks: &mut Asks) -> Result<(Vec<String>, Result<Value,
     if let Some(field) = vector.text("www_authenticate") {
         arguments.insert("challenges".to_owned(), json!([field]));
     }
-    // What servers of MCP do beyond the standard has to be allowed.
+    // Deviations of MCP servers from the standard have to be allowed explicitly.
     let via = vector.text("discovered_via");
     if via.is_some() || vector.expected.get("urls_in_order").is_some() {
         arguments.insert("matching".to_owned(), "parent".into());
     }
-    let call = In::operation_of("resource_metadata", arguments);
+    let call = TurnInput::operation_of("resource_metadata", arguments);
     let conversation =
         Conversation::new(Some(as_example(&Default::default())), Some(public("id"))).then(0, call);
-    // What the first place says, unless the document is at another.
-    let first = asks.play(&conversation)?.pop();
+    // The response at the first URL, unless the document is at a different one.
+    let first = runner.play(&conversation)?.pop();
     let is_there = |place: &str| via.is_none_or(|via| via == place);
     let mut conversation = conversation;
     let mut said = first;
     let mut places = Vec::new();
     loop {
         match said {
-            Some(Said::Send(sent)) if places.len() < 4 => {
+            Some(TurnOutput::Send(sent)) if places.len() < 4 => {
                 let reply = match is_there(&sent.url) {
                     true => reply(vector),
                     false => Reply::new(404, &[], ""),
                 };
                 places.push(sent.url);
-                conversation = conversation.then(1, In::Reply(reply));
+                conversation = conversation.then(1, TurnInput::Reply(reply));
             }
-            Some(Said::Error(refusal)) => return Ok((places, Err(refusal))),
-            Some(Said::Done(Done::Record(record))) => return Ok((places, Ok(record))),
+            Some(TurnOutput::Error(refusal)) => return Ok((places, Err(refusal))),
+            Some(TurnOutput::Done(Done::Record(record))) => return Ok((places, Ok(record))),
             other => return Err(format!("an odd step: {other:?}").into()),
         }
-        said = asks.play(&conversation)?.pop();
+        said = runner.play(&conversation)?.pop();
     }
 }
 

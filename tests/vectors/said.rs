@@ -1,32 +1,32 @@
-//! What a player says: one entry for each turn.
+//! The transcript of a player: one entry with a result per turn.
 
 use oauth_core::Error;
 use oauth_facade::ErrorRecord;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// What came of one turn, and every text the language makes of the objects that were in it.
+/// The result of one turn, and the texts that the language renders of the objects involved.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entry {
-    pub(crate) said: Said,
+    pub(crate) said: TurnOutput,
     #[serde(default)]
     pub(crate) shown: Vec<String>,
 }
 
-/// What came of one turn.
+/// The result of one turn.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Said {
-    /// A call was made, not begun.
+pub(crate) enum TurnOutput {
+    /// A call was created, not begun.
     Open,
     Send(Sent),
-    /// Seconds.
+    /// The call waits for this many seconds.
     Sleep(f64),
-    /// No call of these packages asks for a signature.
+    /// The call asks the host for a signature, which no call of the packages does.
     Sign,
     Done(Done),
     Error(Refusal),
-    /// A URL to open, and the flow as it is stored.
+    /// A URL to open, and the stored flow.
     Authorized {
         url: String,
         flow: String,
@@ -34,22 +34,22 @@ pub(crate) enum Said {
     Server(ServerSaid),
     /// The value of the `Authorization` header.
     Attached(String),
-    /// What came of a request to an API.
+    /// The result of a request to an API.
     Called(Called),
     Verdict(VerdictSaid),
-    /// What is wanted of the person; null for nothing.
+    /// The step-up that the API requires; null for none.
     StepUp(Value),
-    /// Something else than an error of this library was thrown.
+    /// An exception that is not an error of this library was thrown.
     Threw(String),
 }
 
-/// A request to an API, to its end.
+/// A finished request to an API.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Called {
     pub(crate) sent: Vec<Sent>,
-    /// That of the reply that the caller gets.
+    /// The HTTP status of the response that the caller gets.
     pub(crate) status: Option<u16>,
-    /// Why there is none, where the package refused something.
+    /// The error, if the package refused the request or the response.
     pub(crate) error: Option<Refusal>,
 }
 
@@ -62,15 +62,15 @@ pub(crate) struct Sent {
     pub(crate) body: String,
 }
 
-/// How a conversation ended well.
+/// The successful end of a call.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Done {
     Tokens(TokensSaid),
-    /// The members that say something, in snake case, times in seconds.
+    /// The members that are set, in snake case, times in seconds.
     Record(Value),
     Server(ServerSaid),
-    /// A URL to open, and for how many seconds it is good.
+    /// A URL to open, and its lifetime in seconds.
     Authorized {
         url: String,
         expires_in: Option<u64>,
@@ -78,12 +78,12 @@ pub(crate) enum Done {
     Nothing,
 }
 
-/// Tokens: `stored` is their text for storage, the others what the language's own members say.
-/// Which of those there are is the language's choice.
+/// Tokens: `stored` is their JSON for storage; the others are the language's own members, which
+/// differ between languages.
 #[derive(Debug, Deserialize)]
 pub(crate) struct TokensSaid(pub(crate) Map<String, Value>);
 
-/// A server.
+/// A server's description.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ServerSaid {
     pub(crate) issuer: String,
@@ -91,7 +91,7 @@ pub(crate) struct ServerSaid {
     pub(crate) api_origins: Vec<String>,
 }
 
-/// What an API's answer asks for; a language may tell no more than whether a new token is due.
+/// What an API's response requires; a language may expose only whether a new token is needed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct VerdictSaid {
     pub(crate) renews: bool,
@@ -112,15 +112,15 @@ pub(crate) struct Refusal {
     pub(crate) error_description: Option<String>,
     #[serde(default)]
     pub(crate) extra: Map<String, Value>,
-    /// What an API answers to the token that met this error, where the language says.
+    /// The HTTP status with which an API should answer a token with this error, if the language has it.
     #[serde(default)]
     pub(crate) response_status: Option<u16>,
     #[serde(default)]
     pub(crate) challenge: Option<String>,
-    /// Every text of it.
+    /// The texts that the language renders of it.
     #[serde(skip)]
     pub(crate) shown: String,
-    /// In Rust, the error itself, which says more.
+    /// The error itself, in Rust.
     #[serde(skip)]
     pub(crate) native: Option<Error>,
 }
@@ -157,7 +157,7 @@ impl From<Error> for Refusal {
 }
 
 impl TokensSaid {
-    /// A member. Where the language has one of that name, it must say what is stored.
+    /// A member's value. If both the language's object and the stored JSON have it, they must agree.
     pub(crate) fn get(&self, name: &str) -> Result<Value, String> {
         let stored = self.0.get("stored").and_then(Value::as_str);
         let stored: Value = stored
@@ -169,7 +169,7 @@ impl TokensSaid {
             (None, Some(kept)) => Ok(kept.clone()),
             (Some(own), None) => Ok(own.clone()),
             (Some(own), Some(kept)) if own == kept => Ok(own.clone()),
-            // A set of names, in no order of its own.
+            // A set of names is unordered.
             (Some(Value::Array(names)), Some(Value::String(kept))) => {
                 let mut own: Vec<_> = names.iter().filter_map(Value::as_str).collect();
                 let mut stored: Vec<_> = kept.split(' ').filter(|name| !name.is_empty()).collect();
@@ -177,21 +177,21 @@ impl TokensSaid {
                 stored.sort_unstable();
                 match own == stored && own.len() == names.len() {
                     true => Ok(Value::from(kept.as_str())),
-                    false => Err(format!("{name} is {names:?}, and stored as {kept:?}")),
+                    false => Err(format!("{name} is {names:?}, but stored as {kept:?}")),
                 }
             }
-            (Some(own), Some(kept)) => Err(format!("{name} is {own}, and stored as {kept}")),
+            (Some(own), Some(kept)) => Err(format!("{name} is {own}, but stored as {kept}")),
         }
     }
 
-    /// A member that is not stored where there is nothing to say.
+    /// A member that is left out of the stored JSON if it is not set.
     pub(crate) fn get_or_null(&self, name: &str) -> Result<Value, String> {
         let stored = self.text("stored")?.unwrap_or_default();
         let stored: Value = serde_json::from_str(&stored).map_err(|error| error.to_string())?;
         match (self.0.get(name), stored.get(name)) {
             (None, None) => Ok(Value::Null),
             (Some(Value::Null), None) => Ok(Value::Null),
-            (Some(own), None) => Err(format!("{name} is {own}, and not stored")),
+            (Some(own), None) => Err(format!("{name} is {own}, but not stored")),
             _ => self.get(name),
         }
     }
@@ -202,7 +202,7 @@ impl TokensSaid {
         value.as_u64().ok_or_else(|| format!("{name} is {value}"))
     }
 
-    /// A member that is text, or nothing.
+    /// A member that is a string, or null.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, String> {
         match self.get(name)? {
             Value::Null => Ok(None),
@@ -211,14 +211,14 @@ impl TokensSaid {
         }
     }
 
-    /// What was granted.
+    /// The granted scope.
     pub(crate) fn scope(&self) -> Result<Vec<String>, String> {
         let scope = self.text("scope")?.unwrap_or_default();
         let names = scope.split(' ').filter(|name| !name.is_empty());
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// What was odd about the reply, if the language says.
+    /// The codes of the warnings about the response, if the language exposes them.
     pub(crate) fn warnings(&self) -> Option<Vec<String>> {
         let list = self.0.get("warnings")?.as_array()?;
         let names = list.iter().filter_map(Value::as_str);

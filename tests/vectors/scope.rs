@@ -1,32 +1,32 @@
-//! Group `scope`.
+//! Group `scope`: how scopes are read, requested and compared with what was granted.
 
 use oauth_core::Scope;
 use oauth_core::quirk::{Quirk, Rules, Strictness};
 use serde_json::{Value, json};
 
 use crate::ask::{
-    Asks, Outcome, as_example, confidential, public, request, sent, stored_tokens, tokens,
+    Outcome, Runner, as_example, confidential, public, request, sent, stored_tokens, tokens,
 };
-use crate::conversation::{Ask, Conversation, In};
+use crate::conversation::{AuthorizeInput, Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::lang::Lang;
-use crate::said::{Said, TokensSaid};
+use crate::said::{TokensSaid, TurnOutput};
 
-const OF_THE_CORE: &str = "which scope to ask for next is the core's advice to Rust alone";
+const OF_THE_CORE: &str = "only Rust exposes the core's advice on which scope to request next";
 
-pub(crate) fn scope(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn scope(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if input.get("raw").is_some() {
-        syntax(vector, asks)
+        syntax(vector, runner)
     } else if input.get("requested").is_some() {
-        granted(vector, asks, &input["requested"], None)
+        granted(vector, runner, &input["requested"], None)
     } else if input.get("original").is_some() {
         let refresh = &input["refresh_request_scope"];
-        granted(vector, asks, &input["original"], Some(refresh))
-    } else if !asks.is_rust() {
-        Err(No::OutOfReach(OF_THE_CORE))
+        granted(vector, runner, &input["original"], Some(refresh))
+    } else if !runner.is_rust() {
+        Err(Failure::OutOfReach(OF_THE_CORE))
     } else if input.get("previously_requested").is_some() {
         let before = of(&input["previously_requested"])?;
         let next = before.union(&parse(vector.must("challenge_scope")?)?);
@@ -40,11 +40,11 @@ pub(crate) fn scope(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-fn syntax(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn syntax(vector: &Vector, runner: &mut Runner) -> Verdict {
     let raw = vector.must("raw")?;
-    if let Some(asked) = outcome(&vector.expected, asked(asks, raw)?)? {
+    if let Some(asked) = outcome(&vector.expected, asked(runner, raw)?)? {
         same("scopes", asked, texts(&vector.expected["scopes"]))?;
-        if let (Some(other), true) = (vector.expected.get("equal_as_set_to"), asks.is_rust()) {
+        if let (Some(other), true) = (vector.expected.get("equal_as_set_to"), runner.is_rust()) {
             same("as sets", parse(raw)?, of(other)?)?;
         }
     }
@@ -53,44 +53,45 @@ fn syntax(vector: &Vector, asks: &mut Asks) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        // To the client a scope that breaks the syntax is one fault of the token response.
-        let refused = grant(asks, &rules, &Scope::none(), &json!(raw), None).and_then(|refused| {
-            holds(
-                "strict refuses",
-                strict["error"].is_string() && refused.is_err(),
-            )
-        });
-        asks.part(refused)?;
+        // For the client, a scope with invalid syntax is an error in the token response.
+        let refused =
+            grant(runner, &rules, &Scope::none(), &json!(raw), None).and_then(|refused| {
+                holds(
+                    "strict refuses",
+                    strict["error"].is_string() && refused.is_err(),
+                )
+            });
+        runner.part(refused)?;
     }
     if let Some(quirk) = vector.expected.get("quirk") {
-        let verdict = delimited(asks, raw, quirk);
-        asks.part(verdict)?;
+        let verdict = delimited(runner, raw, quirk);
+        runner.part(verdict)?;
     }
     Ok(())
 }
 
-/// The names that a request for this scope asks for.
-fn asked(asks: &mut Asks, raw: &str) -> Outcome<Vec<String>> {
+/// The scope names sent in a request for this scope.
+fn asked(runner: &mut Runner, raw: &str) -> Outcome<Vec<String>> {
     let server = as_example(&Rules::default());
     let scope = raw.to_owned();
-    let sent = if asks.lang == Lang::Browser {
-        let ask = Ask {
+    let sent = if runner.lang == Lang::Browser {
+        let ask = AuthorizeInput {
             redirect_uri: "https://app.example/cb".to_owned(),
             scope,
-            ..Ask::default()
+            ..AuthorizeInput::default()
         };
-        let conversation =
-            Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, In::Authorize(ask));
-        match asks.play(&conversation)?.pop() {
-            Some(Said::Authorized { url, .. }) => parameter(&url, "scope")?,
-            Some(Said::Error(refusal)) => return Ok(Err(refusal)),
+        let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
+            .then(0, TurnInput::Authorize(ask));
+        match runner.play(&conversation)?.pop() {
+            Some(TurnOutput::Authorized { url, .. }) => parameter(&url, "scope")?,
+            Some(TurnOutput::Error(refusal)) => return Ok(Err(refusal)),
             other => return Err(format!("want a URL, got {other:?}").into()),
         }
     } else {
         let client = confidential("s6BhdRkqt3", "gX1fBat3bV");
-        let conversation =
-            Conversation::new(Some(server), Some(client)).then(0, In::ClientCredentials { scope });
-        match sent(asks.play(&conversation)?.pop())? {
+        let conversation = Conversation::new(Some(server), Some(client))
+            .then(0, TurnInput::ClientCredentials { scope });
+        match sent(runner.play(&conversation)?.pop())? {
             Ok(request) => request.parameter("scope")?,
             Err(refusal) => return Ok(Err(refusal)),
         }
@@ -101,7 +102,7 @@ fn asked(asks: &mut Asks, raw: &str) -> Outcome<Vec<String>> {
 }
 
 /// A parameter of a URL.
-pub(crate) fn parameter(url: &str, name: &str) -> Result<Option<String>, No> {
+pub(crate) fn parameter(url: &str, name: &str) -> Result<Option<String>, Failure> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let pairs: Vec<(String, String)> =
         serde_urlencoded::from_str(query).map_err(|error| error.to_string())?;
@@ -111,7 +112,7 @@ pub(crate) fn parameter(url: &str, name: &str) -> Result<Option<String>, No> {
         .map(|(_, value)| value))
 }
 
-fn delimited(asks: &mut Asks, raw: &str, quirk: &Value) -> Verdict {
+fn delimited(runner: &mut Runner, raw: &str, quirk: &Value) -> Verdict {
     let delimiter = quirk["scope_delimiter"]
         .as_str()
         .and_then(|text| text.chars().next());
@@ -119,19 +120,24 @@ fn delimited(asks: &mut Asks, raw: &str, quirk: &Value) -> Verdict {
         quirks: vec![Quirk::ScopeDelimiter(delimiter.ok_or("no delimiter")?)],
         ..Rules::default()
     };
-    let tokens = grant(asks, &rules, &Scope::none(), &json!(raw), None)?;
+    let tokens = grant(runner, &rules, &Scope::none(), &json!(raw), None)?;
     let tokens = tokens.map_err(|refusal| refusal.message)?;
     same("scopes", tokens.scope()?, texts(&quirk["scopes"]))
 }
 
-fn granted(vector: &Vector, asks: &mut Asks, asked: &Value, refresh: Option<&Value>) -> Verdict {
+fn granted(
+    vector: &Vector,
+    runner: &mut Runner,
+    asked: &Value,
+    refresh: Option<&Value>,
+) -> Verdict {
     let asked = of(asked)?;
     let said = match &vector.input["response_scope"] {
         Value::String(text) if text == "<absent>" => &Value::Null,
         other => other,
     };
     let refresh = refresh.map(of).transpose()?;
-    let tokens = grant(asks, &Rules::default(), &asked, said, refresh.as_ref())?;
+    let tokens = grant(runner, &Rules::default(), &asked, said, refresh.as_ref())?;
     if let Some(tokens) = outcome(&vector.expected, tokens)? {
         same(
             "granted",
@@ -148,24 +154,24 @@ fn granted(vector: &Vector, asks: &mut Asks, asked: &Value, refresh: Option<&Val
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = grant(asks, &rules, &asked, said, refresh.as_ref())
+        let verdict = grant(runner, &rules, &asked, said, refresh.as_ref())
             .and_then(|tokens| outcome(strict, tokens))
             .map(drop);
-        asks.part(verdict)?;
+        runner.part(verdict)?;
     }
     Ok(())
 }
 
-/// Asks for `asked`, or refreshes a grant of it, and is told `said`.
+/// Requests the scope `asked`, or refreshes a grant of it, and gets `said` in the response.
 fn grant(
-    asks: &mut Asks,
+    runner: &mut Runner,
     rules: &Rules,
     asked: &Scope,
     said: &Value,
     refresh: Option<&Scope>,
 ) -> Outcome<TokensSaid> {
     let server = Some(as_example(rules));
-    let is_page = asks.lang == Lang::Browser;
+    let is_page = runner.lang == Lang::Browser;
     let client = match is_page {
         true => public("s6BhdRkqt3"),
         false => confidential("s6BhdRkqt3", "gX1fBat3bV"),
@@ -175,28 +181,28 @@ fn grant(
     let conversation = match refresh {
         Some(narrower) => conversation.then(
             0,
-            In::Refresh {
+            TurnInput::Refresh {
                 scope: narrower.as_str().to_owned(),
                 tokens: Some(stored_tokens(json!({ "scope": scope }))),
             },
         ),
         None if is_page => conversation.then(
             0,
-            In::Redeem {
+            TurnInput::Redeem {
                 callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
                 flow: Some(crate::ask::flow(json!({ "scope": scope }))),
             },
         ),
-        None => conversation.then(0, In::ClientCredentials { scope }),
+        None => conversation.then(0, TurnInput::ClientCredentials { scope }),
     };
     let mut body = json!({ "access_token": "a", "token_type": "Bearer" });
     if !said.is_null() {
         body["scope"] = said.clone();
     }
-    let conversation = conversation.then(1, In::Reply(Reply::json(&body)));
-    let mut said = asks.play(&conversation)?.into_iter();
+    let conversation = conversation.then(1, TurnInput::Reply(Reply::json(&body)));
+    let mut said = runner.play(&conversation)?.into_iter();
     match said.next() {
-        Some(Said::Error(refusal)) => return Ok(Err(refusal)),
+        Some(TurnOutput::Error(refusal)) => return Ok(Err(refusal)),
         first => drop(request(first)?),
     }
     tokens(said.next())

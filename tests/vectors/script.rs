@@ -1,4 +1,4 @@
-//! The files of `conversations/`: a conversation, and what is wanted at each of its turns. The
+//! Reads the files of `conversations/`: conversations with the expected result of each turn. The
 //! format is described in README.md.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ask::Asks;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig, Turn};
+use crate::ask::Runner;
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, Turn, TurnInput};
 use crate::format::Verdict;
 use crate::judge;
 use crate::lang::Lang;
@@ -16,9 +16,9 @@ use crate::lang::Lang;
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) name: String,
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub(crate) group: String,
-    /// The languages it is for; every one, if none is named.
+    /// The languages it is for; all of them if empty.
     only: Vec<Lang>,
     conversation: Conversation,
     wanted: Vec<Out>,
@@ -40,13 +40,13 @@ struct Written {
 struct WrittenTurn {
     at: (u64, Seed),
     #[serde(rename = "in")]
-    input: In,
+    input: TurnInput,
     #[serde(default)]
     hold: bool,
     out: Out,
 }
 
-/// One byte, 32 times; or 64 hex digits.
+/// A byte that is repeated 32 times, or 64 hex digits.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Seed {
@@ -54,47 +54,47 @@ enum Seed {
     Hex(String),
 }
 
-/// What is wanted. Of `open`, `send`, `done`, `error`, `url`, `server`, `attached`, `verdict` and
-/// `sleep` there is one; the others are parts of it.
+/// The expected result of a turn: exactly one of `open`, `send`, `done`, `error`, `url`, `server`,
+/// `attached`, `verdict` and `sleep`; the other members are parts of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Out {
     pub(crate) open: bool,
-    /// `POST https://as.example/token`
+    /// The method and URL of a request, such as `POST https://as.example/token`.
     pub(crate) send: Option<String>,
-    /// Every parameter of the body.
+    /// All parameters of the body.
     pub(crate) form: Option<BTreeMap<String, String>>,
-    /// The `Authorization` header; there is none, if it is not named.
+    /// The `Authorization` header; it must be absent if this is not set.
     pub(crate) authorization: Option<String>,
-    /// Every other header but `accept` and `content-type`.
+    /// All other headers, except `accept` and `content-type`.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) done: Option<DoneWant>,
     pub(crate) error: Option<ErrorWant>,
     /// An authorization URL, without its query.
     pub(crate) url: Option<String>,
-    /// Every parameter of the URL.
+    /// All parameters of the URL.
     pub(crate) query: BTreeMap<String, String>,
     /// Members of the stored flow.
     pub(crate) flow: Map<String, Value>,
     pub(crate) server: Option<ServerWant>,
-    /// The header an API gets.
+    /// The `Authorization` header for an API.
     pub(crate) attached: Option<String>,
     pub(crate) verdict: Option<String>,
     pub(crate) sleep: Option<f64>,
 }
 
-/// How a conversation is wanted to end.
+/// The expected end of a call.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DoneWant {
     Tokens(TokensWant),
-    /// The members that say something, in snake case, times in seconds.
+    /// The members that are set, in snake case, times in seconds.
     Record(Value),
     Server(ServerWant),
     Nothing,
 }
 
-/// Tokens, to the last member. When they were received is the turn's own time.
+/// The expected tokens, with all members. The time of receipt is that of the turn.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokensWant {
@@ -108,11 +108,11 @@ pub(crate) struct TokensWant {
     pub(crate) extra: Map<String, Value>,
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
-    /// Of a preset.
+    /// The issuer, for a server that is a preset.
     pub(crate) issuer: Option<String>,
 }
 
-/// A server. Of its metadata the members named; null is for one that must not be there.
+/// The expected server. Only these members of its metadata are compared; null means absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerWant {
@@ -121,7 +121,7 @@ pub(crate) struct ServerWant {
     pub(crate) api_origins: Vec<String>,
 }
 
-/// An error, to the last member.
+/// The expected error, with all members.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ErrorWant {
@@ -135,12 +135,12 @@ pub(crate) struct ErrorWant {
     pub(crate) description: Option<String>,
     #[serde(default)]
     pub(crate) extra: Map<String, Value>,
-    /// What the message says is at fault.
+    /// The part of the message that names what is at fault.
     pub(crate) detail: Option<String>,
 }
 
-/// The conversations of one file. What `server` and `client` its top level has are those of every
-/// conversation that has none of its own.
+/// The conversations of one file. `server` and `client` at its top level are the defaults for all
+/// of its conversations.
 pub(crate) fn read(group: &str, whole: &Value) -> Result<Vec<Script>, String> {
     let known = ["about", "server", "client", "conversations"];
     let members = whole.as_object().into_iter().flatten();
@@ -148,7 +148,7 @@ pub(crate) fn read(group: &str, whole: &Value) -> Result<Vec<Script>, String> {
         .clone()
         .find(|(name, _)| !known.contains(&name.as_str()))
     {
-        return Err(format!("no member {name} is known beside conversations"));
+        return Err(format!("unknown member {name} beside conversations"));
     }
     let list = whole["conversations"].as_array();
     let list = list.ok_or("conversations is not a list")?;
@@ -167,7 +167,7 @@ pub(crate) fn read(group: &str, whole: &Value) -> Result<Vec<Script>, String> {
         };
         let script = Script::of(group, item).map_err(|error| format!("{place}: {error}"))?;
         if !names.insert(script.name.clone()) {
-            return Err(format!("{place} stands there twice"));
+            return Err(format!("{place} is in the file twice"));
         }
         scripts.push(script);
     }
@@ -197,7 +197,7 @@ impl Script {
             wanted.push(turn.out);
         }
         if wanted.is_empty() {
-            return Err("nothing is said".to_owned());
+            return Err("the conversation has no turns".to_owned());
         }
         Ok(Self {
             name: written.name,
@@ -213,12 +213,12 @@ impl Script {
         self.only.is_empty() || self.only.contains(&lang)
     }
 
-    /// Has the conversation, and compares what was said with what is wanted.
-    pub(crate) fn verdict(&self, asks: &mut Asks) -> Verdict {
+    /// Plays the conversation, and compares the results with the expected ones.
+    pub(crate) fn verdict(&self, runner: &mut Runner) -> Verdict {
         let said = match self.only.is_empty() {
-            true => asks.play(&self.conversation)?,
-            // Whoever is named may be asked what its language refuses.
-            false => asks.play_regardless(&self.conversation)?,
+            true => runner.play(&self.conversation)?,
+            // A language named explicitly may play a conversation that it is expected to refuse.
+            false => runner.play_regardless(&self.conversation)?,
         };
         for (at, ((said, want), turn)) in said
             .iter()
@@ -228,14 +228,14 @@ impl Script {
         {
             judge::compare(want, said, turn, &self.conversation)
                 .map_err(|wrong| format!("turn {}: {wrong}", at + 1))?;
-            asks.left_out.extend(asks.lang.leaves_out(want));
+            runner.left_out.extend(runner.lang.leaves_out(want));
         }
         Ok(())
     }
 }
 
 impl Out {
-    /// One thing is wanted, and of its parts no others.
+    /// Checks that there is exactly one kind of result, with only its own parts.
     fn check(&self) -> Result<(), String> {
         let kinds = [
             self.open,

@@ -1,4 +1,4 @@
-//! Groups about the token endpoint's reply: `token-response`, `token-error`.
+//! Groups about the token endpoint's response: `token-response`, `token-error`.
 
 use oauth_core::error::Error;
 use oauth_core::issuer::Issuer;
@@ -9,24 +9,24 @@ use oauth_core::token::MAX_LIFETIME;
 use oauth_core::{Client, ClientAuth, ClientId, Moment};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, Outcome, as_example, public, stored_tokens};
-use crate::conversation::{Conversation, In};
+use crate::ask::{Outcome, Runner, as_example, public, stored_tokens};
+use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, expand, holds, same, texts};
-use crate::said::{Said, TokensSaid};
+use crate::format::{Failure, Vector, Verdict, expand, holds, same, texts};
+use crate::said::{TokensSaid, TurnOutput};
 
 pub(crate) fn moment(seconds: u64) -> Moment {
     Moment::fixed(UnixTime::from_secs(seconds), [7; 32])
 }
 
-pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expected = &vector.expected;
-    let lenient = read(vector, asks, Rules::default())?;
+    let lenient = read(vector, runner, Rules::default())?;
     if let Some(tokens) = outcome(expected, lenient)? {
         compare(&expected["ok"], &tokens)?;
         if let Some(then) = expected["then"].get("build_authorization_header") {
-            outcome(then, attached(asks, &tokens)?)?;
+            outcome(then, attached(runner, &tokens)?)?;
         }
         if let (Some(warning), Some(warnings)) = (expected["warning"].as_str(), tokens.warnings()) {
             holds(warning, warnings.iter().any(|given| given == warning))?;
@@ -37,22 +37,22 @@ pub(crate) fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = read(vector, asks, rules)
+        let verdict = read(vector, runner, rules)
             .and_then(|read| outcome(strict, read))
             .map(drop);
-        asks.part(verdict)?;
+        runner.part(verdict)?;
     }
     if let Some(quirk) = expected.get("quirk") {
-        let verdict = with_quirk(vector, asks, quirk);
-        asks.part(verdict)?;
+        let verdict = with_quirk(vector, runner, quirk);
+        runner.part(verdict)?;
     }
     Ok(())
 }
 
-/// The header that this token would be sent in.
-fn attached(asks: &mut Asks, tokens: &TokensSaid) -> Outcome<String> {
+/// The `Authorization` header for this token.
+fn attached(runner: &mut Runner, tokens: &TokensSaid) -> Outcome<String> {
     let token = tokens.text("access_token")?;
-    let attach = In::Attach {
+    let attach = TurnInput::Attach {
         url: "https://api.example/x".to_owned(),
         headers: std::collections::BTreeMap::new(),
         body: None,
@@ -61,22 +61,22 @@ fn attached(asks: &mut Asks, tokens: &TokensSaid) -> Outcome<String> {
     };
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3"))).then(0, attach);
-    match asks.play(&conversation)?.pop() {
-        Some(Said::Attached(header)) => Ok(Ok(header)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+    match runner.play(&conversation)?.pop() {
+        Some(TurnOutput::Attached(header)) => Ok(Ok(header)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a header, got {other:?}").into()),
     }
 }
 
-/// An opt-in named by the vector must change the verdict, or the part of it that is shown.
-fn with_quirk(vector: &Vector, asks: &mut Asks, named: &Value) -> Verdict {
+/// The vector's quirk must change the result, or the part of it that is compared.
+fn with_quirk(vector: &Vector, runner: &mut Runner, named: &Value) -> Verdict {
     let quirk = quirk(named, &vector.input).ok_or_else(|| format!("no quirk for {named}"))?;
     let rules = Rules {
         quirks: vec![quirk],
         ..Rules::default()
     };
-    let before = read(vector, asks, Rules::default())?;
-    let after = read(vector, asks, rules)?;
+    let before = read(vector, runner, Rules::default())?;
+    let after = read(vector, runner, rules)?;
     match (before, after) {
         (Err(before), Err(after)) => {
             holds("the quirk changes the error", before.code != after.code)
@@ -114,16 +114,16 @@ fn quirk(named: &Value, input: &Value) -> Option<Quirk> {
     }
 }
 
-/// A token request whose reply is the vector's.
-fn read(vector: &Vector, asks: &mut Asks, rules: Rules) -> Outcome<TokensSaid> {
-    // Where a secret must not show, it is the one this client sends.
+/// Runs a token request that gets the vector's response.
+fn read(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<TokensSaid> {
+    // A secret that must not be rendered is the one that this client sends.
     let secret = vector.expected["debug_and_display_do_not_contain"]
         .as_str()
         .unwrap_or("gX1fBat3bV");
-    asks.token(&rules, secret, reply(vector)?)
+    runner.token(&rules, secret, reply(vector)?)
 }
 
-/// A client for what is asked of the core alone.
+/// A client for vectors that only the core runs.
 pub(crate) fn client(rules: Rules, secret: &str) -> Result<Client, Error> {
     let server = Server::new(Issuer::parse("https://as.example")?)
         .with_endpoint(EndpointKind::Token, "https://as.example/token")?
@@ -135,7 +135,7 @@ pub(crate) fn client(rules: Rules, secret: &str) -> Result<Client, Error> {
     )
 }
 
-pub(crate) fn reply(vector: &Vector) -> Result<Reply, No> {
+pub(crate) fn reply(vector: &Vector) -> Result<Reply, Failure> {
     let status = vector.input["status"].as_u64().unwrap_or(200);
     let body = match &vector.input["body"] {
         Value::String(text) => expand(text),
@@ -160,7 +160,7 @@ fn compare(want: &Value, tokens: &TokensSaid) -> Verdict {
         match name.as_str() {
             "expires_in" if want == "saturated" => {
                 same(name, tokens.get(name)?, Value::from(MAX_LIFETIME))?;
-                // In a page, when it ends is for the page to say; elsewhere it must not wrap.
+                // A page computes the expiration time itself; elsewhere it must not wrap around.
                 if let Some(end) = tokens.0.get("expires_at").and_then(Value::as_u64) {
                     holds("not treated as expired", end > 4_000_000_000)?;
                 }

@@ -1,21 +1,21 @@
-//! Groups about grants that wait for a person who is elsewhere: `device-flow`, `ciba`.
+//! Groups about grants that wait for a user on a different device: `device-flow`, `ciba`.
 
 use oauth_core::jose::Alg;
 use oauth_core::quirk::{Rules, Strictness};
 use serde_json::{Value, json};
 
-use crate::ask::{Asks, Outcome, confidential, public, request};
+use crate::ask::{Outcome, Runner, confidential, public, request};
 use crate::classes;
-use crate::conversation::{ClientConfig, Conversation, In, ServerConfig};
+use crate::conversation::{ClientConfig, Conversation, ServerConfig, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::jws::key_set;
 use crate::lang::Lang;
 use crate::packages::signed;
-use crate::said::{Done, Said, Sent};
+use crate::said::{Done, Sent, TurnOutput};
 
-/// When every vector begins.
+/// The time at which every vector begins, in Unix seconds.
 const NOW: u64 = 1_700_000_000;
 const ISSUER: &str = "https://as.example";
 const ID: &str = "1406020730";
@@ -37,27 +37,27 @@ fn strict() -> Rules {
     }
 }
 
-/// What one call came to, whose one request is answered so.
+/// The result of a call whose only request gets this response.
 fn answered(
     rules: &Rules,
     client: ClientConfig,
-    call: In,
+    call: TurnInput,
     said: &Value,
-    asks: &mut Asks,
+    runner: &mut Runner,
 ) -> Outcome<Done> {
     let talk = Conversation::new(Some(server(rules)), Some(client)).then(NOW, call);
-    let talk = talk.then(NOW, In::Reply(reply(said)?));
-    let mut entries = asks.play(&talk)?.into_iter();
+    let talk = talk.then(NOW, TurnInput::Reply(reply(said)?));
+    let mut entries = runner.play(&talk)?.into_iter();
     request(entries.next())?;
     match entries.next() {
-        Some(Said::Done(done)) => Ok(Ok(done)),
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        Some(TurnOutput::Done(done)) => Ok(Ok(done)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want an end, got {other:?}").into()),
     }
 }
 
-/// A reply of a vector. What says no type is JSON.
-fn reply(said: &Value) -> Result<Reply, No> {
+/// A response in a vector; JSON unless it has a content type.
+fn reply(said: &Value) -> Result<Reply, Failure> {
     let mut headers = said["headers"].as_object().cloned().unwrap_or_default();
     let kind = said["content_type"].as_str().unwrap_or("application/json");
     headers.insert("content-type".to_owned(), kind.into());
@@ -69,42 +69,46 @@ fn reply(said: &Value) -> Result<Reply, No> {
     serde_json::from_value(written).map_err(|error| error.to_string().into())
 }
 
-pub(crate) fn device(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn device(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if let Some(answers) = input["token_responses"].as_array() {
         let interval = input["interval"].as_u64().ok_or("no interval")?;
         let expires_in = input["expires_in"].as_u64().ok_or("no expires_in")?;
-        let call = In::operation(
+        let call = TurnInput::operation(
             "poll_device_token",
             json!({ "device_code": "d", "interval": interval, "expires_at": NOW + expires_in }),
         );
-        return sequence(vector, answers, public(ID), call, asks);
+        return sequence(vector, answers, public(ID), call, runner);
     }
     match vector.text("build") {
         Some("device_authorization") => {
             let scope = vector.must("scope")?;
-            let asked = In::operation("device_authorization", json!({ "scope": scope }));
-            built(vector, asked, asks)
+            let asked = TurnInput::operation("device_authorization", json!({ "scope": scope }));
+            built(vector, asked, runner)
         }
         Some("token_request") => {
             let code = vector.must("device_code")?;
             let asked = json!({ "device_code": code, "expires_at": NOW + 600 });
-            built(vector, In::operation("poll_device_token", asked), asks)
+            built(
+                vector,
+                TurnInput::operation("poll_device_token", asked),
+                runner,
+            )
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
-        None if input.get("purpose").is_some() => prompt(vector, asks),
-        None => response(vector, asks),
+        None if input.get("purpose").is_some() => prompt(vector, runner),
+        None => response(vector, runner),
     }
 }
 
-/// A request, to the last parameter.
-fn built(vector: &Vector, call: In, asks: &mut Asks) -> Verdict {
+/// Compares a request with all its parameters.
+fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
     let id = vector.must("client_id")?;
     let talk = Conversation::new(Some(server(&Rules::default())), Some(public(id)));
-    let talk = talk.then(NOW, call).then(NOW + 5, In::Elapsed);
-    let mut entries = asks.play(&talk)?.into_iter();
+    let talk = talk.then(NOW, call).then(NOW + 5, TurnInput::Elapsed);
+    let mut entries = runner.play(&talk)?.into_iter();
     let sent: Sent = match entries.next() {
-        Some(Said::Sleep(_)) => request(entries.next())?,
+        Some(TurnOutput::Sleep(_)) => request(entries.next())?,
         first => request(first)?,
     };
     if let Some(method) = vector.expected["method"].as_str() {
@@ -127,9 +131,9 @@ fn built(vector: &Vector, call: In, asks: &mut Asks) -> Verdict {
     same("parameters", form, wanted)
 }
 
-fn device_code(vector: &Vector, rules: &Rules, asks: &mut Asks) -> Outcome<Value> {
-    let call = In::operation("device_authorization", json!({}));
-    let done = answered(rules, public(ID), call, &vector.input, asks)?;
+fn device_code(vector: &Vector, rules: &Rules, runner: &mut Runner) -> Outcome<Value> {
+    let call = TurnInput::operation("device_authorization", json!({}));
+    let done = answered(rules, public(ID), call, &vector.input, runner)?;
     match done {
         Ok(Done::Record(record)) => Ok(Ok(record)),
         Ok(other) => Err(format!("want a record, got {other:?}").into()),
@@ -137,9 +141,9 @@ fn device_code(vector: &Vector, rules: &Rules, asks: &mut Asks) -> Outcome<Value
     }
 }
 
-fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expected = &vector.expected;
-    let got = device_code(vector, &Rules::default(), asks)?;
+    let got = device_code(vector, &Rules::default(), runner)?;
     // The poll never happens: the interval is the code's whole life.
     if expected.get("error_or_cap").is_some() {
         let code = got.map_err(|refusal| refusal.message)?;
@@ -151,20 +155,20 @@ fn response(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
     }
     if let Some(wanted) = expected.get("strict") {
-        let verdict = device_code(vector, &strict(), asks)
+        let verdict = device_code(vector, &strict(), runner)
             .and_then(|got| outcome(wanted, got))
             .map(drop);
-        asks.part(verdict)?;
+        runner.part(verdict)?;
     }
     Ok(())
 }
 
-/// What the person is told, without anything being opened: an operation has nothing to open with.
-fn prompt(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// The text shown to the user, while no browser is opened.
+fn prompt(vector: &Vector, runner: &mut Runner) -> Verdict {
     let purpose = vector.must("purpose")?;
-    let call = In::operation("device_authorization", json!({ "purpose": purpose }));
+    let call = TurnInput::operation("device_authorization", json!({ "purpose": purpose }));
     let said = json!({ "status": 200, "body": vector.input["device_response"].to_string() });
-    let done = answered(&Rules::default(), public(ID), call, &said, asks)?;
+    let done = answered(&Rules::default(), public(ID), call, &said, runner)?;
     let Ok(Done::Record(code)) = done else {
         return Err(format!("want a record, got {done:?}").into());
     };
@@ -176,13 +180,13 @@ fn prompt(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds(says, prompt.contains(says))
 }
 
-/// The pauses between the questions, and how it ends.
+/// The pauses between the polls, and the result.
 fn sequence(
     vector: &Vector,
     answers: &[Value],
     client: ClientConfig,
-    call: In,
-    asks: &mut Asks,
+    call: TurnInput,
+    runner: &mut Runner,
 ) -> Verdict {
     let expected = &vector.expected;
     let mut client = client;
@@ -190,7 +194,7 @@ fn sequence(
     if is_bound {
         client.dpop = Some("ES256".to_owned());
     }
-    // Where no pauses are named, as many as it takes for the answers that are there.
+    // By default one pause of 5 s before each response.
     let usual = vec![json!(5); answers.len()];
     let waits = expected["waits_s"].as_array().unwrap_or(&usual);
     let waits: Vec<u64> = waits.iter().filter_map(Value::as_u64).collect();
@@ -201,22 +205,22 @@ fn sequence(
     for (wait, answer) in waits.iter().zip(answers) {
         now += wait;
         if *wait > 0 {
-            talk = talk.then(now, In::Elapsed);
+            talk = talk.then(now, TurnInput::Elapsed);
         }
         let input = match answer.as_str() {
-            Some(_) => In::Lost("unknown".to_owned()),
-            None => In::Reply(bound(reply(answer)?, is_bound)),
+            Some(_) => TurnInput::Lost("unknown".to_owned()),
+            None => TurnInput::Reply(bound(reply(answer)?, is_bound)),
         };
         talk = talk.then(now, input);
     }
-    let mut entries = asks.play(&talk)?.into_iter();
+    let mut entries = runner.play(&talk)?.into_iter();
     let (mut requests, mut slept) = (0_u64, Vec::new());
     for wait in &waits {
         if *wait == 0 {
             slept.push(0.0);
         } else {
             match entries.next() {
-                Some(Said::Sleep(pause)) => slept.push(pause),
+                Some(TurnOutput::Sleep(pause)) => slept.push(pause),
                 other => return Err(format!("want a pause of {wait} s, got {other:?}").into()),
             }
         }
@@ -230,15 +234,15 @@ fn sequence(
     }
     let result = expected["result"].as_str().ok_or("no result")?;
     match (result.strip_prefix("error:"), entries.next()) {
-        (None, Some(Said::Done(Done::Tokens(_)))) => Ok(()),
-        (Some(error), Some(Said::Error(refusal))) => {
+        (None, Some(TurnOutput::Done(Done::Tokens(_)))) => Ok(()),
+        (Some(error), Some(TurnOutput::Error(refusal))) => {
             same("error", refusal.error.as_deref(), Some(error))
         }
         (_, other) => Err(format!("want {result}, got {other:?}").into()),
     }
 }
 
-/// A client that proves possession of a key takes no token that is not bound to it, so the server has to bind it.
+/// A client with a DPoP key refuses tokens that are not bound to it, so the server's response has to be of that type.
 fn bound(mut reply: Reply, is_bound: bool) -> Reply {
     if is_bound {
         reply.body = reply.body.replace("Bearer", "DPoP");
@@ -246,32 +250,32 @@ fn bound(mut reply: Reply, is_bound: bool) -> Reply {
     reply
 }
 
-pub(crate) fn ciba(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
-    if asks.lang == Lang::Browser {
-        return Err(No::OutOfReach(
-            "a page has no secret, and nobody can notify it",
+    if runner.lang == Lang::Browser {
+        return Err(Failure::OutOfReach(
+            "a page has no secret, and cannot receive notifications",
         ));
     }
     if let Some(said) = input.get("ack_response") {
-        let call = In::operation("backchannel_authentication", usual());
-        let got = answered(&Rules::default(), client(), call, said, asks)?;
+        let call = TurnInput::operation("backchannel_authentication", usual());
+        let got = answered(&Rules::default(), client(), call, said, runner)?;
         return outcome(&vector.expected, got).map(drop);
     }
     if let Some(answers) = input["token_responses"].as_array() {
-        return acknowledged(vector, answers, asks);
+        return acknowledged(vector, answers, runner);
     }
     if input.get("ping").is_some() || input.get("ping_auth_req_id").is_some() {
-        return ping(vector, asks);
+        return ping(vector, runner);
     }
     if let Some(claims) = input.get("push_id_token_claims") {
-        return push(vector, claims, asks);
+        return push(vector, claims, runner);
     }
-    let call = In::operation("backchannel_authentication", ask(input));
+    let call = TurnInput::operation("backchannel_authentication", ask(input));
     let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
-    let sent = match asks.play(&talk)?.pop() {
-        Some(Said::Send(sent)) => Ok(sent),
-        Some(Said::Error(refusal)) => Err(refusal),
+    let sent = match runner.play(&talk)?.pop() {
+        Some(TurnOutput::Send(sent)) => Ok(sent),
+        Some(TurnOutput::Error(refusal)) => Err(refusal),
         other => return Err(format!("want a request, got {other:?}").into()),
     };
     let Some(sent) = outcome(&vector.expected, sent)? else {
@@ -289,8 +293,8 @@ pub(crate) fn ciba(vector: &Vector, asks: &mut Asks) -> Verdict {
         return Ok(());
     };
     let said = json!({ "status": 200, "body": r#"{"auth_req_id":"x","expires_in":60}"# });
-    let call = In::operation("backchannel_authentication", ask(input));
-    match answered(&Rules::default(), client(), call, &said, asks)? {
+    let call = TurnInput::operation("backchannel_authentication", ask(input));
+    match answered(&Rules::default(), client(), call, &said, runner)? {
         Ok(Done::Record(record)) => same("shown", record["binding_message"].as_str(), Some(shown)),
         other => Err(format!("want a record, got {other:?}").into()),
     }
@@ -300,12 +304,12 @@ fn client() -> ClientConfig {
     confidential(ID, "tXo3vY5kPq9sB2mN8rT1wZ4cE7hJ0gLd6fUaKxWiVnQ")
 }
 
-/// What any request needs.
+/// The required arguments of every request.
 fn usual() -> Value {
     json!({ "scope": "openid", "login_hint": "a" })
 }
 
-/// What a vector asks with. One that names nothing but its scope is about that, and has a hint.
+/// The arguments of a vector's request. A vector with only a scope gets a hint as well.
 fn ask(input: &Value) -> Value {
     let mut all = match input.get("scope") {
         Some(_) => usual(),
@@ -317,11 +321,11 @@ fn ask(input: &Value) -> Value {
     all
 }
 
-/// The acknowledgement, and the questions after it.
-fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict {
-    let call = In::operation("backchannel_authentication", usual());
+/// The acknowledgement of a CIBA request, and the polls after it.
+fn acknowledged(vector: &Vector, answers: &[Value], runner: &mut Runner) -> Verdict {
+    let call = TurnInput::operation("backchannel_authentication", usual());
     let said = json!({ "status": 200, "body": vector.input["ack"].to_string() });
-    let begun = answered(&Rules::default(), client(), call, &said, asks)?;
+    let begun = answered(&Rules::default(), client(), call, &said, runner)?;
     let begun = match begun {
         Ok(Done::Record(record)) => Ok(record),
         Ok(other) => return Err(format!("want a record, got {other:?}").into()),
@@ -330,8 +334,8 @@ fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict 
     let Some(begun) = outcome(&vector.expected, begun)? else {
         return Ok(());
     };
-    // What stands there without openid leaves no ID token to be verified: how often is asked does not depend on it.
-    let call = In::operation(
+    // Without openid there is no ID token to verify; the polls do not depend on it.
+    let call = TurnInput::operation(
         "poll_backchannel_token",
         json!({
             "auth_req_id": begun["auth_req_id"],
@@ -339,10 +343,10 @@ fn acknowledged(vector: &Vector, answers: &[Value], asks: &mut Asks) -> Verdict 
             "expires_at": begun["expires_at"].as_f64().map(|seconds| seconds as u64),
         }),
     );
-    sequence(vector, answers, client(), call, asks)
+    sequence(vector, answers, client(), call, runner)
 }
 
-fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn ping(vector: &Vector, runner: &mut Runner) -> Verdict {
     let token = vector
         .text("client_notification_token")
         .unwrap_or("t0ken-of-the-request");
@@ -353,7 +357,7 @@ fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
             (format!("Bearer {token}").into(), named.to_string().into())
         }
     };
-    let call = In::operation(
+    let call = TurnInput::operation(
         "verify_ping",
         json!({
             "auth_req_id": "x", "client_notification_token": token,
@@ -361,9 +365,9 @@ fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
         }),
     );
     let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
-    let refusal = match asks.play(&talk)?.pop() {
-        Some(Said::Error(refusal)) => refusal,
-        // Nothing is asked.
+    let refusal = match runner.play(&talk)?.pop() {
+        Some(TurnOutput::Error(refusal)) => refusal,
+        // Nothing is sent.
         other => return Err(format!("want a refusal, got {other:?}").into()),
     };
     if let Some(status) = vector.expected["http_status"].as_u64() {
@@ -379,7 +383,7 @@ fn ping(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-fn push(vector: &Vector, claims: &Value, asks: &mut Asks) -> Verdict {
+fn push(vector: &Vector, claims: &Value, runner: &mut Runner) -> Verdict {
     let mut all = json!({
         "iss": ISSUER, "aud": ID, "sub": "u", "iat": NOW, "exp": NOW + 60, "at_hash": "x",
     });
@@ -390,7 +394,7 @@ fn push(vector: &Vector, claims: &Value, asks: &mut Asks) -> Verdict {
     let body = json!({
         "auth_req_id": "x", "access_token": "a", "token_type": "Bearer", "id_token": id_token,
     });
-    let call = In::operation(
+    let call = TurnInput::operation(
         "accept_push",
         json!({
             "auth_req_id": "x", "client_notification_token": "n", "authorization": "Bearer n",
@@ -398,11 +402,11 @@ fn push(vector: &Vector, claims: &Value, asks: &mut Asks) -> Verdict {
         }),
     );
     let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
-    let talk = talk.then(NOW, In::Reply(Reply::json(&key_set(&Value::Null))));
-    let mut entries = asks.play(&talk)?.into_iter();
+    let talk = talk.then(NOW, TurnInput::Reply(Reply::json(&key_set(&Value::Null))));
+    let mut entries = runner.play(&talk)?.into_iter();
     request(entries.next())?;
     match entries.next() {
-        Some(Said::Error(refusal)) => classes::check(
+        Some(TurnOutput::Error(refusal)) => classes::check(
             &refusal,
             &[vector.expected["error"].as_str().unwrap_or_default()],
         ),

@@ -1,4 +1,4 @@
-//! A store that reports what its worker holds, so that whoever kills it knows what that may cost.
+//! A store that reports what its worker holds, so that the killer of the worker knows the cost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,20 +11,20 @@ use serde_json::json;
 
 use crate::worker::say;
 
-/// What a worker has in hand.
+/// What a worker holds at a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hold {
     #[default]
     Nothing,
-    /// The lease. Whoever comes next waits until it expires.
+    /// The lease: the next worker waits until it expires.
     Lease,
-    /// The lease, and the store may say that the refresh token is in flight: its fate is not known
-    /// to whoever comes next.
+    /// The lease, and possibly the marker in the store that the refresh token is in flight, whose
+    /// fate the next worker does not know.
     Mark,
 }
 
-/// The store of a worker. It tells of a hold before it may be there, and that it is over once it is:
-/// what was told last is never too little.
+/// The store of a worker. It reports a hold before it may begin, and its end once it has ended, so
+/// that the last report is never too small.
 pub(crate) struct Telling {
     store: Arc<dyn Store>,
     held: Mutex<Held>,
@@ -60,7 +60,7 @@ impl Telling {
         }
     }
 
-    /// The lease is asked for; one that is extended changes nothing.
+    /// Reports a request for the lease; an extension changes nothing.
     fn ask(&self, holder: &str) {
         let is_extended = {
             let mut held = self.held();
@@ -79,7 +79,7 @@ impl Store for Telling {
         self.store.load(key)
     }
 
-    /// With a lease in hand, the first that is saved is the marker, and the next what has become of it.
+    /// While the lease is held, the first save is the marker, and the next one the outcome.
     fn save<'a>(
         &'a self,
         key: &'a str,

@@ -1,21 +1,21 @@
-//! Workers against a server we did not write, which ends a grant whose refresh token comes
-//! twice; with tokens of two seconds, a worker killed every two seconds, and another told to end
-//! every three.
+//! Runs worker processes against an independently written server, which revokes a grant when a refresh
+//! token is reused. Tokens live for two seconds; a worker is killed every two seconds, and another one
+//! terminated every three.
 //!
 //! `workers [--seconds N]` runs threads, tasks and processes over each store, and fails unless the
-//! server counts one refresh for each expiry (and at most one more for each kill of a worker that
-//! renewed), no refresh token came twice, no caller was left without a token or waited for more than
-//! 15 s, and each worker that was told to end did so with nothing left for others to wait for. Then
-//! the same on peers, for their figures.
+//! server counts one refresh per expiry (and at most one more for each kill of a renewing worker), no
+//! refresh token was reused, every caller got a token within 15 s, and each terminated worker ended
+//! without leaving anything that others have to wait for. Then the same runs with other libraries, for
+//! comparison.
 //!
-//! Some rounds are of tokens that are bound to a DPoP key: the workers share it in their store, and the server checks
-//! each proof, its nonce, that it comes once, and that token and proof are of one key.
+//! In some rounds tokens are bound to a DPoP key, which the workers share in their store. The server checks each proof,
+//! its nonce, that it is not repeated, and that the token is bound to its key.
 //!
-//! Web servers are killed as well, in the midst of what browsers do at them: see `web`.
+//! Web servers are killed as well, during the requests of browsers: see `web`.
 //!
-//! One thing is excused: a worker killed between the marker of a refresh token and the reply takes the
-//! token's fate along, and this server is known to end a grant rather than to take a token twice. So
-//! the others wait until nobody can come back with the reply (27 s here), and a person logs in.
+//! One thing is excused: if a worker is killed between saving the marker of a refresh token and getting
+//! the reply, the token's fate is unknown, and this server would revoke the grant if it were sent again.
+//! So the others wait until the reply can no longer arrive (27 s here), and a user logs in.
 
 mod hold;
 #[path = "../../crates/oauth-session/tests/it/nodes.rs"]
@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
 use round::Round;
 use tally::Tally;
 
-/// Workers against a server that ends a grant whose refresh token comes twice.
+/// Runs workers against a server that revokes a grant when a refresh token is reused.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -57,35 +57,35 @@ struct Cli {
     /// How long each part runs, in seconds
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Only the parts whose name holds this text
+    /// Run only the parts whose name contains this text
     #[arg(long)]
     only: Option<String>,
-    /// The Python that has Authlib; without it, that library is not run, and that is a failure
+    /// A Python interpreter with Authlib; without it, that library's run fails
     #[arg(long)]
     python: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// One worker: what it does is told as JSON
+    /// Run one worker, configured by JSON
     #[command(hide = true)]
     Work { work: String },
-    /// A worker that takes the lease, and waits to be killed
+    /// Run a worker that takes the lease, and waits to be killed
     #[command(hide = true)]
     Hold { work: String },
-    /// One token, for a test that kills this process on the way to it
+    /// Get one token, for a test that kills this process meanwhile
     #[command(hide = true)]
     Once { work: String },
-    /// One web server, whose people sign in
+    /// Run one web server, at which users sign in
     #[command(hide = true)]
     Serve { work: String },
-    /// One worker of the library `oauth2`
+    /// Run one worker of the library `oauth2`
     #[command(hide = true)]
     #[command(name = "peer")]
     OtherLibrary { work: String },
 }
 
-/// What a worker is told.
+/// The configuration of a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Work {
     issuer: String,
@@ -96,16 +96,16 @@ struct Work {
     tokens: TokenBinding,
 }
 
-/// What the tokens are bound to.
+/// The sender constraint of the tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum TokenBinding {
     Nothing,
-    /// A DPoP key that the workers share in their store (RFC 9449). Access token and refresh token are bound to
-    /// it, and the server wants its nonces in proofs, which it checks and takes once.
+    /// A DPoP key that the workers share in their store (RFC 9449). Access and refresh tokens are bound to it, and
+    /// the server requires its nonces in proofs, and accepts each proof once.
     SharedKey,
 }
 
-/// What the workers take the server for.
+/// The workers' setting for the server's reaction to a reused refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Reuse {
     Unknown,
@@ -117,7 +117,7 @@ enum Place {
     File(PathBuf),
     Sqlite(PathBuf),
     Redis(String),
-    /// Where a server may be lost, and so a record counts as saved once a replica has it.
+    /// A Redis setup that may lose a server, so that a record counts as saved once a replica has it.
     Replicated(String),
     Postgres(String),
 }
@@ -147,12 +147,12 @@ fn ended(outcome: Result<(), oauth_core::Error>) -> ExitCode {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let read = |work: &str| serde_json::from_str(work).expect("what workers are told");
+    let read = |work: &str| serde_json::from_str(work).expect("a worker's configuration");
     match &cli.command {
         Some(Command::Work { work }) => return ended(worker::run(&read(work))),
         Some(Command::Hold { work }) => return ended(worker::hold(&read(work))),
         Some(Command::Serve { work }) => {
-            let work = serde_json::from_str(work).expect("what web servers are told");
+            let work = serde_json::from_str(work).expect("a web server's configuration");
             return ended(web_worker::run(&work));
         }
         Some(Command::Once { work }) => {

@@ -1,6 +1,6 @@
-//! The same with other libraries, as their documentation shows it, and without kills: only for
-//! comparison. They share the tokens of a process under a mutex, and those of several through a file that
-//! is read again before a refresh.
+//! Runs workers of other libraries for comparison, used as their documentation shows, and without kills.
+//! They share tokens under a mutex within a process, and between processes through a file that is read
+//! again before a refresh.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ pub(crate) struct OtherLibrary {
     pub(crate) name: &'static str,
     processes: usize,
     callers: Callers,
-    /// The interpreter and the program, if it is not one of ours.
+    /// The interpreter and the program, if it is not this one.
     script: Option<(Option<PathBuf>, &'static str)>,
 }
 
-/// Every library; `python` has Authlib.
+/// All libraries; `python` is an interpreter with Authlib.
 pub(crate) fn all(python: Option<&Path>) -> [OtherLibrary; 4] {
     let authlib = || {
         Some((
@@ -73,7 +73,7 @@ pub(crate) fn all(python: Option<&Path>) -> [OtherLibrary; 4] {
     ]
 }
 
-/// What a library keeps in its file.
+/// The contents of a library's token file.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     access_token: String,
@@ -145,7 +145,9 @@ impl OtherLibrary {
                 us
             }
             Some((None, _)) => {
-                return Err("no Python with Authlib: cargo xtask test workers makes one".to_owned());
+                return Err(
+                    "no Python with Authlib: cargo xtask test workers creates one".to_owned(),
+                );
             }
             Some((Some(python), script)) => {
                 let mut python = Command::new(python);
@@ -161,7 +163,7 @@ impl OtherLibrary {
     }
 }
 
-/// Ends a library, and gives the last count it told.
+/// Ends a library's process, and returns its last report.
 fn last_word(process: &mut Child) -> Result<Value, String> {
     process.kill().map_err(|why| why.to_string())?;
     process.wait().map_err(|why| why.to_string())?;
@@ -171,10 +173,10 @@ fn last_word(process: &mut Child) -> Result<Value, String> {
     Ok(counts.last().unwrap_or_default())
 }
 
-/// One process of `oauth2` and a mutex.
+/// Runs one process with `oauth2` and a mutex.
 pub(crate) fn work(work: &Work) {
     let Place::File(file) = &work.place else {
-        panic!("a peer has a file")
+        panic!("other libraries use a file")
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let desk = Arc::new(Desk {

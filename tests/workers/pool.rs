@@ -1,4 +1,4 @@
-//! A pool of worker processes, of which one is killed from time to time, and another told to end.
+//! A pool of worker processes, of which one is killed from time to time, and another one terminated.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -15,30 +15,30 @@ use crate::round::LIFE;
 use crate::tally::{Failure, History, Kill, Stop, Wait};
 use crate::{Work, now};
 
-/// How often a worker is killed: a little off the life of a token, so that it falls between two
-/// expiries as well as on them.
+/// The interval between kills: slightly longer than the life of a token, so that kills fall on expiries
+/// as well as between them.
 const KILL_EVERY: Duration = LIFE.saturating_add(Duration::from_millis(37));
 
-/// How often a worker is told to end.
+/// The interval between terminations.
 const STOP_EVERY: Duration = Duration::from_secs(3);
 
-/// Every other one is told to end as soon as it renews, which is waited for this long.
+/// How long every other termination waits for a worker that renews.
 const AIM: Duration = LIFE.saturating_add(Duration::from_millis(500));
 
-/// How long a worker may take to end.
+/// The time in which a terminated worker has to end.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// From this length on, the second kill always hits a worker that holds the lease: all others then wait
-/// for its expiry, which a shorter round would not see.
+/// The length from which the second kill always hits a worker that holds the lease: all others then wait
+/// for its expiry, which a shorter round would miss.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// The worker processes of one round.
 pub(crate) struct WorkerPool {
     work: String,
     workers: Vec<WorkerProcess>,
-    /// Those that were told to end, and their deadlines.
+    /// The terminated workers that still run, and their deadlines.
     leaving: Vec<(WorkerProcess, Instant)>,
-    /// The one that takes the lease, and nothing else.
+    /// The worker that only takes the lease.
     holder: Option<WorkerProcess>,
     heard: Receiver<(usize, Value)>,
     tell: Sender<(usize, Value)>,
@@ -46,7 +46,7 @@ pub(crate) struct WorkerPool {
     /// The reports of each process, dead or alive.
     told: BTreeMap<usize, Told>,
     kills: Vec<(usize, u64)>,
-    /// The workers that were told to end, and when each had ended.
+    /// The workers that were terminated, and when each had ended.
     stops: BTreeMap<usize, u64>,
     history: History,
 }
@@ -61,7 +61,7 @@ struct Told {
     is_ready: bool,
     tokens: u64,
     hold: Hold,
-    /// Whether it renewed when it was told to end.
+    /// Whether it was renewing when it was terminated.
     renewed: bool,
 }
 
@@ -104,7 +104,7 @@ impl WorkerPool {
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                // A worker that is killed may leave half a line.
+                // A killed worker may leave an incomplete line.
                 if let Ok(said) = serde_json::from_str(&line)
                     && tell.send((id, said)).is_err()
                 {
@@ -115,7 +115,7 @@ impl WorkerPool {
         WorkerProcess { id, process }
     }
 
-    /// Lets them work for so long, kills one every two seconds, and tells one to end every three.
+    /// Runs the workers for this long, kills one every two seconds, and terminates one every three.
     pub(crate) fn work(&mut self, length: Duration, mut log_in: impl FnMut()) {
         let start = Instant::now();
         let mut next_kill = start + KILL_EVERY + Duration::from_millis(100);
@@ -133,7 +133,7 @@ impl WorkerPool {
             match self.heard.recv_timeout(Duration::from_millis(20)) {
                 Ok((id, said)) => self.hear(id, &said, &mut log_in),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the pool holds a sender"),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the pool has a sender"),
             }
             self.see_who_left();
             let at = Instant::now();
@@ -179,7 +179,7 @@ impl WorkerPool {
         }
     }
 
-    /// One of them, by chance.
+    /// Kills a random worker.
     fn kill_one(&mut self) {
         let victim = any_of(self.workers.len());
         let worker = self.workers.swap_remove(victim);
@@ -197,8 +197,8 @@ impl WorkerPool {
         self.told.get(&worker.id).is_some_and(|told| told.is_ready)
     }
 
-    /// Tells one to end; whether there was one. It has told that it is ready: before that, it may not
-    /// even know that it can be told.
+    /// Terminates a worker; returns whether there was one. It must have reported that it is ready, because
+    /// before that it may not handle the signal.
     fn stop_one(&mut self, overdue: Duration) -> bool {
         let renews = |worker: &WorkerProcess| {
             let told = self.told.get(&worker.id);
@@ -215,7 +215,7 @@ impl WorkerPool {
             return false;
         }
         let worker = self.workers.swap_remove(ready[any_of(ready.len())]);
-        // One that has ended by itself is not there to be told.
+        // The worker may have ended by itself.
         let _ = kill_process(Pid::from_child(&worker.process), Signal::TERM);
         self.stops.insert(worker.id, now());
         self.leaving.push((worker, Instant::now() + GRACE));
@@ -230,14 +230,12 @@ impl WorkerPool {
             match worker.process.try_wait().expect("its state") {
                 Some(status) if status.success() => false,
                 Some(status) => {
-                    wrong.push(format!(
-                        "a worker that was told to end did so with {status}"
-                    ));
+                    wrong.push(format!("a terminated worker ended with {status}"));
                     false
                 }
                 None if Instant::now() < *until => true,
                 None => {
-                    wrong.push("a worker that was told to end did not".to_owned());
+                    wrong.push("a terminated worker did not end".to_owned());
                     worker.process.kill().expect("it was alive");
                     worker.process.wait().expect("it is dead");
                     false
@@ -257,14 +255,14 @@ impl WorkerPool {
         }
     }
 
-    /// Ends them all, and gives what has happened.
+    /// Ends all workers, and returns the history.
     pub(crate) fn end(mut self) -> History {
         for mut worker in self.workers.drain(..).chain(self.holder.take()) {
             // It may have ended by itself.
             let _ = worker.process.kill();
             let _ = worker.process.wait();
         }
-        // What the dead have told is still on its way.
+        // Reports of dead workers may still be in the channel.
         let (tell, _) = channel();
         self.tell = tell;
         while let Ok((id, said)) = self.heard.recv() {

@@ -1,4 +1,4 @@
-//! One round of the run: worker processes on one store, and the count.
+//! One round of the run: worker processes on one store, and the resulting counts.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::{Callers, Place, Reuse, TokenBinding, Work, now, worker};
 /// The lifetime of an access token.
 pub(crate) const LIFE: Duration = Duration::from_secs(2);
 
-/// How long the store may be unavailable to a person who logs in.
+/// The maximum time for which the store may be unavailable to a login.
 const AWAY: Duration = Duration::from_secs(30);
 
 /// The number of processes, the callers in each, and the store they share.
@@ -35,14 +35,14 @@ pub(crate) enum Kind {
     File,
     Sqlite,
     Redis,
-    /// Redis with sentinels, which loses its primary in the middle.
+    /// Redis with sentinels, which loses its primary during the round.
     Sentinels,
     Postgres,
     /// PostgreSQL behind PgBouncer in transaction mode.
     Bouncer,
 }
 
-/// What a place needs as long as it is in use.
+/// The servers of a store, which run until this is dropped.
 pub(crate) enum Servers {
     None,
     Some { _running: Vec<Server> },
@@ -140,7 +140,7 @@ impl Round {
         ]
     }
 
-    /// The count, and what is wrong with it.
+    /// Runs the round; returns the counts, and what is wrong with them.
     pub(crate) fn run(&self, length: Duration) -> (Tally, Vec<String>) {
         let life = LIFE.as_secs().to_string();
         let mut environment = vec![("ACCESS_TOKEN_SECONDS", life.as_str())];
@@ -168,15 +168,15 @@ impl Round {
         let (servers, outage) = failover.join().expect("no panic");
         let tally = Tally::of_server(server.issuer(), start.elapsed());
         let mut history = pool.end();
-        // No worker is left who would miss it.
+        // No worker uses the store any more.
         drop(servers);
         history.outage = outage;
         tally.judged(&history, length)
     }
 }
 
-/// Kills the primary after that time, if there is one that others replace: the servers, which go on, and
-/// for how long there was none.
+/// Kills the primary after that time, if it has replicas; returns the servers, and the time without a
+/// primary.
 fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<Outage>) {
     let Servers::Watched(watched) = &mut servers else {
         return (servers, None);
@@ -186,14 +186,14 @@ fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<Outage>)
     let lost = now();
     let old = watched.servers.primary.port.to_string();
     let asked = ["sentinel", "get-master-addr-by-name", "main"];
-    until("the sentinels name another primary", || {
+    until("the sentinels name a new primary", || {
         let said = watched.sentinels[0].redis_says(&asked);
         said.lines().nth(1).is_some_and(|port| port != old)
     });
     (servers, Some(Outage { lost, back: now() }))
 }
 
-/// The key in the store, which may still be starting.
+/// The key in the store, whose servers may still be starting.
 fn shared_key(work: &Work) -> Option<DpopKey> {
     let start = Instant::now();
     loop {
@@ -208,7 +208,7 @@ fn shared_key(work: &Work) -> Option<DpopKey> {
     }
 }
 
-/// A person logs in anew, and again while the store is away.
+/// A user logs in again; the login is repeated while the store is unavailable.
 fn log_in(work: &Work, server: &OidcProvider, key: Option<DpopKey>) {
     let start = Instant::now();
     while let Err(error) = worker::log_in(work, login(server, key.clone())) {
@@ -217,7 +217,7 @@ fn log_in(work: &Work, server: &OidcProvider, key: Option<DpopKey>) {
     }
 }
 
-/// A person logs in, for tokens that are bound to this key.
+/// A user logs in; the tokens are bound to this key.
 pub(crate) fn login(server: &OidcProvider, key: Option<DpopKey>) -> Tokens {
     let driver = driver();
     let client = server.client(&driver, "native").expect("a client");

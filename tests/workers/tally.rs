@@ -1,4 +1,4 @@
-//! The tally of a round: what the server counted, what the callers got, and what is wrong with it.
+//! The tally of a round: the server's counts, the callers' results, and what is wrong with them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::pool::LONG;
 use crate::round::LIFE;
 use crate::worker::LONGEST_REQUEST;
 
-/// How long callers may wait, after the kill of a worker as well as without one: for the end of its
-/// lease of 10 s, for the next look of another worker, and for its renewal.
-const PATIENCE: u64 = 15_000;
+/// The maximum wait of a caller in milliseconds, after the kill of a worker as well as without one: for
+/// the end of its lease of 10 s, for the next poll by another worker, and for that worker's renewal.
+const MAX_WAIT: u64 = 15_000;
 
-/// How long callers may be told that the store is lost, once another server has taken the place of
-/// its primary: an attempt on the old one has its time, and so has the pause before the next.
+/// How long callers may get errors of the store after a failover, in milliseconds: the timeout of an
+/// attempt on the old primary, and the pause before the next one.
 const SETTLING: u64 = 6000;
 
-/// What has happened, as the workers told it. Times are milliseconds since 1970.
+/// The history of a round as reported by the workers. Times are milliseconds since 1970.
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) tokens: u64,
-    /// How long no worker ran: one that replaces another has to start first.
+    /// The time in which no worker ran, because a replacement has to start first.
     pub(crate) idle: Duration,
     pub(crate) kills: Vec<Kill>,
     pub(crate) stops: Vec<Stop>,
@@ -33,13 +33,13 @@ pub(crate) struct History {
     pub(crate) failures: Vec<Failure>,
     /// When each new login was stored.
     pub(crate) logins: Vec<u64>,
-    /// When the store had no primary.
+    /// The time in which the store had no primary.
     pub(crate) outage: Option<Outage>,
-    /// Workers that ended otherwise than they should.
+    /// The workers that ended in an unexpected way.
     pub(crate) wrong: Vec<String>,
 }
 
-/// The store had no primary from the one time to the other.
+/// The time in which the store had no primary.
 #[derive(Clone, Copy)]
 pub(crate) struct Outage {
     pub(crate) lost: u64,
@@ -47,46 +47,46 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// How long it may be felt.
+    /// The time in which callers may notice it.
     const fn felt(self) -> RangeInclusive<u64> {
         self.lost..=self.back + SETTLING
     }
 }
 
-/// A worker was killed, with that in hand.
+/// A kill of a worker, and what it held.
 pub(crate) struct Kill {
     pub(crate) at: u64,
     pub(crate) hold: Hold,
 }
 
 impl Kill {
-    /// Until when others may have to wait for it. Whoever was killed with a refresh token in flight
-    /// may have got the reply: since that token is never sent again, all that can be done is to wait
-    /// until nobody can come back with it, and to log in anew. A second for the next look, and some
-    /// for the person.
+    /// The time until which others may have to wait. A worker killed with a refresh token in flight may
+    /// have got the reply. Since that token is never sent again, the others wait until no worker can
+    /// return with the reply, and then a user logs in again. This includes a second for the next poll, and
+    /// some for the login.
     fn waited_for(&self) -> u64 {
         let mut policy = Policy::default();
         policy.longest_request = LONGEST_REQUEST;
         self.at
             + match self.hold {
                 Hold::Nothing => 0,
-                Hold::Lease => PATIENCE,
+                Hold::Lease => MAX_WAIT,
                 Hold::Mark => millis(policy.attempt_window() + Duration::from_secs(5)),
             }
     }
 }
 
-/// A worker was told to end.
+/// The termination of a worker.
 pub(crate) struct Stop {
-    /// It renewed when it was told.
+    /// Whether it was renewing at that time.
     pub(crate) renewed: bool,
-    /// When it was gone.
+    /// When it had ended.
     pub(crate) gone: u64,
-    /// What it had in hand then.
+    /// What it still held then.
     pub(crate) left: Hold,
 }
 
-/// A caller waited for so long, in milliseconds, until then at least.
+/// A wait of a caller: its length in milliseconds, and when it was reported.
 pub(crate) struct Wait {
     pub(crate) at: u64,
     pub(crate) length: u64,
@@ -100,7 +100,7 @@ pub(crate) struct Failure {
 }
 
 impl History {
-    /// Whether a caller who failed at that time cannot have known of a login that there has been.
+    /// Whether a login was stored by that time.
     pub(crate) fn is_logged_in_by(&self, at: u64) -> bool {
         self.logins.iter().any(|&done| at <= done + 1000)
     }
@@ -110,7 +110,7 @@ impl History {
             .is_some_and(|outage| outage.felt().contains(&at))
     }
 
-    /// Kills may cost that, and an outage of the store. That a worker was told to end may not.
+    /// Whether a kill or an outage of the store explains the failure. A termination does not.
     fn is_excused(&self, failure: &Failure) -> bool {
         let Failure { at, code, .. } = failure;
         let is_told = code == "grant.outcome_unknown";
@@ -124,9 +124,9 @@ impl History {
 
     fn is_bounded(&self, wait: &Wait) -> bool {
         let is_due = |kill: &Kill| (kill.at..=kill.waited_for()).contains(&wait.at);
-        // A store that is away is not waited for longer than that once it is back.
-        let is_away = |outage: Outage| (outage.lost..=outage.back + PATIENCE).contains(&wait.at);
-        wait.length <= PATIENCE || self.kills.iter().any(is_due) || self.outage.is_some_and(is_away)
+        // Waits for an unavailable store end soon after it is back.
+        let is_away = |outage: Outage| (outage.lost..=outage.back + MAX_WAIT).contains(&wait.at);
+        wait.length <= MAX_WAIT || self.kills.iter().any(is_due) || self.outage.is_some_and(is_away)
     }
 
     fn kills_with(&self, hold: Hold) -> u64 {
@@ -135,7 +135,7 @@ impl History {
     }
 }
 
-/// The figures of a part.
+/// The figures of a round.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) refreshes: u64,
@@ -148,7 +148,7 @@ pub(crate) struct Tally {
     stops: u64,
     stops_at_work: u64,
     logins: u64,
-    /// In milliseconds; peers do not tell.
+    /// In milliseconds; other libraries do not report it.
     longest_wait: Option<u64>,
 }
 
@@ -180,7 +180,7 @@ impl fmt::Display for Tally {
 }
 
 impl Tally {
-    /// What the server counted since a person logged in, so long ago.
+    /// The server's counts, for a login that was this long ago.
     pub(crate) fn of_server(issuer: &str, since: Duration) -> Self {
         let reply = reqwest::blocking::get(format!("{issuer}/_counters"));
         let said: Value = reply
@@ -195,7 +195,7 @@ impl Tally {
         }
     }
 
-    /// The same with what the workers told, and what is wrong.
+    /// Adds the workers' history; returns what is wrong as well.
     pub(crate) fn judged(self, history: &History, length: Duration) -> (Self, Vec<String>) {
         let excused = |failure: &&Failure| !history.is_excused(failure);
         let failed: Vec<&Failure> = history.failures.iter().filter(excused).collect();
@@ -225,18 +225,18 @@ impl Tally {
             .iter()
             .filter(|wait| !history.is_bounded(wait));
         if let Some(longest) = unbounded.map(|wait| wait.length).max() {
-            let (longest, most) = (seconds(longest), seconds(PATIENCE));
+            let (longest, most) = (seconds(longest), seconds(MAX_WAIT));
             wrong.push(format!(
-                "a caller waited for {longest}, at most {most} are due"
+                "a caller waited for {longest}, more than the maximum of {most}"
             ));
         }
         let left = history.stops.iter().filter(|stop| {
-            // A store that is away takes nothing back.
+            // An unavailable store cannot release leases.
             stop.left != Hold::Nothing && !history.is_outage(stop.gone)
         });
         let left = left.count();
         if left > 0 {
-            wrong.push(format!("{left} workers told to end left others to wait"));
+            wrong.push(format!("{left} terminated workers left others waiting"));
         }
         wrong.extend_from_slice(&history.wrong);
         (tally, wrong)
@@ -245,18 +245,17 @@ impl Tally {
     fn miscounts(&self, history: &History, length: Duration) -> Vec<String> {
         let mut wrong = Vec::new();
         let failovers = u64::from(history.outage.is_some());
-        // One expiry more may fall on either end. A worker that is killed while it renews may take
-        // new tokens along; and those that come once it was waited for, or once the store is back,
-        // begin between two seconds, and are counted from the second before on. A worker that is
-        // killed otherwise costs no refresh. Nor does one that is told to end: what it has begun is
-        // stored, and others use it.
+        // There may be one more expiry at either end. A worker killed while it renews may lose new
+        // tokens; and tokens issued after the wait for it, or after the store is back, begin between two
+        // seconds, and count from the previous second. Other kills cost no refresh, nor do terminations:
+        // what the worker has begun is stored, and others use it.
         let most = self.expiries + 1 + self.kills_at_work + failovers;
         if self.refreshes > most {
             let refreshes = self.refreshes;
             wrong.push(format!("{refreshes} refreshes, at most {most} are due"));
         }
-        // Others wait for one that was killed while it renewed, and for the store; and whoever takes the
-        // place of the only one has to begin first. Nothing else may delay a refresh by a whole life.
+        // Others wait for a worker killed while it renewed, and for the store; and the replacement of a
+        // single worker has to start first. Nothing else may delay a refresh by a whole lifetime.
         let stalled = |kill: &Kill| kill.waited_for() - kill.at;
         let away = |outage: Outage| outage.back + SETTLING - outage.lost;
         let away = history.outage.map_or(0, away);
@@ -265,22 +264,22 @@ impl Tally {
         let least = millis(length).saturating_sub(stalled) / millis(LIFE) / 2;
         if self.refreshes < least {
             let refreshes = self.refreshes;
-            wrong.push(format!("only {refreshes} refreshes: nobody was at work"));
+            wrong.push(format!("only {refreshes} refreshes: the workers were idle"));
         }
         if self.reuse_events > 0 {
-            wrong.push(format!("{} refresh tokens came twice", self.reuse_events));
+            wrong.push(format!("{} refresh tokens were reused", self.reuse_events));
         }
         let lost = history.kills_with(Hold::Mark);
         if self.logins > lost {
             let logins = self.logins;
-            wrong.push(format!("{logins} logins, where kills have cost {lost}"));
+            wrong.push(format!("{logins} logins, although kills lost only {lost}"));
         }
         if self.tokens == 0 {
             wrong.push("no token was handed out".to_owned());
         }
-        // What was not tried is not proved.
+        // A round without such a termination proves nothing about it.
         if length >= LONG && self.stops_at_work == 0 {
-            wrong.push("no worker was told to end while it renewed".to_owned());
+            wrong.push("no worker was terminated while it renewed".to_owned());
         }
         wrong
     }

@@ -1,13 +1,13 @@
-//! How long the callers of a worker wait.
+//! Measures the waiting times of a worker's callers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// One place for each caller, and the longest wait that has ended.
+/// The current waits of all callers, and the longest wait that has ended.
 pub(crate) struct Waits {
     start: Instant,
-    /// Since when each caller waits, in milliseconds from the start on, and one more; 0 for one who
-    /// does not.
+    /// When each caller's wait began, in milliseconds since the start plus one; 0 for a caller that
+    /// does not wait.
     since: Vec<AtomicU64>,
     ended: AtomicU64,
 }
@@ -21,15 +21,15 @@ impl Waits {
         }
     }
 
-    /// A caller waits until this is dropped, be it because he gave up.
+    /// Begins a caller's wait, which lasts until the result is dropped, also if the caller gives up.
     pub(crate) fn begin(&self, caller: usize) -> Waiting<'_> {
         let since = &self.since[caller];
         since.store(self.now(), Ordering::Relaxed);
         Waiting { waits: self, since }
     }
 
-    /// The longest wait in milliseconds, of those that go on and those that have ended since this was
-    /// asked last.
+    /// The longest wait in milliseconds, of those in progress and those that ended since the previous
+    /// call.
     pub(crate) fn longest(&self) -> u64 {
         let ended = self.ended.swap(0, Ordering::Relaxed);
         let now = self.now();

@@ -1,9 +1,10 @@
-//! Web servers over one store that are killed in the midst of logins, renewals and logouts.
+//! Runs web servers over one store, which are killed during logins, renewals and logouts.
 //!
-//! Several processes of an axum application, a provider whose access tokens live for a second, and browsers whose
-//! people sign in, look who they are, call an API and sign out, each request at the next server; again and again one of
-//! the servers is killed, some milliseconds after it was asked for one of these. It fails if somebody is seen as another, if any copy of the cookies is good after the answer to
-//! a logout, or if, once the provider has signed out everybody, a session or a grant is left in the store.
+//! There are several processes of an axum application, a provider whose access tokens live for a second, and browsers
+//! whose users sign in, open their page, call an API and sign out, sending each request to the next server. One of the
+//! servers is killed again and again, some milliseconds after such a request. The run fails if a user is taken for
+//! another, if any copy of the cookies is accepted after the response to a logout, or if a session or a grant is left
+//! in the store after the provider has signed out all users.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
@@ -21,44 +22,46 @@ use serde_json::Value;
 
 use crate::Place;
 use crate::round::Kind;
-use crate::web_browser::{Browser, Street};
+use crate::web_browser::{Browser, Shared};
 use crate::web_worker::Served;
 use crate::worker;
 
-/// How many servers there are, and people, each with two browsers.
+/// The number of servers.
 const SERVERS: usize = 3;
+/// The number of users, each with two browsers.
 const PEOPLE: usize = 3;
 
-/// How long nobody is killed after a kill, and how far into a request a server is, in milliseconds.
+/// The pause after a kill.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The maximum time into a request at which its server is killed, in milliseconds.
 const INTO: u8 = 30;
 
-/// Where people reach the site: no server is there, and each browser picks one.
+/// The public base URL of the site. No server listens there; each browser picks one.
 const BASE: &str = "http://127.0.0.1:8999";
 
-/// A store, and its name.
+/// A round with one store.
 pub(crate) struct WebRound {
     pub(crate) name: &'static str,
     store: Kind,
 }
 
-/// What browsers have seen.
+/// The counts of the browsers.
 #[derive(Debug, Default)]
 pub(crate) struct Count {
     pub(crate) logins: u64,
     pub(crate) seen: u64,
     pub(crate) calls: u64,
-    /// Calls of the API that were not answered with its own answer.
+    /// Calls of the API that did not get the API's own response.
     pub(crate) refused: u64,
     pub(crate) logouts: u64,
-    /// Of them, those that had to be asked for again.
+    /// The logouts that had to be repeated.
     pub(crate) logouts_again: u64,
-    /// Requests whose server died.
+    /// Requests that were cut short by the death of their server.
     pub(crate) cut_short: u64,
     pub(crate) wrong: Vec<String>,
     kills: u64,
     refreshes: u64,
-    /// Grants without a session, before the provider signed everybody out.
+    /// Grants without a session, before the provider signed all users out.
     left: usize,
 }
 
@@ -88,19 +91,19 @@ impl WebRound {
             place: place.clone(),
         };
         let (begins, begun) = channel();
-        let street = Arc::new(Street {
+        let shared = Arc::new(Shared {
             base: BASE.to_owned(),
             provider: twin.base().to_owned(),
             ports: Mutex::default(),
             count: Mutex::default(),
             begins,
         });
-        let mut servers = Servers::start(&work, &street);
+        let mut servers = Servers::start(&work, &shared);
         let until = Instant::now() + length;
         let people: Vec<_> = (0..2 * PEOPLE)
             .map(|browser| {
                 let person = subject(browser % PEOPLE);
-                let mut browser = Browser::new(&street, person, browser);
+                let mut browser = Browser::new(&shared, person, browser);
                 thread::spawn(move || browser.live(until))
             })
             .collect();
@@ -114,28 +117,30 @@ impl WebRound {
             }
         }
         for person in people {
-            person.join().expect("a person does not panic");
+            person.join().expect("a browser's thread does not panic");
         }
         let refreshes = twin.with(|twin| twin.counters().refreshes);
         let before = records(&place).expect("the store");
-        let told = (0..PEOPLE).map(|person| tell(&twin, &street, person));
+        let told = (0..PEOPLE).map(|person| tell(&twin, &shared, person));
         let untold = told.filter(|is_told| !is_told).count();
         let after = records(&place).expect("the store");
         drop(servers);
-        let count = &mut *street.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = &mut *shared.count.lock().unwrap_or_else(PoisonError::into_inner);
         let mut count = std::mem::take(count);
         (count.kills, count.refreshes) = (kills, refreshes);
         count.left = before.grants.saturating_sub(before.sessions);
         let mut wrong = std::mem::take(&mut count.wrong);
         if untold > 0 {
-            wrong.push(format!("{untold} logout tokens were not taken"));
+            wrong.push(format!("{untold} logout tokens were not accepted"));
         }
         if (after.sessions, after.grants) != (0, 0) {
-            wrong.push(format!("after all have signed out there are {after:?}"));
+            wrong.push(format!(
+                "records left after all users were signed out: {after:?}"
+            ));
         }
         let is_idle = [count.logins, count.logouts, count.calls, count.refreshes];
         if is_idle.contains(&0) || count.cut_short == 0 {
-            wrong.push("something has never happened".to_owned());
+            wrong.push("one of the counts is 0".to_owned());
         }
         (count, wrong)
     }
@@ -151,8 +156,8 @@ fn subject(person: usize) -> String {
     format!("person-{person}")
 }
 
-/// The provider tells a server that somebody is signed out; whether that was taken.
-fn tell(twin: &ServedTwin, street: &Street, person: usize) -> bool {
+/// Posts a logout token of a user to a server; returns whether it was accepted.
+fn tell(twin: &ServedTwin, shared: &Shared, person: usize) -> bool {
     let token = twin.with(|twin| {
         twin.set_claim("sub", subject(person));
         let token = twin.logout_token(UnixTime::system().expect("a clock"), None);
@@ -163,7 +168,7 @@ fn tell(twin: &ServedTwin, street: &Street, person: usize) -> bool {
     let form = serde_urlencoded::to_string(form).expect("a form");
     let http = reqwest::blocking::Client::builder().no_proxy().build();
     let http = http.expect("a provider's client");
-    street.ports().iter().any(|port| {
+    shared.ports().iter().any(|port| {
         let url = format!("http://127.0.0.1:{port}/auth/backchannel-logout");
         let post = http.post(url).body(form.clone());
         let reply = post.header("content-type", "application/x-www-form-urlencoded");
@@ -172,7 +177,7 @@ fn tell(twin: &ServedTwin, street: &Street, person: usize) -> bool {
     })
 }
 
-/// What is stored of whoever signed in.
+/// The numbers of stored sessions and grants.
 #[derive(Debug, Default)]
 struct Records {
     sessions: usize,
@@ -203,15 +208,15 @@ fn records(place: &Place) -> Result<Records, Error> {
 /// The server processes.
 struct Servers<'a> {
     work: String,
-    street: &'a Street,
+    shared: &'a Shared,
     running: Vec<(Child, u16)>,
 }
 
 impl<'a> Servers<'a> {
-    fn start(work: &Served, street: &'a Street) -> Self {
+    fn start(work: &Served, shared: &'a Shared) -> Self {
         let mut servers = Self {
             work: serde_json::to_string(work).expect("JSON"),
-            street,
+            shared,
             running: Vec::new(),
         };
         for _ in 0..SERVERS {
@@ -240,12 +245,12 @@ impl<'a> Servers<'a> {
 
     fn publish(&self) {
         let ports = self.running.iter().map(|(_, port)| *port).collect();
-        let known = &self.street.ports;
+        let known = &self.shared.ports;
         *known.lock().unwrap_or_else(PoisonError::into_inner) = ports;
     }
 
-    /// Kills the one at this port, if it is still there, and starts another in its place. Browsers still know it when
-    /// it dies.
+    /// Kills the server at this port, if it still runs, and starts a replacement. Browsers still send requests to it
+    /// when it dies.
     fn kill(&mut self, port: u16) -> bool {
         let Some(at) = self.running.iter().position(|(_, known)| *known == port) else {
             return false;

@@ -1,4 +1,4 @@
-//! A person with a browser, at web servers that are killed.
+//! A user with a browser, at web servers that are killed.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -11,18 +11,18 @@ use serde_json::Value;
 
 use crate::web::Count;
 
-/// What all browsers share.
-pub(crate) struct Street {
+/// The state shared by all browsers.
+pub(crate) struct Shared {
     pub(crate) base: String,
     pub(crate) provider: String,
-    /// Where the servers are that are alive, or were until just now.
+    /// The ports of the servers that are alive, or were until just now.
     pub(crate) ports: Mutex<Vec<u16>>,
     pub(crate) count: Mutex<Count>,
-    /// Hears which server is about to do something that it can be killed over.
+    /// Receives the port of a server that is about to get a request during which it may be killed.
     pub(crate) begins: Sender<u16>,
 }
 
-impl Street {
+impl Shared {
     pub(crate) fn count(&self, change: impl FnOnce(&mut Count)) {
         change(&mut self.count.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -34,7 +34,7 @@ impl Street {
 }
 
 pub(crate) struct Browser {
-    street: Arc<Street>,
+    shared: Arc<Shared>,
     person: String,
     http: Client,
     jar: Jar,
@@ -43,7 +43,7 @@ pub(crate) struct Browser {
 
 type Jar = BTreeMap<String, String>;
 
-/// How a request is made.
+/// The kind of navigation of a request.
 #[derive(Clone, Copy)]
 enum From {
     Typed,
@@ -52,7 +52,7 @@ enum From {
     Elsewhere,
 }
 
-/// What came back; nothing if the server was killed.
+/// The response to a request.
 struct Answer {
     status: u16,
     location: Option<String>,
@@ -60,14 +60,14 @@ struct Answer {
 }
 
 impl Browser {
-    pub(crate) fn new(street: &Arc<Street>, person: String, turn: usize) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, person: String, turn: usize) -> Self {
         let http = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
             .build();
         Self {
-            street: Arc::clone(street),
+            shared: Arc::clone(shared),
             person,
             http: http.expect("a browser"),
             jar: Jar::new(),
@@ -75,7 +75,7 @@ impl Browser {
         }
     }
 
-    /// Signs in, uses the session for a while, and signs out, again and again; out at the end.
+    /// Repeatedly signs in, uses the session for a while, and signs out; signed out at the end.
     pub(crate) fn live(&mut self, until: Instant) {
         while Instant::now() < until {
             if !self.sign_in() {
@@ -98,43 +98,43 @@ impl Browser {
         };
         let is_in = answer.status == 200 && answer.body == self.person;
         self.check(&answer);
-        self.street.count(|count| count.logins += u64::from(is_in));
+        self.shared.count(|count| count.logins += u64::from(is_in));
         is_in
     }
 
-    /// The page that says who is there.
+    /// Opens the page that shows the signed-in user.
     fn look(&mut self) {
         if let Some(answer) = self.send("/me", From::Fetch) {
             self.check(&answer);
             let is_seen = answer.status == 200;
-            self.street.count(|count| count.seen += u64::from(is_seen));
+            self.shared.count(|count| count.seen += u64::from(is_seen));
         }
     }
 
     fn check(&self, answer: &Answer) {
         if answer.status == 200 && answer.body != self.person {
-            let wrong = format!("{} is seen as {}", self.person, answer.body);
-            self.street.count(|count| count.wrong.push(wrong));
+            let wrong = format!("{} is taken for {}", self.person, answer.body);
+            self.shared.count(|count| count.wrong.push(wrong));
         }
     }
 
-    /// The API, with the person's token: it says whose that is.
+    /// Calls the API with the user's token; it returns the token's subject.
     fn call(&mut self) {
         let Some(answer) = self.send("/auth/api/twin/echo", From::Fetch) else {
             return;
         };
         if answer.status != 200 {
-            return self.street.count(|count| count.refused += 1);
+            return self.shared.count(|count| count.refused += 1);
         }
         let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         if said["sub"] != self.person.as_str() {
             let wrong = format!("{} has the token of {}", self.person, said["sub"]);
-            self.street.count(|count| count.wrong.push(wrong));
+            self.shared.count(|count| count.wrong.push(wrong));
         }
-        self.street.count(|count| count.calls += 1);
+        self.shared.count(|count| count.calls += 1);
     }
 
-    /// Clicks until there is an answer; then no copy of the cookies is good anywhere.
+    /// Signs out until there is a response; afterwards no server may accept a copy of the cookies.
     pub(crate) fn sign_out(&mut self) {
         let copy = self.jar.clone();
         let begun = Instant::now();
@@ -145,23 +145,23 @@ impl Browser {
                 Some(answer) if answer.status == 303 => break answer,
                 _ if begun.elapsed() > Duration::from_secs(20) => {
                     let wrong = format!("{} cannot sign out", self.person);
-                    return self.street.count(|count| count.wrong.push(wrong));
+                    return self.shared.count(|count| count.wrong.push(wrong));
                 }
                 // Its server was killed.
                 _ => {}
             }
         };
-        self.street.count(|count| {
+        self.shared.count(|count| {
             count.logouts += 1;
             count.logouts_again += u64::from(clicks > 1);
         });
         let mine = std::mem::replace(&mut self.jar, copy);
-        for port in self.street.ports() {
+        for port in self.shared.ports() {
             if let Some(answer) = self.send_to(port, "/me", From::Fetch)
                 && answer.status == 200
             {
                 let wrong = format!("{} is signed in after the logout", self.person);
-                self.street.count(|count| count.wrong.push(wrong));
+                self.shared.count(|count| count.wrong.push(wrong));
             }
         }
         self.jar = mine;
@@ -181,13 +181,13 @@ impl Browser {
     fn follow(&mut self, mut location: String) -> Option<Answer> {
         let mut from = From::Click;
         for _ in 0..12 {
-            let answer = match location.starts_with(&self.street.provider) {
+            let answer = match location.starts_with(&self.shared.provider) {
                 true => {
                     from = From::Elsewhere;
                     self.http.get(&location).send().ok().map(Answer::of)?
                 }
                 false => {
-                    let own = location.strip_prefix(&self.street.base);
+                    let own = location.strip_prefix(&self.shared.base);
                     let own = own.unwrap_or(&location).to_owned();
                     self.send(&own, from)?
                 }
@@ -200,9 +200,9 @@ impl Browser {
         None
     }
 
-    /// A request to one server after the other.
+    /// Sends a request to the next server.
     fn send(&mut self, target: &str, from: From) -> Option<Answer> {
-        let ports = self.street.ports();
+        let ports = self.shared.ports();
         self.turn += 1;
         let port = ports.get(self.turn % ports.len().max(1)).copied();
         let Some(port) = port else {
@@ -236,11 +236,11 @@ impl Browser {
             .iter()
             .any(|page| target.starts_with(page))
         {
-            // Once the round is over nobody listens.
-            let _ = self.street.begins.send(port);
+            // The receiver is gone once the round has ended.
+            let _ = self.shared.begins.send(port);
         }
         let Ok(response) = request.send() else {
-            self.street.count(|count| count.cut_short += 1);
+            self.shared.count(|count| count.cut_short += 1);
             return None;
         };
         self.keep(&response);

@@ -1,4 +1,4 @@
-//! One web server process: an axum application whose people sign in, until somebody kills it.
+//! One web server process: an axum application at which users sign in, until it is killed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::Place;
 use crate::worker::{LONGEST_REQUEST, say, store};
 
-/// What a web server is told.
+/// The configuration of a web server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Served {
     pub(crate) base: String,
@@ -51,7 +51,7 @@ fn io(error: std::io::Error) -> Error {
     Error::lost(Cause::unsent(error))
 }
 
-/// As it is shipped, but for the time after which a request is given up: see [`LONGEST_REQUEST`].
+/// The application with default settings, except the timeout of token requests: see [`LONGEST_REQUEST`].
 async fn app(work: &Served) -> Result<Router, Error> {
     let options = Options::default()
         .timeout(LONGEST_REQUEST)

@@ -1,5 +1,5 @@
-//! One worker process: many callers that want a token all the time, until somebody kills it, or
-//! tells it to end.
+//! One worker process: many callers that continuously request tokens, until it is killed or
+//! terminated.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ use crate::hold::{Hold, Telling};
 use crate::waits::Waits;
 use crate::{Callers, Place, Reuse, TokenBinding, Work, now};
 
-/// Whose grant it is.
+/// The user to whom the grant belongs.
 const SUBJECT: &str = "somebody";
 
-/// How long a worker that is told to end takes at most to finish what it has begun: less than
-/// [`GRACE`](crate::pool::GRACE), or it would be killed on the way.
+/// The maximum time that a terminated worker takes to finish its renewals: less than
+/// [`GRACE`](crate::pool::GRACE), so that it is not killed.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// What one process does, and with whom.
+/// Runs a worker until it is terminated.
 pub(crate) fn run(work: &Work) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -44,15 +44,15 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        // Before anything else: one that is told to end while it begins is to end in good order too.
-        let mut told_to_end = signal(SignalKind::terminate()).expect("signals");
+        // Before anything else, so that a worker terminated during its start shuts down gracefully too.
+        let mut terminated = signal(SignalKind::terminate()).expect("signals");
         let desk = Arc::new(Desk::open(work).await?);
         let threads = desk.open_to(work.callers);
         say(&json!({ "ready": true }));
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
             tokio::select! {
-                _ = told_to_end.recv() => break,
+                _ = terminated.recv() => break,
                 _ = tick.tick() => desk.report(),
             }
         }
@@ -86,12 +86,12 @@ pub(crate) fn hold(work: &Work) -> Result<(), Error> {
     })
 }
 
-/// Puts the tokens of a login where the workers find them.
+/// Stores the tokens of a login for the workers.
 pub(crate) fn log_in(work: &Work, tokens: oauth_core::Tokens) -> Result<(), Error> {
     blocking::wait(async { session(work).await?.log_in(tokens).await })?
 }
 
-/// What one caller gets: `token`, or the code and the advice of an error.
+/// The result of one caller: `token`, or the code and the advice of an error.
 pub(crate) fn once(work: &Work) -> String {
     let told = blocking::wait(async {
         let session = session(work).await?;
@@ -120,9 +120,10 @@ async fn key_in(work: &Work, store: &dyn Store) -> Result<Option<DpopKey>, Error
     }
 }
 
-/// A session as it is shipped, but for two things: the server is known to end a grant whose refresh
-/// token comes twice; and a request is given up after 2 s, not 30, so that a part sees the end of a
-/// renewal whose fate a kill has left unknown (27 s, see [`Policy::attempt_window`], and not 55).
+/// A session with default settings, except for two: the server is known to revoke a grant when a refresh
+/// token is reused; and a request times out after 2 s instead of 30, so that a round lasts long enough to
+/// see the end of a renewal whose fate a kill has left unknown (27 s, see [`Policy::attempt_window`],
+/// instead of 55).
 async fn session_over(
     work: &Work,
     store: Arc<dyn Store>,
@@ -163,7 +164,7 @@ async fn session_over(
     Ok((session, api))
 }
 
-/// How long a token request takes at most.
+/// The timeout of a token request.
 pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
@@ -180,13 +181,13 @@ pub(crate) async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
     })
 }
 
-/// Where callers get tokens, and what they do with them.
+/// The source of tokens that a worker's callers share, and their use of them.
 struct Desk {
     session: GrantSource,
     store: Arc<Telling>,
     http: reqwest::Client,
     api: String,
-    /// Where tokens go with proofs.
+    /// The client that sends tokens with proofs, if they are bound to a key.
     proving: Option<Authorized>,
     tokens: AtomicU64,
     waits: Waits,
@@ -210,7 +211,7 @@ impl Desk {
         })
     }
 
-    /// Lets the callers in, and gives their threads, if they have some.
+    /// Starts the callers; returns their threads, if they have their own.
     fn open_to(self: &Arc<Self>, callers: Callers) -> Vec<JoinHandle<()>> {
         match callers {
             Callers::Tasks(count) => {
@@ -238,8 +239,8 @@ impl Desk {
         }
     }
 
-    /// What a program does that is told to end: no caller is served any more, one that waits is let
-    /// go, and what has been begun is finished.
+    /// Shuts down gracefully: callers are no longer served, waiting ones are released, and renewals in
+    /// progress are completed.
     async fn close(&self) -> Result<(), Error> {
         say(&json!({ "renews": self.store.hold() != Hold::Nothing }));
         self.is_closed.send_replace(true);
@@ -253,7 +254,7 @@ impl Desk {
         say(&json!({ "ok": tokens, "wait": longest, "at": now() }));
     }
 
-    /// One visit, unless the desk is closed or closes.
+    /// Serves one caller, unless the desk is closed.
     async fn visited(&self, n: usize) -> bool {
         let mut is_closed = self.is_closed.subscribe();
         tokio::select! {
@@ -270,7 +271,7 @@ impl Desk {
         match token {
             Ok(token) => {
                 let count = self.tokens.fetch_add(1, Ordering::Relaxed);
-                // The server has more to do than to answer everyone all the time.
+                // Only some tokens are used, to limit the load on the server.
                 if count % 50 == n as u64 % 50 {
                     self.use_it(n, token).await;
                 }
@@ -279,7 +280,7 @@ impl Desk {
         }
     }
 
-    /// A token that has just ended is replaced once, as the authorized client does it.
+    /// Uses a token. One that has just expired is replaced once, as the authorized client does.
     async fn use_it(&self, n: usize, token: Token) {
         if let Some(api) = &self.proving {
             return self.prove_it(api).await;
@@ -311,7 +312,7 @@ impl Desk {
 }
 
 impl Desk {
-    /// The same for a token that goes with a proof: the authorized client does it all.
+    /// Uses a token with a proof, through the authorized client.
     async fn prove_it(&self, api: &Authorized) {
         match api.get(&self.api).send().await {
             Ok(reply) if reply.status().as_u16() == 200 => {}
@@ -328,10 +329,10 @@ fn failed(error: &Error) {
     say(&json!({ "failed": error.code(), "at": now(), "text": error.to_string() }));
 }
 
-/// Tells it the parent, as a line.
+/// Sends a line to the parent process.
 pub(crate) fn say(line: &serde_json::Value) {
     let mut out = std::io::stdout().lock();
-    // Whoever listened is gone, and so shall we be.
+    // The parent is gone: this process ends too.
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         std::process::exit(0);
     }

@@ -1,4 +1,4 @@
-//! The user's browser, which over SSH runs on another machine than this command.
+//! The user's browser, which over SSH runs on a different machine from this command.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use oauth_core::url::Url;
 
 use crate::profile;
 
-/// Where a page is shown.
+/// The place where a page is shown.
 pub(crate) enum Browser {
     /// On this machine.
     Here,

@@ -174,26 +174,26 @@ impl TokenArgs {
         source.is_some_and(|source| source.is_stdin())
     }
 
-    fn read(self, plan: &ClientPlan, global: &Global) -> Result<Given, Failure> {
+    fn read(self, plan: &ClientPlan, global: &Global) -> Result<TokenInput, Failure> {
         match (self.bare.source(), self.tokens) {
-            (_, Some(path)) => Ok(Given::File(TokenFile(path))),
-            (Some(source), None) => source.read("token", OPTIONS).map(Given::Bare),
+            (_, Some(path)) => Ok(TokenInput::File(TokenFile(path))),
+            (Some(source), None) => source.read("token", OPTIONS).map(TokenInput::Bare),
             (None, None) => {
                 let grants = ProfileTokens::of(&plan.profile, global)?;
                 let grants = grants
                     .ok_or_else(|| Failure::usage("usage.token", "no token is given", OPTIONS))?;
                 let stored = grants.find(plan, &Owner::Login);
-                Ok(Given::Login(grants, stored))
+                Ok(TokenInput::Login(grants, stored))
             }
         }
     }
 }
 
-/// How a token can be given.
+/// The hint for options that provide a token.
 const OPTIONS: &str = "use --tokens FILE, --token-env VAR or --token-file PATH (- for stdin), or select a profile with a login";
 
-/// The token that was given.
-enum Given {
+/// The token from the options or the profile.
+enum TokenInput {
     /// All tokens of one grant.
     File(TokenFile),
     /// A single token.

@@ -53,7 +53,7 @@ impl Net {
     }
 }
 
-/// What a session sends is shown like everything else.
+/// Requests of a session are traced like all others.
 impl Drive for Net {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let tracer = self.tracer;

@@ -224,7 +224,7 @@ fn tls_hint(error: &Error) -> &'static str {
     "this machine does not trust the server's certificate: check the URL, or pass the CA's PEM file with --ca or SSL_CERT_FILE"
 }
 
-/// How results and errors are printed.
+/// The form in which results and errors are printed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     /// As JSON.

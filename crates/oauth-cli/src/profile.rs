@@ -72,13 +72,13 @@ pub(crate) struct Profile {
     pub(crate) client_assertion_with_id: bool,
     /// The audience of assertions, if it is not the issuer.
     pub(crate) client_assertion_audience: Option<String>,
-    /// How the client authenticates.
+    /// The client authentication method.
     pub(crate) client_auth: Option<Auth>,
     /// The private key that its tokens are bound to (DPoP).
     pub(crate) dpop_key_file: Option<PathBuf>,
     /// The security profile that is enforced.
     pub(crate) profile_rules: Option<ProfileRules>,
-    /// How responses to the client are signed and encrypted.
+    /// The registered signing and encryption of responses to the client.
     pub(crate) registered: RegisteredResponses,
     /// Whom commands act for; by default the user after the first login, and the client until then.
     #[serde(rename = "as")]
@@ -107,14 +107,14 @@ pub(crate) struct Profile {
     pub(crate) origins: Vec<String>,
     /// The user name for git and docker.
     pub(crate) credential_username: Option<String>,
-    /// Where its tokens are stored.
+    /// The store of its tokens.
     pub(crate) store: StoreKind,
     /// Certificates, proxy and limits, as [`Settings`] has them.
     #[serde(skip_serializing)]
     pub(crate) network: Settings,
 }
 
-/// Where the tokens of a profile are stored.
+/// The store of a profile's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StoreKind {
@@ -149,7 +149,7 @@ impl Who {
 }
 
 impl Profile {
-    /// What its tokens are for, beside the scope.
+    /// The purpose of its tokens, beside the scope.
     pub(crate) fn usual(&self) -> ProfileDefaults<'_> {
         ProfileDefaults {
             resource: &self.resource,

@@ -24,7 +24,7 @@ use crate::shutdown;
 use crate::token_request::TokenRequestArgs;
 use crate::token_store::TokenStore;
 
-/// Whose tokens they are.
+/// The owner of tokens.
 #[derive(Debug, Clone)]
 pub(crate) enum Owner {
     /// Those of the user who logged in with this profile.
@@ -33,7 +33,7 @@ pub(crate) enum Owner {
     Client(TokenRequest),
 }
 
-/// Whose tokens a command may use.
+/// The owners whose tokens a command may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// The client's own.
@@ -45,7 +45,7 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// What the command line says, or else the profile.
+    /// The owner set on the command line, or else in the profile.
     pub(crate) fn of(given: Option<Who>, profile: &Profile) -> Self {
         match given.or(profile.who) {
             Some(Who::Person) => Self::Person,
@@ -67,7 +67,7 @@ impl Choice {
     }
 }
 
-/// Whose tokens a command uses.
+/// The owner whose tokens a command uses.
 pub(crate) struct Chosen {
     pub(crate) owner: Owner,
     /// The stored grant, if any.
@@ -88,7 +88,7 @@ impl Chosen {
 pub(crate) struct ProfileTokens {
     store: TokenStore,
     profile: String,
-    /// What the profile's login is for.
+    /// The purpose of the profile's login.
     asked: TokenRequest,
 }
 
@@ -265,7 +265,7 @@ impl ProfileTokens {
         )
     }
 
-    /// The same, for a public client, which has no tokens of its own.
+    /// The failure for a public client, which has no tokens of its own.
     fn public_not_logged_in(&self) -> Failure {
         let login = format!("log in with oauth login --profile {}", self.profile);
         self.not_logged_in().with_hint(login)

@@ -11,7 +11,7 @@ use crate::output::Failure;
 /// The largest secret that is read, in bytes: JWTs can be long.
 const LIMIT: u64 = 1 << 20;
 
-/// Where one secret comes from.
+/// The source of one secret.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// This environment variable.

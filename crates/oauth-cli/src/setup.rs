@@ -75,7 +75,7 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// What to do if no source of the secret is given.
+/// The behaviour if no source of the secret is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Prompt for it: the request requires one.

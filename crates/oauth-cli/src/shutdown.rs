@@ -10,8 +10,8 @@ use tokio::runtime::Builder;
 
 use crate::output::Output;
 
-/// How long to wait for a token refresh.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit for a token refresh under way.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The exit code of a shell for Ctrl-C.
 const INTERRUPTED: i32 = 130;
@@ -33,9 +33,9 @@ fn watch(output: Output) -> io::Result<()> {
     if drain_all(Duration::from_millis(1)).is_err() {
         output.note(format_args!(
             "waiting up to {} s for a token refresh to finish, so that its tokens are not lost",
-            PATIENCE.as_secs()
+            DRAIN_TIMEOUT.as_secs()
         ));
-        if let Err(error) = drain_all(PATIENCE) {
+        if let Err(error) = drain_all(DRAIN_TIMEOUT) {
             output.note(format_args!("the token refresh did not finish: {error}"));
         }
     }

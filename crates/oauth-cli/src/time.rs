@@ -13,7 +13,7 @@ pub(crate) fn rfc3339(time: UnixTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// How far a time is away, such as `in 4 minutes` or `3 days ago`: whole units, the largest that fits.
+/// A time relative to now, such as `in 4 minutes` or `3 days ago`: whole units, the largest that fits.
 pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
     let (time, now) = (time.as_secs(), now.as_secs());
     let distance = time.abs_diff(now);

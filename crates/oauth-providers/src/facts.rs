@@ -40,7 +40,7 @@ pub struct IdentityEndpoint {
     pub claims: Vec<(String, String)>,
 }
 
-/// How often the provider may be called.
+/// The rate limit of the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -54,7 +54,7 @@ pub struct RateLimit {
     pub reset_unit: ResetUnit,
 }
 
-/// Where the provider publishes its metadata.
+/// The URL at which the provider publishes its metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -67,7 +67,7 @@ pub enum Discovery {
     OpenidAppended,
 }
 
-/// How a client with a secret authenticates.
+/// The authentication method of a client with a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {

@@ -12,7 +12,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret};
 
-/// How long an assertion is valid, in seconds: the maximum that Google allows.
+/// The lifetime of an assertion, in seconds: the maximum that Google allows.
 const LIFETIME: u64 = 3600;
 /// The longest file that is read, in bytes.
 const MAX_BYTES: usize = 64 << 10;
@@ -90,7 +90,7 @@ impl ServiceAccount {
     /// which signs by RS256.
     ///
     /// # Errors
-    /// `provider.data` if the file names another token endpoint than Google's: the key must not be used there.
+    /// `provider.data` if the file names a token endpoint other than Google's: the key must not be used there.
     pub fn client(&self, key: SigningKey, subject: Option<String>) -> Result<Client, Error> {
         let server = crate::provider("google")?.server()?;
         if server.endpoint(EndpointKind::Token)?.as_str() != self.token_uri.as_str() {

@@ -1,4 +1,4 @@
-//! Where each platform provides the tokens of its workloads, as documented.
+//! The documented sources of workload tokens on each platform.
 //!
 //! | name | the token | documentation |
 //! |---|---|---|

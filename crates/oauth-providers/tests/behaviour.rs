@@ -1,4 +1,4 @@
-//! What a preset does once it is a client.
+//! The behaviour of clients created from presets.
 
 use oauth_core::moment::UnixTime;
 use oauth_core::quirk::Quirk;

@@ -311,7 +311,7 @@ fn no_live_server_was_seen_and_the_files_say_so() -> Outcome {
             assert_eq!(source.checked, is_documented, "{source:?}");
         }
     }
-    // Of these the pages could be read, if no server.
+    // For these providers only the documentation was available, not a server.
     let read = [
         "slack",
         "withings",

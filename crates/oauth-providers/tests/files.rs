@@ -1,4 +1,4 @@
-//! The format: built-in files keep it, own files may use all of it, bad ones are named.
+//! The format of provider files: built-in files, custom files, and the errors for invalid ones.
 
 use std::collections::BTreeSet;
 

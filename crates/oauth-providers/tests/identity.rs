@@ -1,4 +1,4 @@
-//! Who has signed in at a provider without OpenID Connect.
+//! The user's identity at providers without OpenID Connect.
 
 use std::sync::Arc;
 

@@ -29,7 +29,7 @@ fn key(id: &str, alg: Alg) -> SigningKey {
     SigningKey::local(id, alg, Arc::new(Zeros))
 }
 
-/// Who asks, and with what.
+/// The client and arguments of a token request.
 struct Asked<'a> {
     key: SigningKey,
     claims: &'a [(&'a str, &'a str)],

@@ -1,4 +1,4 @@
-//! What a template variable may be, and what it must never become.
+//! The accepted values of template variables, and the URLs they become.
 
 use oauth_core::Error;
 use oauth_core::server::EndpointKind;

@@ -66,7 +66,7 @@ pub struct Authorized {
 impl Authorized {
     /// A client for the origins of `resource`, with tokens of `source`.
     ///
-    /// The driver may be another than the source's, with its own proxies, certificates and limits.
+    /// The driver may differ from the source's, with its own proxies, certificates and limits.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
         Self::of(driver, Sources::one(source), Api::new(resource))
     }
@@ -281,7 +281,7 @@ impl Request {
     }
 }
 
-/// What a resource server's reply requires.
+/// Reads the requirements of a resource server's reply.
 pub trait ResponseExt {
     /// The verdict about the token. After [`Request::send`], [`Verdict::Renew`] means that a new
     /// token was refused as well, or that the body could not be sent again.

@@ -1,4 +1,4 @@
-//! When a user signs in with a code on another device instead of the browser of this machine.
+//! Decides whether a user signs in with a code on another device instead of the browser of this machine.
 //!
 //! A user at a machine with a browser signs in with that, because a user cannot see who has requested a code (RFC 10027
 //! section 5). So a code is for machines without a browser, and for callers that choose it.
@@ -26,7 +26,7 @@ pub enum DeviceLogin {
     Never,
 }
 
-/// What shows a page to the user.
+/// The means of showing a page to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Opener {

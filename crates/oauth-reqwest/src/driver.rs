@@ -222,7 +222,7 @@ impl Driver {
         }
     }
 
-    /// How long a request may take by default.
+    /// The default timeout of a request.
     pub(crate) const fn timeout(&self) -> Duration {
         self.options.timeout
     }

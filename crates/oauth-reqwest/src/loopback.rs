@@ -38,7 +38,7 @@ use expected_callback::ExpectedCallback;
 pub use paste::{Paste, UnexpectedCallback};
 use sockets::ListenerSockets;
 
-/// How many connections are served at once; another one closes the oldest.
+/// The number of connections served at once; another one closes the oldest.
 const MAX_CONNECTIONS: usize = 32;
 
 /// Waits on a loopback address for the callback of one login.
@@ -126,7 +126,7 @@ impl Listener {
         }
     }
 
-    /// Sets another path than `/callback`.
+    /// Sets a path other than `/callback`.
     ///
     /// # Errors
     /// `redirect_uri.refused` if this is not a path.

@@ -107,7 +107,7 @@ mod threads {
 
     use super::{Body, Broken, Bytes, Context, Frame, Pin, Poll, Rejoined, VecDeque};
 
-    /// How much of a rest is read at once, in bytes.
+    /// The number of bytes read at once after the peeked part.
     const CHUNK: usize = 16 << 10;
 
     /// The rest of a body, whose reads block: only the blocking API reads it.

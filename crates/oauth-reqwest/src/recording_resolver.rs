@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::localhost;
 
-/// How many names are recorded, and how many addresses are reported.
+/// The numbers of recorded names and of reported addresses.
 const NAMES: usize = 64;
 const ADDRESSES: usize = 8;
 

@@ -37,7 +37,7 @@ use state::State;
 pub use crate::device_login::DeviceLogin;
 
 /// How long a user may take to sign in, unless [`ResourceConnection::patience`] says otherwise.
-const PATIENCE: Duration = Duration::from_secs(300);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The tokens of an API of which only the URL is known. Cheap to clone; clones share the tokens.
 ///
@@ -131,7 +131,7 @@ impl ResourceConnection {
             auth: Arc::new(|_| Ok(ClientAuth::none())),
             redirect_uri: None,
             open: None,
-            patience: PATIENCE,
+            patience: SIGN_IN_TIMEOUT,
             device: None,
             identity: None,
             proofs: Proofs::default(),

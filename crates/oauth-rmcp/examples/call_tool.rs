@@ -1,4 +1,4 @@
-//! Calls a tool of a server of the Model Context Protocol, of which nothing but the URL is known:
+//! Calls a tool of a Model Context Protocol server, given only its URL:
 //!
 //! ```text
 //! cargo run -p oauth-rmcp --example call_tool -- https://mcp.example/mcp echo '{"text": "hello"}'

@@ -1,4 +1,4 @@
-//! The HTTP client of rmcp's transport, with tokens.
+//! The HTTP client of rmcp's transport, which adds tokens to requests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,8 +29,8 @@ const PROOF: HeaderName = HeaderName::from_static(DPOP);
 /// Names and values of header fields, as rmcp has them.
 type Fields = HashMap<HeaderName, HeaderValue>;
 
-/// What rmcp says of a request, whatever it is: its URL, a token, header fields.
-type Given = (Arc<str>, Option<String>, Fields);
+/// The arguments that rmcp passes for every request: its URL, a token, header fields.
+type RequestArgs = (Arc<str>, Option<String>, Fields);
 
 /// The transport of a client of the server that the connection is to. For settings of your own:
 /// [`AuthorizedClient::new`] and [`StreamableHttpClientTransport::with_client`].
@@ -48,8 +48,8 @@ pub fn transport(
     Ok(StreamableHttpClientTransport::with_client(client, config))
 }
 
-/// What a client with the tokens of this connection declares among its capabilities when it initializes: the extension
-/// of the protocol's authorization by which they are requested, if there is one.
+/// The capabilities that a client with the tokens of this connection declares when it initializes: the authorization
+/// extension by which they are requested, if there is one.
 ///
 /// ```
 /// use oauth_reqwest::ResourceConnection;
@@ -70,7 +70,7 @@ pub fn extensions(connection: &ResourceConnection) -> ExtensionCapabilities {
 
 /// An HTTP client for rmcp's [`StreamableHttpClientTransport`], which sends every message with a token. Cheap to clone.
 ///
-/// Of a 401 the token is renewed once, and of a 403 that wants more scope the source is asked once
+/// After a 401 the token is renewed once, and after a 403 that requires more scope the source is asked once
 /// ([`TokenSource::step_up`]); then the message is sent once more. Its failures are those of [`oauth_core`].
 ///
 /// ```no_run
@@ -115,8 +115,8 @@ impl AuthorizedClient {
         })
     }
 
-    /// The same with tokens of another source than the connection's own: a session of a grant that there is, for
-    /// example. The connection is not asked for any.
+    /// Uses the tokens of a source other than the connection, such as a session of an existing grant. No tokens are
+    /// requested from the connection.
     #[must_use]
     pub fn source(mut self, source: impl TokenSource + 'static) -> Self {
         self.source = Arc::new(source);
@@ -127,7 +127,7 @@ impl AuthorizedClient {
     async fn authorized<T, F>(
         &self,
         method: Method,
-        given: Given,
+        given: RequestArgs,
         send: impl Fn(Arc<str>, Fields) -> F,
     ) -> Outcome<T>
     where
@@ -141,7 +141,7 @@ impl AuthorizedClient {
     async fn replied<T, F>(
         &self,
         method: Method,
-        (uri, token, fields): Given,
+        (uri, token, fields): RequestArgs,
         send: impl Fn(Arc<str>, Fields) -> F,
     ) -> Result<ByHttp<T>, Error>
     where
@@ -231,8 +231,8 @@ impl AuthorizedClient {
 }
 
 impl AuthorizedClient {
-    /// The nonce that the API wants in proofs (RFC 9449 section 9), of the refusal of which rmcp tells the challenge and no
-    /// other field: the same is shown once more, with no message, to be refused again.
+    /// The nonce that the API requires in proofs (RFC 9449 section 9). rmcp exposes only the challenge of the refusal and no
+    /// other header field, so the request is sent once more without its message, to be refused again.
     async fn nonce(
         &self,
         method: &Method,
@@ -247,7 +247,7 @@ impl AuthorizedClient {
     }
 }
 
-/// What a source has answered: the API may want no token.
+/// The event for a source's answer; the API may need no token.
 fn told_of(tokens: &mut Option<Token>, given: Result<Token, Error>) -> Event<'_> {
     match given {
         Ok(token) => Event::Token(tokens.insert(token)),
@@ -392,7 +392,7 @@ mod tests {
         let serving = tokio::spawn(client.serve(ours));
         let mut line = String::new();
         BufReader::new(theirs).read_line(&mut line).await.unwrap();
-        // Nobody has answered.
+        // No server has answered.
         assert!(serving.await.unwrap().is_err());
         let said: Value = serde_json::from_str(&line).unwrap();
         said["params"]["capabilities"]["extensions"].clone()

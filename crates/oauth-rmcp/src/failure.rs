@@ -11,14 +11,14 @@ use oauth_reqwest::Driver;
 use rmcp::service::ClientInitializeError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
-/// What rmcp's own client made of a request.
+/// The result of a request in rmcp's own client.
 pub(crate) type ByHttp<T> = Result<T, StreamableHttpError<reqwest::Error>>;
 
-/// What ours makes of it.
+/// The result of a request in this crate's client.
 pub(crate) type Outcome<T> = Result<T, StreamableHttpError<Error>>;
 
-/// The error of `oauth-core` in a failure of rmcp's: of `serve`, of a call, or of the transport. Nothing if it is about
-/// something else, such as an error that the server answered.
+/// The error of `oauth-core` in a failure of rmcp: of `serve`, of a call, or of the transport. `None` if the failure has
+/// a different cause, such as an error response of the server.
 pub fn error_of<'a>(failure: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let mut next = Some(failure);
     while let Some(failure) = next {
@@ -34,7 +34,7 @@ pub fn error_of<'a>(failure: &'a (dyn StdError + 'static)) -> Option<&'a Error> 
     None
 }
 
-/// The head of a refusal, as far as rmcp tells it.
+/// The head of a refusal, as far as rmcp exposes it.
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) fields: HeaderMap,
@@ -58,7 +58,7 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 Some(&refused.www_authenticate_header),
             ),
-            // The end of a session is told by its status alone.
+            // The end of a session is reported only by its status.
             StreamableHttpError::Client(error) => (error.status().unwrap_or_default(), None),
             _ => (StatusCode::OK, None),
         };
@@ -103,7 +103,7 @@ pub(crate) fn told(
         Http::SessionRecoveryTimeout => Http::SessionRecoveryTimeout,
         Http::ReinitializationFailed(error) => Http::ReinitializationFailed(error),
         Http::ControlRequestTimeout => Http::ControlRequestTimeout,
-        // Those of a later version, and of features that this crate does not switch on.
+        // Variants of later versions, and of features that this crate does not enable.
         other => Http::UnexpectedServerResponse(Cow::Owned(other.to_string())),
     }
 }

@@ -1,10 +1,10 @@
-//! A key is changed while what it has sealed is still about: `cargo run -p oauth-seal --example rotation`
+//! Rotates a key while texts sealed with the old one are still in use: `cargo run -p oauth-seal --example rotation`
 
 use oauth_core::error::Error;
 use oauth_seal::{Key, Keys};
 
 fn main() -> Result<(), Error> {
-    // Draw keys and nonces at random; these are for all to see.
+    // Use random keys and nonces; these are only for the example.
     let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
     let text = Keys::new(old.clone()).seal([3; 24], b"greeting", b"hello")?;
     println!("sealed with {}: {text}", old.id());

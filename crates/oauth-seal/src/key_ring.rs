@@ -89,7 +89,7 @@ impl Keys {
         std::iter::once(&self.current).chain(&self.old)
     }
 
-    /// How many characters [`seal`](Self::seal) makes of this many bytes.
+    /// The number of characters that [`seal`](Self::seal) returns for this many bytes.
     pub const fn sealed_len(bytes: usize) -> usize {
         ((1 + ID + NONCE + bytes + TAG) * 4).div_ceil(3)
     }

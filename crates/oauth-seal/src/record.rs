@@ -15,7 +15,7 @@ const FORMAT: &str = "oauth-core sealed 2";
 /// The format of earlier versions, bound only to the name.
 const FIRST_FORMAT: &str = "oauth-core sealed 1";
 
-/// What errors of stores name.
+/// The endpoint in errors of stores.
 const ENDPOINT: &str = "store";
 
 /// A sealed record, as it is stored.
@@ -126,7 +126,7 @@ pub fn seal_record(
     Ok(Secret::new(text))
 }
 
-/// When the grant of a record is due, and when the record expires, as it says itself: a store does not return the times
+/// The times in a record itself at which its grant is due, and at which it expires: a store does not return the times
 /// with which it was saved.
 pub fn record_times(record: &Secret<String>) -> (Option<UnixTime>, Option<UnixTime>) {
     #[derive(Deserialize)]
@@ -142,13 +142,13 @@ pub fn record_times(record: &Secret<String>) -> (Option<UnixTime>, Option<UnixTi
     }
 }
 
-/// `stored.sealed`, and why.
+/// The error `stored.sealed` with this detail.
 pub fn unopened(what: &str) -> Error {
     let error = Error::from(ValidationFailure::StoredSealed);
     error.at_endpoint(ENDPOINT).about(what)
 }
 
-/// `stored.sealed`: it is not what was sealed under this name.
+/// The error `stored.sealed` for a record that was not sealed under this name.
 pub fn changed() -> Error {
     unopened("it was changed, or moved to this name")
 }
@@ -171,7 +171,7 @@ pub enum NoKey {
     Known,
 }
 
-/// What a record is sealed together with: no format and no number contains a line break, so no two inputs are the same.
+/// The associated data of a sealed record: no format and no number contains a line break, so no two inputs are the same.
 fn bound_to(stored: &str, over: u64) -> Vec<u8> {
     format!("{FORMAT}\n{over}\n{stored}").into_bytes()
 }

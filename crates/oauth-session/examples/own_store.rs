@@ -69,7 +69,7 @@ impl Store for OwnStore {
             let now = Instant::now();
             let held = table.leases.get(key).filter(|(_, until)| *until > now);
             match held {
-                // Only who holds it can give it back; that somebody else does is no answer to that.
+                // Only the holder can release it; another holder's lease is not affected.
                 Some((other, _)) if other != holder && ttl.is_zero() => {}
                 Some((other, until)) if other != holder => return Ok(Lease::Held(*until - now)),
                 _ => {

@@ -96,11 +96,11 @@ type SharedRenewal = Arc<Renewal>;
 
 struct Renewal {
     outcome: watch::Sender<Option<Outcome>>,
-    /// When the renewal began.
+    /// The start of the renewal.
     since: Instant,
 }
 
-/// How long a caller whose token is still valid waits for a newer one.
+/// The time that a caller with a valid token waits for a newer one.
 const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
 impl GrantSource {
@@ -423,7 +423,7 @@ fn runtime() -> Result<tokio::runtime::Handle, Error> {
         .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
 }
 
-/// What a caller waits for.
+/// The reason for which a caller waits, or its outcome.
 enum Waiting {
     /// Not waiting: this is the outcome.
     Done(Outcome),

@@ -21,7 +21,7 @@ use crate::store::{self, Store};
 use cache::SessionCache;
 pub use idle::Idle;
 
-/// How many sessions are kept in memory by default.
+/// The default number of sessions kept in memory.
 const CAPACITY: usize = 10_000;
 
 /// The sessions of all grants of a client in a store. Cheap to clone; clones share everything.
@@ -124,13 +124,13 @@ impl Grants {
     }
 
     /// Begins at most this many renewals per second, evenly spaced; without this, only the driver limits
-    /// them. 0 is no limit. A renewal that has to wait does so before it holds a lease.
+    /// them. 0 means no limit. A renewal that has to wait does so before it holds a lease.
     #[must_use]
     pub fn per_second(self, renewals: u32) -> Self {
         self.with(|options| options.renewal_limits.per_second(renewals))
     }
 
-    /// Allows at most this many concurrent renewals, counted from the lease to the stored tokens. 0 is no limit. One
+    /// Allows at most this many concurrent renewals, counted from the lease to the stored tokens. 0 means no limit. One
     /// that has to wait does so before it holds a lease, and one that waits for another worker is not counted.
     #[must_use]
     pub fn at_once(self, renewals: usize) -> Self {
@@ -286,7 +286,7 @@ impl Grants {
         drain_each(sessions.into_iter(), limit).await
     }
 
-    /// How many sessions are in memory.
+    /// The number of sessions in memory.
     pub fn in_memory(&self) -> usize {
         self.0.cache().len()
     }

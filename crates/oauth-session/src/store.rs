@@ -151,9 +151,9 @@ pub trait Store: Send + Sync {
 /// The times of a record, which are passed to the store with each save.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When the grant should be renewed even if no caller asks for it.
+    /// The time at which the grant should be renewed even if no caller asks for it.
     pub due: Option<UnixTime>,
-    /// When the record expires.
+    /// The expiration time of the record.
     pub until: Option<UnixTime>,
 }
 
@@ -233,7 +233,7 @@ pub fn is_grant(key: &str) -> bool {
         .any(|prefix| key.starts_with(prefix))
 }
 
-/// How often a removal is tried against concurrent saves.
+/// The number of attempts of a removal against concurrent saves.
 const REMOVALS: usize = 16;
 
 /// The number of keys on a page, as far as a store can choose.
@@ -281,7 +281,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
-/// How long a store keeps the tombstone of a removed record: long enough for every worker to read it.
+/// The time for which a store keeps the tombstone of a removed record: long enough for every worker to read it.
 const REMOVAL_SHOWS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The version after this one, by the clock of this machine. `None` once versions are exhausted, which does not happen

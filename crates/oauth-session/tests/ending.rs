@@ -1,4 +1,4 @@
-//! The end of a process. In a process of its own, for it ends all sessions there are.
+//! The end of a process. This test has its own process, because it ends all sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use oauth_session::{Drive, GrantSource, Store as _, drain_all};
 
 const GRANTS: usize = 20;
 
-/// A server that takes three seconds.
+/// A server that answers after three seconds.
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicUsize>);
 

@@ -1,4 +1,4 @@
-//! One worker beside others, as a process that can be killed: `PLACE VERB ARGUMENT...`.
+//! A worker process for tests, which can be killed: `PLACE VERB ARGUMENT...`.
 //!
 //! The verbs are `key NAME` of a keyring, `contract`, `load KEY`, `save KEY VERSION TEXT`, `lease KEY HOLDER MILLISECONDS`, and `count KEY TIMES`,
 //! which adds one to the number stored under the key, so many times, and prints each number it has
@@ -78,7 +78,7 @@ async fn run() -> Outcome<()> {
         ["count", key, times] => {
             for _ in 0..times.parse()? {
                 let count = add_one(&*store, key).await?;
-                // Others count on what is printed here, so it must be on its way before the next.
+                // Readers rely on the output, so it must be flushed before the next step.
                 writeln!(std::io::stdout(), "{count}")?;
             }
         }

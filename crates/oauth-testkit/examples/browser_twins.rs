@@ -1,4 +1,5 @@
-//! The twins with public clients, for pages of one origin: `browser_twins ORIGIN`. The tokens of `bank` are bound to keys.
+//! Serves the twins with public clients to pages of one origin: `browser_twins ORIGIN`. The tokens of `bank` are bound to
+//! keys.
 //!
 //! Prints one line of JSON, `{"generic": "http://127.0.0.1:PORT", "uservoice": .., "bank": ..}`, and stops when
 //! its standard input closes.

@@ -1,4 +1,5 @@
-//! [`MutualTls`] for tests in other languages: a client authenticates by its certificate, and tokens are bound to it.
+//! Serves [`MutualTls`] for tests in other languages: a client authenticates by its certificate, and tokens are bound to
+//! it.
 //!
 //! Prints one line of JSON, its fields with two certificates for the client, and stops when its standard input closes.
 

@@ -1,5 +1,5 @@
-//! Runs histories of fleets: `fleet --seeds N` from seed 0 or from `--from`, `fleet --seed S` for
-//! one, told in full if it breaks an invariant.
+//! Runs histories of simulated fleets: `fleet --seeds N` from seed 0 or from `--from`, `fleet --seed S` for
+//! one, with a transcript if it breaks a rule.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -12,36 +12,36 @@ use clap::Parser;
 use oauth_testkit::fleet::{Flaw, Fleet, Report, Sessions, Setup, Web, WebFlaw, WebReport};
 use oauth_testkit::twin::DpopNonces;
 
-/// How long two keys or certificates of a client are there side by side.
+/// The time for which two keys or certificates of a client coexist.
 const OVERLAP: Duration = Duration::from_secs(120);
 
 /// Runs histories of fleets.
 #[derive(Parser)]
 struct Options {
-    /// How many seeds.
+    /// The number of seeds.
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// One seed only.
+    /// Run only this seed.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Whose hosts run the keepers.
+    /// The hosts that run the keepers.
     #[arg(long, value_enum, default_value = "model")]
     host: Host,
-    /// A mistake in the hosts, of the model or the web servers; one that there is not shows the names of all.
+    /// A flaw of the model's or the web servers' hosts; an unknown name prints the list of all.
     #[arg(long)]
     flaw: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Host {
-    /// A host cut into single steps.
+    /// A model host, divided into single steps.
     Model,
-    /// The sessions that ship.
+    /// The real sessions of oauth-session.
     Real,
-    /// Web servers, and people with browsers.
+    /// Web servers, and users with browsers.
     Web,
 }
 
@@ -54,17 +54,17 @@ impl Host {
         }
     }
 
-    /// The hosts, with this mistake.
+    /// The hosts, with this flaw.
     fn with(self, flaw: Option<&str>) -> Result<Hosts, String> {
         match (self, flaw) {
             (Self::Model, flaw) => {
-                let flaw = flaw.map(|name| named(&Flaw::ALL, name));
+                let flaw = flaw.map(|name| flaw_from_name(&Flaw::ALL, name));
                 Ok(Hosts::Model(flaw.transpose()?))
             }
             (Self::Real, None) => Ok(Hosts::Real),
-            (Self::Real, Some(_)) => Err("the sessions that ship have no flaws".to_owned()),
+            (Self::Real, Some(_)) => Err("the real sessions have no flaws".to_owned()),
             (Self::Web, flaw) => {
-                let flaw = flaw.map(|name| named(&WebFlaw::ALL, name));
+                let flaw = flaw.map(|name| flaw_from_name(&WebFlaw::ALL, name));
                 Ok(Hosts::Web(flaw.transpose()?))
             }
         }
@@ -78,7 +78,7 @@ enum Hosts {
     Web(Option<WebFlaw>),
 }
 
-/// What happened in histories.
+/// The summed reports of histories.
 #[derive(Debug, Default)]
 struct Sum {
     fleets: Report,
@@ -116,8 +116,8 @@ impl Hosts {
     }
 }
 
-/// The flaw of this name.
-fn named<F: Copy>(all: &[(&str, F)], name: &str) -> Result<F, String> {
+/// The flaw with this name.
+fn flaw_from_name<F: Copy>(all: &[(&str, F)], name: &str) -> Result<F, String> {
     let found = all.iter().find(|(known, _)| *known == name);
     found.map(|(_, flaw)| *flaw).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|(known, _)| *known).collect();
@@ -125,8 +125,8 @@ fn named<F: Copy>(all: &[(&str, F)], name: &str) -> Result<F, String> {
     })
 }
 
-/// The fleet of a seed. In some of them keys and certificates take the place of others; few have proofs, whose signatures
-/// take twenty times as long as all the rest.
+/// The fleet of a seed. In some, keys and certificates are replaced; few have DPoP proofs, whose signatures take twenty
+/// times as long as everything else.
 fn setup(seed: u64) -> Setup {
     let setup = Setup::drawn(seed);
     match seed % 20 {
@@ -138,15 +138,15 @@ fn setup(seed: u64) -> Setup {
     }
 }
 
-/// What all threads work on.
+/// The state shared by all threads.
 #[derive(Default)]
 struct Shared {
     next: AtomicU64,
-    /// No seed from this one on is of interest.
+    /// The end of the seeds to run.
     end: AtomicU64,
     done: AtomicU64,
     sum: Mutex<Sum>,
-    /// The seed of the first history that broke a rule, and what it tells.
+    /// The seed of the first history that broke a rule, and its report.
     first: Mutex<Option<(u64, String)>>,
 }
 
@@ -197,7 +197,7 @@ fn main() -> ExitCode {
         Some((seed, told)) => {
             println!("{told}");
             println!(
-                "again: cargo xtask test fleet --host {} --seed {seed}",
+                "run again: cargo xtask test fleet --host {} --seed {seed}",
                 options.host.name(),
             );
             println!("{} passed, 1 failed", seed - from);
@@ -219,7 +219,7 @@ fn work(shared: &Shared, hosts: Hosts) {
         let result = hosts.run(seed, &shared.sum);
         shared.done.fetch_add(1, Ordering::Relaxed);
         if let Err(told) = result {
-            // The lowest seed is the one to look at: the other threads finish theirs.
+            // The lowest failing seed is reported: the other threads finish theirs.
             shared.end.fetch_min(seed, Ordering::Relaxed);
             if let Ok(mut first) = shared.first.lock()
                 && first.as_ref().is_none_or(|(first, _)| seed < *first)
@@ -235,7 +235,7 @@ fn progress(shared: &Shared, all: u64, start: Instant, is_seen: bool) {
     let rate = done as f64 / start.elapsed().as_secs_f64();
     let mut out = std::io::stderr();
     let line = format!("{done} of {all} histories, {rate:.0} a second");
-    // Nothing depends on the line being seen.
+    // A failure to print is harmless.
     let _ = match is_seen {
         true => write!(out, "\r{line}  "),
         false => writeln!(out, "{line}"),

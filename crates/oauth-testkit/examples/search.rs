@@ -10,12 +10,12 @@ use oauth_testkit::fleet::Search;
 /// Tries every order of events of two workers that share a grant.
 #[derive(Parser)]
 struct Options {
-    /// How many steps; by default, what fits into half a minute: long histories with one trouble,
+    /// The number of steps; by default, what takes half a minute: long histories with one trouble,
     /// shorter ones with two, short ones with all six.
     #[arg(long)]
     depth: Option<usize>,
-    /// How many troubles a history may have: of a login, a logout, a death, a lost reply, a failure of
-    /// the store and a stand-still.
+    /// The maximum number of troubles in a history: a login, a logout, a death, a lost reply, a failure of
+    /// the store and a suspension.
     #[arg(long, default_value_t = 2)]
     troubles: u32,
 }
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             match Search::new(reuse, depth).with_troubles(troubles).run() {
                 Ok(found) => {
                     let end = match found.is_complete {
-                        true => ", where every history is at its end",
+                        true => ", all histories completed",
                         false => "",
                     };
                     passed += 1;

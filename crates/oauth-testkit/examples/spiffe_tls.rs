@@ -1,4 +1,5 @@
-//! [`MutualTls`] for tests in other languages: clients are workloads, which X.509-SVIDs authenticate (`spiffe_x509`).
+//! Serves [`MutualTls`] for tests in other languages: clients are workloads that authenticate with X.509-SVIDs
+//! (`spiffe_x509`).
 //!
 //! Prints one line of JSON, its fields with an SVID for each of two workloads, and stops when its standard input closes.
 

@@ -1,4 +1,4 @@
-//! [`Tls`] for tests in other languages.
+//! Serves [`Tls`] for tests in other languages.
 //!
 //! Prints one line of JSON, its fields, and stops when its standard input closes.
 

@@ -1,4 +1,4 @@
-//! The twins on loopback ports, for tests in other languages, and a second generic one as identity provider.
+//! Serves the twins on loopback ports for tests in other languages, with a second generic one as identity provider.
 //!
 //! Prints one line of JSON, `{"uservoice":"http://127.0.0.1:1234",...}`, and stops when its
 //! standard input closes.

@@ -1,9 +1,8 @@
 //! The contract of drivers: five promises, checked against a hostile server on loopback.
 //!
-//! A driver is the loop that carries an exchange's requests over HTTP. It is small, and what it
-//! must not do is not visible in its code: redirects, retries, decompression and logging are on by
-//! default in many HTTP clients. Hand the driver to [`check`]; it is given one [`Probe`] after the
-//! other.
+//! A driver is the loop that sends an exchange's requests over HTTP. It is small, but its mistakes are
+//! not visible in its code: redirects, retries, decompression and logging are on by default in many
+//! HTTP clients. Pass the driver to [`check`], which calls it with one [`Probe`] after the other.
 //!
 //! ```no_run
 //! # use oauth_core::{error::Error, exchange::Exchange};
@@ -12,8 +11,8 @@
 //! oauth_testkit::contract::assert(|probe| run(probe));
 //! ```
 //!
-//! Promises about logs cover the [`log`] crate only, and need its one global logger: let no other
-//! be installed in the process that runs the check.
+//! The promise about logs covers only the [`log`] crate, and needs its global logger: install no other
+//! logger in the process that runs the check.
 
 mod cases;
 mod hostile;
@@ -26,16 +25,16 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::moment::Moment;
 
-/// The request arrives as it was made, and never twice; the reply comes back as it was sent.
+/// The request arrives unchanged and never twice; the reply is returned as it was sent.
 pub const SEND_ONCE: &str = "send exactly once";
-/// A redirect is a reply like any other.
+/// A redirect is returned like any other reply.
 pub const NO_REDIRECT: &str = "follow no redirect";
-/// Larger replies are [`Lost`](Input::Lost) with
+/// A larger reply is [`Lost`](Input::Lost) with
 /// [`Delivery::TooLarge`](oauth_core::error::Delivery::TooLarge), and not read to their end.
 pub const CAP: &str = "cap a reply at 1 MiB";
-/// Every failure is passed to the exchange, with whether the request may have arrived.
+/// Every failure is passed to the exchange, and tells whether the request may have arrived.
 pub const FAILURES_ARE_LOST: &str = "turn every failure into Lost";
-/// Heads hold credentials, bodies hold tokens.
+/// Heads contain credentials, bodies contain tokens.
 pub const NO_LOG: &str = "log no head and no body";
 
 /// Whether one promise was kept.
@@ -44,11 +43,11 @@ pub const NO_LOG: &str = "log no head and no body";
 pub struct Report {
     /// The promise: one of the five constants of this module.
     pub promise: &'static str,
-    /// Kept, or every way in which it was broken, one a line.
+    /// `Err` lists every way in which the promise was broken, one per line.
     pub outcome: Result<(), String>,
 }
 
-/// Checks the five promises; one report for each, in the order above.
+/// Checks the five promises; returns one report for each, in the order above.
 ///
 /// The driver is called some twenty times, one call after the other. It may keep its HTTP client,
 /// and so its open connections, between calls: some promises are only broken then.

@@ -1,9 +1,9 @@
 //! A simulated fleet: many workers, one store, one server, and the faults between them.
 //!
-//! A [`Fleet`] is one history of some workers that share grants through one store: the keepers are
+//! A [`Fleet`] runs one history of several workers that share grants through one store: the keepers are
 //! the real ones of `oauth-core`, the server is a [`Twin`](crate::Twin), the store is a [`FakeStore`],
-//! and time, randomness and the hosts in between are simulated. One seed gives one history, to the last
-//! step; a [`Violation`] shows it, without secrets.
+//! and time, randomness and the hosts in between are simulated. A seed determines the whole history; a
+//! [`Violation`] prints it, without secrets.
 //!
 //! ```
 //! use oauth_testkit::fleet::{Fleet, Setup};
@@ -15,111 +15,108 @@
 //! # Ok::<(), oauth_testkit::fleet::Violation>(())
 //! ```
 //!
-//! To try a store of your own, give [`Setup::with_store`] a function that makes an empty one; to try
-//! a policy, set [`Setup::policy`].
+//! To test your own store, pass [`Setup::with_store`] a function that creates an empty one; to test a
+//! policy, set [`Setup::policy`].
 //!
 //! # What goes wrong
 //! Callers come at any time, alone or in crowds, and leave while they wait. Workers die between any two
-//! steps, restart without state, are suspended for longer than any lease and continue with what they
-//! had; their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
-//! lost, lose their reply, arrive after their sender has given up, arrive twice; the server is busy
-//! or down, or refuses what is good, a gateway gives up on it, access tokens end early, people take their grants back. The
-//! store fails, does what it was asked without answering, does it late, goes down. People log in when
-//! they are told to, and sometimes unasked, in the middle of a renewal too; they log out, which removes
-//! the record while workers still have it. Clocks step by hours, back and forth. The store forgets a
-//! record, or falls back by some saves, as replicas do that take over. Workers come back with a copy of
-//! tokens that their application has kept. Two grants of a fleet are of one person, as the server sees
-//! it. How often each happens is in [`Odds`].
+//! steps, restart without state, or are suspended for longer than any lease and continue with their old
+//! state; their clocks differ. Renewals are abandoned half-way. Token requests find no connection, get
+//! lost, lose their reply, arrive after their sender has given up, or arrive twice; the server is busy
+//! or down, or refuses valid tokens; a gateway times out; access tokens end early; users revoke their
+//! grants. The store fails, executes an order without answering, executes it late, or goes down. Users
+//! log in when they are told to, and sometimes without being asked, even in the middle of a renewal;
+//! they log out, which removes the record while workers still have it. Clocks step by hours, back and
+//! forth. The store forgets a record, or loses its last saves, as after a failover to a replica. Workers
+//! restart with a copy of tokens that their application has kept. The server sees two grants of a fleet
+//! as the same user's. [`Odds`] contains the probability of each.
 //!
-//! Two things are taken for granted: a worker gives up on a token request after the time its
-//! [`Policy::longest_request`] names, and the network delays none for more than 13 s beyond that.
+//! Two things are assumed: a worker gives up on a token request after
+//! [`Policy::longest_request`], and the network delays no request for more than 13 s beyond that.
 //!
 //! [`Policy::longest_request`]: oauth_core::flow::keeper::Policy::longest_request
 //!
 //! # What must hold
-//! Each rule with what it excuses: things that nobody could have known, or that no order of events
-//! could have helped.
+//! Each rule is listed with its exceptions: situations that no worker could have known of or avoided.
 //!
 //! 1. **One flight** ([`Rule::OneFlight`]). A token request is sent by a worker that was given a
-//!    lease, and there is one request under a lease. While a request is under way, from when it is
+//!    lease, and at most one request under a lease. While a request is under way, from when it is
 //!    sent until its sender has the answer or gives up, no other is sent for the same grant, and no
-//!    other worker is given the lease.
-//!    *Excused*: what needs no lease, a token of the client's own or a refresh token that is
-//!    never replaced, while the store is silent. One of the two leases has run out. A worker that stands still cannot notice; what
-//!    it sends afterwards is up to rule 3. A lease that was released has not run out. A lease runs
-//!    out under a request only if its worker has stood still, or the store has not done what it was
-//!    asked.
+//!    other worker is granted the lease.
+//!    *Excused*: requests that need no lease (for a `client_credentials` token, or with a refresh token
+//!    that is never replaced) while the store does not answer. One of the two leases has expired: a
+//!    suspended worker cannot notice this, and rule 3 applies to what it sends afterwards. A released
+//!    lease does not count as expired. A lease expires during a request only if its worker was
+//!    suspended, or the store failed to extend it.
 //! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
-//!    sends nor hands out a token that an earlier version held and this one does not; and no caller
+//!    sends nor hands out a token that is in an earlier version but not in this one; and no caller
 //!    gets the token that it has just reported as refused.
-//!    *Excused*: a version that was not delivered to the worker yet, however long ago it was stored.
+//!    *Excused*: a version that has not been delivered to the worker yet, however long ago it was stored.
 //! 3. **Kept** ([`Rule::Kept`]). No grant is lost that could have been kept:
 //!    - With [`Reuse::Revokes`](oauth_core::flow::keeper::Reuse::Revokes) no two requests of workers
-//!      ever spend one refresh token. With `Unknown` it happens only when, at the time of the later
-//!      request, the access token in the store has expired, and whoever sent the earlier one is dead,
-//!      has had the end of it, or has had the time of an attempt
+//!      ever spend the same refresh token. With `Unknown` it happens only when, at the time of the later
+//!      request, the access token in the store has expired, and the earlier sender is dead, knows the
+//!      outcome, or has had the time of an attempt
 //!      ([`attempt_window`](oauth_core::flow::keeper::Policy::attempt_window)) to store the answer. With
-//!      `Tolerated` it may happen at any time: the user has said that it does no harm.
+//!      `Tolerated` it may happen at any time: the application has declared it harmless.
 //!    - A caller is told to log in only if the refresh token in the store is dead, and no worker
-//!      that is awake and within its lease holds a live one that follows it; or if the server has
-//!      refused it in words of its own.
-//!    - A request that was sent is finished as long as its worker lives, and the tokens it brings are
-//!      stored, or kept until they can be, if the store has the very token they were given for.
-//!    - What is stored is never replaced by what it followed, nor a login by what was there before;
-//!      and what a person has removed is not stored again.
+//!      that is awake and within its lease holds a live successor of it; or if the server itself has
+//!      refused it.
+//!    - A request that was sent is completed as long as its worker lives, and the tokens it returns are
+//!      stored, or kept until they can be, if the store still has the token that was sent.
+//!    - A record is never replaced by its predecessor, nor a login by an earlier grant; and a record that
+//!      a user has removed is not stored again.
 //!
-//!    *Excused*: copies that the network makes of a request. Two clocks' difference, and two seconds
-//!    for their being cut to seconds. With `Revokes`, a token that may be alive, where the one worker
-//!    who knows that it was never sent is not the one who says so: this is what the policy promises.
+//!    *Excused*: copies of a request made by the network. The difference of two clocks, and two seconds
+//!    because times are truncated to seconds. With `Revokes`, a token that may be alive, if only a
+//!    different worker knows that it was never sent: the policy promises no more than that.
 //!    A worker that has read the record in the last five seconds, or has just woken up, and was
-//!    overtaken since. An abandoned renewal: whoever takes a request out of its own sight has lost
-//!    its reply.
-//! 4. **Answered** ([`Rule::Answered`]). Once nothing goes wrong any more and the leases of the bad
-//!    times are over, every worker can use a token of every grant within two minutes, a login
-//!    included where it is due, and nobody who ever asked is still waiting. No error says that there
-//!    is no way out (`give_up`).
-//!    *Excused*: callers whose worker died, or who went themselves.
-//! 5. **Saved first** ([`Rule::SavedFirst`]). A token is handed out only after the store has taken
+//!    overtaken since. An abandoned renewal, whose reply is lost.
+//! 4. **Answered** ([`Rule::Answered`]). Once the faults have ended and the leases from that time have
+//!    expired, every worker can use a token of every grant within two minutes, including a login
+//!    if one is due, and no caller is still waiting. No error has the advice `give_up`.
+//!    *Excused*: callers whose worker died, or who gave up.
+//! 5. **Saved first** ([`Rule::SavedFirst`]). A token is handed out only after the store has saved
 //!    it.
-//!    *Excused*: the tokens of a login, which were there before the keeper; and tokens that the store
-//!    has failed to take five times, or once if it was silent before.
+//!    *Excused*: the tokens of a login, which exist before the keeper; and tokens that the store
+//!    has failed to save five times, or once if it did not answer before.
 //! 6. **One grant, one record** ([`Rule::OwnGrant`], [`Rule::OneRecord`]). Nothing that belongs to
-//!    one grant is sent, stored or handed out for another, and the store gives no version twice.
+//!    one grant is sent, stored or handed out for another, and the store assigns no version twice.
 //!
-//! 7. **Heeded** ([`Rule::Heeded`]). A refresh token that the server has refused, without saying that
-//!    the grant has ended, is sent again only after the pause that is stored with it, by any worker that has read
-//!    that. Nothing is deleted, and a login or a success ends it.
-//!    *Excused*: as much as clocks differ.
+//! 7. **Heeded** ([`Rule::Heeded`]). A worker that has read that the server refused a refresh token without
+//!    ending the grant sends it again only after the pause stored in the record. Nothing is deleted, and a
+//!    login or a success ends the pause.
+//!    *Excused*: the difference of clocks.
 //!
 //! 8. **Its own key** ([`Rule::OwnKey`]), where tokens are bound to a DPoP key ([`Setup::dpop`]). Two workers share key and
 //!    token, or neither: a refresh token is sent with a proof of the key that it is bound to, and a token is handed out
 //!    only by a worker that has its key. A worker that has read a record with a nonce of the token endpoint sends one
-//!    with each request, after a restart too, unless the store has lost saves. The server refuses a refresh token with a proof by another key, and
-//!    asks for its nonces.
+//!    with each request, also after a restart, unless the store has lost saves. The server refuses a refresh token with
+//!    a proof by a different key, and requires its nonces.
 //!
 //! 9. **A known key** ([`Rule::KnownClientKey`]), where the client authenticates with keys that are replaced
-//!    ([`Setup::client_keys`]). No request reaches the server that is signed with a key which it no longer knows. Workers with
-//!    the old key and the new one share their grants as long as there are both.
+//!    ([`Setup::client_keys`]). The server receives no request signed with a key that it no longer knows. Workers with
+//!    the old key and with the new one share their grants as long as both are registered.
 //!
 //! 10. **Its own certificate** ([`Rule::OwnCertificate`]), where tokens are bound to certificates that are replaced
 //!     ([`Setup::certificates`]). A token is handed out only by a worker whose connections present the certificate that it
-//!     is bound to; workers with the old certificate and the new one go on with each other's refresh tokens. The server
-//!     binds access tokens to the certificate of the connection, and the API refuses them on others. To a worker with
-//!     another certificate a token in the store is as good as expired.
+//!     is bound to; workers with the old certificate and with the new one can use each other's refresh tokens. The server
+//!     binds access tokens to the certificate of the connection, and the API refuses them on others. A worker with
+//!     a different certificate treats a token in the store as expired.
 //!
-//! Where clocks step, the store loses saves, or applications bring copies of their own, this is excused,
-//! and nothing else:
-//! - *Steps*: of two sends of a refresh token, what is said of time, if the clock of either sender has
-//!   stepped since the earlier one or is off; that an access token was alive, and rule 7, once any clock
-//!   has stepped. With `Revokes` no token is sent twice all the same.
-//! - *Losses*: a save over less than was there; a second send of a token that was sent before the loss,
+//! If clocks step, the store loses saves, or applications bring their own copies of tokens, only the
+//! following is excused in addition:
+//! - *Steps*: violations of the time limits between two sends of a refresh token, if the clock of either
+//!   sender has stepped since the earlier one or is wrong; once any clock has stepped, that an access token
+//!   was alive, and rule 7. With `Revokes` no token is sent twice even so.
+//! - *Losses*: a save over an older record; a second send of a token that was sent before the loss,
 //!   or less than an attempt's time after it; being told to log in while the store is behind; a removal
-//!   whose mark was lost; and the tokens of a login that are no newer, by the clocks of those who
-//!   received them, than what was there before, so all of them once clocks have stepped too.
-//! - *Copies*: one that is newer than the login in the store, or is brought after a logout: nothing
-//!   tells it from a login. Copies are brought only where clocks are right.
+//!   whose tombstone was lost; and replacing the tokens of a login that are not newer, by the receivers'
+//!   clocks, than the record before it, hence those of any login once clocks have stepped too.
+//! - *Copies*: one that is newer than the login in the store, or is brought after a logout, because it
+//!   cannot be told from a login. Copies are brought only while clocks are right.
 //!
-//! That these rules find mistakes is tested with hosts that make them: see [`Flaw`].
+//! Hosts with deliberate mistakes test that these rules find them: see [`Flaw`].
 
 mod callers;
 mod certificates;
@@ -155,7 +152,7 @@ pub use setup::{Flaw, Odds, Setup};
 #[cfg(feature = "web")]
 pub use web::{Web, WebFlaw, WebReport, WebRule, WebViolation};
 
-/// One history of one fleet.
+/// One history of a fleet.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     seed: u64,
@@ -163,7 +160,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// The history that this seed gives to this fleet.
+    /// The history of this fleet that this seed determines.
     pub const fn new(seed: u64, setup: Setup) -> Self {
         Self { seed, setup }
     }
@@ -177,7 +174,7 @@ impl Fleet {
         if sim.run().is_ok() {
             return Ok(sim.report);
         }
-        // Once more, this time with a transcript.
+        // Again, this time with a transcript.
         let mut sim = Simulation::new(self.seed, &self.setup, true);
         match sim.run() {
             Ok(()) => Ok(sim.report),
@@ -216,7 +213,7 @@ pub struct Report {
     pub logouts: u64,
     /// Refresh tokens that came twice at a server that revokes.
     pub reuse_events: u64,
-    /// Tokens handed out unsaved, because the store had failed again and again.
+    /// Tokens handed out unsaved, because the store had failed repeatedly.
     pub unsaved: u64,
     /// Workers that died.
     pub crashes: u64,
@@ -224,11 +221,11 @@ pub struct Report {
     pub abandoned: u64,
     /// Workers that were suspended.
     pub pauses: u64,
-    /// Refresh tokens that were refused in words that do not end the grant.
+    /// Refresh tokens that the server refused without ending the grant.
     pub suspects: u64,
     /// Leases that were extended while a request ran.
     pub extensions: u64,
-    /// Callers that took a nearly expired token, for the renewal took long.
+    /// Callers that took a nearly expired token because the renewal took long.
     pub impatient: u64,
     /// Token requests that the network lost, delayed or doubled.
     pub network_faults: u64,
@@ -240,20 +237,20 @@ pub struct Report {
     pub losses: u64,
     /// Workers that began with their application's own copy of the tokens.
     pub copies: u64,
-    /// Times a worker looked whether an idle grant is to be kept alive, and asked for it.
+    /// Times a worker kept an idle grant alive.
     pub kept_alive: u64,
-    /// Keys of the client that took the place of others.
+    /// Replacements of the client's key.
     pub client_keys: u64,
-    /// Tokens handed out that a worker with another key of the client had asked for.
+    /// Tokens handed out that a worker with a different key of the client had requested.
     pub shared_over_client_keys: u64,
-    /// Certificates that took the place of others.
+    /// Replacements of the client's certificate.
     pub certificates: u64,
-    /// Refresh tokens that were good with another certificate than they had come with.
+    /// Refresh tokens that were accepted with a different certificate from that of their token response.
     pub continued_over_certificates: u64,
 }
 
 impl Report {
-    /// Counts another history too.
+    /// Adds the counts of another history.
     pub const fn add(&mut self, other: &Self) {
         self.callers += other.callers;
         self.served += other.served;
@@ -295,21 +292,21 @@ pub enum Rule {
     Newest,
     /// 3: a grant lost, or about to be.
     Kept,
-    /// 4: a caller that gets no answer, or a useless one.
+    /// 4: a caller that gets no answer, or an error that leads nowhere.
     Answered,
     /// 5: a token seen before it was stored.
     SavedFirst,
     /// 6: a token of another grant.
     OwnGrant,
-    /// 6: two records in one place.
+    /// 6: two records with one version.
     OneRecord,
-    /// 7: a token that was refused, sent again too soon.
+    /// 7: a refused token that is sent again too soon.
     Heeded,
-    /// 8: a token in the hands of somebody who has not its key.
+    /// 8: a token handed out by a worker that does not have its key.
     OwnKey,
     /// 9: a request signed with a key of the client that the server no longer knows.
     KnownClientKey,
-    /// 10: a token in the hands of somebody who presents another certificate.
+    /// 10: a token handed out by a worker that presents a different certificate.
     OwnCertificate,
 }
 

@@ -2,15 +2,15 @@
 //!
 //! # Where to look
 //!
-//! | module | what it gives |
+//! | module | contents |
 //! |---|---|
 //! | [`twin`] | authorization servers, with their APIs, as pure functions: a plain one, one of FAPI 2.0, and the four documented systems, deviations included; [`Fault`]s by name |
 //! | [`twin_driver`] | a twin, a fake clock and the driver between them: whole exchanges in microseconds |
-//! | [`script`] | replies line by line, for what no server would ever answer |
+//! | [`script`] | scripted replies, also those that no server would send |
 //! | [`serve`] | a twin on a loopback socket, for real HTTP clients and other languages |
-//! | `tls` (feature of that name) | twins behind TLS, with an authority of their own; one binds tokens to certificates |
-//! | [`fleet`] | workers that share grants through a store, while everything goes wrong: whole histories from one seed, and a checker of what must hold |
-//! | [`contract`] | what every driver promises, checked against a hostile server |
+//! | `tls` (feature of that name) | twins behind TLS, with their own certificate authority; one binds tokens to certificates |
+//! | [`fleet`] | workers that share grants through a store under faults of all kinds: whole histories from a seed, and checks of rules |
+//! | [`contract`] | the promises of every driver, checked against a hostile server |
 
 mod clock;
 pub mod contract;
@@ -30,5 +30,5 @@ pub use tls::{MutualTls, Tls};
 pub use twin::{Fault, Twin};
 pub use twin_driver::TwinDriver;
 
-/// What a driver may read of a reply, in bytes.
+/// The maximum size of a reply, in bytes.
 pub(crate) const REPLY_LIMIT: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! Scripted replies against a fake clock, and a transcript of what the exchange did.
+//! Runs an exchange with scripted replies and a fake clock, and returns a transcript.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -104,7 +104,7 @@ impl Script {
         self.line(Line::Lost(Cause::too_large()))
     }
 
-    /// The pause has passed; the clock moves on by what the exchange asked for.
+    /// The pause has passed; the clock advances by the requested duration.
     #[must_use]
     pub fn elapsed(self) -> Self {
         self.line(Line::Elapsed)
@@ -195,9 +195,9 @@ impl fmt::Debug for Line {
 pub struct Transcript<T> {
     /// The steps that it returned, in order.
     pub steps: Vec<Seen>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Result<T, Error>,
-    /// How many lines of the script were never played.
+    /// The number of lines of the script that were not used.
     pub unused: usize,
 }
 
@@ -210,7 +210,7 @@ impl<T> Transcript<T> {
             .nth(n)
     }
 
-    /// How many requests were sent.
+    /// The number of requests sent.
     pub fn sends(&self) -> usize {
         self.steps
             .iter()
@@ -233,8 +233,8 @@ impl<T> Transcript<T> {
     }
 }
 
-/// One step of an exchange, as a driver saw it. `Debug` shows no header value, no query value and
-/// no body.
+/// One step of an exchange, as a driver sees it. `Debug` omits header values, query values and
+/// bodies.
 #[derive(Clone)]
 pub enum Seen {
     /// It sent a request.
@@ -256,7 +256,7 @@ pub enum Seen {
         key_id: String,
         /// The JWS algorithm.
         alg: &'static str,
-        /// What to sign.
+        /// The bytes to sign.
         signing_input: Bytes,
     },
 }

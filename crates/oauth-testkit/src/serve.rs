@@ -1,8 +1,8 @@
 //! Twins on loopback sockets, for real HTTP clients and for other languages.
 //!
-//! Beside the twin's own routes there are some to steer it by; they are not in its log:
+//! In addition to the twin's own routes, there are control routes, which are not in its log:
 //!
-//! | request | answer, or effect |
+//! | request | answer or effect |
 //! |---|---|
 //! | `GET /_twin/client` | `client_id`, `client_secret`, `client_key` (FAPI), `public_client_id`, `issuer`, `redirect_uris` |
 //! | `GET /_twin/log` | every request seen, redacted |
@@ -10,7 +10,7 @@
 //! | `POST /_twin/fault` | injects `{"name":"status","status":503}`; see [`Fault`] |
 //! | `POST /_twin/advance` | moves the clock by `{"seconds":n}` |
 //! | `POST /_twin/polling_interval` | sets the polling interval to `{"seconds":n}` |
-//! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls to a token |
+//! | `POST /_twin/rate_limit` | allows `{"requests":n,"seconds":s}` API calls per token |
 //! | `POST /_twin/step_up` | the API requires `{"acr_values":["…"],"max_age":n}` of logins (RFC 9470), or `{"claims":{…}}` as Entra's; `{}` for nothing |
 //! | `POST /_twin/register` | registers `{"redirect_uri":"…"}` as well |
 //! | `POST /_twin/claim` | adds the claim `{"name":"…","value":…}` to ID tokens from now on; `null` removes it |
@@ -34,9 +34,9 @@
 //! | `POST /_twin/register_assertion_key` | accepts the assertions of `{"issuer":"…","jwk":{…}}` |
 //! | `POST /_twin/trust_identity_provider` | accepts the identity assertions of `{"issuer":"…","jwks":{…}}` |
 //! | `POST /_twin/vouch_to` | issues identity assertions for the server `{"issuer":"…","client_id":"…"}`, and the client there |
-//! | `POST /_twin/backchannel_delivery` | notifies clients of answers as `{"delivery":"ping","endpoint":"…"}`, `push`, or `poll` |
-//! | `POST /_twin/notifications` | what would have been posted to them since: `endpoint`, `authorization`, `body` of each |
-//! | `POST /_twin/console_token` | makes an access token by hand, answered as `access_token` |
+//! | `POST /_twin/backchannel_delivery` | sets the delivery mode: `{"delivery":"ping","endpoint":"…"}`, `push`, or `poll` |
+//! | `POST /_twin/notifications` | the notifications that would have been posted since: `endpoint`, `authorization`, `body` of each |
+//! | `POST /_twin/console_token` | creates an access token by hand, returned as `access_token` |
 //! | `POST /_twin/expire` | ends every access token |
 //! | `POST /_twin/deny` | has the user deny the next request |
 
@@ -68,7 +68,7 @@ use body::Drip;
 #[cfg(doc)]
 use crate::twin::Fault;
 
-/// What a served twin reads of a request, in bytes.
+/// The maximum size of a request, in bytes.
 const REQUEST_LIMIT: usize = 1 << 20;
 
 /// A twin that answers on `127.0.0.1` until this is dropped.
@@ -104,10 +104,10 @@ struct State {
 }
 
 impl Served {
-    /// Serves a twin on a free port. `make` gets the base it will be reached at.
+    /// Serves a twin on a free port. `make` gets the base URL of the server.
     ///
     /// # Errors
-    /// If no port can be had.
+    /// If no port is available.
     pub fn start(make: impl FnOnce(&str) -> Twin) -> io::Result<Self> {
         Self::start_on(0, make)
     }
@@ -115,7 +115,7 @@ impl Served {
     /// Serves a twin on this port of `127.0.0.1`.
     ///
     /// # Errors
-    /// If the port cannot be had.
+    /// If the port is not available.
     pub fn start_on(port: u16, make: impl FnOnce(&str) -> Twin) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
@@ -138,7 +138,7 @@ impl Served {
             .name("twin".to_owned())
             .spawn(move || {
                 runtime.spawn(accept(listener, ours));
-                // Only ever an error: the other end says nothing, and is dropped when it is time.
+                // The sender is dropped to stop the server, so this is always an error.
                 let _ = runtime.block_on(stopped);
                 // Dropping the runtime closes what is still open.
             })?;
@@ -150,7 +150,7 @@ impl Served {
         })
     }
 
-    /// Answers over a connection that somebody else has accepted.
+    /// Serves a connection that was accepted elsewhere.
     #[cfg(feature = "tls")]
     pub(crate) fn connection<S>(
         &self,
@@ -168,23 +168,23 @@ impl Served {
         &self.base
     }
 
-    /// Looks at the twin, or changes it, while it serves. Requests wait until `f` returns.
+    /// Inspects or changes the twin while it serves. Requests wait until `f` returns.
     pub fn with<T>(&self, f: impl FnOnce(&mut Twin) -> T) -> T {
         f(&mut self.shared.state().twin)
     }
 
-    /// Lets the twin's clock run this much further ahead of the system's.
+    /// Advances the twin's clock relative to the system's.
     pub fn advance(&self, by: Duration) {
         let mut state = self.shared.state();
         state.ahead = state.ahead.saturating_add(by);
     }
 
-    /// How many connections were accepted so far.
+    /// The number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// How many connections were open at once, at most.
+    /// The maximum number of connections open at once.
     pub fn open_connections_peak(&self) -> usize {
         self.shared.peak.load(Ordering::SeqCst)
     }
@@ -201,7 +201,7 @@ impl Drop for Served {
 }
 
 impl Shared {
-    /// A test that panicked inside [`Served::with`] leaves a twin that is still a twin.
+    /// Locks the state. A panic inside [`Served::with`] does not corrupt it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,7 +213,7 @@ impl State {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let now = UnixTime::from_secs(now.saturating_add(self.ahead).as_secs());
-        // A twin draws nothing from the seed.
+        // A twin does not use the seed.
         Moment::fixed(now, [0; 32])
     }
 }
@@ -224,7 +224,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     };
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors: give others time to close theirs.
+            // Out of file descriptors: wait for connections to be closed.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -232,7 +232,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// Answers whatever comes over one connection, whose client may have shown a certificate.
+/// Serves one connection, whose client may have presented a certificate.
 async fn connection<S>(shared: Arc<Shared>, stream: S, certificate: Option<ClientCertificate>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -246,11 +246,11 @@ where
     };
     let connection = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service_fn(answer));
-    // An error is the client's hanging up, or a lost reply of ours.
+    // An error means that the client hung up, or that a fault lost the reply.
     let _ = connection.await;
 }
 
-/// One open connection, counted for as long as it lives.
+/// An open connection, counted while this exists.
 struct Open(Arc<Shared>);
 
 impl Open {
@@ -284,7 +284,7 @@ async fn answer(
         let found = client_document::fetched(&url).await;
         let mut state = shared.state();
         let at = state.moment().now();
-        // Whoever asks is told that nobody knows the client.
+        // The twin answers that the client is unknown.
         match found {
             Ok(found) => drop(state.twin.take_client_document(at, &url, &found)),
             Err(_) => state.twin.forget_client(&url),

@@ -27,21 +27,21 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// The UserTesting twin behind TLS, until this is dropped.
 pub struct Tls {
-    /// Where anybody may come.
+    /// The base URL without client certificates.
     pub base: String,
-    /// Where a client has to show [`certificate`](Self::certificate).
+    /// The base URL at which a client has to present [`certificate`](Self::certificate).
     pub mutual: String,
-    /// Who signed all certificates, in PEM.
+    /// The certificate authority, in PEM.
     pub ca: String,
-    /// A client's certificate, in PEM.
+    /// The client's certificate, in PEM.
     pub certificate: String,
-    /// Its key, in PEM.
+    /// The key of the client's certificate, in PEM.
     pub key: String,
-    /// The twin's client.
+    /// The id of the twin's client.
     pub client_id: String,
-    /// Its secret.
+    /// The secret of the twin's client.
     pub client_secret: String,
-    // Before the twins: nobody comes once they are gone.
+    // Dropped before the twins, which it serves.
     _runtime: Runtime,
     _twins: [Arc<Served>; 2],
 }
@@ -55,10 +55,10 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Starts it on two free ports.
+    /// Starts the twin on two free ports.
     ///
     /// # Errors
-    /// What the system says about sockets.
+    /// If the ports cannot be bound.
     pub fn start() -> io::Result<Self> {
         let runtime = runtime()?;
         let authority = authority().map_err(io::Error::other)?;
@@ -84,7 +84,7 @@ fn authority() -> Result<Authority, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    named(&mut params, "oauth-testkit");
+    set_common_name(&mut params, "oauth-testkit");
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)
 }
 
@@ -92,30 +92,30 @@ fn issue(by: &Authority, name: &str) -> Result<(rcgen::Certificate, KeyPair), rc
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![name.to_owned()])?;
     params.use_authority_key_identifier_extension = true;
-    named(&mut params, name);
+    set_common_name(&mut params, name);
     Ok((params.signed_by(&key, by)?, key))
 }
 
-/// OpenSSL calls a certificate self-signed if its subject has the name of its issuer.
-fn named(params: &mut CertificateParams, name: &str) {
+/// Sets a unique name: OpenSSL treats a certificate as self-signed if its subject equals its issuer.
+fn set_common_name(params: &mut CertificateParams, name: &str) {
     let names = &mut params.distinguished_name;
     names.push(DnType::CommonName, name);
 }
 
-/// The [FAPI twin](Twin::fapi) behind TLS, until this is dropped. Its clients may show certificates, to which it
+/// The [FAPI twin](Twin::fapi) behind TLS, until this is dropped. Its clients may present certificates, to which it
 /// binds their tokens.
 ///
-/// The metadata is at [`base`](Self::base), and names its aliases at [`mutual`](Self::mutual), where a client has
-/// to show a certificate (RFC 8705 section 5). Whoever has one of [`issue`](Self::issue) is the client.
+/// The metadata are at [`base`](Self::base), and list aliases at [`mutual`](Self::mutual), where a client has to
+/// present a certificate (RFC 8705 section 5). A certificate from [`issue`](Self::issue) identifies the client.
 pub struct MutualTls {
-    /// Where anybody may come.
+    /// The base URL without client certificates.
     pub base: String,
-    /// Where a client has to show a certificate.
+    /// The base URL at which a client has to present a certificate.
     pub mutual: String,
-    /// Who signs all certificates, in PEM.
+    /// The certificate authority, in PEM.
     pub ca: String,
     authority: Authority,
-    // Before the twin: nobody comes once it is gone.
+    // Dropped before the twin, which it serves.
     _runtime: Runtime,
     twin: Arc<Served>,
 }
@@ -130,10 +130,10 @@ impl std::fmt::Debug for MutualTls {
 }
 
 impl MutualTls {
-    /// Starts it on two free ports.
+    /// Starts the twin on two free ports.
     ///
     /// # Errors
-    /// What the system says about sockets.
+    /// If the ports cannot be bound.
     pub fn start() -> io::Result<Self> {
         let runtime = runtime()?;
         let authority = authority().map_err(io::Error::other)?;
@@ -161,23 +161,23 @@ impl MutualTls {
     /// A new certificate for the client, with its key, in PEM.
     ///
     /// # Errors
-    /// If there is none to be made.
+    /// If the certificate cannot be created.
     pub fn issue(&self) -> io::Result<String> {
         let (certificate, key) = issue(&self.authority, "client").map_err(io::Error::other)?;
         Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 
-    /// A new X.509-SVID, with its key, in PEM: with it the client authenticates from now on, named by this SPIFFE ID
+    /// A new X.509-SVID for this SPIFFE ID, with its key, in PEM. The client authenticates with it from now on
     /// (`spiffe_x509`).
     ///
     /// # Errors
-    /// If there is none to be made.
+    /// If the certificate cannot be created.
     pub fn issue_svid(&self, spiffe_id: &str) -> io::Result<String> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let mut params = CertificateParams::default();
         params.use_authority_key_identifier_extension = true;
         let uri = spiffe_id.try_into().map_err(io::Error::other)?;
-        // Its only name: an SVID has one URI, and needs no subject (X509-SVID section 4.1).
+        // An SVID has one URI, and needs no subject (X509-SVID section 4.1).
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.distinguished_name = DistinguishedName::new();
         let certificate = params.signed_by(&key, &self.authority);
@@ -187,12 +187,12 @@ impl MutualTls {
         Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 
-    /// Looks at the twin, or changes it, while it serves. Requests wait until `f` returns.
+    /// Inspects or changes the twin while it serves. Requests wait until `f` returns.
     pub fn with<T>(&self, f: impl FnOnce(&mut Twin) -> T) -> T {
         self.twin.with(f)
     }
 
-    /// Lets the twin's clock run this much further ahead of the system's.
+    /// Advances the twin's clock relative to the system's.
     pub fn advance(&self, by: Duration) {
         self.twin.advance(by);
     }
@@ -205,7 +205,7 @@ fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// A twin behind a front that takes `clients` of this authority only, if one is given.
+/// A twin behind a TLS front, which only accepts clients with a certificate of `clients`, if given.
 async fn front(
     authority: &Authority,
     clients: Option<&Authority>,
@@ -219,13 +219,13 @@ async fn front(
     Ok((address, twin))
 }
 
-/// Lets connections in to a twin, which is told of their certificates.
+/// Accepts connections for a twin, which gets their client certificates.
 async fn accept(listener: TcpListener, config: ServerConfig, twin: Arc<Served>) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, twin) = (acceptor.clone(), Arc::clone(&twin));
         tokio::spawn(async move {
-            // A client that trusts nobody hangs up.
+            // A client that does not trust the authority hangs up.
             if let Ok(stream) = acceptor.accept(stream).await {
                 let (_, state) = stream.get_ref();
                 let shown = state.peer_certificates().and_then(|chain| chain.first());

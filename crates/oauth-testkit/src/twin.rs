@@ -49,7 +49,7 @@ use serde_json::json;
 
 use authority::Authority;
 use rules::Rules;
-use wire::{Ask, Reply};
+use wire::{ReceivedRequest, Reply};
 
 pub use ciba::BackchannelDelivery;
 pub use faults::{Delivery, Fault};
@@ -63,15 +63,13 @@ pub use sender_constrained::DpopNonces;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
-/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`:
-/// two readings of one string that agree are worth more than one. Equal moments and requests give
-/// equal answers; tokens are digests of a counter and the time, so they are unique within one twin
-/// and worth nothing outside it.
+/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that a
+/// misreading in one of them is noticed. Equal moments and requests lead to equal answers; tokens are digests of a
+/// counter and the time, so they are unique within one twin and worthless outside it.
 ///
-/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, honours it
-/// once and for 60 seconds, refuses parameters given twice and two authentication methods at once,
-/// and answers other methods than `POST` at its token endpoint with 405. What else it does is said
-/// at its constructor.
+/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, accepts it once and for 60
+/// seconds, refuses repeated parameters and two authentication methods at once, and answers methods other than `POST`
+/// at its token endpoint with 405. The constructors document the rest.
 pub struct Twin {
     base: String,
     authority: Authority,
@@ -82,97 +80,90 @@ pub struct Twin {
 
 impl Twin {
     /// A plain server that follows the standards.
-    ///
     /// - `/.well-known/oauth-authorization-server`, `/.well-known/openid-configuration`, `/.well-known/webfinger`;
-    /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the
-    ///   issuer (RFC 9207);
+    /// - `/authorize`, which approves at once, and answers in the query or by `form_post`, naming the issuer (RFC
+    ///   9207);
     /// - `/token`: authorization code, refresh token (rotated; reuse revokes the family, unless
-    ///   [`set_rotation`](Self::set_rotation) says otherwise), client credentials, password (see [`resource_owner`](Self::resource_owner)), device code,
-    ///   backchannel request, token exchange, and JWTs: of who has a key here
-    ///   ([`register_assertion_key`](Self::register_assertion_key)), and of identity providers
-    ///   ([`trust_identity_provider`](Self::trust_identity_provider)), each once; SAML assertions, if their identity
-    ///   provider has announced them ([`announce_saml_assertion`](Self::announce_saml_assertion));
-    /// - the tokens of workloads, whose platform has a key here: as client assertions of the confidential client, and
-    ///   exchanged for an access token as their subject, by anybody;
-    /// - tokens are exchanged as their subject or with an actor, whom introspection tells, and for identity assertions
-    ///   to the servers that it is told of ([`vouch_to`](Self::vouch_to));
-    /// - `/userinfo`, for tokens of the scope `openid`; `/logout`, which sends the person back to any page at the
+    ///   [`set_rotation`](Self::set_rotation) was called), client credentials, password (see
+    ///   [`resource_owner`](Self::resource_owner)), device code, backchannel request, token exchange, and JWTs: of
+    ///   issuers with a registered key ([`register_assertion_key`](Self::register_assertion_key)), and of identity
+    ///   providers ([`trust_identity_provider`](Self::trust_identity_provider)), each once; SAML assertions that were
+    ///   announced ([`announce_saml_assertion`](Self::announce_saml_assertion));
+    /// - tokens of workloads whose platform has a registered key: as client assertions of the confidential client,
+    ///   and exchanged, by any client, for an access token whose subject is the workload;
+    /// - token exchange for the same subject, with an actor, which introspection returns, and for identity assertions
+    ///   for registered servers ([`vouch_to`](Self::vouch_to));
+    /// - `/userinfo`, for tokens with the scope `openid`; `/logout`, which sends the user back to any page at the
     ///   origin of a redirect URI;
-    /// - `/register` (RFC 7591), for everybody or with an initial access token
+    /// - `/register` (RFC 7591), open or with an initial access token
     ///   ([`set_initial_access_token`](Self::set_initial_access_token)), and `/register/{id}` (RFC 7592), which
-    ///   replaces the registration access token each time; software statements of whom it trusts
+    ///   replaces the registration access token each time; software statements of trusted publishers
     ///   ([`trust_publisher`](Self::trust_publisher));
-    /// - clients known by their metadata documents
+    /// - clients identified by their metadata documents
     ///   ([`accept_client_id_metadata`](Self::accept_client_id_metadata));
-    /// - `GET /access_token` and `GET /refresh_access_token`, which renew access tokens with themselves as Meta does;
-    /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete`
-    ///   is the user's approval;
+    /// - `GET /access_token` and `GET /refresh_access_token`, which renew access tokens without a refresh token, as
+    ///   at Meta;
+    /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete` is the user's
+    ///   approval;
     /// - `/backchannel_authentication`, for the person called `alice` or `alice@twin.example`; a `GET` of
-    ///   `/authentication_device` is their approval of the request that waits, which may be named by its
+    ///   `/authentication_device` is their approval of the pending request, which may be selected by its
     ///   `binding_message`; see [`set_backchannel_delivery`](Self::set_backchannel_delivery);
-    /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750
-    ///   challenges, which name `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of
-    ///   the whole origin are at `/.well-known/oauth-protected-resource`. It may require more of a login (RFC 9470,
+    /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750 challenges, which name
+    ///   `/.well-known/oauth-protected-resource/api/echo`: its metadata (RFC 9728). Those of the whole origin are at
+    ///   `/.well-known/oauth-protected-resource`. It may require more of a login (RFC 9470,
     ///   [`require_step_up`](Self::require_step_up)).
     ///
-    /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes:
-    /// `read` (the default), `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid`
-    /// there is an ID token, signed by RS256 with a key that everybody has.
+    /// The confidential client may use Basic or the body; the public one must use PKCE. Scopes: `read` (the default),
+    /// `write`, `openid`, `profile`, `email`, `address`, `phone`, `offline_access`. With `openid` there is an ID
+    /// token, signed by RS256 with a published key.
     pub fn generic(base: &str) -> Self {
         Self::of(base, generic::rules)
     }
 
     /// UserVoice.
+    /// - `POST /api/v2/oauth/token`, credentials in the body only: `client_credentials` for the trusted client,
+    ///   `authorization_code` for the public one. The reply is `{"access_token":".."}` and nothing else;
+    /// - `GET /api/v2/oauth/auth`, PKCE optional; the documented slip, a `code_verifier` that carries the
+    ///   *challenge*, is understood, and any other `code_verifier` is refused;
+    /// - `GET /api/v2/admin/suggestions` with the trusted client's token, `GET /api/v2/end_users/me` with a user's. A
+    ///   dead token is answered 401 with a JSON body and no challenge, one call too many 429 with `Retry-After`. No
+    ///   number is documented, so there is no limit until [`set_rate_limit`](Self::set_rate_limit).
     ///
-    /// - `POST /api/v2/oauth/token`, credentials in the body only: `client_credentials` for the
-    ///   trusted client, `authorization_code` for the public one. The reply is
-    ///   `{"access_token":".."}` and nothing else;
-    /// - `GET /api/v2/oauth/auth`, PKCE optional; the documented slip, a `code_verifier` that
-    ///   carries the *challenge*, is understood, and any other `code_verifier` is refused;
-    /// - `GET /api/v2/admin/suggestions` with the trusted client's token,
-    ///   `GET /api/v2/end_users/me` with a user's. A dead token is answered 401 with a JSON body
-    ///   and no challenge, one call too many 429 with `Retry-After`. No number is documented, so
-    ///   there is no limit until [`set_rate_limit`](Self::set_rate_limit).
-    ///
-    /// Tokens do not expire unless [`set_access_token_lifetime`](Self::set_access_token_lifetime)
-    /// says so; the client is never told.
+    /// Tokens do not expire unless [`set_access_token_lifetime`](Self::set_access_token_lifetime) says so; the client
+    /// is never told.
     pub fn uservoice(base: &str) -> Self {
         Self::of(base, uservoice::rules)
     }
 
     /// UserTesting, for API keys: issuer `{base}/oauth2/aus1p3vtd8vtm4Bxv0h8`.
-    ///
     /// - metadata in RFC 8414's place and below the issuer, in both names;
-    /// - `{issuer}/v1/token`: `client_credentials` with scope `studies:read` (or the older
-    ///   `public_api.read`), credentials in the body or in Basic; tokens look like JWTs and live
-    ///   an hour; there is no refresh token; also `/v1/revoke`, `/v1/introspect`, `/v1/keys`,
-    ///   `/v1/logout`, and `/v1/device/authorize`, which this client may not use;
-    /// - `GET /api/v2/sessionResults/?testId=..`: ten requests a minute and token, then 429 with
-    ///   `x-ratelimit-reset`; `GET /api/v1/sessionResults/?testId=..` takes the same token.
+    /// - `{issuer}/v1/token`: `client_credentials` with scope `studies:read` (or the older `public_api.read`),
+    ///   credentials in the body or in Basic; tokens look like JWTs and live an hour; there is no refresh token; also
+    ///   `/v1/revoke`, `/v1/introspect`, `/v1/keys`, `/v1/logout`, and `/v1/device/authorize`, which this client may
+    ///   not use;
+    /// - `GET /api/v2/sessionResults/?testId=..`: ten requests a minute and token, then 429 with `x-ratelimit-reset`;
+    ///   `GET /api/v1/sessionResults/?testId=..` takes the same token.
     pub fn usertesting(base: &str) -> Self {
         Self::of(base, usertesting::rules)
     }
 
     /// UserTesting, for one partner app: issuer `{base}/oauth2/0oa1partnerapp2345678`.
     ///
-    /// `{issuer}/v1/authorize` sends codes to registered redirect URLs only, compared exactly,
-    /// ports included. Scopes `clips:read` and `studies:read`. All else is as
-    /// [`usertesting`](Self::usertesting).
+    /// `{issuer}/v1/authorize` sends codes to registered redirect URLs only, compared exactly, ports included. Scopes
+    /// `clips:read` and `studies:read`. All else is as [`usertesting`](Self::usertesting).
     pub fn usertesting_apps(base: &str) -> Self {
         Self::of(base, usertesting::apps)
     }
 
     /// Socios.com Partner API.
-    ///
-    /// - `/oauth2/token` with Basic of the *unencoded* key and secret for `client_credentials` and
-    ///   `refresh_token`, and with `client_id` and `client_secret` in the body for
-    ///   `authorization_code`; `token_type` is `bearer`; refresh tokens rotate, and reuse revokes
-    ///   the family;
-    /// - `/oauth2/authorize`, which takes `partner_tag` and the tracking parameters; they are in
-    ///   the [`log`](Self::log);
+    /// - `/oauth2/token` with Basic of the *unencoded* key and secret for `client_credentials` and `refresh_token`,
+    ///   and with `client_id` and `client_secret` in the body for `authorization_code`; `token_type` is `bearer`;
+    ///   refresh tokens rotate, and reuse revokes the family;
+    /// - `/oauth2/authorize`, which takes `partner_tag` and the tracking parameters; they are in the
+    ///   [`log`](Self::log);
     /// - `/oauth2/revoke`: 200 for known and unknown tokens alike;
-    /// - `GET /polls/1.0.0/polls` with the application's token; `GET /wallet/1.0.0/user/wallet`,
-    ///   `GET /user/polls` and `POST /user/poll/{id}/vote` with a user's; 403 for the other kind.
+    /// - `GET /polls/1.0.0/polls` with the application's token; `GET /wallet/1.0.0/user/wallet`, `GET /user/polls`
+    ///   and `POST /user/poll/{id}/vote` with a user's; 403 for the other kind.
     pub fn socios(base: &str) -> Self {
         Self::of(base, socios::rules)
     }
@@ -189,28 +180,28 @@ impl Twin {
         }
     }
 
-    /// Answers one request. Only its path and query are looked at, not its host.
+    /// Answers one request. Only the path and query of its URL matter, not the host.
     ///
-    /// A reply may have a [`Delivery`] in its extensions, which says how the server must deliver it.
+    /// A reply may have a [`Delivery`] in its extensions, which the server must obey.
     pub fn answer(&mut self, at: &Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        let ask = Ask::read(request);
+        let request = ReceivedRequest::read(request);
         let now = at.now();
-        let place = self.place(&ask.path);
-        if ask.query("client_secret").is_some() {
+        let place = self.place(&request.path);
+        if request.query("client_secret").is_some() {
             self.authority.counters.secrets_in_url += 1;
         }
-        let preflight = self.preflight(place, &ask);
+        let preflight = self.preflight(place, &request);
         let (mut reply, fault) = match preflight {
             Some(reply) => (reply, None),
             None => {
-                let answer = self.faulty(now, place, &ask);
+                let answer = self.faulty(now, place, &request);
                 self.count(place, answer.0.status().as_u16());
                 answer
             }
         };
-        self.allow_origin(place, &ask, &mut reply);
+        self.allow_origin(place, &request, &mut reply);
         self.log
-            .push(Entry::new(now, ask, reply.status().as_u16(), fault));
+            .push(Entry::new(now, request, reply.status().as_u16(), fault));
         reply
     }
 
@@ -229,7 +220,8 @@ impl Twin {
         self.authority.rules.client_id
     }
 
-    /// The confidential client's secret. It changes when form-encoded, so that too little or too much of it is refused.
+    /// The confidential client's secret. It changes when form-encoded, so that too little or too much of it is
+    /// refused.
     pub fn client_secret(&self) -> &str {
         self.authority.rules.client_secret
     }
@@ -239,7 +231,7 @@ impl Twin {
         self.authority.rules.public_client_id
     }
 
-    /// Name and password of the resource owner, for the generic twin's password grant.
+    /// The name and password of the resource owner, for the generic twin's password grant.
     pub fn resource_owner(&self) -> (&str, &str) {
         (token::USERNAME, token::USER_PASSWORD)
     }
@@ -249,21 +241,20 @@ impl Twin {
         &self.authority.rules.redirect_uris
     }
 
-    /// Registers one more redirect URI. The comparison is exact, but for the port of loopback
-    /// addresses (RFC 8252 section 7.3) at the generic and the UserVoice twin.
+    /// Registers one more redirect URI. The comparison is exact, except for the port of loopback addresses (RFC 8252
+    /// section 7.3) at the generic and the UserVoice twin.
     pub fn register_redirect_uri(&mut self, uri: &str) {
         self.authority.rules.redirect_uris.push(uri.to_owned());
     }
 
-    /// Lets the next matching request go wrong; one fault per request, in the order injected.
-    ///
-    /// The faults of callbacks wait for the authorization endpoint and all others for any
-    /// other request; those that break JSON wait for a JSON reply.
+    /// Injects a fault into the next matching request; one fault per request, in the order injected.
+    /// The faults of callbacks wait for the authorization endpoint and all others for any other request; those that
+    /// break JSON wait for a JSON reply.
     pub fn inject(&mut self, fault: Fault) {
         self.faults.push(fault);
     }
 
-    /// Forgets the faults that have not happened yet.
+    /// Removes the faults that have not been applied yet.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
@@ -278,7 +269,7 @@ impl Twin {
         self.authority.interval = seconds;
     }
 
-    /// Every request seen, in order.
+    /// All requests received, in order.
     pub fn log(&self) -> &[Entry] {
         &self.log
     }
@@ -320,19 +311,18 @@ impl Twin {
         self.authority.rules.rate_window = seconds.max(1);
     }
 
-    /// Signs ID tokens with another key from now on; the key set contains only that one.
+    /// Signs ID tokens with a different key from now on; the key set contains only that one.
     pub fn rotate_keys(&mut self) {
         let next = self.authority.mint(UnixTime::from_secs(0), "key");
         self.authority.key_id = next;
     }
 
-    /// Adds more keys to the key set, of the same type and of another, without `kid`, before the signing key.
+    /// Adds more keys to the key set, of the same and of a different type, without `kid`, before the signing key.
     pub fn publish_other_keys(&mut self) {
         self.authority.other_keys = id_token::others();
     }
 
-    /// An access token as a person makes one in the system's console: the trusted client's own, for
-    /// all its scopes, without an end until [`expire_access_tokens`](Self::expire_access_tokens).
+    /// An access token created by hand in the console: the trusted client's own, for all its scopes, without an expiry.
     pub fn console_token(&mut self, at: UnixTime) -> String {
         let grant = authority::Grant {
             client_id: self.authority.rules.client_id.to_owned(),
@@ -341,7 +331,7 @@ impl Twin {
             family: self.authority.new_family(),
             ..authority::Grant::default()
         };
-        // By hand nobody shows a key.
+        // A token created by hand is not bound to a key.
         self.authority.binding = None;
         let lifetime = self.authority.rules.access_lifetime.take();
         let reply = self.authority.issue(at, grant, false);
@@ -352,8 +342,7 @@ impl Twin {
             .to_owned()
     }
 
-    /// Lets browser pages of exactly this origin read the token endpoint and its siblings, the
-    /// metadata and the API (CORS). The authorization endpoint stays closed: pages navigate there.
+    /// Allows pages of exactly this origin to read all endpoints except the authorization endpoint (CORS).
     pub fn cors_origin(&mut self, origin: &str) {
         self.cors = Some(origin.to_owned());
     }
@@ -398,21 +387,26 @@ impl Twin {
         }
     }
 
-    /// Answers, with the next fault that matches.
-    fn faulty(&mut self, at: UnixTime, place: Route, ask: &Ask) -> (Reply, Option<&'static str>) {
+    /// Answers a request, with the next fault that matches.
+    fn faulty(
+        &mut self,
+        at: UnixTime,
+        place: Route,
+        request: &ReceivedRequest,
+    ) -> (Reply, Option<&'static str>) {
         let is_callback = place == Route::Authorize;
         let next = self
             .faults
             .iter()
             .position(|fault| fault.is_of_callback() == is_callback);
         let Some(next) = next else {
-            return (self.work(at, place, ask, None), None);
+            return (self.work(at, place, request, None), None);
         };
         let fault = self.faults.remove(next);
         if let Some(reply) = fault.instead() {
             return (reply, Some(fault.name()));
         }
-        let mut reply = self.work(at, place, ask, Some(&fault));
+        let mut reply = self.work(at, place, request, Some(&fault));
         let took_place = match is_callback {
             // A redirect, or a page that posts the form.
             true => !reply.status().is_client_error(),
@@ -440,8 +434,14 @@ impl Twin {
         }
     }
 
-    fn work(&mut self, at: UnixTime, place: Route, ask: &Ask, fault: Option<&Fault>) -> Reply {
-        let reply = self.worked(at, place, ask, fault);
+    fn work(
+        &mut self,
+        at: UnixTime,
+        place: Route,
+        request: &ReceivedRequest,
+        fault: Option<&Fault>,
+    ) -> Reply {
+        let reply = self.worked(at, place, request, fault);
         let side = match place {
             Route::Token | Route::Pushed => sender_constrained::Side::AuthorizationServer,
             Route::Userinfo | Route::Api => sender_constrained::Side::ResourceServer,
@@ -450,35 +450,41 @@ impl Twin {
         sender_constrained::tell_nonce(&mut self.authority, at, side, reply)
     }
 
-    fn worked(&mut self, at: UnixTime, place: Route, ask: &Ask, fault: Option<&Fault>) -> Reply {
+    fn worked(
+        &mut self,
+        at: UnixTime,
+        place: Route,
+        request: &ReceivedRequest,
+        fault: Option<&Fault>,
+    ) -> Reply {
         let authority = &mut self.authority;
-        let is_get = ask.method == Method::GET;
+        let is_get = request.method == Method::GET;
         match place {
-            Route::Authorize => authorize::authorize(authority, at, ask, fault),
-            Route::Token => token::token(authority, at, ask),
-            Route::Pushed => request_object::push(authority, at, ask),
-            Route::Revoke => token_management::revoke(authority, at, ask),
-            Route::Introspect => token_management::introspect(authority, at, ask),
+            Route::Authorize => authorize::authorize(authority, at, request, fault),
+            Route::Token => token::token(authority, at, request),
+            Route::Pushed => request_object::push(authority, at, request),
+            Route::Revoke => token_management::revoke(authority, at, request),
+            Route::Introspect => token_management::introspect(authority, at, request),
             Route::DeviceAuthorization => {
-                token_management::device_authorization(authority, at, ask, &self.base)
+                token_management::device_authorization(authority, at, request, &self.base)
             }
-            Route::Api | Route::ResourceMetadata => (authority.rules.api)(authority, at, ask),
-            Route::ClientConfiguration => registration::configure(authority, at, ask),
-            Route::Registration if ask.method == Method::POST => {
-                registration::register(authority, at, ask)
+            Route::Api | Route::ResourceMetadata => (authority.rules.api)(authority, at, request),
+            Route::ClientConfiguration => registration::configure(authority, at, request),
+            Route::Registration if request.method == Method::POST => {
+                registration::register(authority, at, request)
             }
             Route::Registration => wire::method_not_allowed("POST"),
-            Route::Backchannel => ciba::authenticate(authority, at, ask),
-            Route::Logout => authorize::end_session(authority, ask),
+            Route::Backchannel => ciba::authenticate(authority, at, request),
+            Route::Logout => authorize::end_session(authority, request),
             _ if !is_get => wire::method_not_allowed("GET"),
-            Route::DevicePage => authorize::approve_device(authority, at, ask),
-            Route::BackchannelPage => ciba::page(authority, at, ask),
+            Route::DevicePage => authorize::approve_device(authority, at, request),
+            Route::BackchannelPage => ciba::page(authority, at, request),
             Route::Metadata => wire::json(200, &authority.rules.metadata.1),
             Route::Keys if authority.rules.reply.id_token => {
                 wire::json(200, &id_token::keys(authority))
             }
             Route::Keys => wire::json(200, &json!({ "keys": [] })),
-            Route::Userinfo => id_token::userinfo(authority, at, ask),
+            Route::Userinfo => id_token::userinfo(authority, at, request),
         }
     }
 }

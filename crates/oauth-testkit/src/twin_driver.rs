@@ -11,8 +11,8 @@ use oauth_core::moment::{Moment, UnixTime};
 use crate::clock::Clock;
 use crate::twin::{Delivery, Twin};
 
-/// An exchange still unfinished after this many steps is taken for a loop.
-const MANY_STEPS: usize = 10_000;
+/// The number of steps after which an exchange counts as an endless loop.
+const MAX_STEPS: usize = 10_000;
 
 /// A driver for one [`Twin`], without sockets. Its clock stands still until an exchange sleeps or
 /// [`advance`](Self::advance) is called.
@@ -31,23 +31,23 @@ impl TwinDriver {
         }
     }
 
-    /// The same driver at another time.
+    /// Sets the driver's clock.
     #[must_use]
     pub fn at(mut self, unix_seconds: u64) -> Self {
         self.clock.set(unix_seconds);
         self
     }
 
-    /// Runs an exchange until it is done. A pause moves the clock and takes no time.
+    /// Runs an exchange until it is done. A pause only advances the clock.
     ///
-    /// A request to another origin than the twin's is `Lost`, unsent: nothing else can be reached. So is every
-    /// signature: this driver holds no keys.
+    /// A request to an origin other than the twin's is `Lost`, unsent: nothing else can be reached. So is every
+    /// signature: this driver has no keys.
     ///
     /// # Errors
     /// The exchange's own, and `lost` for one that does not end within 10 000 steps.
     pub fn run<E: Exchange>(&mut self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;
-        for _ in 0..MANY_STEPS {
+        for _ in 0..MAX_STEPS {
             input = match exchange.resume(&self.clock.moment(), input)? {
                 Step::Send(request) => self.deliver(request),
                 Step::Sleep(pause) => {
@@ -63,8 +63,8 @@ impl TwinDriver {
     }
 
     /// Sends one request outside of any exchange, such as a call to the API. A reply that would
-    /// be lost is returned with its [`Delivery`] in the extensions; another origin than the
-    /// twin's answers 421.
+    /// be lost is returned with its [`Delivery`] in the extensions; a request to an origin other than
+    /// the twin's is answered with 421.
     pub fn send(&mut self, request: http::Request<Bytes>) -> http::Response<Bytes> {
         if !self.is_at_home(request.uri()) {
             let mut reply = http::Response::new(Bytes::new());
@@ -75,7 +75,7 @@ impl TwinDriver {
         self.twin.answer(&moment, request)
     }
 
-    /// Opens an authorization URL as a browser whose user says yes (or no, after
+    /// Opens an authorization URL as a browser whose user approves it (or denies it, after
     /// [`Twin::deny_next`]), and returns the callback's URL. `None` if the twin shows a page
     /// instead of redirecting, or the URL is not one of its own.
     pub fn browse(&mut self, url: &str) -> Option<String> {
@@ -87,12 +87,12 @@ impl TwinDriver {
         location.to_str().ok().map(str::to_owned)
     }
 
-    /// Moves the clock.
+    /// Advances the clock.
     pub fn advance(&mut self, by: Duration) {
         self.clock.advance(by);
     }
 
-    /// The twin, to look at or to change.
+    /// The twin, to inspect or change.
     pub fn twin(&mut self) -> &mut Twin {
         &mut self.twin
     }
@@ -102,7 +102,7 @@ impl TwinDriver {
         self.clock.now()
     }
 
-    /// The clock's time with a seed never given before. The seeds of two drivers are alike.
+    /// The clock's time with a fresh seed. Two drivers return the same sequence of seeds.
     pub fn moment(&mut self) -> Moment {
         self.clock.moment()
     }
@@ -120,7 +120,7 @@ impl TwinDriver {
         if delivery.lost {
             Input::Lost(Cause::unknown("the connection was closed before a reply"))
         } else if bytes > crate::REPLY_LIMIT {
-            // It keeps the same limits as a real driver.
+            // The limits are those of a real driver.
             Input::Lost(Cause::too_large())
         } else {
             Input::Reply(reply)

@@ -46,7 +46,7 @@ fn client(driver: &mut TwinDriver) -> Client {
     Client::new(server, ClientId::new(twin.client_id()), auth).unwrap()
 }
 
-/// Runs an exchange; before its n-th question the world may change. How long each pause was, and the end.
+/// Runs an exchange, with a callback before its n-th poll; returns the pauses and the result.
 fn wait<E: Exchange>(
     driver: &mut TwinDriver,
     mut exchange: E,

@@ -102,7 +102,7 @@ fn another_login_of_the_required_kind_satisfies_the_api() {
         (&said["acr"], &said["auth_time"]),
         (&json!("phr"), &json!(driver.now().as_secs()))
     );
-    // The first token is no better for it, and a refresh keeps what the login was.
+    // The second login does not change the first token, and a refresh keeps the login's properties.
     assert_eq!(called(&mut driver, &first).0, 401);
     let renewed = driver.run(client.refresh(second.refresh_token.as_ref().unwrap()));
     assert_eq!(called(&mut driver, &renewed.unwrap()), (200, None));
@@ -128,7 +128,7 @@ fn a_login_grows_too_old() {
         challenge(&mut driver, &first),
         "error=\"insufficient_user_authentication\", max_age=\"60\""
     );
-    // A refresh is no login.
+    // A refresh does not count as a login.
     let renewed = driver.run(client.refresh(first.refresh_token.as_ref().unwrap()));
     let renewed = renewed.unwrap();
     let (status, wanted) = called(&mut driver, &renewed);

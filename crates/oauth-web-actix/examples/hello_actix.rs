@@ -1,4 +1,4 @@
-//! People sign in to an application of actix, which calls an API in their name: `cargo run -p oauth-web-actix --example
+//! An actix application to which users sign in, and which calls an API for them: `cargo run -p oauth-web-actix --example
 //! hello_actix`, with the environment variables of [`Host::from_env`], `PORT`, and the API's URL in `HELLO_API`.
 
 #[path = "../../oauth-web-tower/examples/hello/mod.rs"]

@@ -1,5 +1,5 @@
-//! An application that asks for a second factor where it counts: `cargo run -p oauth-web-actix --example step_up` prints
-//! what a browser is told that has none.
+//! An application that requires a second factor for one page: `cargo run -p oauth-web-actix --example step_up` prints
+//! the response to a browser without one.
 
 use actix_web::web::get;
 use actix_web::{App, HttpRequest, test};
@@ -34,7 +34,7 @@ fn host() -> Result<Host, Failure> {
     Ok(Host::new(site, Driver::new(reqwest::Client::builder())?)?)
 }
 
-/// Where a browser is sent that asks for the page.
+/// The URL to which a browser that requests the page is redirected.
 async fn sent_to() -> Result<String, Failure> {
     let app = App::new().wrap(SignIn::new(host()?));
     let app = test::init_service(app.route("/pay", get().to(pay))).await;

@@ -1,4 +1,4 @@
-//! Requests and replies between actix, which uses the types of `http` 0.2, and the rest.
+//! Converts requests and replies between actix, which uses the types of `http` 0.2, and oauth-web.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;

@@ -1,4 +1,4 @@
-//! A real application on a socket, a provider on another, and a browser between them.
+//! An actix application on a real socket, with a provider on another, and a browser between them.
 
 #[path = "../../oauth-web-tower/tests/shop/mod.rs"]
 mod shop;

@@ -1,4 +1,4 @@
-//! People sign in to an application of axum, which calls an API in their name: `cargo run -p oauth-web-tower --example
+//! An axum application to which users sign in, and which calls an API for them: `cargo run -p oauth-web-tower --example
 //! hello_axum`, with the environment variables of [`Host::from_env`], `PORT`, and the API's URL in `HELLO_API`.
 
 mod hello;

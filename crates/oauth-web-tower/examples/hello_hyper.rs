@@ -1,4 +1,4 @@
-//! People sign in to an application without a framework, a service of tower that hyper serves: `cargo run -p
+//! An application without a framework, a tower service served by hyper, to which users sign in: `cargo run -p
 //! oauth-web-tower --example hello_hyper`, with the environment variables of [`Host::from_env`](oauth_web_tower::Host::from_env),
 //! `PORT`, and the API's URL in `HELLO_API`.
 
@@ -40,7 +40,7 @@ struct Shop {
     calls: Calls,
 }
 
-/// What is for people who are signed in.
+/// The pages for signed-in users.
 async fn own(session: Arc<Session>, path: &str, shop: &Shop) -> Page {
     let identity = &session.identity;
     match path {

@@ -1,4 +1,4 @@
-//! A shop whose people sign in at a twin: `cargo run -p oauth-web-tower --example shop`, and open the address that it
+//! A shop whose users sign in at a twin: run `cargo run -p oauth-web-tower --example shop`, and open the URL that it
 //! prints.
 
 use axum::Router;
@@ -23,7 +23,7 @@ async fn me(user: User) -> String {
     format!("{} until {}", user.identity.subject, user.until.as_secs())
 }
 
-/// The application at this address, whose people sign in at the twin.
+/// The application at this base URL, whose users sign in at the twin.
 async fn app(base: &str, twin: &Served) -> Result<Router, Failure> {
     twin.with(|twin| twin.register_redirect_uri(&format!("{base}/auth/callback")));
     let driver = Driver::new(reqwest::Client::builder().no_proxy())?;

@@ -1,4 +1,4 @@
-//! Requests and responses, from one form into the other.
+//! Converts requests and responses between tower and oauth-web.
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -11,7 +11,7 @@ use oauth_web::Reply;
 /// The body of a response: the application's, an API's, or the site's own.
 pub type GuardedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The request as it came: routers cut off of its URI what they have matched.
+/// Converts a request, with its original URI: routers remove the matched part from it.
 pub(crate) fn seen(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));

@@ -147,8 +147,8 @@ fn transport(environment: &Arc<dyn Environment>) -> Result<Transport, Error> {
         "" | "https" => Ok(Transport::Https),
         "loopback_http" => Ok(Transport::LoopbackHttp),
         _ => {
-            let why = "OAUTH_TRANSPORT: https or loopback_http";
-            Err(Error::from(Misuse::WebSetup).about(why))
+            let detail = "OAUTH_TRANSPORT: https or loopback_http";
+            Err(Error::from(Misuse::WebSetup).about(detail))
         }
     }
 }

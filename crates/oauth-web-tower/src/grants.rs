@@ -7,10 +7,10 @@ use oauth_core::Client;
 use oauth_reqwest::Driver;
 use oauth_session::Store;
 
-/// How many providers' grants are kept in memory: with tenants that come and go, the least recently used are dropped.
+/// The number of providers whose grants are kept in memory: as tenants come and go, the least recently used are dropped.
 const PROVIDERS: usize = 256;
 
-/// How many unused sources are kept for each provider.
+/// The number of unused sources kept for each provider.
 const PEOPLE: usize = 10_000;
 
 /// The grants by provider, the most recently used at the end.
@@ -62,7 +62,7 @@ impl Grants {
         grants
     }
 
-    /// How many people's tokens are in memory.
+    /// The number of users whose tokens are in memory.
     pub(crate) fn in_memory(&self) -> usize {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.iter().map(|pool| pool.grants.in_memory()).sum()

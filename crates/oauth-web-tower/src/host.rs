@@ -39,8 +39,8 @@ impl Host {
     /// `web.setup` for a site whose sessions are in a store.
     pub fn new(site: Site, driver: Driver) -> Result<Self, Error> {
         if site.keep() == Keep::Store {
-            let why = "sessions live in a store, and none is given";
-            return Err(Error::from(Misuse::WebSetup).about(why));
+            let detail = "sessions live in a store, and none is given";
+            return Err(Error::from(Misuse::WebSetup).about(detail));
         }
         Ok(Self::of(site, driver, None))
     }
@@ -126,7 +126,7 @@ impl Host {
         self
     }
 
-    /// How many people's tokens are in memory: in use, or kept for later.
+    /// The number of users whose tokens are in memory: in use, or kept for later.
     pub fn in_memory(&self) -> usize {
         self.grants.in_memory()
     }

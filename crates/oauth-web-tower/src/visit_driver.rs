@@ -8,7 +8,7 @@ use oauth_web::{Admission, Connect, Event, Forward, ProviderQuery, Reply, Sessio
 
 use crate::host::{Host, LookedUp};
 
-/// How a visit ended.
+/// The result of a visit.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is handed over once, and not kept"
@@ -67,7 +67,7 @@ impl Host {
         tokio::spawn(async move {
             let made = match &host.connect {
                 Some(make) => make(connect.provider.clone()).await,
-                None => Err(Error::from(Misuse::WebSetup).about("nobody makes the client")),
+                None => Err(Error::from(Misuse::WebSetup).about("no function creates the client")),
             };
             // Without a clock, no visit waits any more.
             if let Ok(now) = (host.clock)() {

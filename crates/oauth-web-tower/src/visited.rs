@@ -1,4 +1,4 @@
-//! What the layer adds to a request for the application, and what the application adds to a response for the layer.
+//! The extensions that the layer adds to a request for the application, and the application to a response for the layer.
 
 use std::sync::Arc;
 

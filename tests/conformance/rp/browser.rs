@@ -1,5 +1,5 @@
-//! As much of a browser as a login page needs that goes on by itself: redirects, cookies, and forms that are
-//! submitted when the page is shown.
+//! A minimal browser for login pages that need no user: redirects, cookies, and forms that are submitted when the
+//! page is shown.
 
 use std::io::Read as _;
 
@@ -11,9 +11,9 @@ use url::form_urlencoded::Serializer;
 
 use crate::form::Form;
 
-/// How many pages are gone through.
+/// The maximum number of pages visited.
 const PAGES: usize = 20;
-/// How much of a page is read, in bytes.
+/// The maximum size of a page, in bytes.
 const PAGE: u64 = 1 << 20;
 
 pub(crate) struct Browser(Client);
@@ -26,8 +26,8 @@ impl Browser {
         builder.build().map(Self).map_err(told)
     }
 
-    /// Opens a URL, and goes on until the redirect URI is reached, which is not requested. What arrives
-    /// there: the URL, or the form that would be posted.
+    /// Opens a URL, and continues until the redirect URI is reached, which is not requested. Returns the
+    /// callback URL, or the form that would be posted there.
     pub(crate) fn visit(&self, url: &str, redirect_uri: &str) -> Result<String, String> {
         let target = Url::parse(redirect_uri).map_err(|why| why.to_string())?;
         let mut request = Request::get(Url::parse(url).map_err(|why| why.to_string())?);
@@ -52,7 +52,7 @@ impl Browser {
     }
 }
 
-/// What is requested next.
+/// The next request.
 struct Request {
     method: Method,
     url: Url,
@@ -73,7 +73,7 @@ impl Request {
     }
 }
 
-/// Where a page leads.
+/// The request to which a page leads.
 fn next(here: &Url, reply: Response) -> Result<Request, String> {
     let status = reply.status();
     if let Some(location) = reply.headers().get(LOCATION)
@@ -92,7 +92,7 @@ fn next(here: &Url, reply: Response) -> Result<Request, String> {
         .read_to_end(&mut page)
         .map_err(|why| why.to_string())?;
     let form = Form::submitted_at_once(&String::from_utf8_lossy(&page))
-        .ok_or_else(|| format!("the page at {} waits for a person", here.path()))?;
+        .ok_or_else(|| format!("the page at {} waits for a user", here.path()))?;
     let mut url = here.join(&form.action).map_err(|why| why.to_string())?;
     let fields = Serializer::new(String::new())
         .extend_pairs(&form.fields)
@@ -112,7 +112,7 @@ fn is_same_place(url: &Url, target: &Url) -> bool {
     url.origin() == target.origin() && url.path() == target.path()
 }
 
-/// The URL may hold a code.
+/// Describes an error without its URL, which may contain a code.
 fn told(error: reqwest::Error) -> String {
     error.without_url().to_string()
 }
@@ -124,8 +124,8 @@ mod tests {
 
     use super::*;
 
-    /// Serves these replies, one connection after the other, and gives what each request began with, its
-    /// cookie and its body.
+    /// Serves these replies, one connection after the other; returns each request's first line, cookie
+    /// and body.
     fn serve(replies: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
         let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let base = format!("http://{}", socket.local_addr().expect("an address"));
@@ -213,7 +213,7 @@ mod tests {
         let (base, _) = serve(vec![page(
             "<form action=/login><input name=password></form>",
         )]);
-        assert!(visit(&base).is_err_and(|why| why.contains("waits for a person")));
+        assert!(visit(&base).is_err_and(|error| error.contains("waits for a user")));
         let (base, _) = serve(vec![to("/authorize?state=s"); PAGES]);
         assert!(visit(&base).is_err_and(|why| why.contains("no end")));
     }

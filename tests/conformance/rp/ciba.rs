@@ -1,4 +1,4 @@
-//! A person who is asked on a device of theirs (CIBA), in place of a browser.
+//! Sign-in through the user's own device (CIBA), in place of a browser.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -24,22 +24,22 @@ use tokio::sync::Notify;
 
 use crate::{Ended, Stage};
 
-/// Whom to ask, and how to learn of the answer.
+/// The options of backchannel authentication.
 #[derive(Debug, Args)]
 pub(crate) struct Ciba {
-    /// Ask the person of this login hint on a device of theirs, in place of a browser
+    /// Authenticate the user with this login hint on their own device, in place of a browser
     #[arg(long, value_name = "HINT")]
     pub(crate) backchannel: Option<String>,
-    /// What both devices show
+    /// The binding message that both devices show
     #[arg(long, value_name = "TEXT", requires = "backchannel")]
     binding_message: Option<String>,
-    /// Wait for a ping at this address of this machine, in place of polling
+    /// Wait for a ping at this local address, in place of polling
     #[arg(long, value_name = "ADDRESS:PORT", requires = "backchannel")]
     notified_at: Option<SocketAddr>,
 }
 
 impl Ciba {
-    /// Asks this person, and waits.
+    /// Authenticates this user, and waits for the answer.
     pub(crate) fn sign_in(
         &self,
         hint: &str,
@@ -49,7 +49,7 @@ impl Ciba {
     ) -> Result<Login, Ended> {
         let failed = Stage::Backchannel.failed();
         let ask = self.request(hint, scope.clone()).map_err(&failed)?;
-        // Before anybody can come.
+        // Listen before the request, so that no notification is missed.
         let door = self.notified_at.map(TcpListener::bind).transpose();
         let door = door.map_err(setup).map_err(&failed)?;
         let begun = driver.run(client.authenticate_backchannel(ask));
@@ -92,7 +92,7 @@ fn setup(why: io::Error) -> Error {
     Error::from(Misuse::Setup).about(&why.to_string())
 }
 
-/// The first notification that comes, and what to make of it: whoever sent it is told.
+/// Waits for a notification, verifies it, and answers it.
 fn wait(
     door: TcpListener,
     awaited: AwaitedRequest,
@@ -123,8 +123,8 @@ fn wait(
         let served = axum::serve(door, Router::new().fallback(post(answer)));
         let served = served.with_graceful_shutdown(async move { came.notified().await });
         let ended = tokio::time::timeout(longest, served.into_future()).await;
-        ended.map_err(|_| io::Error::other("nobody has notified this client"))?
+        ended.map_err(|_| io::Error::other("no notification was received"))?
     })?;
     let judged = judged.lock().unwrap_or_else(PoisonError::into_inner).take();
-    judged.ok_or_else(|| io::Error::other("nobody has notified this client"))
+    judged.ok_or_else(|| io::Error::other("no notification was received"))
 }

@@ -1,4 +1,4 @@
-//! What FAPI 2.0 wants of a client: keys, certificates, bound tokens, and calls to an API.
+//! The FAPI 2.0 options of the program: keys, certificates, sender-constrained tokens, and calls to an API.
 
 use std::path::{Path, PathBuf};
 
@@ -16,51 +16,51 @@ use oauth_session::Sources;
 use oauth_session::blocking::GrantSource;
 use reqwest::blocking::ClientBuilder;
 
-/// What a client of FAPI 2.0 has.
+/// The options of a FAPI 2.0 client.
 #[derive(Debug, Args)]
 pub(crate) struct Fapi {
-    /// The private key that authenticates, and signs requests: PEM or a JWK
+    /// The private key for client authentication and signed requests: PEM or a JWK
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// What the key signs with
+    /// The key's algorithm
     #[arg(long, value_name = "ALG", default_value = "PS256", value_parser = alg)]
     key_alg: Alg,
-    /// The certificate to show, with its key, in PEM; without a key it authenticates
+    /// The client certificate with its key, in PEM; without --key it authenticates the client
     #[arg(long, value_name = "FILE")]
     client_cert: Option<PathBuf>,
-    /// With a key and a certificate: the certificate authenticates, and the key only signs requests
+    /// With a key and a certificate: authenticate by the certificate, and only sign requests with the key
     #[arg(long, requires_all = ["key", "client_cert"])]
     key_only_signs: bool,
-    /// Get a token for the client itself, and call the API with it; nobody signs in
+    /// Get a token for the client itself, without a sign-in, and call the API with it
     #[arg(long)]
     pub(crate) client_credentials: bool,
-    /// What tokens are bound to
+    /// The sender constraint of tokens
     #[arg(long, value_enum)]
     bind: Option<Binding>,
-    /// The profile to keep to
+    /// The profile to follow
     #[arg(long, value_enum)]
     profile: Option<Plan>,
     /// The algorithm of signed authorization responses
     #[arg(long, value_name = "ALG", value_parser = alg)]
     response_alg: Option<Alg>,
-    /// Call this API after the login, renewing the token as often as it is refused
+    /// Call this API after the login, renewing the token each time it is refused
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// How often to call it, one call after the other; each makes up to one refresh
+    /// The number of consecutive calls; each refreshes at most once
     #[arg(long, default_value_t = 1, requires = "resource", value_parser = clap::value_parser!(u8).range(1..=20))]
     calls: u8,
 }
 
-/// What tokens are bound to.
+/// The sender constraint of tokens.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Binding {
-    /// A DPoP key, made for this run
+    /// A DPoP key generated for this run
     Dpop,
     /// The certificate
     Certificate,
 }
 
-/// A profile.
+/// A FAPI 2.0 profile.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Plan {
     /// FAPI 2.0 Security Profile
@@ -70,7 +70,7 @@ enum Plan {
 }
 
 fn alg(name: &str) -> Result<Alg, String> {
-    Alg::named(name).ok_or_else(|| "there is no such algorithm".to_owned())
+    Alg::named(name).ok_or_else(|| "unknown algorithm".to_owned())
 }
 
 fn read(path: &Path) -> Result<String, Error> {
@@ -78,7 +78,7 @@ fn read(path: &Path) -> Result<String, Error> {
     read.map_err(|why| Error::from(Misuse::Setup).about(&format!("{}: {why}", path.display())))
 }
 
-/// The client signs its requests, if it has a key.
+/// Has the client sign its requests, if it has a key.
 pub(crate) fn signing_requests(client: Client) -> Client {
     match client.auth().signing_key().cloned() {
         Some(key) => client.with_request_signing(RequestSigning::new(key)),
@@ -91,7 +91,7 @@ fn session(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<GrantSou
 }
 
 impl Fapi {
-    /// How the client authenticates, if it has no secret.
+    /// The authentication method of a client without a secret.
     pub(crate) fn auth(&self, server: &Server) -> Result<Option<ClientAuth>, Error> {
         match (&self.key, &self.client_cert) {
             (Some(path), _) if !self.key_only_signs => self.by_key(path, server).map(Some),
@@ -107,7 +107,7 @@ impl Fapi {
         Ok(ClientAuth::assertion(assertion))
     }
 
-    /// The client signs its requests by the key that does nothing else, or by the one that authenticates.
+    /// Has the client sign its requests with the key for that purpose, or the one that authenticates it.
     fn signing(&self, client: Client) -> Result<Client, Error> {
         let Some(path) = self.key.as_ref().filter(|_| self.key_only_signs) else {
             return Ok(signing_requests(client));
@@ -119,7 +119,7 @@ impl Fapi {
         })
     }
 
-    /// The client with its keys and rules.
+    /// Adds the keys and rules to the client.
     pub(crate) fn apply(&self, mut client: Client) -> Result<Client, Error> {
         client = match self.bind {
             Some(Binding::Dpop) => client.with_dpop(DpopKey::generate(Alg::Es256)?.to_core()?),
@@ -140,7 +140,7 @@ impl Fapi {
         })
     }
 
-    /// The connections that show the certificate.
+    /// Configures the connections to present the certificate.
     pub(crate) fn network(&self, builder: ClientBuilder) -> Result<ClientBuilder, Error> {
         let Some(path) = &self.client_cert else {
             return Ok(builder);
@@ -150,7 +150,7 @@ impl Fapi {
         Ok(builder.identity(identity?))
     }
 
-    /// Calls the API, if one is named: the status of its last answer.
+    /// Calls the API, if there is one; returns the status of the last response.
     pub(crate) fn call(
         &self,
         driver: &Driver,
@@ -163,7 +163,7 @@ impl Fapi {
         }
     }
 
-    /// The same with the tokens of this session.
+    /// Calls the API with the tokens of this session.
     pub(crate) fn call_by(
         &self,
         driver: &Driver,

@@ -1,6 +1,6 @@
-//! A form that a page submits as soon as it is shown (OAuth 2.0 Form Post Response Mode section 4).
+//! Parses a form that a page submits as soon as it is shown (OAuth 2.0 Form Post Response Mode section 4).
 
-/// A form, and what it would send.
+/// A form, and the fields it would send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) action: String,
@@ -46,7 +46,7 @@ fn value<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     found.next().map(|(_, value)| value.as_str())
 }
 
-/// The attributes of a tag, whose name was read already.
+/// The attributes of a tag, without its name.
 fn attributes(mut rest: &str) -> Attributes {
     let mut all = Vec::new();
     loop {
@@ -55,7 +55,7 @@ fn attributes(mut rest: &str) -> Attributes {
             return all;
         }
         let is_end = |c: char| c.is_ascii_whitespace() || matches!(c, '=' | '>' | '/');
-        // A character that begins no name is passed over, so that this ends.
+        // A character that cannot begin a name is skipped, so that the loop ends.
         let first = rest.chars().next().map_or(1, char::len_utf8);
         let length = rest.find(is_end).unwrap_or(rest.len()).max(first);
         let (name, after) = rest.split_at(length);
@@ -69,7 +69,7 @@ fn attributes(mut rest: &str) -> Attributes {
     }
 }
 
-/// A value in quotes or without, and what comes behind it.
+/// A value with or without quotes, and the text after it.
 fn quoted(text: &str) -> (&str, &str) {
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote) {
@@ -80,7 +80,7 @@ fn quoted(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// Character references: the five of XML, and numbers.
+/// Resolves character references: the five of XML, and numeric ones.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

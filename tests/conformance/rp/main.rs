@@ -1,9 +1,9 @@
-//! One relying-party flow against any issuer, for OpenID's conformance suite: discovery, a sign-in by a
-//! login page that goes on by itself, the token request, the ID token, and UserInfo if that is said.
+//! A relying party for OpenID's conformance suite, run once against any issuer: discovery, a sign-in through
+//! a login page that needs no user, the token request, the ID token, and UserInfo on request.
 //!
-//! Each login is one line of JSON on stdout: the stage that was reached, what is known of the person, and
-//! the error that ended it. The exit code is 0 if everything went well, 1 if a login ended with an error,
-//! and 2 if the command is not right. Nothing is requested that the flow does not need.
+//! Each login is one line of JSON on stdout: the stage that was reached, the user's claims, and the error
+//! that ended it. The exit code is 0 on success, 1 if a login ended with an error, and 2 if the command line
+//! is wrong. Only requests that the flow needs are sent.
 
 mod browser;
 mod ciba;
@@ -19,47 +19,47 @@ use serde_json::{Value, json};
 
 use party::Party;
 
-/// Run a sign-in as a relying party, and print how it ended.
+/// Run a sign-in as a relying party, and print its result.
 #[derive(Debug, Parser)]
 #[command(name = "rp", max_term_width = 100)]
 struct Cli {
-    /// The issuer, to the letter
+    /// The exact issuer
     issuer: String,
     #[arg(long, value_name = "ID")]
     client_id: String,
-    /// The environment variable that holds the client secret; if it is not set, the client is a public one
+    /// The environment variable with the client secret; if it is not set, the client is public
     #[arg(long, value_name = "VAR", default_value = "RP_CLIENT_SECRET")]
     client_secret_env: String,
-    /// How the client authenticates [default: as the server says]
+    /// The client authentication method [default: chosen from the server's metadata]
     #[arg(long, value_enum, value_name = "METHOD")]
     client_auth: Option<Method>,
     #[arg(long, default_value = "openid")]
     scope: String,
-    /// The redirect URI as it is registered; nothing listens there
+    /// The registered redirect URI; nothing listens there
     #[arg(long, value_name = "URI", required_unless_present_any = ["backchannel", "client_credentials"])]
     redirect_uri: Option<String>,
-    /// What the authorization response brings
+    /// The response type
     #[arg(long, value_enum, default_value = "code")]
     response_type: Type,
-    /// How the authorization response comes back [default: as is usual for its type]
+    /// The response mode [default: that of the response type]
     #[arg(long, value_enum)]
     response_mode: Option<Mode>,
-    /// A parameter of the authorization request, such as max_age=0; may be given several times
+    /// A parameter of the authorization request, such as max_age=0; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
-    /// What the ID tokens of the client are signed with, as it is registered; may be given several times
+    /// The registered signing algorithm of ID tokens; may be repeated
     #[arg(long = "id-token-alg", value_name = "ALG")]
     id_token_algs: Vec<String>,
     /// Refresh the tokens after the login, once
     #[arg(long)]
     refresh: bool,
-    /// Ask for UserInfo after the login, and after the refresh if there is one
+    /// Request UserInfo after the login, and after the refresh if there is one
     #[arg(long)]
     userinfo: bool,
-    /// Go no further than this
+    /// Stop after this stage
     #[arg(long, value_enum)]
     stop_after: Option<Stage>,
-    /// How many logins, one after the other, by one client
+    /// The number of consecutive logins by one client
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
     logins: u8,
     /// Allow plain http, to loopback addresses only
@@ -71,7 +71,7 @@ struct Cli {
     ciba: ciba::Ciba,
 }
 
-/// How a client with a secret authenticates.
+/// The authentication method of a client with a secret.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Method {
     /// client_secret_basic
@@ -80,17 +80,17 @@ enum Method {
     Post,
 }
 
-/// What the authorization response brings.
+/// The response type.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Type {
     /// code
     Code,
-    /// code id_token, of a hybrid flow
+    /// code id_token (a hybrid flow)
     #[value(name = "code id_token")]
     CodeIdToken,
 }
 
-/// How the authorization response comes back.
+/// The response mode.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Mode {
@@ -99,16 +99,16 @@ enum Mode {
     FormPost,
 }
 
-/// How far a flow has come.
+/// The stages of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stage {
     /// The server's metadata
     Discovery,
-    /// The server's keys, which are fetched for their own sake only if this is where to stop
+    /// The server's keys, which are fetched separately only to stop here
     Keys,
     /// The authorization response; no token request is made
     Authorization,
-    /// The person who is asked elsewhere: the request, and a ping
+    /// The backchannel authentication request, and a ping
     #[value(skip)]
     Backchannel,
     /// Tokens, and a verified ID token
@@ -117,10 +117,10 @@ enum Stage {
     /// Refreshed tokens, and an ID token that continues the login's if there is a new one
     #[value(skip)]
     Refresh,
-    /// What the server tells of the person
+    /// The user's claims
     #[value(skip)]
     Userinfo,
-    /// The answer of an API
+    /// The response of an API
     #[value(skip)]
     Resource,
 }
@@ -140,7 +140,7 @@ impl Stage {
     }
 }
 
-/// What went wrong, and in which stage.
+/// The error that ended a flow, and its stage.
 struct Ended {
     stage: Stage,
     why: Why,
@@ -148,7 +148,7 @@ struct Ended {
 
 enum Why {
     Library(Box<Error>),
-    /// The way through the login page.
+    /// The login page could not be completed.
     Page(String),
 }
 
@@ -179,7 +179,7 @@ impl Ended {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("there is no `=`")?;
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -1,4 +1,4 @@
-//! The relying party.
+//! The relying party: a client with the discovered metadata of its server.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::browser::Browser;
 use crate::fapi;
 use crate::{Cli, Ended, Method, Mode, Stage, Type};
 
-/// A client that knows its server.
+/// A client of a discovered server.
 pub(crate) struct Party {
     driver: Driver,
     client: Client,
@@ -35,7 +35,7 @@ pub(crate) struct Party {
 }
 
 impl Party {
-    /// Asks for the metadata where OpenID Connect Discovery section 4 has it, and nowhere else.
+    /// Fetches the metadata from the URL of OpenID Connect Discovery section 4, and no other.
     pub(crate) fn discover(cli: &Cli) -> Result<Self, Ended> {
         let failed = Stage::Discovery.failed();
         let shown = cli.fapi.network(network(cli)).map_err(&failed)?;
@@ -67,7 +67,7 @@ impl Party {
         }))
     }
 
-    /// Signs a person in.
+    /// Signs a user in.
     pub(crate) fn log_in(&self, cli: &Cli) -> Result<Value, Ended> {
         if cli.fapi.client_credentials {
             return self.act_for_itself(cli);
@@ -86,7 +86,7 @@ impl Party {
         }
     }
 
-    /// Signs a person in by a browser, unless it is said to stop before.
+    /// Signs a user in through a browser, unless an earlier stage is the last one.
     fn by_browser(&self, cli: &Cli) -> Result<ControlFlow<Value, Login>, Ended> {
         let failed = Stage::Authorization.failed();
         let ask = request(cli).map_err(&failed)?;
@@ -100,14 +100,14 @@ impl Party {
                 "stage": Stage::Authorization.as_str(), "recognised": is_ours, "error": null,
             })));
         }
-        // What is wrong with the callback is found before anything is sent.
+        // Errors in the callback are found before anything is sent.
         let redeem = self.client.redeem(begun.pending, &callback);
         let redeem = redeem.map_err(&failed)?;
         let login = self.driver.run(redeem).map_err(Stage::Token.failed())?;
         Ok(ControlFlow::Continue(login))
     }
 
-    /// A token for the client, and a call of the API with it.
+    /// Gets a token for the client itself, and calls the API with it.
     fn act_for_itself(&self, cli: &Cli) -> Result<Value, Ended> {
         let failed = Stage::Token.failed();
         let scope = Scope::parse(&cli.scope).map_err(&failed)?;
@@ -120,7 +120,7 @@ impl Party {
         Ok(json!({ "stage": stage.as_str(), "resource": resource, "error": null }))
     }
 
-    /// What is asked for with the tokens of a login.
+    /// Uses the tokens of a login for the requested stages.
     fn use_tokens(&self, cli: &Cli, login: Login) -> Result<Value, Ended> {
         let mut record = json!({
             "stage": Stage::Token.as_str(), "claims": null, "refreshed": null, "userinfo": null,
@@ -157,7 +157,7 @@ impl Party {
     }
 }
 
-/// What the ID token says, which the refresh has verified; that of the login if there is no new one.
+/// The claims of the ID token that the refresh has verified, or of the login's if there is no new one.
 fn refreshed(tokens: &Tokens) -> Value {
     let token = tokens.id_token.as_ref();
     let shown = token.and_then(|token| Unverified::parse(token.expose()).ok());
@@ -204,7 +204,7 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
     Ok(client.with_id_token_algs(algs.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// It is there unless the person is asked elsewhere.
+/// The redirect URI, which is only missing for backchannel authentication.
 fn redirect_uri(cli: &Cli) -> &str {
     cli.redirect_uri.as_deref().unwrap_or_default()
 }
@@ -225,7 +225,7 @@ fn request(cli: &Cli) -> Result<AuthorizationRequest, Error> {
     })
 }
 
-/// What is on this machine is not to be asked for elsewhere.
+/// The HTTP client. Requests to this machine do not use a proxy.
 fn network(cli: &Cli) -> ClientBuilder {
     let builder = reqwest::blocking::Client::builder();
     match cli.loopback_http {

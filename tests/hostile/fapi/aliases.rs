@@ -5,15 +5,15 @@ use oauth_core::{Error, SecurityProfile};
 use super::{Bank, By, USUAL, Variant, client};
 use crate::row;
 
-/// What the metadata say of one endpoint's alias.
+/// The alias of an endpoint in the metadata.
 #[derive(Debug, Clone, Copy)]
 enum Alias {
     Good,
-    /// The endpoint has none.
+    /// There is no alias.
     Absent,
-    /// It leads where nobody listens.
+    /// Nothing listens at its URL.
     Dead,
-    /// It is no https URL.
+    /// It is not an https URL.
     Plain,
 }
 
@@ -57,7 +57,7 @@ fn sign_in(variant: Variant, alias: Alias) -> Result<(), Error> {
     Ok(())
 }
 
-/// The endpoints themselves are shown no certificate, and an alias is of no concern to a client without one.
+/// The regular endpoints never see a certificate, and a client without one ignores the aliases.
 #[test]
 fn who_shows_a_certificate_goes_to_the_aliases_and_nobody_else() {
     for variant in VARIANTS {
@@ -78,7 +78,7 @@ fn who_shows_a_certificate_goes_to_the_aliases_and_nobody_else() {
             );
             assert_eq!(seen, wanted, "{flaw}");
         }
-        // Credentials go to no such place, and nobody is signed in at a server that names it.
+        // No credentials are sent to such a URL, and signing in at a server with it is refused.
         let seen = sign_in(variant, Alias::Plain)
             .err()
             .map(|error| error.code());

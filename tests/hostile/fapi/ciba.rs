@@ -1,7 +1,7 @@
-//! The client modules of OpenID's plan for FAPI-CIBA (`fapi-ciba-id1-client-test-plan`), over TLS: people who are
-//! asked on a device of theirs, by signed requests, and answers by polling and by a ping.
+//! The client modules of OpenID's plan for FAPI-CIBA (`fapi-ciba-id1-client-test-plan`), over TLS: users approve
+//! signed requests on their own device, and the client learns of it by polling or by a ping.
 //!
-//! After a faulty answer nothing more is asked for. Nobody waits: a pause moves both clocks.
+//! After a faulty response no further request is sent. A pause only advances both clocks.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -26,16 +26,16 @@ use crate::row;
 const BACKCHANNEL: &str = "/backchannel_authentication";
 const NOTIFIED: &str = "https://app.example/notified";
 
-/// The bank, and what happens while its client waits.
+/// The bank, and the events while its client waits.
 struct Desk {
     bank: Bank,
     ahead: Cell<Duration>,
     pauses: RefCell<Vec<u64>>,
-    /// After how many pauses the person answers.
+    /// The number of pauses after which the user answers.
     answers_after: usize,
 }
 
-/// One request on its own.
+/// An exchange with a single request.
 struct Sent(Option<http::Request<Bytes>>);
 
 impl Exchange for Sent {
@@ -67,7 +67,7 @@ impl Desk {
         }
     }
 
-    /// With tokens that are bound to a certificate, as the plan has them.
+    /// A bank that binds tokens to certificates, as the plan does.
     fn new() -> Self {
         Self::of(of(By::Key, By::Certificate))
     }
@@ -122,7 +122,7 @@ impl Desk {
         self.run(begin)
     }
 
-    /// From the request to the tokens, by polling.
+    /// Gets tokens by polling.
     fn poll(&self) -> Result<Login, Error> {
         let begun = self.ask("alice", TokenDeliveryMode::Poll)?;
         let pace = Pace {
@@ -133,7 +133,7 @@ impl Desk {
         self.run(client.poll_backchannel_token(begun.auth_req_id, scope(), Some(pace)))
     }
 
-    /// The same by a ping, in whose `Authorization` something may be changed on the way.
+    /// Gets tokens after a ping, whose `Authorization` header is passed through `change`.
     fn ping(&self, change: fn(&str) -> String) -> Result<Login, Error> {
         let delivery = BackchannelDelivery::Ping(NOTIFIED.parse().expect("a URL"));
         self.bank
@@ -156,7 +156,7 @@ impl Desk {
         self.run(client.poll_backchannel_token(begun.auth_req_id, scope(), None))
     }
 
-    /// What becomes of it, and how many requests went to the endpoints.
+    /// The result, and the number of requests to each endpoint.
     fn ended(&self, login: Result<Login, Error>) -> (Option<&'static str>, usize, usize) {
         let code = login.err().map(|error| error.code());
         let requests = |path| self.bank.requests(path);
@@ -231,7 +231,7 @@ fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
     row(&module("refresh-token-test"), "401", None, None);
 }
 
-/// CIBA Core section 7.1.1: beside the client's own authentication there is the signed request, and nothing else.
+/// CIBA Core section 7.1.1: the body contains only the client authentication and the signed request.
 fn only_a_signed_request_is_sent(desk: &Desk) {
     desk.bank.tls.with(|twin| {
         let asked = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
@@ -329,12 +329,12 @@ fn a_request_that_is_refused_is_not_polled_for() {
             "{name}"
         );
     }
-    // The server's own word for a person it does not know.
+    // The server's error code for an unknown user.
     let refused = Desk::new().ask("bob", TokenDeliveryMode::Poll);
     assert_eq!(said(&refused), Some("unknown_user_id"));
 }
 
-/// The server's own word for what went wrong.
+/// The server's error code.
 fn said<T>(outcome: &Result<T, Error>) -> Option<&str> {
     let error = outcome.as_ref().err()?;
     error.server_error()?.error()
@@ -369,7 +369,7 @@ fn an_answer_that_ends_it_is_the_last() {
     }
 }
 
-/// `invalid-iss-test` and its kin: the tokens are thrown away, and none are asked for again.
+/// `invalid-iss-test` and similar modules: the tokens are discarded, and not requested again.
 #[test]
 fn every_flaw_of_an_id_token_is_found() {
     for (name, flaw, wanted) in [
@@ -434,7 +434,7 @@ fn every_flaw_of_an_id_token_is_found() {
     }
 }
 
-/// `ping-with-invalid-bearer-token-test`: the tokens are not asked for.
+/// `ping-with-invalid-bearer-token-test`: the tokens are not requested.
 #[test]
 fn a_ping_of_anybody_is_refused() {
     for change in [

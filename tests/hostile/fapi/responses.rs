@@ -1,4 +1,4 @@
-//! Authorization responses: by whom, for which request, and under Message Signing signed (JARM).
+//! Authorization responses: issuer, `state`, and, with Message Signing, the signature (JARM).
 
 use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
 use oauth_core::{Error, SecurityProfile};
@@ -9,7 +9,7 @@ use oauth_testkit::twin::IdTokenFlaw;
 use super::{Bank, USUAL, Variant, authentications};
 use crate::row;
 
-/// What becomes of a login whose response has this flaw: no request for tokens follows.
+/// Checks that a login whose response has this flaw is refused without a token request.
 fn refused(profile: SecurityProfile, fault: &Fault, module: &str, wanted: &'static str) {
     for variant in authentications(profile) {
         let bank = Bank::of(variant);
@@ -19,7 +19,7 @@ fn refused(profile: SecurityProfile, fault: &Fault, module: &str, wanted: &'stat
         row(module, &flaw, Some(wanted), seen);
         assert_eq!(seen, Some(wanted), "{variant:?} {flaw}");
         assert_eq!(bank.requests("/token"), 0, "{variant:?} {flaw}");
-        // The next person signs in as if nothing had been.
+        // The next sign-in succeeds.
         assert!(bank.sign_in().is_ok(), "{variant:?} {flaw}");
     }
 }
@@ -128,7 +128,7 @@ fn every_flaw_of_a_signed_response_is_found() {
     }
 }
 
-/// A response that is not signed is none, where a signed one was asked for.
+/// An unsigned response is refused if a signed one was requested.
 #[test]
 fn a_plain_response_in_place_of_a_signed_one_is_refused() {
     refused(
@@ -139,10 +139,10 @@ fn a_plain_response_in_place_of_a_signed_one_is_refused() {
     );
 }
 
-/// The example of RFC 7517 appendix A.2, which everybody has.
+/// The published private key of RFC 7517 appendix A.2.
 const OPENING_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
 
-/// JARM section 2.2: a client that is registered for encrypted responses reads those, and no others.
+/// JARM section 2.2: a client registered for encrypted responses accepts only those.
 #[test]
 fn a_response_may_be_encrypted() {
     let profile = SecurityProfile::Fapi2MessageSigning;
@@ -158,7 +158,7 @@ fn a_response_may_be_encrypted() {
     let (public, _) = OPENING_KEY.split_once(",\"d\"").unwrap();
     let public = format!("{public}}}");
     bank.tls.with(|twin| {
-        // Neither is an algorithm for this public key.
+        // Neither algorithm is for this public key.
         assert!(twin.encrypt_responses(&public, JweAlg::Dir, enc).is_err());
         assert!(
             twin.encrypt_responses(&public, JweAlg::RsaOaep256, enc)
@@ -167,7 +167,7 @@ fn a_response_may_be_encrypted() {
         twin.encrypt_responses(&public, alg, enc).unwrap();
     });
     assert_eq!(code(bank.sign_in()), Ok(()));
-    // What is wrong inside is found.
+    // A flaw inside the encrypted response is detected.
     let flaw = IdTokenFlaw::WrongAudience;
     bank.tls
         .with(|twin| twin.inject(Fault::ResponseJwt { flaw }));

@@ -1,4 +1,4 @@
-//! A fleet whose certificate is replaced, worker after worker, while it calls an API that binds tokens to it.
+//! The replacement of a fleet's certificate, worker by worker, during calls of an API whose tokens are bound to it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn transport(bank: &Bank, certificate: &str) -> Transport {
         .client_certificate(certificate.to_owned())
 }
 
-/// The bank's client, which knows what its connections present.
+/// The bank's client, configured with the certificate that its connections present.
 fn client(bank: &Bank, transport: &Transport) -> Client {
     let thumbprint = transport.certificate_thumbprint();
     let client = bank.client.clone();
@@ -37,7 +37,7 @@ fn worker(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) -> Authorized 
     api(&bank.tls, &driver, &client, session).expect("an API")
 }
 
-/// The person signs in at a worker that has this certificate.
+/// The user signs in at a worker with this certificate.
 fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
     let transport = transport(bank, certificate);
     let driver = transport.blocking_driver().expect("a driver");
@@ -53,7 +53,7 @@ fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
     stored.expect("it is stored");
 }
 
-/// How often the API was sent a token over a connection with another certificate than the token's.
+/// The number of requests to the API over a connection with a certificate different from the token's.
 fn misbound(bank: &Bank) -> u64 {
     bank.tls.with(|twin| twin.counters().api_misbound)
 }
@@ -82,7 +82,7 @@ fn a_certificate_is_replaced_under_a_fleet_at_work() {
         for replaced in 0..WORKERS {
             fleet[replaced] = worker(&bank, &new, &store);
             work(&fleet);
-            // The first that has the new one gets a token for it; the others still use theirs.
+            // The first worker with the new certificate gets a token for it; the others still use the old token.
             assert_eq!(refreshes(), 1, "{auth:?} {replaced}");
         }
         for _ in 0..10 {
@@ -95,8 +95,8 @@ fn a_certificate_is_replaced_under_a_fleet_at_work() {
     }
 }
 
-/// If tokens end while both certificates are in use, each worker finds in the store a token of the other one, which it
-/// renews without sending it; from then on each keeps its own.
+/// If tokens expire while both certificates are in use, each worker finds a token for the other certificate in the
+/// store, and renews it without sending it; from then on each keeps its own token.
 #[test]
 fn tokens_that_end_in_the_midst_of_it_cost_no_call() {
     let sender = By::Certificate;

@@ -10,7 +10,7 @@ use super::{bound, key, moment, reply, server, text};
 use crate::expect;
 use crate::format::{Vector, Verdict, same};
 
-/// A client of a server that is known to bind no tokens.
+/// A client of a server that is known not to bind tokens.
 fn unbound() -> Result<Client, Error> {
     let rules = Rules {
         quirks: vec![Quirk::UnboundTokens],

@@ -1,4 +1,4 @@
-//! `jwt-access-token`, `logout-token`, `signed-introspection`: what servers ask a package.
+//! Groups about a package used on a server: `jwt-access-token`, `logout-token`, `signed-introspection`.
 
 use oauth_core::challenge;
 use oauth_core::jose::Alg;
@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::identity::answer;
 use super::{Calls, NOW, claims, client, judge, record, server, signed};
 use crate::access_token::payload;
-use crate::ask::Asks;
-use crate::conversation::{Asked, In};
+use crate::ask::Runner;
+use crate::conversation::{TokenInput, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, holds, same, texts};
 use crate::jws::key_set;
@@ -16,7 +16,7 @@ use crate::jws::key_set;
 const MEDIA: &str = "application/token-introspection+jwt";
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let mut given = Map::from_iter([
         ("token".to_owned(), vector.must("jwt")?.into()),
@@ -39,10 +39,10 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
     .call(
         expect["now"].as_u64().ok_or("no time")?,
-        In::VerifyAccessToken(given),
+        TurnInput::VerifyAccessToken(given),
         vec![keys],
     );
-    let end = calls.end(asks)?;
+    let end = calls.end(runner)?;
     let refusal = end.as_ref().err().map(|refusal| {
         let said = refusal.challenge.clone();
         (refusal.response_status, said)
@@ -53,7 +53,7 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
         same("subject", &told["subject"], &said["sub"])?;
         same("client_id", &told["client_id"], &said["client_id"])?;
         if let Some(names) = vector.expected["ok"].get("scope") {
-            // A package may tell a set.
+            // A package may return a set.
             let [mut told, mut names] = [&told["scope"], names].map(texts);
             told.sort_unstable();
             names.sort_unstable();
@@ -69,7 +69,7 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     let said = said.iter().find(|said| said.scheme == "bearer");
     let said = said.ok_or("no challenge of the scheme")?;
     let wanted = vector.expected["challenge_has"].as_object();
-    // A token that is bound to a key is no bearer token: the error is told beside another scheme.
+    // A token bound to a key is not a bearer token: the error is beside a different scheme.
     let is_told = said.param("error") == Some("invalid_token") || text.contains("invalid_token");
     holds("the challenge has an error", wanted.is_some() || is_told)?;
     for (name, value) in wanted.into_iter().flatten() {
@@ -78,17 +78,17 @@ pub(crate) fn access_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-fn of_logout(token: &str, more: Option<u64>) -> In {
+fn of_logout(token: &str, more: Option<u64>) -> TurnInput {
     let mut given = Map::from_iter([("token".to_owned(), token.into())]);
     if let Some(seconds) = more {
         given.insert("max_age_without_expiry".to_owned(), seconds.into());
     }
-    In::VerifyLogoutToken(given)
+    TurnInput::VerifyLogoutToken(given)
 }
 
-pub(crate) fn logout_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn logout_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.text("policy") == Some("allow_missing_exp") {
-        return without_expiry(vector, asks);
+        return without_expiry(vector, runner);
     }
     let expect = &vector.input["expect"];
     let now = expect["now"].as_u64().ok_or("no time")?;
@@ -106,11 +106,13 @@ pub(crate) fn logout_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.input.get("seen_jti").is_some() {
         calls = calls.call(now, of_logout(token, None), keys());
     }
-    let mut came = calls.call(now, of_logout(token, None), keys()).ask(asks)?;
+    let mut came = calls
+        .call(now, of_logout(token, None), keys())
+        .ask(runner)?;
     let last = came
         .pop()
         .and_then(|came| came.end)
-        .ok_or("it has not ended")?;
+        .ok_or("the call has not ended")?;
     if let Some(first) = came.pop() {
         let first = first.end.ok_or("the first has not ended")?;
         let told = record(first.map_err(|refusal| refusal.message)?)?;
@@ -118,14 +120,14 @@ pub(crate) fn logout_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     if let Some(done) = judge(vector, last)? {
         let told = record(done)?;
-        let names_somebody = told.get("subject").or(told.get("sid")).is_some();
-        holds("is of somebody", names_somebody)?;
+        let has_subject = told.get("subject").or(told.get("sid")).is_some();
+        holds("names a user or a session", has_subject)?;
     }
     Ok(())
 }
 
-/// A server that is older than the rule that a logout token ends.
-fn without_expiry(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// A server from before logout tokens had to have `exp`.
+fn without_expiry(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut claims = claims();
     claims["jti"] = "1".into();
     claims["events"] = json!({ EVENT: {} });
@@ -139,8 +141,8 @@ fn without_expiry(vector: &Vector, asks: &mut Asks) -> Verdict {
         let calls = Calls::new(server, client("client1", None));
         let end = calls
             .call(now, of_logout(&token, longest), keys)
-            .end(asks)?;
-        Ok::<_, crate::format::No>(end.err().map(|refusal| refusal.code))
+            .end(runner)?;
+        Ok::<_, crate::format::Failure>(end.err().map(|refusal| refusal.code))
     };
     let default = code(NOW, None)?;
     same("by default", default.as_deref(), Some("jwt.missing_claim"))?;
@@ -150,11 +152,11 @@ fn without_expiry(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds("the policy is wanted", vector.expected["policy"] == true)
 }
 
-pub(crate) fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let issuer = expect["issuer"].as_str().unwrap_or("https://as.example");
     let algs = texts(&expect["allowed_algs"]);
-    let ask = In::Introspect(Asked {
+    let ask = TurnInput::Introspect(TokenInput {
         token: Some(vector.text("token").unwrap_or("t0ken").to_owned()),
         token_type_hint: None,
         signed_response_alg: Some(algs.first().map_or("RS256", String::as_str).to_owned()),
@@ -165,7 +167,7 @@ pub(crate) fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
     let of = client("client1", Some("s3cr3t-of-the-client"));
     let calls = Calls::new(server(issuer, &Value::Null), of).call(now, ask, replies);
     if vector.text("build").is_some() {
-        let came = calls.ask(asks)?.pop().ok_or("no call")?;
+        let came = calls.ask(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
         same(
             "method",
@@ -181,7 +183,7 @@ pub(crate) fn introspection(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
         return Ok(());
     }
-    match judge(vector, calls.end(asks)?)? {
+    match judge(vector, calls.end(runner)?)? {
         Some(done) => {
             let told = record(done)?;
             same("active", &told["active"], &vector.expected["ok"]["active"])

@@ -1,4 +1,5 @@
-//! `client-assertion`, `assertion-source`, `auth-method-selection`, `mtls`: seen in what a package sends.
+//! Client authentication in the requests of a package: `client-assertion`, `assertion-source`,
+//! `auth-method-selection`, `mtls`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,24 +7,24 @@ use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, client, judge, server, signed, tokens, workload};
-use crate::ask::{self, Asks};
-use crate::conversation::{Asked, ClientConfig, In};
+use crate::ask::{self, Runner};
+use crate::conversation::{ClientConfig, TokenInput, TurnInput};
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::jws::{key_set, keys};
 use crate::said::Sent;
 
 const ISSUER: &str = "https://as.example";
-const PUSH: &str = "a pushed request of a package is read by its own tests, over a socket";
+const PUSH: &str = "each package's own tests check its pushed requests, over a socket";
 const ONE_SERVER: &str = "a conversation has one server";
 const WITHOUT_ISSUER: &str = "a package's server has an issuer";
-const TYPED: &str = "an algorithm is one of a list, which has no none";
+const TYPED: &str = "an algorithm is one of a list that does not contain none";
 const CHOSEN: &str =
-    "who has a key or a certificate names the method; secrets alone are negotiated";
-const ONE_AUTH: &str = "a client has one way to authenticate: two cannot be said";
+    "a client with a key or a certificate names its method; only that of a secret is negotiated";
+const ONE_AUTH: &str = "a client has one authentication method: two cannot be expressed";
 /// The thumbprint of the certificate of `mtls-x5t-s256`.
 const PRESENTED: &str = "tb0O2FHdfZ4rxr2TIBITjUr8bSb5fe3Y88GJPhBiXFQ";
-/// A key that belongs to no certificate: over the network that presents it nothing is sent.
+/// A private key that is never used: nothing is sent over the network that presents its certificate.
 const NOBODYS: &str = "\
 -----BEGIN PRIVATE KEY-----\n\
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggFj/Z2oLL8/M2tuQ\n\
@@ -40,23 +41,28 @@ fn with_key() -> ClientConfig {
     }
 }
 
-fn asked() -> Asked {
-    Asked {
+fn asked() -> TokenInput {
+    TokenInput {
         token: Some("t0ken-in-question".to_owned()),
-        ..Asked::default()
+        ..TokenInput::default()
     }
 }
 
-fn credentials() -> In {
-    In::ClientCredentials {
+fn credentials() -> TurnInput {
+    TurnInput::ClientCredentials {
         scope: String::new(),
     }
 }
 
-/// What the one call of a conversation sends first.
-fn first(client: ClientConfig, call: In, more: &Value, asks: &mut Asks) -> Result<Sent, No> {
+/// The first request of a conversation with one call.
+fn first(
+    client: ClientConfig,
+    call: TurnInput,
+    more: &Value,
+    runner: &mut Runner,
+) -> Result<Sent, Failure> {
     let calls = Calls::new(server(ISSUER, more), client).call(NOW, call, Vec::new());
-    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    let came = calls.ask(runner)?.pop().ok_or("no call")?;
     match (came.sent.into_iter().next(), came.end) {
         (Some(sent), _) => Ok(sent),
         (None, Some(Err(refusal))) => Err(refusal.message.into()),
@@ -72,25 +78,25 @@ fn part(jwt: &str, number: usize) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
-fn assertion(sent: &Sent) -> Result<String, No> {
+fn assertion(sent: &Sent) -> Result<String, Failure> {
     let found = sent.parameter("client_assertion")?;
     found.ok_or_else(|| "no assertion".into())
 }
 
-/// A grant that the client signs says for whom it is as its caller says.
-fn signed_grant(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// The audience of a grant that the client signs is the one its caller names.
+fn signed_grant(vector: &Vector, runner: &mut Runner) -> Verdict {
     let audience = vector.must("aud")?;
     let arguments = json!({
         "key": crate::jws::keys("client_ec").to_string(), "alg": "ES256", "issuer": "client1",
         "audience_claim": audience,
     });
-    let call = In::operation("jwt_bearer_with_key", arguments);
-    let sent = first(crate::ask::public("client1"), call, &Value::Null, asks)?;
+    let call = TurnInput::operation("jwt_bearer_with_key", arguments);
+    let sent = first(crate::ask::public("client1"), call, &Value::Null, runner)?;
     let jwt = sent.parameter("assertion")?.ok_or("no assertion")?;
     same("aud", &part(&jwt, 1)?["aud"], &vector.expected["aud"])
 }
 
-pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict {
     let (input, expected) = (&vector.input, &vector.expected);
     let out_of_reach = [
         (vector.text("alg") == Some("none"), TYPED),
@@ -99,19 +105,22 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
         (vector.text("endpoint") == Some("par"), PUSH),
     ];
     if let Some((_, why)) = out_of_reach.iter().find(|(is_so, _)| *is_so) {
-        return Err(No::OutOfReach(why));
+        return Err(Failure::OutOfReach(why));
     }
     if vector.text("build") == Some("jwt_grant") {
-        return signed_grant(vector, asks);
+        return signed_grant(vector, runner);
     }
     let mut client = with_key();
     if let Some(metadata) = input.get("metadata") {
         let calls = Calls::new(server(ISSUER, metadata), client);
-        let came = calls.call(NOW, credentials(), Vec::new()).ask(asks)?.pop();
+        let came = calls
+            .call(NOW, credentials(), Vec::new())
+            .ask(runner)?
+            .pop();
         let came = came.ok_or("no call")?;
         return match came.end {
             Some(end) => judge(vector, end).map(drop),
-            None => holds("it is sent", vector.expected["ok"] == true),
+            None => holds("the request is sent", vector.expected["ok"] == true),
         };
     }
     if vector.text("quirk") == Some("aud=token_endpoint") {
@@ -121,16 +130,16 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
             .insert("audience".to_owned(), audience.into());
     }
     let call = match vector.text("endpoint") {
-        Some("revocation") => In::Revoke(asked()),
-        Some("introspection") => In::Introspect(asked()),
-        Some("device_authorization") => In::operation("device_authorization", json!({})),
+        Some("revocation") => TurnInput::Revoke(asked()),
+        Some("introspection") => TurnInput::Introspect(asked()),
+        Some("device_authorization") => TurnInput::operation("device_authorization", json!({})),
         _ => credentials(),
     };
-    let sent = first(client.clone(), call, &Value::Null, asks)?;
+    let sent = first(client.clone(), call, &Value::Null, runner)?;
     let jwt = assertion(&sent)?;
     let (header, claims) = (part(&jwt, 0)?, part(&jwt, 1)?);
     if expected["jti_differs"] == true {
-        let again = first_at(client, [9; 32], asks)?;
+        let again = first_at(client, [9; 32], runner)?;
         let other = part(&assertion(&again)?, 1)?;
         return holds("another jti", claims["jti"] != other["jti"]);
     }
@@ -150,7 +159,7 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
         (&header, &expected["header_has"]),
         (&claims, &expected["claims"]),
     ] {
-        // What is drawn differs.
+        // Random values differ.
         let members = wanted.as_object().into_iter().flatten();
         for (name, value) in members.filter(|(name, _)| *name != "jti") {
             same(name, &of[name], value)?;
@@ -162,26 +171,26 @@ pub(crate) fn client_assertion(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds("one audience", claims["aud"].is_string())
 }
 
-/// The same at a moment of another seed, as a request after a loss is.
-fn first_at(client: ClientConfig, seed: [u8; 32], asks: &mut Asks) -> Result<Sent, No> {
+/// [`first`] at a moment with a different seed, as for a request after a loss.
+fn first_at(client: ClientConfig, seed: [u8; 32], runner: &mut Runner) -> Result<Sent, Failure> {
     let mut calls = Calls::new(server(ISSUER, &Value::Null), client);
     calls = calls.call(NOW, credentials(), Vec::new());
     for turn in &mut calls.conversation.talk {
         turn.seed = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    let came = calls.ask(runner)?.pop().ok_or("no call")?;
     came.sent
         .into_iter()
         .next()
         .ok_or_else(|| "no request".into())
 }
 
-pub(crate) fn selection(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn selection(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.input.get("configured").is_some() {
-        return Err(No::OutOfReach(ONE_AUTH));
+        return Err(Failure::OutOfReach(ONE_AUTH));
     }
     if vector.input["have"] != json!(["secret"]) {
-        return Err(No::OutOfReach(CHOSEN));
+        return Err(Failure::OutOfReach(CHOSEN));
     }
     let methods = &vector.input["token_endpoint_auth_methods_supported"];
     let more = match methods {
@@ -194,7 +203,7 @@ pub(crate) fn selection(vector: &Vector, asks: &mut Asks) -> Verdict {
         ..ClientConfig::default()
     };
     let calls = Calls::new(server(ISSUER, &more), client).call(NOW, credentials(), Vec::new());
-    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    let came = calls.ask(runner)?.pop().ok_or("no call")?;
     if let Some(end) = came.end {
         return judge(vector, end).map(drop);
     }
@@ -212,9 +221,9 @@ pub(crate) fn selection(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("method", Some(method), vector.expected["method"].as_str())
 }
 
-pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.id.starts_with("as-github") {
-        return workload::github(vector, asks);
+        return workload::github(vector, runner);
     }
     let input = &vector.input;
     let mut client = ClientConfig {
@@ -227,7 +236,7 @@ pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
         }
     }
     let calls = Calls::new(server(ISSUER, &Value::Null), client);
-    let came = conversation(input, calls).ask(asks)?;
+    let came = conversation(input, calls).ask(runner)?;
     let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
     let expected = &vector.expected;
     if let Some(wanted) = expected["requests"].as_u64() {
@@ -263,7 +272,7 @@ pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
         holds("no header", request.header("authorization").is_none())?;
     }
     let end = came.into_iter().next_back().and_then(|came| came.end);
-    let end = end.ok_or("it has not ended")?;
+    let end = end.ok_or("the call has not ended")?;
     let refused = expected["error"].as_str().or(expected["result"].as_str());
     match (end, refused) {
         (Ok(_), None | Some("ok")) => Ok(()),
@@ -271,19 +280,19 @@ pub(crate) fn source(vector: &Vector, asks: &mut Asks) -> Verdict {
             same("code", refusal.code.as_str(), "denied.invalid_client")
         }
         (end @ Err(_), Some(_)) => judge(vector, end).map(drop),
-        (Ok(_), Some(_)) => Err("it is sent".into()),
+        (Ok(_), Some(_)) => Err("the request is sent".into()),
         (Err(refusal), None) => Err(refusal.message.into()),
     }
 }
 
-/// Requests whose assertions come from what the vector says the file holds, read by read.
+/// Adds requests whose assertions come from the vector's file, with its contents at each read.
 fn conversation(input: &Value, mut calls: Calls) -> Calls {
     let file = |value: &Value| value.as_str().map(str::to_owned);
     let good = json!({ "access_token": "a", "token_type": "Bearer" });
     if let Some(requests) = input["requests"].as_array() {
         for request in requests {
             let now = request["now"].as_u64().unwrap_or(NOW);
-            calls = calls.then(now, In::Source(vec![file(&request["file"])]));
+            calls = calls.then(now, TurnInput::Source(vec![file(&request["file"])]));
             calls = calls.call(now, credentials(), vec![Reply::json(&good)]);
         }
         return calls;
@@ -293,13 +302,16 @@ fn conversation(input: &Value, mut calls: Calls) -> Calls {
         None => vec![file(&input["file"])],
     };
     let Some(replies) = input["token_responses"].as_array() else {
-        calls = calls.then(NOW, In::Source(reads));
+        calls = calls.then(NOW, TurnInput::Source(reads));
         return calls.call(NOW, credentials(), vec![Reply::json(&good)]);
     };
     // The file changes while the request is under way.
-    calls = calls.then(NOW, In::Source(reads.iter().take(1).cloned().collect()));
+    calls = calls.then(
+        NOW,
+        TurnInput::Source(reads.iter().take(1).cloned().collect()),
+    );
     calls = calls.call(NOW, credentials(), Vec::new());
-    calls = calls.then(NOW, In::Source(reads.into_iter().skip(1).collect()));
+    calls = calls.then(NOW, TurnInput::Source(reads.into_iter().skip(1).collect()));
     for reply in replies {
         let status = reply["status"].as_u64();
         let status = status.and_then(|status| u16::try_from(status).ok());
@@ -307,24 +319,24 @@ fn conversation(input: &Value, mut calls: Calls) -> Calls {
         let body = reply["body"].as_str().unwrap_or_default();
         calls = calls.then(
             NOW,
-            In::Reply(Reply::new(status.unwrap_or(200), &media, body)),
+            TurnInput::Reply(Reply::new(status.unwrap_or(200), &media, body)),
         );
     }
     calls
 }
 
-pub(crate) fn mtls(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn mtls(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(certificate) = vector.text("certificate_der_base64") {
-        return thumbprint(vector, certificate, asks);
+        return thumbprint(vector, certificate, runner);
     }
     if let Some(cnf) = vector.input.get("introspection_cnf") {
-        return bound(vector, cnf, asks);
+        return bound(vector, cnf, runner);
     }
     let client = ClientConfig {
         auth: Some("tls_client_auth".to_owned()),
         ..ask::public("client1")
     };
-    let sent = first(client, credentials(), &Value::Null, asks)?;
+    let sent = first(client, credentials(), &Value::Null, runner)?;
     same(
         "client_id",
         sent.parameter("client_id")?.as_deref(),
@@ -336,8 +348,8 @@ pub(crate) fn mtls(vector: &Vector, asks: &mut Asks) -> Verdict {
     holds("no header", sent.header("authorization").is_none())
 }
 
-/// The thumbprint of the certificate of a network, as it is stored with the tokens that a client gets over it.
-fn thumbprint(vector: &Vector, certificate: &str, asks: &mut Asks) -> Verdict {
+/// The thumbprint of a network's certificate, as stored with the tokens received over it.
+fn thumbprint(vector: &Vector, certificate: &str, runner: &mut Runner) -> Verdict {
     let lines = certificate.as_bytes().chunks(64);
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
     let mut of = ask::public("client1");
@@ -352,13 +364,13 @@ fn thumbprint(vector: &Vector, certificate: &str, asks: &mut Asks) -> Verdict {
         of.registration.insert(name.to_owned(), value);
     }
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
-    let refresh = In::Refresh {
+    let refresh = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(ask::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
     let calls = Calls::new(server(ISSUER, &Value::Null), of);
-    let end = calls.call(NOW, refresh, vec![token]).end(asks)?;
+    let end = calls.call(NOW, refresh, vec![token]).end(runner)?;
     let told = tokens(end.map_err(|refusal| refusal.message)?)?;
     same(
         "thumbprint",
@@ -367,10 +379,10 @@ fn thumbprint(vector: &Vector, certificate: &str, asks: &mut Asks) -> Verdict {
     )
 }
 
-/// A token that says itself what it is bound to (RFC 8705 section 3.1), shown over a connection with another
-/// certificate; and with its own. What a server says of it instead (section 3.2) is compared by the same check, and is
-/// asked over sockets.
-fn bound(vector: &Vector, cnf: &Value, asks: &mut Asks) -> Verdict {
+/// A token that contains its certificate's thumbprint (RFC 8705 section 3.1) is refused over a connection with a
+/// different certificate, and accepted with its own. The same check covers introspection (section 3.2), which is
+/// tested over sockets.
+fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
     let said = json!({
         "iss": ISSUER, "sub": "u", "aud": "https://rs.example", "client_id": "c", "jti": "1",
         "iat": NOW, "exp": NOW + 300, "cnf": cnf,
@@ -387,8 +399,8 @@ fn bound(vector: &Vector, cnf: &Value, asks: &mut Asks) -> Verdict {
         let api = client("resource-server", None);
         let calls = Calls::new(server(ISSUER, &Value::Null), api);
         calls
-            .call(NOW, In::VerifyAccessToken(given), vec![keys])
-            .end(asks)
+            .call(NOW, TurnInput::VerifyAccessToken(given), vec![keys])
+            .end(runner)
     };
     judge(vector, shown(&PRESENTED.into())?)?;
     let own = shown(&cnf["x5t#S256"])?;

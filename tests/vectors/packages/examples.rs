@@ -1,18 +1,18 @@
-//! `request-example`: requests and replies as the standards print them, by a package's own calls.
+//! Group `request-example` through a package's own calls: the requests and responses printed in the standards.
 
 use serde_json::{Map, Value, json};
 
 use super::protected::{authorized, part, query, refused};
 use super::{Calls, NOW, client, judge, record, server, tokens};
-use crate::ask::{self, Asks};
-use crate::conversation::{Ask, Asked, ClientConfig, In};
+use crate::ask::{self, Runner};
+use crate::conversation::{AuthorizeInput, ClientConfig, TokenInput, TurnInput};
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
 use crate::said::{Done, Refusal};
 
-const NO_LIFETIME: &str = "a page does not say for how long a pushed request can be used";
+const NO_LIFETIME: &str = "a page does not expose the lifetime of a pushed request";
 const CALLBACK: &str = "https://client.example.org/cb";
 
 fn issuer(vector: &Vector) -> &'static str {
@@ -31,7 +31,7 @@ fn calls(vector: &Vector, of: ClientConfig) -> Calls {
     Calls::new(server(issuer, &more), of)
 }
 
-/// With `client_secret_basic`, and in a page with none.
+/// A client with `client_secret_basic`, or a public client in a page.
 fn of(vector: &Vector, lang: Lang) -> ClientConfig {
     let id = vector.text("client_id").unwrap_or("client1");
     match lang {
@@ -40,11 +40,11 @@ fn of(vector: &Vector, lang: Lang) -> ClientConfig {
     }
 }
 
-fn asked(token: &str, hint: Option<&str>) -> Asked {
-    Asked {
+fn asked(token: &str, hint: Option<&str>) -> TokenInput {
+    TokenInput {
         token: Some(token.to_owned()),
         token_type_hint: hint.map(str::to_owned),
-        ..Asked::default()
+        ..TokenInput::default()
     }
 }
 
@@ -64,23 +64,23 @@ fn reply(said: &Value) -> Reply {
     )
 }
 
-/// What comes of a call that is answered so.
+/// The result of a call that gets this response.
 fn answered(
     vector: &Vector,
-    asks: &mut Asks,
-    call: In,
+    runner: &mut Runner,
+    call: TurnInput,
     said: &Value,
-) -> Result<Result<Done, Refusal>, No> {
-    let of = of(vector, asks.lang);
+) -> Result<Result<Done, Refusal>, Failure> {
+    let of = of(vector, runner.lang);
     calls(vector, of)
         .call(NOW, call, vec![reply(said)])
-        .end(asks)
+        .end(runner)
 }
 
-pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if let Some(said) = input.get("revocation_response") {
-        let end = revoked(vector, asks, said)?;
+        let end = revoked(vector, runner, said)?;
         return match (end, vector.expected["error"].as_str()) {
             (Ok(_), None) => Ok(()),
             (Err(refusal), Some("temporarily_unavailable")) => {
@@ -91,34 +91,39 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
         };
     }
     if let Some(said) = input.get("introspection_response") {
-        let end = answered(vector, asks, In::Introspect(asked("t", None)), said)?;
+        let end = answered(
+            vector,
+            runner,
+            TurnInput::Introspect(asked("t", None)),
+            said,
+        )?;
         return introspected(vector, end);
     }
     if let Some(said) = input.get("par_response") {
         let begin = begin(&[("push", "always")]);
-        let end = answered(vector, asks, begin, said)?;
-        return pushed(vector, end, asks);
+        let end = answered(vector, runner, begin, said)?;
+        return pushed(vector, end, runner);
     }
     if let Some(form) = vector.text("parse_form") {
-        return pushed_body(vector, asks, form);
+        return pushed_body(vector, runner, form);
     }
     if input["use_same_request_uri_twice"] == true {
         let said = json!({ "request_uri": "urn:x:1", "expires_in": 60 });
         let twice = vec![Reply::json(&said).status(201); 2];
         let calls =
-            calls(vector, of(vector, asks.lang)).call(NOW, begin(&[("push", "always")]), twice);
-        // The conversation is over: nothing makes a second URL of the same.
-        let mut came = calls.ask(asks)?;
+            calls(vector, of(vector, runner.lang)).call(NOW, begin(&[("push", "always")]), twice);
+        // The call is finished: it cannot create a second URL.
+        let mut came = calls.ask(runner)?;
         let end = came
             .pop()
             .and_then(|came| came.end)
-            .ok_or("it does not end")?;
+            .ok_or("the call does not end")?;
         return holds("one URL", matches!(end, Ok(Done::Authorized { .. })));
     }
     match vector.text("build") {
-        Some(kind @ ("revocation" | "introspection")) => built(vector, asks, kind),
-        Some("authorization_url_from_par") => from_par(vector, asks),
-        Some("authorization_url") => authorization_url(vector, asks),
+        Some(kind @ ("revocation" | "introspection")) => built(vector, runner, kind),
+        Some("authorization_url_from_par") => from_par(vector, runner),
+        Some("authorization_url") => authorization_url(vector, runner),
         Some("par") => {
             let mut arguments = vec![("push", "always")];
             let pairs: Vec<(String, String)> =
@@ -128,36 +133,40 @@ pub(crate) fn example(vector: &Vector, asks: &mut Asks) -> Verdict {
                     .iter()
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             );
-            let of = of(vector, asks.lang);
+            let of = of(vector, runner.lang);
             let end = calls(vector, of)
                 .call(NOW, begin(&arguments), Vec::new())
-                .end(asks)?;
+                .end(runner)?;
             judge(vector, end).map(drop)
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
-        None => token_reply(vector, asks),
+        None => token_reply(vector, runner),
     }
 }
 
-/// What comes of a revocation that is answered so; a page revokes the tokens of its own sign-in.
-fn revoked(vector: &Vector, asks: &mut Asks, said: &Value) -> Result<Result<Done, Refusal>, No> {
-    if asks.lang != Lang::Browser {
-        return answered(vector, asks, In::Revoke(asked("t", None)), said);
+/// The result of a revocation that gets this response; a page revokes the tokens of its own sign-in.
+fn revoked(
+    vector: &Vector,
+    runner: &mut Runner,
+    said: &Value,
+) -> Result<Result<Done, Refusal>, Failure> {
+    if runner.lang != Lang::Browser {
+        return answered(vector, runner, TurnInput::Revoke(asked("t", None)), said);
     }
     let tokens = json!({ "access_token": "t", "token_type": "Bearer" });
-    let of_them = Asked {
+    let of_them = TokenInput {
         token_type_hint: Some("access_token".to_owned()),
-        ..Asked::default()
+        ..TokenInput::default()
     };
-    calls(vector, of(vector, asks.lang))
+    calls(vector, of(vector, runner.lang))
         .call(NOW, redemption(vector), vec![Reply::json(&tokens)])
-        .call(NOW, In::Revoke(of_them), vec![reply(said)])
-        .end(asks)
+        .call(NOW, TurnInput::Revoke(of_them), vec![reply(said)])
+        .end(runner)
 }
 
-/// The redemption of a code, which is what a page does where another client authenticates.
-fn redemption(vector: &Vector) -> In {
-    In::Redeem {
+/// The redemption of a code, which a page sends where a confidential client authenticates.
+fn redemption(vector: &Vector) -> TurnInput {
+    TurnInput::Redeem {
         callback: format!("{CALLBACK}?code=c&state=xyz"),
         flow: Some(ask::flow(json!({
             "issuer": issuer(vector), "client_id": "client1", "redirect_uri": CALLBACK,
@@ -165,8 +174,8 @@ fn redemption(vector: &Vector) -> In {
     }
 }
 
-/// An authorization by one call; what is no argument of it is one more parameter.
-fn begin(arguments: &[(&str, &str)]) -> In {
+/// An authorization as one call; names that are not its arguments become extra parameters.
+fn begin(arguments: &[(&str, &str)]) -> TurnInput {
     let mut given = Map::new();
     given.insert("redirect_uri".to_owned(), CALLBACK.into());
     let mut extra = Map::new();
@@ -178,7 +187,7 @@ fn begin(arguments: &[(&str, &str)]) -> In {
         place.insert((*name).to_owned(), (*value).into());
     }
     given.insert("extra".to_owned(), extra.into());
-    In::BeginAuthorization(given)
+    TurnInput::BeginAuthorization(given)
 }
 
 fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
@@ -205,7 +214,7 @@ fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
     }
 }
 
-fn pushed(vector: &Vector, end: Result<Done, Refusal>, asks: &mut Asks) -> Verdict {
+fn pushed(vector: &Vector, end: Result<Done, Refusal>, runner: &mut Runner) -> Verdict {
     let (url, expires_in) = match (end, vector.expected.get("ok")) {
         (Ok(Done::Authorized { url, expires_in }), Some(_)) => (url, expires_in),
         (Err(refusal), None) => return refused(vector, refusal),
@@ -218,14 +227,14 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>, asks: &mut Asks) -> Verdi
     let pairs = query(&url);
     let found = pairs.iter().find(|(name, _)| name == "request_uri");
     same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
-    asks.part(match asks.lang {
-        Lang::Browser => Err(No::OutOfReach(NO_LIFETIME)),
+    runner.part(match runner.lang {
+        Lang::Browser => Err(Failure::OutOfReach(NO_LIFETIME)),
         _ => same("expires_in", expires_in, wanted["expires_in"].as_u64()),
     })
 }
 
-/// The body that RFC 9126 prints has the parameters of ours.
-fn pushed_body(vector: &Vector, asks: &mut Asks, form: &str) -> Verdict {
+/// The body printed in RFC 9126 has the same parameters as ours.
+fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
     let key = private_key("rsa1").to_string();
     let options = json!({ "alg": "RS256", "kid": "k2bdc" });
     let of = ClientConfig {
@@ -238,7 +247,7 @@ fn pushed_body(vector: &Vector, asks: &mut Asks, form: &str) -> Verdict {
     let begin = begin(&[("push", "always"), ("scope", "account-information")]);
     let came = calls(vector, of)
         .call(NOW, begin, Vec::new())
-        .ask(asks)?
+        .ask(runner)?
         .pop();
     let came = came.ok_or("no call")?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
@@ -257,16 +266,16 @@ fn pushed_body(vector: &Vector, asks: &mut Asks, form: &str) -> Verdict {
     )
 }
 
-fn built(vector: &Vector, asks: &mut Asks, kind: &str) -> Verdict {
+fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
     let asked = asked(vector.must("token")?, vector.text("token_type_hint"));
     let call = match kind {
-        "revocation" => In::Revoke(asked),
-        _ => In::Introspect(asked),
+        "revocation" => TurnInput::Revoke(asked),
+        _ => TurnInput::Introspect(asked),
     };
-    let of = of(vector, asks.lang);
+    let of = of(vector, runner.lang);
     let came = calls(vector, of)
         .call(NOW, call, Vec::new())
-        .ask(asks)?
+        .ask(runner)?
         .pop();
     let came = came.ok_or("no call")?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
@@ -287,13 +296,13 @@ fn built(vector: &Vector, asks: &mut Asks, kind: &str) -> Verdict {
     Ok(())
 }
 
-fn from_par(vector: &Vector, asks: &mut Asks) -> Verdict {
+fn from_par(vector: &Vector, runner: &mut Runner) -> Verdict {
     let body = json!({ "request_uri": vector.must("request_uri")?, "expires_in": 60 });
     let of = ask::public(vector.must("client_id")?);
     let replies = vec![Reply::json(&body).status(201)];
     let end = calls(vector, of)
         .call(NOW, begin(&[("push", "always")]), replies)
-        .end(asks)?;
+        .end(runner)?;
     let Ok(Done::Authorized { url, .. }) = end else {
         return Err(format!("ended with {end:?}").into());
     };
@@ -308,69 +317,69 @@ fn from_par(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-fn authorization_url(vector: &Vector, asks: &mut Asks) -> Verdict {
-    if asks.lang == Lang::Browser && vector.expected["error"] == "par_required" {
-        return pushes(vector, asks);
+fn authorization_url(vector: &Vector, runner: &mut Runner) -> Verdict {
+    if runner.lang == Lang::Browser && vector.expected["error"] == "par_required" {
+        return pushes(vector, runner);
     }
-    let ask = Ask {
+    let ask = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         resource: texts(&vector.input["resource"]),
         authorization_details: vector.input.get("authorization_details").cloned(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     };
     let of = client("client1", None);
     let metadata = &vector.input["metadata"];
-    let (url, _) = match authorized(asks, metadata, of, NOW, ask)? {
+    let (url, _) = match authorized(runner, metadata, of, NOW, ask)? {
         Ok(made) => made,
         Err(refusal) => return refused(vector, refusal),
     };
     let pairs = query(&url);
     let mut pairs = pairs.iter();
-    // In the order that is wanted.
+    // In the expected order.
     let wanted = vector.expected["query_contains_pairs"].as_array();
-    for pair in wanted.ok_or("it was to be refused")? {
+    for pair in wanted.ok_or("it should have been refused")? {
         let found = pairs.any(|(name, value)| json!([name, value]) == *pair);
         holds("a pair", found)?;
     }
     Ok(())
 }
 
-/// A page makes a URL by its sign-in alone: where a request has to be pushed, that pushes it, unasked.
-fn pushes(vector: &Vector, asks: &mut Asks) -> Verdict {
-    let calls = calls(vector, of(vector, asks.lang));
-    let came = calls.call(NOW, begin(&[]), Vec::new()).ask(asks)?.pop();
+/// A page creates URLs only through its sign-in, which pushes the request by itself where that is required.
+fn pushes(vector: &Vector, runner: &mut Runner) -> Verdict {
+    let calls = calls(vector, of(vector, runner.lang));
+    let came = calls.call(NOW, begin(&[]), Vec::new()).ask(runner)?.pop();
     let came = came.ok_or("no call")?;
     holds("there is no URL", came.end.is_none())?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
     let endpoint = format!("{}/as/par", issuer(vector));
     same("url", sent.url.as_str(), endpoint.as_str())?;
-    // This server names no place for it.
-    let ask = Ask {
+    // This server has no endpoint for pushed requests.
+    let ask = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     };
     let of = client("client1", None);
-    let Err(refusal) = authorized(asks, &vector.input["metadata"], of, NOW, ask)? else {
+    let Err(refusal) = authorized(runner, &vector.input["metadata"], of, NOW, ask)? else {
         return Err("a URL was made".into());
     };
     same("code", refusal.code.as_str(), "endpoint.missing")
 }
 
-fn token_reply(vector: &Vector, asks: &mut Asks) -> Verdict {
-    let call = match asks.lang {
+fn token_reply(vector: &Vector, runner: &mut Runner) -> Verdict {
+    let call = match runner.lang {
         Lang::Browser => redemption(vector),
-        _ => In::ClientCredentials {
+        _ => TurnInput::ClientCredentials {
             scope: String::new(),
         },
     };
-    let end = answered(vector, asks, call, &vector.input)?;
+    let end = answered(vector, runner, call, &vector.input)?;
     let Some(done) = judge(vector, end)? else {
         return Ok(());
     };
     let tokens = tokens(done)?;
     let wanted = vector.expected["ok"].get("authorization_details");
     let name = "authorization_details";
-    let granted = match asks.lang {
+    let granted = match runner.lang {
         Lang::Browser => tokens.0.get(name).filter(|granted| !granted.is_null()),
         _ => tokens.0.get("extra").and_then(|extra| extra.get(name)),
     };

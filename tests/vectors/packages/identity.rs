@@ -1,31 +1,31 @@
-//! `id-token`, `id-token-refresh`, `oidc-token-response`, `userinfo`: who signed in, as a package tells it.
+//! The user's identity as a package returns it: `id-token`, `id-token-refresh`, `oidc-token-response`, `userinfo`.
 
 use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{NOW, SignIn, claims, client, judge, record, server, signed, tokens};
 use crate::access_token::payload;
-use crate::ask::{self, Asks};
-use crate::conversation::In;
+use crate::ask::{self, Runner};
+use crate::conversation::TurnInput;
 use crate::fields::Reply;
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::jws::{key_set, keys};
 use crate::lang::Lang;
 
 use super::Calls;
 
-const USED_UP: &str = "that a flow is redeemed once is asked by conversations";
+const USED_UP: &str = "conversations test that a flow is redeemed only once";
 /// A code and its hash (OpenID Connect Core appendix A.4).
 pub(crate) const CODE: &str = "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk";
 pub(crate) const HASH: &str = "LDktKdoQak3Pk0cnXxCltA";
 
 const NO_CHECK: &str =
-    "a sign-in has no option for the age of an ID token, its clock, or an acr of its own";
-const NO_NONCE: &str = "a sign-in asks for an ID token with a nonce, always";
-const TENANTS: &str = "a preset's tenants; a rule of its own is for Rust alone";
+    "a sign-in has no options for the age of an ID token, the clock, or a required acr";
+const NO_NONCE: &str = "a sign-in always requests an ID token with a nonce";
+const TENANTS: &str = "tenants come with a preset; only Rust can set the rule";
 
 /// The client of a vector, and its sign-in.
-pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, No> {
+pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, Failure> {
     let text = |name: &str| expect[name].as_str();
     let issuer = text("issuer").unwrap_or_default();
     let of = client(text("client_id").unwrap_or_default(), text("client_secret"));
@@ -45,26 +45,26 @@ pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, No> {
     Ok(sign_in)
 }
 
-pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn id_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     let Some(token) = input["id_token"].as_str() else {
-        return issuer(vector, asks);
+        return issuer(vector, runner);
     };
     let expect = &input["expect"];
     let has = |names: &[&str]| names.iter().any(|name| expect.get(name).is_some());
     if expect["nonce"].is_null() && input.get("original_claims").is_none() {
-        return Err(No::OutOfReach(NO_NONCE));
+        return Err(Failure::OutOfReach(NO_NONCE));
     }
     if has(&["flow_state"]) {
-        return Err(No::OutOfReach(USED_UP));
+        return Err(Failure::OutOfReach(USED_UP));
     }
     let has_skew = expect["clock_skew"].as_u64().is_some_and(|skew| skew != 60);
     if has_skew || has(&["max_token_age", "acr_essential"]) {
-        return Err(No::OutOfReach(NO_CHECK));
+        return Err(Failure::OutOfReach(NO_CHECK));
     }
-    let mut sign_in = registered(asks.lang, expect)?;
+    let mut sign_in = registered(runner.lang, expect)?;
     if let Some(original) = input.get("original_claims") {
-        return renewed(vector, asks, &sign_in, original, token);
+        return renewed(vector, runner, &sign_in, original, token);
     }
     if let Some(alg) = expect["id_token_encrypted_response_alg"].as_str() {
         sign_in.register("id_token_encrypted_response_alg", alg);
@@ -75,7 +75,7 @@ pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
         sign_in.front = Some(token.to_owned());
     }
     sign_in.keys = vec![key_set(input.get("jwks").unwrap_or(&Value::Null))];
-    let Some(done) = judge(vector, sign_in.with(token).end(asks)?)? else {
+    let Some(done) = judge(vector, sign_in.with(token).end(runner)?)? else {
         return Ok(());
     };
     same(
@@ -85,10 +85,10 @@ pub(crate) fn id_token(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-/// The ID token of a refresh, of a login whose ID token said this.
+/// Refreshes the tokens of a login whose ID token had these claims.
 fn renewed(
     vector: &Vector,
-    asks: &mut Asks,
+    runner: &mut Runner,
     sign_in: &SignIn,
     original: &Value,
     token: &str,
@@ -97,7 +97,7 @@ fn renewed(
         "issuer": sign_in.issuer, "client_id": sign_in.client.id, "scope": "openid",
         "id_token": signed("rsa1", Alg::Rs256, None, original)?,
     }));
-    let refresh = In::Refresh {
+    let refresh = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(held),
     };
@@ -105,11 +105,11 @@ fn renewed(
     let calls = sign_in
         .calls()
         .call(sign_in.now, refresh, vec![Reply::json(&reply)]);
-    judge(vector, calls.end(asks)?).map(drop)
+    judge(vector, calls.end(runner)?).map(drop)
 }
 
-/// Issuers without a token: what is said of them in one.
-fn issuer(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// Vectors with an issuer but no token: the issuer is put into a token.
+fn issuer(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut said = claims();
     said["iss"] = vector.must("id_token_iss")?.into();
     if let Some(tenant) = vector.text("tid") {
@@ -122,27 +122,27 @@ fn issuer(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let sign_in = SignIn::new(&issuer, client("client1", None));
     let token = signed("rsa1", Alg::Rs256, None, &said)?;
-    let end = sign_in.with(&token).end(asks)?;
+    let end = sign_in.with(&token).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
     if template.is_some() {
-        asks.left_out.insert(TENANTS);
+        runner.left_out.insert(TENANTS);
     }
     same("code", code.as_deref(), Some("jwt.issuer"))
 }
 
-pub(crate) fn token_response(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let (Some(front), Some(back)) = (vector.input.get("front"), vector.input.get("back")) {
-        return beside(vector, asks, front, back);
+        return beside(vector, runner, front, back);
     }
     let sign_in = SignIn::new("https://as.example", client("client1", None));
     let redemption = sign_in.redemption(vector.text("scope").unwrap_or_default());
     let replies = vec![Reply::json(&vector.input["response"])];
     let calls = sign_in.calls().call(NOW, redemption, replies);
-    judge(vector, calls.end(asks)?).map(drop)
+    judge(vector, calls.end(runner)?).map(drop)
 }
 
-/// ID tokens beside the code and for it, of which each says its own.
-fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verdict {
+/// An ID token beside the code, and one from the token endpoint, with different claims.
+fn beside(vector: &Vector, runner: &mut Runner, front: &Value, back: &Value) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.code = CODE.to_owned();
     let token = |said: &Value| {
@@ -154,15 +154,15 @@ fn beside(vector: &Vector, asks: &mut Asks, front: &Value, back: &Value) -> Verd
         signed("rsa1", Alg::Rs256, None, &claims)
     };
     sign_in.front = Some(token(front)?);
-    judge(vector, sign_in.with(&token(back)?).end(asks)?)?;
-    // It is the difference that is refused.
-    match sign_in.with(&token(front)?).end(asks)? {
+    judge(vector, sign_in.with(&token(back)?).end(runner)?)?;
+    // Only the difference is refused.
+    match sign_in.with(&token(front)?).end(runner)? {
         Ok(done) => tokens(done).map(drop),
         Err(refusal) => Err(refusal.message.into()),
     }
 }
 
-pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut of = client("client1", None);
     let is_signed = vector.expected["ctx"] == "userinfo_signed_response_alg registered";
     let alg = vector.text("userinfo_signed_response_alg");
@@ -172,7 +172,7 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     let held =
         json!({ "issuer": "https://as.example", "client_id": "client1", "access_token": "t0ken" });
-    let ask = In::Userinfo {
+    let ask = TurnInput::Userinfo {
         subject: vector.text("id_token_sub").unwrap_or("user-1").to_owned(),
         tokens: Some(ask::stored_tokens(held)),
     };
@@ -182,7 +182,7 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
     ];
     let calls = Calls::new(server("https://as.example", &Value::Null), of).call(NOW, ask, replies);
     if vector.text("build").is_some() {
-        let came = calls.ask(asks)?.pop().ok_or("no call")?;
+        let came = calls.ask(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
         same("header", sent.header("authorization"), Some("Bearer t0ken"))?;
         return holds(
@@ -190,19 +190,19 @@ pub(crate) fn userinfo(vector: &Vector, asks: &mut Asks) -> Verdict {
             sent.method == "GET" && !sent.url.contains('?'),
         );
     }
-    let Some(done) = judge(vector, calls.end(asks)?)? else {
+    let Some(done) = judge(vector, calls.end(runner)?)? else {
         return Ok(());
     };
     let told = record(done)?;
     same("sub", told["subject"].as_str(), vector.text("id_token_sub"))?;
-    // It is handed on as it was told: a string, which is no boolean.
+    // The claim is returned as received: a string, which is not a boolean.
     let claims = &told["claims"];
     let body = vector.must("body")?;
     let sent = serde_json::from_str(body).unwrap_or_else(|_| payload(body));
     same("claims", claims, &sent)
 }
 
-/// The reply that a vector holds.
+/// The response in a vector.
 pub(crate) fn answer(vector: &Vector, media: &str) -> Reply {
     let status = vector.input["status"].as_u64();
     let status = status.and_then(|status| u16::try_from(status).ok());

@@ -1,4 +1,5 @@
-//! `jws-published`, `jws-negative`, `jwk-thumbprint`, `hash-claims`, `jwe`: through a sign-in.
+//! Signatures and encryption through a package's sign-in: `jws-published`, `jws-negative`, `jwk-thumbprint`,
+//! `hash-claims`, `jwe`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,26 +8,26 @@ use serde_json::{Value, json};
 
 use super::identity::registered;
 use super::{SignIn, claims, client, judge, signed, tokens};
-use crate::ask::Asks;
-use crate::format::{No, Vector, Verdict, holds, same};
+use crate::ask::Runner;
+use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::jws::{key_set, keys, private_key};
 
-const BYTES: &str = "a client secret is text: the keys of these vectors are other bytes";
-/// Below the limit of a reply, 1 MiB.
+const BYTES: &str = "a client secret is text, and the keys of these vectors are not";
+/// The largest input, in bytes, that fits into a response (limit: 1 MiB).
 const BYTES_READ: u64 = 1 << 19;
 
 const MACS: &str = "these tokens are signed with keys of the server, not with a client secret";
 
-const ENDS: &str = "a package has no thumbprints of keys, and does not list those of a set";
+const ENDS: &str = "a package neither computes thumbprints of keys nor lists the keys of a set";
 
-/// A sign-in with this token is refused for its signature, or else for no more than its claims.
-pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// A sign-in with this token is refused for its signature if the vector says so, otherwise at most for its claims.
+pub(crate) fn signature(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if input["jwk"]["kty"] == "oct" {
-        return Err(No::OutOfReach(BYTES));
+        return Err(Failure::OutOfReach(BYTES));
     }
     let token = match input["repeat_to_bytes"].as_u64() {
-        // A larger reply is not read at all.
+        // A larger response is not read at all.
         Some(bytes) => {
             let bytes = bytes.min(BYTES_READ) as usize;
             vector.must("compact")?.repeat(bytes)[..bytes].to_owned()
@@ -34,7 +35,7 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
         None => vector.must("compact")?.to_owned(),
     };
     let of = client("client1", vector.text("client_secret"));
-    let sign_in = SignIn::new("https://as.example", of).algs(asks.lang, &input["allowed_algs"]);
+    let sign_in = SignIn::new("https://as.example", of).algs(runner.lang, &input["allowed_algs"]);
     let mut sign_in = sign_in?;
     sign_in.keys = match input.get("jwk") {
         Some(jwk) => vec![json!({ "keys": [jwk] })],
@@ -42,7 +43,7 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
     };
     let mut calls = sign_in.calls();
     if input.get("jwks_before").is_some() {
-        // Somebody has signed in when the server had other keys.
+        // An earlier sign-in took place when the server had different keys.
         let before = key_set(&input["jwks_before"]);
         let first = signed("rsa1", Alg::Rs256, None, &claims())?;
         sign_in.keys = vec![before];
@@ -50,8 +51,8 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
         sign_in.keys = vec![key_set(&input["jwks_after"])];
         sign_in.now += 3600;
     }
-    match sign_in.again(calls, &token).end(asks)? {
-        // What no token is made of is refused where the server hands it out; an empty text is none at all.
+    match sign_in.again(calls, &token).end(runner)? {
+        // Text that is not a token is refused when the server returns it; an empty text counts as no token.
         Err(refusal)
             if ["token_response.malformed", "id_token.missing"]
                 .contains(&refusal.code.as_str()) =>
@@ -72,8 +73,8 @@ pub(crate) fn signature(vector: &Vector, asks: &mut Asks) -> Verdict {
     if vector.expected["valid"] != true {
         return Ok(());
     }
-    // What is told apart is the signature.
-    let end = sign_in.with(&altered(&token)).end(asks)?;
+    // Only the signature makes the difference.
+    let end = sign_in.with(&altered(&token)).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
     same("altered", code.as_deref(), Some("jws.bad_signature"))
 }
@@ -82,7 +83,7 @@ fn is_about_claims(code: &str) -> bool {
     code.starts_with("jwt.") || code.starts_with("id_token.") && code != "id_token.missing"
 }
 
-/// With another signature of the same size.
+/// The token with a different signature of the same size.
 fn altered(token: &str) -> String {
     let (input, signature) = token.rsplit_once('.').unwrap_or_default();
     let (first, rest) = signature.split_at(1.min(signature.len()));
@@ -90,38 +91,38 @@ fn altered(token: &str) -> String {
     format!("{input}.{other}{rest}")
 }
 
-pub(crate) fn key_sets(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn key_sets(vector: &Vector, runner: &mut Runner) -> Verdict {
     let Some(set) = vector.input.get("jwks") else {
-        return Err(No::OutOfReach(ENDS));
+        return Err(Failure::OutOfReach(ENDS));
     };
     if vector.expected.get("error").is_none() {
-        return Err(No::OutOfReach(ENDS));
+        return Err(Failure::OutOfReach(ENDS));
     }
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.keys = vec![set.clone()];
     let token = signed("rsa1", Alg::Rs256, None, &claims())?;
-    judge(vector, sign_in.with(&token).end(asks)?).map(drop)
+    judge(vector, sign_in.with(&token).end(runner)?).map(drop)
 }
 
-/// An ID token with this hash of the access token is taken, and none with another.
-pub(crate) fn hash_claim(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// An ID token with this hash of the access token is accepted, and one with a different hash refused.
+pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
     let (name, value) = (vector.must("alg")?, vector.must("value")?);
     if name.starts_with("HS") {
-        return Err(No::OutOfReach(MACS));
+        return Err(Failure::OutOfReach(MACS));
     }
-    let lang = asks.lang;
+    let lang = runner.lang;
     let of = |name: &str| {
         let sign_in = SignIn::new("https://as.example", client("client1", None));
         let mut sign_in = sign_in.algs(lang, &json!([name]))?;
         sign_in.access_token = value.to_owned();
-        Ok::<_, No>(sign_in)
+        Ok::<_, Failure>(sign_in)
     };
     let Some(alg) = Alg::named(name) else {
         let header = URL_SAFE_NO_PAD.encode(json!({ "alg": name, "kid": "rsa1" }).to_string());
         let token = signed("rsa1", Alg::Rs256, None, &claims())?;
         let token = token.split_once('.').map(|(_, rest)| rest);
         let token = format!("{header}.{}", token.unwrap_or_default());
-        let code = of("RS256")?.with(&token).end(asks)?.err().map(|e| e.code);
+        let code = of("RS256")?.with(&token).end(runner)?.err().map(|e| e.code);
         return same("code", code.as_deref(), Some("jws.alg_not_allowed"));
     };
     let kid = match name {
@@ -142,16 +143,16 @@ pub(crate) fn hash_claim(vector: &Vector, asks: &mut Asks) -> Verdict {
         signed(kid, alg, None, &claims)
     };
     let Some(hash) = hash else {
-        let end = sign_in.with(&with("77QmUPtjPfzWtF2AnpK9RQ")?).end(asks)?;
-        // Such a token is refused where it is issued.
+        let end = sign_in.with(&with("77QmUPtjPfzWtF2AnpK9RQ")?).end(runner)?;
+        // Such a token is refused when it is issued.
         let code = end.err().map(|refusal| refusal.code);
         return same("code", code.as_deref(), Some("token_response.malformed"));
     };
-    if let Err(refusal) = sign_in.with(&with(hash)?).end(asks)? {
+    if let Err(refusal) = sign_in.with(&with(hash)?).end(runner)? {
         return Err(refusal.message.into());
     }
     let other = hash.replace(hash.get(..1).unwrap_or("x"), "_");
-    let end = sign_in.with(&with(&other)?).end(asks)?;
+    let end = sign_in.with(&with(&other)?).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
     same("another hash", code.as_deref(), Some("id_token.at_hash"))
 }
@@ -167,10 +168,10 @@ fn public(kid: &str) -> Value {
 }
 
 /// A client that is registered for encrypted ID tokens.
-pub(crate) fn encrypted(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn encrypted(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let token = vector.must("token")?;
-    let mut sign_in = registered(asks.lang, expect)?;
+    let mut sign_in = registered(runner.lang, expect)?;
     sign_in.keys = vec![key_set(&expect["jwks"])];
     let alg = match expect.get("id_token_encrypted_response_alg") {
         Some(Value::Null) => None,
@@ -178,7 +179,7 @@ pub(crate) fn encrypted(vector: &Vector, asks: &mut Asks) -> Verdict {
         None => Some("RSA-OAEP-256"),
     };
     if let Some(alg) = alg {
-        // Where the vector says none, the one of the token.
+        // By default the algorithm in the token.
         let named = expect["id_token_encrypted_response_enc"].as_str();
         let enc = named.map_or_else(|| enc_of(token), str::to_owned);
         sign_in.register("id_token_encrypted_response_alg", alg);
@@ -186,7 +187,7 @@ pub(crate) fn encrypted(vector: &Vector, asks: &mut Asks) -> Verdict {
         let keys = ["enc_rsa", "enc_ec"].map(|name| keys(name).to_string());
         sign_in.register("decryption_keys", keys.to_vec());
     }
-    if let Some(done) = judge(vector, sign_in.with(token).end(asks)?)? {
+    if let Some(done) = judge(vector, sign_in.with(token).end(runner)?)? {
         let text = tokens(done)?.text("id_token")?.unwrap_or_default();
         holds("is the signed token", text.split('.').count() == 3)?;
     }

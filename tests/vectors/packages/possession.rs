@@ -1,26 +1,26 @@
-//! `dpop`, `dpop-nonce-sequence`: proofs as they go over the wire.
+//! DPoP proofs as a package sends them: `dpop`, `dpop-nonce-sequence`.
 
 use oauth_core::jose::Alg;
 use oauth_core::url::Url;
 use serde_json::{Value, json};
 
 use super::protected::{ISSUER, part, refused};
-use super::{Calls, Came, client, server, tokens};
-use crate::ask::{self, Asks};
+use super::{CallResult, Calls, client, server, tokens};
+use crate::ask::{self, Runner};
 use crate::classes;
-use crate::conversation::{ClientConfig, In};
+use crate::conversation::{ClientConfig, TurnInput};
 use crate::expect::wanted_classes;
 use crate::fields::{Reply, Text};
-use crate::format::{No, Vector, Verdict, holds, names, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, names, same, texts};
 use crate::lang::Lang;
 use crate::said::{Done, Refusal, Sent};
 
-const NO_PRIVATE_HALF: &str = "nobody has the private half of this key";
+const NO_PRIVATE_HALF: &str = "the private key is not known";
 const OWN_METHOD: &str = "HTTP clients of these languages write the name of a method in capitals";
-const NO_RULES: &str = "that a server binds no tokens comes with a preset";
+const NO_RULES: &str = "only a preset declares that a server does not bind tokens";
 const OWN_KEY: &str = "a page's key is for ES256";
 
-/// A client whose tokens are bound to a key: of the page a public one.
+/// A client whose tokens are bound to a key; a public client in a page.
 fn bound(lang: Lang, alg: &str) -> ClientConfig {
     let of = match lang {
         Lang::Browser => ask::public("client1"),
@@ -33,17 +33,17 @@ fn bound(lang: Lang, alg: &str) -> ClientConfig {
 }
 
 /// A token request.
-fn asked(lang: Lang) -> In {
+fn asked(lang: Lang) -> TurnInput {
     match lang {
         Lang::Browser => redemption(),
-        _ => In::ClientCredentials {
+        _ => TurnInput::ClientCredentials {
             scope: String::new(),
         },
     }
 }
 
-fn redemption() -> In {
-    In::Redeem {
+fn redemption() -> TurnInput {
+    TurnInput::Redeem {
         callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
         flow: Some(ask::flow(
             json!({ "client_id": "client1", "scope": "read" }),
@@ -59,30 +59,30 @@ fn said(kind: Option<&str>) -> Reply {
     Reply::json(&reply)
 }
 
-/// A proof taken apart.
-fn proof(sent: &Sent) -> Result<(Value, Value), No> {
+/// The header and the claims of a proof.
+fn proof(sent: &Sent) -> Result<(Value, Value), Failure> {
     let proof = sent.header("dpop").ok_or("no proof")?;
     Ok((part(proof, 0)?, part(proof, 1)?))
 }
 
-/// The request for UserInfo at this URL, with this token: the one request to an API that a package makes itself.
-fn userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Came, No> {
+/// A UserInfo request to this URL with this token: the only API request that a package sends by itself.
+fn userinfo(runner: &mut Runner, url: &str, token: &str) -> Result<CallResult, Failure> {
     let metadata = json!({ "userinfo_endpoint": url });
     let tokens = ask::stored_tokens(json!({
         "version": 2, "client_id": "client1", "access_token": token, "token_type": "DPoP",
         "id_token": super::signed("rsa1", Alg::Rs256, None, &super::claims())?,
     }));
-    let ask = In::Userinfo {
+    let ask = TurnInput::Userinfo {
         subject: "user-1".to_owned(),
         tokens: Some(tokens),
     };
-    let calls = Calls::new(server(ISSUER, &metadata), bound(asks.lang, "ES256"));
-    let mut came = calls.call(1, ask, Vec::new()).ask(asks)?;
+    let calls = Calls::new(server(ISSUER, &metadata), bound(runner.lang, "ES256"));
+    let mut came = calls.call(1, ask, Vec::new()).ask(runner)?;
     came.pop().ok_or_else(|| "no call".into())
 }
 
-fn sent_userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Sent, No> {
-    let came = userinfo(asks, url, token)?;
+fn sent_userinfo(runner: &mut Runner, url: &str, token: &str) -> Result<Sent, Failure> {
+    let came = userinfo(runner, url, token)?;
     match (came.end, came.sent.into_iter().next()) {
         (Some(Err(refusal)), _) => Err(refusal.message.into()),
         (_, Some(sent)) => Ok(sent),
@@ -90,28 +90,33 @@ fn sent_userinfo(asks: &mut Asks, url: &str, token: &str) -> Result<Sent, No> {
     }
 }
 
-/// What a token request sends, and how it ends with these replies.
+/// Runs a token request with these responses.
 fn token_request(
-    asks: &mut Asks,
+    runner: &mut Runner,
     metadata: &Value,
     of: ClientConfig,
     replies: Vec<Reply>,
-) -> Result<Came, No> {
-    let calls = Calls::new(server(ISSUER, metadata), of).call(1, asked(asks.lang), replies);
-    calls.ask(asks)?.pop().ok_or_else(|| "no call".into())
+) -> Result<CallResult, Failure> {
+    let calls = Calls::new(server(ISSUER, metadata), of).call(1, asked(runner.lang), replies);
+    calls.ask(runner)?.pop().ok_or_else(|| "no call".into())
 }
 
 const RESOURCE: &str = "https://rs.example/x";
 
 /// A request to an API, with a token that is bound to a key.
-fn api_call(url: &str, streams: bool, replies: Vec<Reply>) -> Result<In, No> {
+fn api_call(url: &str, streams: bool, replies: Vec<Reply>) -> Result<TurnInput, Failure> {
     let at = Url::parse(url).map_err(|error| error.to_string())?;
     api_call_at(&at, url, streams, replies)
 }
 
-/// The same where the API is at this place, which the URL may write another way.
-fn api_call_at(at: &Url, url: &str, streams: bool, replies: Vec<Reply>) -> Result<In, No> {
-    Ok(In::CallApi {
+/// [`api_call`] for an API at this URL, which `url` may write differently.
+fn api_call_at(
+    at: &Url,
+    url: &str,
+    streams: bool,
+    replies: Vec<Reply>,
+) -> Result<TurnInput, Failure> {
+    Ok(TurnInput::CallApi {
         method: if streams { "POST" } else { "GET" }.to_owned(),
         url: url.to_owned(),
         body: streams.then(|| "a body".to_owned()),
@@ -124,37 +129,42 @@ fn api_call_at(at: &Url, url: &str, streams: bool, replies: Vec<Reply>) -> Resul
     })
 }
 
-/// A URL that parsers read differently: refused where a server names it, and written by the caller's HTTP client.
-fn parsed(vector: &Vector, url: &str, asks: &mut Asks) -> Verdict {
+/// A URL that parsers read differently: refused in a server's metadata, and normalized by the caller's HTTP client.
+fn parsed(vector: &Vector, url: &str, runner: &mut Runner) -> Verdict {
     let wanted = vector.expected["htu"].as_str().unwrap_or_default();
     let at = Url::parse(wanted).map_err(|error| error.to_string())?;
     let call = api_call_at(&at, url, false, vec![Reply::json(&Value::Null)])?;
-    let calls = Calls::new(server(ISSUER, &Value::Null), bound(asks.lang, "ES256"));
-    let came = calls.call(1, call, Vec::new()).ask(asks)?.pop();
+    let calls = Calls::new(server(ISSUER, &Value::Null), bound(runner.lang, "ES256"));
+    let came = calls.call(1, call, Vec::new()).ask(runner)?.pop();
     let sent = first(came.ok_or("no call")?)?;
     let (_, claims) = proof(&sent)?;
     same("htu", claims["htu"].as_str(), Some(wanted))
 }
 
-/// What a package sends to an API, and what comes of it.
-fn called(asks: &mut Asks, url: &str, alg: &str, replies: Vec<Reply>) -> Result<Came, No> {
-    if asks.lang == Lang::Browser && alg != "ES256" {
-        return Err(No::OutOfReach(OWN_KEY));
+/// The requests of a package to an API, and their result.
+fn called(
+    runner: &mut Runner,
+    url: &str,
+    alg: &str,
+    replies: Vec<Reply>,
+) -> Result<CallResult, Failure> {
+    if runner.lang == Lang::Browser && alg != "ES256" {
+        return Err(Failure::OutOfReach(OWN_KEY));
     }
-    let calls = Calls::new(server(ISSUER, &Value::Null), bound(asks.lang, alg));
+    let calls = Calls::new(server(ISSUER, &Value::Null), bound(runner.lang, alg));
     let calls = calls.call(1, api_call(url, false, replies)?, Vec::new());
-    calls.ask(asks)?.pop().ok_or_else(|| "no call".into())
+    calls.ask(runner)?.pop().ok_or_else(|| "no call".into())
 }
 
-pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
     let (input, expected) = (&vector.input, &vector.expected);
-    let es256 = bound(asks.lang, "ES256");
+    let es256 = bound(runner.lang, "ES256");
     if let Some(published) = vector.text("proof") {
-        // That its signature is good is the core's to say: ours has the same form.
+        // The core's tests verify its signature; ours has the same form.
         let (header, claims) = (part(published, 0)?, part(published, 1)?);
         let ours = match claims.get("ath") {
-            Some(_) => sent_userinfo(asks, RESOURCE, "a")?,
-            None => first(token_request(asks, &Value::Null, es256, Vec::new())?)?,
+            Some(_) => sent_userinfo(runner, RESOURCE, "a")?,
+            None => first(token_request(runner, &Value::Null, es256, Vec::new())?)?,
         };
         let (our_header, our_claims) = proof(&ours)?;
         same("members", names(&our_header), names(&header))?;
@@ -163,11 +173,11 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     if let Some(url) = vector.text("request_url") {
         let is_of_callers_alone = !url.is_ascii() || url.contains('#') || url.contains("/../");
         if is_of_callers_alone || url.contains("SERVER") {
-            return parsed(vector, url, asks);
+            return parsed(vector, url, runner);
         }
-        let came = userinfo(asks, url, "a")?;
+        let came = userinfo(runner, url, "a")?;
         return match came.end {
-            // It is an endpoint's URL, and refused as such.
+            // It is refused as the URL of an endpoint.
             Some(Err(refusal)) => {
                 holds("refused", expected["error"].is_string())?;
                 same(
@@ -184,23 +194,23 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
     if let Some(method) = vector.text("method") {
         let sent = match method {
-            "get" => sent_userinfo(asks, RESOURCE, "a")?,
-            "POST" => first(token_request(asks, &Value::Null, es256, Vec::new())?)?,
-            _ => return Err(No::OutOfReach(OWN_METHOD)),
+            "get" => sent_userinfo(runner, RESOURCE, "a")?,
+            "POST" => first(token_request(runner, &Value::Null, es256, Vec::new())?)?,
+            _ => return Err(Failure::OutOfReach(OWN_METHOD)),
         };
         let (_, claims) = proof(&sent)?;
         return same("htm", &claims["htm"], &expected["htm"]);
     }
     if input.get("jwk").is_some() {
-        return Err(No::OutOfReach(NO_PRIVATE_HALF));
+        return Err(Failure::OutOfReach(NO_PRIVATE_HALF));
     }
     if let Some(nonce) = input.get("DPoP-Nonce").and_then(Value::as_str) {
         let with = said(Some("DPoP")).with("dpop-nonce", nonce);
-        let lang = asks.lang;
+        let lang = runner.lang;
         let calls = Calls::new(server(ISSUER, &Value::Null), es256)
             .call(1, asked(lang), vec![with])
             .call(1, asked(lang), vec![said(Some("DPoP"))]);
-        let (_, claims) = proof(&first(calls.ask(asks)?.pop().ok_or("no call")?)?)?;
+        let (_, claims) = proof(&first(calls.ask(runner)?.pop().ok_or("no call")?)?)?;
         return same(
             "stored",
             claims["nonce"] == nonce,
@@ -214,22 +224,22 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
             .with("www-authenticate", &field)
             .with("dpop-nonce", "n");
         let replies = vec![reply, Reply::json(&Value::Null)];
-        let came = called(asks, RESOURCE, vector.must("key_alg")?, replies)?;
+        let came = called(runner, RESOURCE, vector.must("key_alg")?, replies)?;
         return ended(vector, came.sent.len() > 1, came.end);
     }
     if let Some(header) = vector.text("header") {
-        let came = called(asks, RESOURCE, "ES256", vec![Reply::json(&Value::Null)])?;
+        let came = called(runner, RESOURCE, "ES256", vec![Reply::json(&Value::Null)])?;
         let name = header.split(':').next().unwrap_or_default();
         let sent = came.sent.first().ok_or("nothing was sent")?;
         same("status", came.status, Some(200))?;
         return same("header", sent.header(&name.to_ascii_lowercase()), None);
     }
     if let Some(metadata) = input.get("metadata") {
-        let of = bound(asks.lang, vector.must("key_alg")?);
-        if asks.lang == Lang::Browser {
-            return Err(No::OutOfReach(OWN_KEY));
+        let of = bound(runner.lang, vector.must("key_alg")?);
+        if runner.lang == Lang::Browser {
+            return Err(Failure::OutOfReach(OWN_KEY));
         }
-        let came = token_request(asks, metadata, of, Vec::new())?;
+        let came = token_request(runner, metadata, of, Vec::new())?;
         return ended(vector, !came.sent.is_empty(), came.end);
     }
     if let Some(is_bound) = input.get("sent_dpop_proof") {
@@ -237,7 +247,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
             .text("policy")
             .is_some_and(|policy| policy != "require")
         {
-            return Err(No::OutOfReach(NO_RULES));
+            return Err(Failure::OutOfReach(NO_RULES));
         }
         let of = match is_bound == true {
             true => es256,
@@ -247,11 +257,11 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
             },
         };
         let reply = said(vector.text("token_type"));
-        let end = token_request(asks, &Value::Null, of, vec![reply])?.end;
-        let end = end.ok_or("it does not end")?;
+        let end = token_request(runner, &Value::Null, of, vec![reply])?.end;
+        let end = end.ok_or("the call does not end")?;
         let wanted = expected["ok"].as_str();
         return match (end, wanted) {
-            (Ok(_), Some(_)) if asks.lang == Lang::Browser => Ok(()),
+            (Ok(_), Some(_)) if runner.lang == Lang::Browser => Ok(()),
             (Ok(done), Some(_)) => {
                 same("type", tokens(done)?.text("token_type")?.as_deref(), wanted)
             }
@@ -260,24 +270,24 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
         };
     }
     if input.get("refresh_token_bound_to").is_some() {
-        return refreshed(vector, asks);
+        return refreshed(vector, runner);
     }
     if let Some(alg) = vector.text("alg") {
-        if asks.lang == Lang::Browser {
-            return Err(No::OutOfReach(OWN_KEY));
+        if runner.lang == Lang::Browser {
+            return Err(Failure::OutOfReach(OWN_KEY));
         }
-        let of = bound(asks.lang, alg);
-        let came = token_request(asks, &Value::Null, of, Vec::new())?;
+        let of = bound(runner.lang, alg);
+        let came = token_request(runner, &Value::Null, of, Vec::new())?;
         return ended(vector, !came.sent.is_empty(), came.end);
     }
     match vector.text("build") {
         Some(_) if vector.text("for") == Some("token endpoint") => {
-            let sent = first(token_request(asks, &Value::Null, es256, Vec::new())?)?;
+            let sent = first(token_request(runner, &Value::Null, es256, Vec::new())?)?;
             required(vector, &sent)
         }
         _ => {
             let token = vector.must("access_token")?;
-            let sent = sent_userinfo(asks, RESOURCE, token)?;
+            let sent = sent_userinfo(runner, RESOURCE, token)?;
             let (_, claims) = proof(&sent)?;
             same("ath", &claims["ath"], &expected["ath"])?;
             required(vector, &sent)
@@ -285,7 +295,7 @@ pub(crate) fn dpop(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// A proof is sent, or the key refused.
+/// Checks that a proof is sent, or that the key is refused.
 fn ended(vector: &Vector, is_sent: bool, end: Option<Result<Done, Refusal>>) -> Verdict {
     match end {
         Some(Err(refusal)) => refused(vector, refusal),
@@ -296,7 +306,7 @@ fn ended(vector: &Vector, is_sent: bool, end: Option<Result<Done, Refusal>>) -> 
     }
 }
 
-fn first(came: Came) -> Result<Sent, No> {
+fn first(came: CallResult) -> Result<Sent, Failure> {
     match (came.sent.into_iter().next(), came.end) {
         (Some(sent), _) => Ok(sent),
         (None, Some(Err(refusal))) => Err(refusal.message.into()),
@@ -327,21 +337,21 @@ fn required(vector: &Vector, sent: &Sent) -> Verdict {
     }
 }
 
-/// A public client refreshes with its key, and with no other.
-fn refreshed(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// A public client can refresh only with the key that its tokens are bound to.
+fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
     let of = || ClientConfig {
         dpop: Some("ES256".to_owned()),
         ..ask::public("client1")
     };
     let tokens_of = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
-    let refresh = |tokens| In::Refresh {
+    let refresh = |tokens| TurnInput::Refresh {
         scope: String::new(),
         tokens,
     };
     let calls = Calls::new(server(ISSUER, &Value::Null), of())
         .call(1, redemption(), vec![Reply::json(&tokens_of)])
         .call(2, refresh(None), Vec::new());
-    let mut came = calls.ask(asks)?.into_iter();
+    let mut came = calls.ask(runner)?.into_iter();
     let login = came.next().ok_or("no login")?;
     let (first_key, _) = proof(login.sent.first().ok_or("no request")?)?;
     let (second_key, _) = proof(&first(came.next().ok_or("no refresh")?)?)?;
@@ -353,11 +363,11 @@ fn refreshed(vector: &Vector, asks: &mut Asks) -> Verdict {
             .map_err(|refusal| refusal.message)?,
     )?;
     let stored = held.text("stored")?.ok_or("nothing is stored")?;
-    // Another conversation has a key of its own.
+    // A new conversation has a new key.
     let calls = Calls::new(server(ISSUER, &Value::Null), of());
     let calls = calls.call(2, refresh(Some(Text(stored))), Vec::new());
-    let Err(refusal) = calls.end(asks)? else {
-        return Err("it was sent".into());
+    let Err(refusal) = calls.end(runner)? else {
+        return Err("the request was sent".into());
     };
     classes::check(
         &refusal,
@@ -365,9 +375,9 @@ fn refreshed(vector: &Vector, asks: &mut Asks) -> Verdict {
     )
 }
 
-pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
     let steps = vector.input["steps"].as_array().ok_or("no steps")?;
-    let mut calls = Calls::new(server(ISSUER, &Value::Null), bound(asks.lang, "ES256"));
+    let mut calls = Calls::new(server(ISSUER, &Value::Null), bound(runner.lang, "ES256"));
     let mut rest: &[Value] = steps;
     while let [head, ..] = rest {
         let is_named = head.get("send").is_some();
@@ -396,11 +406,11 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
         let input = if what.contains("code") {
             redemption()
         } else {
-            asked(asks.lang)
+            asked(runner.lang)
         };
         calls = calls.call(1, input, replies);
     }
-    let came = calls.ask(asks)?;
+    let came = calls.ask(runner)?;
     let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
     let proofs: Vec<_> = sent
         .iter()
@@ -423,12 +433,12 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
         .collect();
     jtis.sort_unstable();
     jtis.dedup();
-    same("each proof is another", jtis.len(), proofs.len())?;
+    same("distinct proofs", jtis.len(), proofs.len())?;
     if expected["same_code_and_verifier"] == true {
         let same_form = sent.iter().all(|request| request.body == sent[0].body);
         holds(
             "the form is the same",
-            same_form || asks.lang != Lang::Browser,
+            same_form || runner.lang != Lang::Browser,
         )?;
         let codes: Vec<_> = sent
             .iter()
@@ -451,7 +461,7 @@ pub(crate) fn sequence(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-fn result(came: &Came) -> Option<String> {
+fn result(came: &CallResult) -> Option<String> {
     let of_api = |status| match status {
         200 => "ok".to_owned(),
         _ => "error:use_dpop_nonce".to_owned(),

@@ -1,22 +1,23 @@
-//! `jarm`, `jar`, `step-up`: signed requests and responses, and what an API wants of the person.
+//! Signed authorization responses and requests, and step-up challenges of an API, in a package: `jarm`, `jar`,
+//! `step-up`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{Calls, client, judge, record, server};
-use crate::ask::{self, Asks};
-use crate::conversation::{Ask, Asked, ClientConfig, Conversation, In};
+use crate::ask::{self, Runner};
+use crate::conversation::{AuthorizeInput, ClientConfig, Conversation, TokenInput, TurnInput};
 use crate::fields::{Fields, Reply, Text};
-use crate::format::{No, Vector, Verdict, holds, same, texts};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::jws::{key_set, keys};
 use crate::protected::signed_as_wanted;
-use crate::said::{Refusal, Said};
+use crate::said::{Refusal, TurnOutput};
 
 pub(super) const ISSUER: &str = "https://as.example";
 const CALLBACK: &str = "https://client.example.com/cb";
 
-pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn jarm(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let member = |name: &str, usual: &str| expect[name].as_str().unwrap_or(usual).to_owned();
     let (issuer, id) = (member("issuer", ISSUER), member("client_id", "client1"));
@@ -33,13 +34,13 @@ pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
         "response_mode": vector.text("response_mode").unwrap_or("jwt"),
         "state": vector.text("expected_state").unwrap_or("xyz"),
     }));
-    let redeem = In::Redeem {
+    let redeem = TurnInput::Redeem {
         callback: vector.must("callback")?.to_owned(),
         flow: Some(flow),
     };
     let calls = Calls::new(server(&issuer, &metadata), ask::public(&id));
     let calls = calls.call(now, redeem, vec![Reply::json(&key_set(&Value::Null))]);
-    let came = calls.ask(asks)?.pop().ok_or("no call")?;
+    let came = calls.ask(runner)?.pop().ok_or("no call")?;
     match (came.end, came.sent.last()) {
         (None, Some(sent)) => same(
             "code",
@@ -51,26 +52,26 @@ pub(crate) fn jarm(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The URL of an authorization, or why there is none.
+/// The URL of an authorization, or the refusal.
 pub(super) fn authorized(
-    asks: &mut Asks,
+    runner: &mut Runner,
     metadata: &Value,
     client: ClientConfig,
     now: u64,
-    ask: Ask,
-) -> Result<Result<(String, Value), Refusal>, No> {
+    ask: AuthorizeInput,
+) -> Result<Result<(String, Value), Refusal>, Failure> {
     let conversation = Conversation::new(Some(server(ISSUER, metadata)), Some(client));
-    let conversation = conversation.then(now, In::Authorize(ask));
-    url(asks.play(&conversation)?.pop())
+    let conversation = conversation.then(now, TurnInput::Authorize(ask));
+    url(runner.play(&conversation)?.pop())
 }
 
-fn url(said: Option<Said>) -> Result<Result<(String, Value), Refusal>, No> {
+fn url(said: Option<TurnOutput>) -> Result<Result<(String, Value), Refusal>, Failure> {
     match said {
-        Some(Said::Authorized { url, flow }) => {
+        Some(TurnOutput::Authorized { url, flow }) => {
             let flow = serde_json::from_str(&flow).map_err(|error| error.to_string())?;
             Ok(Ok((url, flow)))
         }
-        Some(Said::Error(refusal)) => Ok(Err(refusal)),
+        Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a URL, got {other:?}").into()),
     }
 }
@@ -84,15 +85,15 @@ pub(super) fn refused(vector: &Vector, refusal: Refusal) -> Verdict {
     judge(vector, Err(refusal)).map(drop)
 }
 
-fn ask_for(redirect_uri: &str, scope: &str) -> Ask {
-    Ask {
+fn ask_for(redirect_uri: &str, scope: &str) -> AuthorizeInput {
+    AuthorizeInput {
         redirect_uri: redirect_uri.to_owned(),
         scope: scope.to_owned(),
-        ..Ask::default()
+        ..AuthorizeInput::default()
     }
 }
 
-pub(crate) fn jar(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn jar(vector: &Vector, runner: &mut Runner) -> Verdict {
     let plain = ask::public(vector.text("client_id").unwrap_or("client1"));
     let mut signs = plain.clone();
     let key = keys("client_ec").to_string();
@@ -110,14 +111,15 @@ pub(crate) fn jar(vector: &Vector, asks: &mut Asks) -> Verdict {
             ask.extra
                 .insert("max_age".to_owned(), given["max_age"].to_string());
             let now = vector.input["now"].as_u64().ok_or("no time")?;
-            let made = authorized(asks, metadata, signs, now, ask)?;
+            let made = authorized(runner, metadata, signs, now, ask)?;
             let (url, flow) = made.map_err(|refusal| refusal.message)?;
             object(vector, &url, &flow, now)
         }
         Some("authorization_url_with_request") => {
             let more = texts(&vector.expected["oidc_compat_adds"]);
             for (scope, extra) in [("", Vec::new()), ("openid", more)] {
-                let made = authorized(asks, metadata, signs.clone(), 1, ask_for(CALLBACK, scope))?;
+                let made =
+                    authorized(runner, metadata, signs.clone(), 1, ask_for(CALLBACK, scope))?;
                 let (url, _) = made.map_err(|refusal| refusal.message)?;
                 let mut names: Vec<_> = query(&url).into_iter().map(|(name, _)| name).collect();
                 let mut wanted = texts(&vector.expected["query_params"]);
@@ -129,7 +131,7 @@ pub(crate) fn jar(vector: &Vector, asks: &mut Asks) -> Verdict {
             Ok(())
         }
         Some("authorization_url") => {
-            match authorized(asks, metadata, plain, 1, ask_for(CALLBACK, ""))? {
+            match authorized(runner, metadata, plain, 1, ask_for(CALLBACK, ""))? {
                 Err(refusal) => refused(vector, refusal),
                 Ok((url, _)) => Err(format!("not refused: {url}").into()),
             }
@@ -144,7 +146,7 @@ pub(crate) fn jar(vector: &Vector, asks: &mut Asks) -> Verdict {
                     ask.extra.insert("request_uri".to_owned(), uri);
                 }
             }
-            match authorized(asks, metadata, signs, 1, ask)? {
+            match authorized(runner, metadata, signs, 1, ask)? {
                 Err(refusal) => refused(vector, refusal),
                 Ok((url, _)) => Err(format!("not refused: {url}").into()),
             }
@@ -152,7 +154,7 @@ pub(crate) fn jar(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-pub(super) fn part(jwt: &str, at: usize) -> Result<Value, No> {
+pub(super) fn part(jwt: &str, at: usize) -> Result<Value, Failure> {
     let part = jwt.split('.').nth(at).unwrap_or_default();
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
@@ -160,7 +162,7 @@ pub(super) fn part(jwt: &str, at: usize) -> Result<Value, No> {
     serde_json::from_slice(&bytes).map_err(|error| error.to_string().into())
 }
 
-/// The request object of this URL is the one that the vector wants.
+/// The request object in this URL is the one that the vector expects.
 fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
     let pairs = query(url);
     let jwt = pairs.iter().find(|(name, _)| name == "request");
@@ -176,15 +178,15 @@ fn object(vector: &Vector, url: &str, flow: &Value, now: u64) -> Verdict {
     Ok(())
 }
 
-pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(reply) = vector.input.get("introspection_response") {
-        return introspected(vector, reply, asks);
+        return introspected(vector, reply, runner);
     }
     if vector.input.get("cached_tokens").is_some() {
-        return chosen(vector, asks);
+        return chosen(vector, runner);
     }
     if let Some(callback) = vector.text("callback") {
-        let redeem = In::Redeem {
+        let redeem = TurnInput::Redeem {
             callback: callback.to_owned(),
             flow: Some(ask::flow(json!({
                 "client_id": "client1", "redirect_uri": CALLBACK,
@@ -192,7 +194,7 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
             }))),
         };
         let calls = Calls::new(server(ISSUER, &Value::Null), ask::public("client1"));
-        let Err(refusal) = calls.call(1, redeem, Vec::new()).end(asks)? else {
+        let Err(refusal) = calls.call(1, redeem, Vec::new()).end(runner)? else {
             return Err("accepted".into());
         };
         same(
@@ -207,7 +209,7 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
         .and_then(|status| u16::try_from(status).ok());
     let status = status.ok_or("no status")?;
     let field = vector.must("www_authenticate")?.to_owned();
-    let told = In::StepUp {
+    let told = TurnInput::StepUp {
         status,
         challenges: vec![field.clone()],
     };
@@ -217,29 +219,29 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
             Some(ask::public("client1")),
         )
     };
-    let Some(Said::StepUp(wanted)) = asks.play(&calls().then(1, told))?.pop() else {
-        return Err("nothing was told".into());
+    let Some(TurnOutput::StepUp(wanted)) = runner.play(&calls().then(1, told))?.pop() else {
+        return Err("the step-up was not reported".into());
     };
     match vector.expected["action"].as_str() {
         Some(action) if action.contains("retry once") => {
-            holds("nobody is asked", wanted.is_null())?;
+            holds("no step-up is requested", wanted.is_null())?;
             let headers = Fields(vec![("www-authenticate".to_owned(), field)]);
-            let verdict = In::Verdict { status, headers };
-            match asks.play(&calls().then(1, verdict))?.pop() {
-                Some(Said::Verdict(verdict)) => holds("renewed", verdict.renews),
+            let verdict = TurnInput::Verdict { status, headers };
+            match runner.play(&calls().then(1, verdict))?.pop() {
+                Some(TurnOutput::Verdict(verdict)) => holds("renewed", verdict.renews),
                 other => Err(format!("want a verdict, got {other:?}").into()),
             }
         }
         Some(_) if vector.input["same_challenge_already_answered"] == true => {
-            repeated(&wanted, asks)
+            repeated(&wanted, runner)
         }
-        Some(_) if vector.text("grant").is_some() => handed_back(status, field, asks),
-        Some(_) => holds("nothing to ask for", wanted.is_null()),
+        Some(_) if vector.text("grant").is_some() => handed_back(status, field, runner),
+        Some(_) => holds("no step-up is possible", wanted.is_null()),
         None => {
             let mut ask = ask_for(CALLBACK, vector.text("granted_scope").unwrap_or_default());
             ask.step_up = Some(wanted);
             let of = ask::public("client1");
-            let made = authorized(asks, &Value::Null, of, 1, ask)?;
+            let made = authorized(runner, &Value::Null, of, 1, ask)?;
             let (url, _) = made.map_err(|refusal| refusal.message)?;
             let asked = query(&url);
             let wanted = vector.expected["authorization_params"].as_array();
@@ -257,9 +259,9 @@ pub(crate) fn step_up(vector: &Vector, asks: &mut Asks) -> Verdict {
     }
 }
 
-/// The reply is the caller's where nobody can be asked: one request, and none to the server.
-fn handed_back(status: u16, field: String, asks: &mut Asks) -> Verdict {
-    let call = In::CallApi {
+/// Where no user can be asked, the caller gets the response: one request to the API, and none to the server.
+fn handed_back(status: u16, field: String, runner: &mut Runner) -> Verdict {
+    let call = TurnInput::CallApi {
         method: "GET".to_owned(),
         url: "https://api.example/x".to_owned(),
         body: None,
@@ -272,26 +274,26 @@ fn handed_back(status: u16, field: String, asks: &mut Asks) -> Verdict {
         Some(server(ISSUER, &Value::Null)),
         Some(ask::public("client1")),
     );
-    let Some(Said::Called(called)) = asks.play(&talk.then(1, call))?.pop() else {
+    let Some(TurnOutput::Called(called)) = runner.play(&talk.then(1, call))?.pop() else {
         return Err("want a call".into());
     };
     same("requests", called.sent.len(), 1)?;
     same("status", called.status, Some(status))
 }
 
-/// The same is wanted of tokens from a login for it.
-fn repeated(wanted: &Value, asks: &mut Asks) -> Verdict {
-    same("the second time", answers(wanted, wanted, asks)?, true)
+/// The API repeats its challenge to tokens from a login that met it.
+fn repeated(wanted: &Value, runner: &mut Runner) -> Verdict {
+    same("the second time", answers(wanted, wanted, runner)?, true)
 }
 
-/// Of tokens that differ by how their person has authenticated, those are used that are of a login for what is needed.
-fn chosen(vector: &Vector, asks: &mut Asks) -> Verdict {
+/// Among tokens of logins with different authentication, those that meet the requirement are used.
+fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
     let of = |acr: &Value| json!({ "acr_values": acr });
     let needed = of(&vector.input["needed"]["acr_values"]);
     let mut met = Vec::new();
     let cached = vector.input["cached_tokens"].as_array();
     for (at, tokens) in cached.into_iter().flatten().enumerate() {
-        if answers(&of(&json!([tokens["acr"]])), &needed, asks)? {
+        if answers(&of(&json!([tokens["acr"]])), &needed, runner)? {
             met.push(at);
         }
     }
@@ -303,48 +305,50 @@ fn chosen(vector: &Vector, asks: &mut Asks) -> Verdict {
     same("used", met, wanted)
 }
 
-/// Whether tokens of a login for one thing are enough for another, so that nobody has to be asked.
-fn answers(given: &Value, needed: &Value, asks: &mut Asks) -> Result<bool, No> {
+/// Whether tokens of a login for `given` meet `needed`, so that no login is necessary.
+fn answers(given: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
     let mut ask = ask_for(CALLBACK, "");
     ask.step_up = Some(given.clone());
     let of = ask::public("client1");
-    // Tokens of before, which were not enough.
+    // Earlier tokens, which did not meet the challenge.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
-    let before = In::Refresh {
+    let before = TurnInput::Refresh {
         scope: String::new(),
         tokens: Some(ask::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
     let start = Conversation::new(Some(server(ISSUER, &Value::Null)), Some(of));
-    let start = start.then(1, before).then(1, In::Reply(token.clone()));
-    let first = start.clone().then(1, In::Authorize(ask.clone()));
-    let (_, flow) = url(asks.play(&first)?.pop())?.map_err(|refusal| refusal.message)?;
+    let start = start
+        .then(1, before)
+        .then(1, TurnInput::Reply(token.clone()));
+    let first = start.clone().then(1, TurnInput::Authorize(ask.clone()));
+    let (_, flow) = url(runner.play(&first)?.pop())?.map_err(|refusal| refusal.message)?;
     let state = flow["state"].as_str().unwrap_or_default();
-    let redeem = In::Redeem {
+    let redeem = TurnInput::Redeem {
         callback: format!("{CALLBACK}?code=c&state={state}"),
         flow: Some(Text(flow.to_string())),
     };
     ask.step_up = Some(needed.clone());
     let again = start
         .then(1, redeem)
-        .then(1, In::Reply(token))
-        .then(1, In::Authorize(ask));
-    match url(asks.play(&again)?.pop())? {
+        .then(1, TurnInput::Reply(token))
+        .then(1, TurnInput::Authorize(ask));
+    match url(runner.play(&again)?.pop())? {
         Ok(_) => Ok(false),
         Err(refusal) if refusal.code == "step_up.repeated" => Ok(true),
         Err(refusal) => Err(refusal.message.into()),
     }
 }
 
-fn introspected(vector: &Vector, reply: &Value, asks: &mut Asks) -> Verdict {
-    let asked = In::Introspect(Asked {
+fn introspected(vector: &Vector, reply: &Value, runner: &mut Runner) -> Verdict {
+    let asked = TurnInput::Introspect(TokenInput {
         token: Some("t".to_owned()),
-        ..Asked::default()
+        ..TokenInput::default()
     });
     let body: Value = serde_json::from_str(reply["body"].as_str().unwrap_or_default())
         .map_err(|error| error.to_string())?;
     let calls = Calls::new(server(ISSUER, &Value::Null), client("c", Some("s3cr3t")));
-    let end = calls.call(1, asked, vec![Reply::json(&body)]).end(asks)?;
+    let end = calls.call(1, asked, vec![Reply::json(&body)]).end(runner)?;
     let said = record(end.map_err(|refusal| refusal.message)?)?;
     for name in ["acr", "auth_time"] {
         same(name, &said["extra"][name], &vector.expected["ok"][name])?;

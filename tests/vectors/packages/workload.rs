@@ -1,13 +1,13 @@
-//! The part of `assertion-source` that is about GitHub's service: whom it is asked for, with what, how often, and what
-//! becomes of its answer.
+//! The part of `assertion-source` about GitHub's token service: the request to it, how often it is sent, and how
+//! its response is used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, server};
-use crate::ask::{self, Asks};
-use crate::conversation::{ClientConfig, In};
+use crate::ask::{self, Runner};
+use crate::conversation::{ClientConfig, TurnInput};
 use crate::fields::Reply;
 use crate::format::{Vector, Verdict, same};
 use crate::said::Sent;
@@ -15,7 +15,7 @@ use crate::said::Sent;
 const ISSUER: &str = "https://as.example";
 const URL: &str = "https://run.example/idtoken?api-version=2.0";
 
-pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
+pub(crate) fn github(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     let expected = &vector.expected;
     let client = job(
@@ -41,13 +41,13 @@ pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
         let now = input["now"].as_u64().unwrap_or(NOW) + number * apart;
         let scope = String::new();
         let replies = vec![answer.clone(), Reply::json(&tokens)];
-        calls = calls.call(now, In::ClientCredentials { scope }, replies);
+        calls = calls.call(now, TurnInput::ClientCredentials { scope }, replies);
     }
-    let came = calls.ask(asks)?;
+    let came = calls.ask(runner)?;
     let sent: Vec<&Sent> = came.iter().flat_map(|came| &came.sent).collect();
     let (fetches, requests): (Vec<_>, Vec<_>) =
         sent.into_iter().partition(|sent| sent.method == "GET");
-    let first = fetches.first().ok_or("nothing is asked for")?;
+    let first = fetches.first().ok_or("no token is requested")?;
     for (name, value) in [("method", &first.method), ("url", &first.url)] {
         if let Some(wanted) = expected[name].as_str() {
             same(name, value.as_str(), wanted)?;
@@ -75,7 +75,7 @@ pub(crate) fn github(vector: &Vector, asks: &mut Asks) -> Verdict {
     Ok(())
 }
 
-/// A client that is a job of GitHub's.
+/// A client that runs as a GitHub Actions job.
 fn job(url: &str, token: &str, audience: Option<&str>) -> ClientConfig {
     let mut options = Map::new();
     options.insert("platform".to_owned(), "github_actions".into());
@@ -94,7 +94,7 @@ fn job(url: &str, token: &str, audience: Option<&str>) -> ClientConfig {
     }
 }
 
-/// A token that nobody verifies here, good for every vector's time.
+/// A token that is not verified here, and has not expired at any vector's time.
 fn token() -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({ "aud": ISSUER, "sub": "repo:a/b", "exp": NOW + 10_000 });

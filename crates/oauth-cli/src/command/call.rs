@@ -55,7 +55,7 @@ the profile and to those given with --origin. If the API responds with 401, the 
 once with a new token. The response body is always printed; the exit code is 1 if the status is 400 \
 or higher, or if the response is a redirect that is not followed.";
 
-/// How long before its expiry a token counts as expired.
+/// The time before its expiry from which a token counts as expired.
 const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Calls an API with a token.
@@ -228,7 +228,7 @@ fn check_route(wanted: TokenOwner, url: &Url, is_users: bool) -> Result<(), Fail
     }
 }
 
-/// Where tokens come from.
+/// The source of tokens.
 enum Source<'a> {
     /// A fixed token, which is never refreshed.
     Fixed(FixedToken),

@@ -11,7 +11,7 @@ use crate::output::{self, Failure, Output};
 use crate::shell::quote;
 use crate::time::rfc3339;
 
-/// How an access token is printed.
+/// The output format of an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Shell command that exports OAUTH_ACCESS_TOKEN, for `eval`

@@ -42,7 +42,7 @@ servers.
 
 The exit code is 0 if the token passes every requested check, and 1 otherwise. Without --typ, --issuer, \
 --client-id, --audience and --nonce, no check is requested: the times are printed, and the exit code is 0 even \
-for an expired token. Of an encrypted token, only the header is printed.";
+for an expired token. For an encrypted token, only the header is printed.";
 
 /// Claims that are times (RFC 7519 section 4.1, OpenID Connect Core sections 2 and 5.1).
 const TIMES: [&str; 5] = ["exp", "iat", "nbf", "auth_time", "updated_at"];

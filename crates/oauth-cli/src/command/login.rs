@@ -258,7 +258,7 @@ fn advise(browser: &Browser, listener: &Listener, output: Output) -> Result<(), 
     Ok(())
 }
 
-/// Where the tokens of a login are stored.
+/// The destination of a login's tokens.
 struct StoreTarget<'a> {
     setup: &'a Setup,
     grants: &'a ProfileTokens,

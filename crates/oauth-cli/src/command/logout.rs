@@ -219,7 +219,7 @@ struct SignOut {
     patience: Duration,
 }
 
-/// How far the sign-out is known to have progressed.
+/// The known progress of the sign-out.
 #[derive(Debug, Clone, Copy)]
 enum SignedOut {
     /// The browser returned from the server.

@@ -124,7 +124,7 @@ pub(super) fn revoke(
     Ok(revoked)
 }
 
-/// What was revoked, as text.
+/// The revoked tokens, as text.
 pub(super) fn revoked_text(revoked: &[&str]) -> String {
     match revoked.is_empty() {
         true => "nothing to revoke".to_owned(),

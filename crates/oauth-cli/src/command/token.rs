@@ -231,7 +231,7 @@ impl Wanted {
     }
 }
 
-/// How long a token has to be valid.
+/// The required remaining lifetime of a token.
 #[derive(Debug, Clone, Copy)]
 struct MinValid {
     until: Option<UnixTime>,
@@ -324,7 +324,7 @@ pub(super) fn warn(tokens: &Tokens, output: Output) {
     }
 }
 
-/// What is known about an access token.
+/// The known facts about an access token.
 pub(super) fn record(tokens: &Tokens) -> Value {
     json!({
         "access_token": tokens.access_token.expose(),

@@ -96,7 +96,7 @@ fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
         assert!(!done.stderr.contains("s3cret"), "{}", done.stderr);
     }
     assert!(served.with(|twin| twin.log().is_empty()));
-    // Blanks inside belong to it, and one line end is the editor's.
+    // Blanks in a secret are kept, and one trailing line end is removed.
     let own = format!("{SECRET}\r\n");
     at(&served, &["token"]).env("TWIN_SECRET", &own).run().ok();
 }
@@ -223,7 +223,7 @@ fn an_api_tells_who_issues_tokens_for_it() {
     );
     let document = discover(&["--json", "--resource", &echo]).json();
     assert_eq!(document["authorization_servers"][0], base);
-    // There is nothing at its own place, and at the origin's something about the origin.
+    // There are no metadata at its own URL, and those at the origin's URL are about the origin.
     let other = format!("{base}/api");
     let refused = discover(&["--resource", &other]);
     assert_eq!(refused.code, 1);
@@ -288,7 +288,7 @@ fn exit_codes_tell_whose_fault_it_was() {
     );
 }
 
-/// A page of the origin that `--cors` names may read the replies, and has a redirect URI; no other.
+/// Only pages of the origin in `--cors` may read the replies, and have a redirect URI.
 #[test]
 fn a_served_system_answers_pages_of_one_origin() {
     let page = "http://127.0.0.1:5173";
@@ -322,7 +322,7 @@ fn a_served_system_answers_pages_of_one_origin() {
     assert!(path.stderr.contains("an origin has no path"));
 }
 
-/// With `--dpop` the commands that are printed make a key, and get a token that is bound to it.
+/// With `--dpop` the printed commands create a key, and get a token bound to it.
 #[test]
 fn a_served_system_binds_tokens_to_keys() {
     let mut run = oauth(&["serve", "--dpop", "--json"]);
@@ -356,7 +356,7 @@ fn a_served_system_binds_tokens_to_keys() {
     assert!(other.stderr.contains("for the generic server only"));
 }
 
-/// What `oauth serve --web` prints is the environment of an application that people can sign in to.
+/// `oauth serve --web` prints the environment of an application to which users can sign in.
 #[test]
 fn a_served_system_knows_a_web_application() {
     let web = "http://127.0.0.1:8000";

@@ -1,4 +1,4 @@
-//! Runs the command, and looks at what it did.
+//! Helpers that run the command, and inspect its results.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub(crate) const SECRET: &str = "s3cr+t/%: ~";
 
-/// The options that lead to this twin, with the secret in a variable.
+/// The options for this twin, with the secret in a variable.
 fn options(served: &Served) -> Vec<String> {
     let base = served.base();
     [
@@ -41,7 +41,7 @@ pub(crate) fn served() -> Served {
     Served::start(Twin::generic).unwrap()
 }
 
-/// An empty folder of this test's own.
+/// An empty folder for this test.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
     let _ = std::fs::remove_dir_all(&folder);
@@ -49,11 +49,11 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The command with these arguments, in an environment of its own.
+/// The command with these arguments, in its own environment.
 pub(crate) fn oauth(arguments: &[&str]) -> Run {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // Only commands with a profile make it.
+    // Only commands with a profile create it.
     let state = format!(
         "{}/cli-state-{}-{count}",
         env!("CARGO_TARGET_TMPDIR"),
@@ -99,7 +99,7 @@ impl Run {
         self.start().end()
     }
 
-    /// Starts it, and does not wait.
+    /// Starts the command without waiting.
     pub(crate) fn start(mut self) -> Started {
         let mut child = self.command.stdin(Stdio::piped()).spawn().unwrap();
         // It may end without reading.
@@ -127,11 +127,11 @@ impl Started {
     }
 }
 
-/// The exit code of a command that had no time for one.
+/// The exit code of a killed command.
 pub(crate) const KILLED: i32 = -1;
 
 impl Done {
-    /// What it printed, if it went well.
+    /// The output of a successful command.
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         self.stdout
@@ -142,14 +142,14 @@ impl Done {
     }
 }
 
-/// A login, with a browser that does what the server says.
+/// A login, with a browser that follows the server's redirects.
 pub(crate) fn log_in(served: &Served, more: &[&str]) -> Done {
     let done = try_log_in(served, more, 1);
     assert_eq!(done.code, 0, "{}", done.stderr);
     done
 }
 
-/// The same, however it ends; the person opens the URL this many times.
+/// A login that may fail; the user opens the URL this many times.
 pub(crate) fn try_log_in(served: &Served, more: &[&str], visits: usize) -> Done {
     let base = [
         "login",
@@ -168,7 +168,7 @@ pub(crate) fn try_log_in(served: &Served, more: &[&str], visits: usize) -> Done 
     visit(run, visits)
 }
 
-/// Does what a login asks for: the person opens its URL this many times.
+/// Completes a login: the user opens its URL this many times.
 pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -207,7 +207,7 @@ pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
     }
 }
 
-/// `GET`, as plain as can be.
+/// A minimal `GET` request.
 pub(crate) fn get(url: &str) -> String {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();

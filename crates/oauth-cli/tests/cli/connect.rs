@@ -26,7 +26,7 @@ fn connect(served: &Served, state: &str, more: &[&str]) -> Run {
     oauth(&[&command[..], more].concat()).env("XDG_STATE_HOME", state)
 }
 
-/// Signs in at the page that the command names: its exit code, stdout and stderr.
+/// Signs in at the page that the command prints; returns its exit code, stdout and stderr.
 fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -57,7 +57,7 @@ fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
     (child.wait().unwrap().code(), stdout, said)
 }
 
-/// What the API answers to a token.
+/// The API's response to a token.
 fn echoed(served: &Served, token: &str) -> Value {
     let mut stream = TcpStream::connect(served.base().strip_prefix("http://").unwrap()).unwrap();
     let head = format!(
@@ -88,10 +88,10 @@ fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
     let again = connect(&served, state, &[]).run().ok();
     assert_eq!(again.trim(), token);
     served.with(|twin| twin.expire_access_tokens());
-    // It is not known here that the token has ended.
+    // The command does not know that the token was revoked.
     let header = connect(&served, state, &["--format", "header"]).run().ok();
     assert_eq!(header.trim(), format!("Authorization: Bearer {token}"));
-    // The grant is one of this user's, and the connection beside it is none.
+    // The grant is listed, but the connection's record is not a grant.
     let status = oauth(&["status", "--json"])
         .env("XDG_STATE_HOME", state)
         .run();
@@ -110,7 +110,7 @@ fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
     assert_ne!(stdout.trim(), token);
 }
 
-/// Microsoft Entra refuses `resource` (B80). A user learns of that from the first attempt.
+/// Microsoft Entra refuses `resource` (B80), which the first attempt reports.
 #[test]
 fn a_server_that_refuses_resources_is_not_sent_any() {
     let (served, state) = (served(), folder("connect-without-resource"));
@@ -227,7 +227,7 @@ fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
     served.with(|twin| twin.require_dpop());
     let (key, state) = (state.join("key.pem"), state.to_str().unwrap());
     let key = key.to_str().unwrap();
-    // Without a file it is made, and kept with the tokens.
+    // Without a file the key is generated, and stored with the tokens.
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json"]));
     assert_eq!(code, Some(0), "{stderr}");
     let said: Value = serde_json::from_str(&stdout).unwrap();
@@ -278,6 +278,6 @@ fn of_several_servers_the_user_chooses() {
     }
     let (code, stdout, stderr) = signed_in(connect(&["--allow-issuer", &servers[1]]));
     assert_eq!(code, Some(0), "{stderr}");
-    // The client is known there: nothing is left to choose.
+    // The client is registered there: no options are needed.
     assert_eq!(connect(&[]).run().ok().trim(), stdout.trim());
 }

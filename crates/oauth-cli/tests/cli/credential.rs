@@ -1,5 +1,4 @@
-//! How a client authenticates without showing a secret: by a key, by the token of a workload, by its
-//! certificate.
+//! Client authentication without a secret: by a key, by a workload's token, by a certificate.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,9 +15,9 @@ use crate::common::{Done, folder, oauth};
 use crate::store::says;
 use crate::tiny::Tiny;
 
-/// RFC 8037 appendix A.1: Ed25519 signs alike each time.
+/// The key of RFC 8037 appendix A.1; Ed25519 signatures are deterministic.
 const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"mine","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-/// Long enough for HS384, and not for HS512.
+/// Long enough for HS384, but not for HS512.
 const SECRET: &str = "a secret of fifty bytes, which not all hashes take";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -214,7 +213,7 @@ fn a_client_authenticates_in_one_way() {
     says(&unknown, 2, &["unknown algorithm `none`"]);
 }
 
-/// A profile, and how the command line replaces what it says.
+/// A profile with a key, and options that override it.
 #[test]
 fn a_profile_names_the_key() {
     let case = Case::new("profile");
@@ -261,7 +260,7 @@ fn a_profile_names_the_key() {
     case.assertion();
 }
 
-/// The token of a workload, made out to this audience.
+/// A workload's token for this audience.
 fn workload_token(audience: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let claims = json!({ "sub": "pod", "aud": audience, "exp": now.as_secs() + 600 });
@@ -318,7 +317,7 @@ fn a_certificate_says_who_the_client_is() {
         "--client-id",
         &tls.client_id,
     ];
-    // The server beneath wants a secret; only the certificate opens the connection.
+    // The server behind TLS requires a secret; the certificate is needed for the connection.
     let token = |more: &[&str]| {
         let secret = ["token", "--ca", &ca, "--client-secret-env", "TLS_SECRET"];
         let run = oauth(&[&secret[..], &server, more].concat());

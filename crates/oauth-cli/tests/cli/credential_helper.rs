@@ -1,4 +1,4 @@
-//! `oauth credential`: git and docker get the token of a profile for its own hosts, and of no other.
+//! `oauth credential`: git and docker get a profile's token only for that profile's hosts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::common::{Done, oauth};
 use crate::store::{Home, says};
 
-/// What git says of a host.
+/// Git's description of a host.
 fn about(url: &str) -> String {
     let (protocol, host) = url.split_once("://").unwrap();
     format!("protocol={protocol}\nhost={host}\n")
@@ -40,7 +40,7 @@ fn git_gets_the_token_for_the_profiles_host_and_its_end() {
     let end: u64 = of(&answer, "password_expiry_utc").unwrap().parse().unwrap();
     let now = oauth_core::Moment::system().unwrap().now().as_secs();
     assert!(end > now && end < now + 100_000, "{end}");
-    // Whom git asks for is whom it gets; what it does not know is left out.
+    // Git gets the user it asks for; attributes unknown to git are left out.
     let asked = about(home.base())
         + "username=anna\nwwwauth[]=Basic realm=x\ncapability[]=authtype\n\nhost=evil\n";
     let answer = git(&home, "get", &asked).ok();
@@ -63,7 +63,7 @@ fn no_other_host_gets_a_token() {
     let port = home.base().rsplit_once(':').unwrap().1;
     for url in [
         "https://evil.example".to_owned(),
-        // Another scheme, another port, another name of the same machine, and what only begins like it.
+        // A different scheme, port, or name of the same machine, and a host with the same prefix.
         home.base().replace("http://", "https://"),
         "http://127.0.0.1:1".to_owned(),
         format!("http://localhost:{port}"),
@@ -103,7 +103,7 @@ fn what_the_host_refused_is_renewed_once_and_nothing_is_stored_for_git() {
     git(&home, "store", &format!("{}{first}", about(home.base()))).ok();
     let refresh = || home.counts().0;
     assert_eq!(refresh(), 0);
-    // Of somebody else's password nothing is known here.
+    // Credentials of other helpers are ignored.
     git(
         &home,
         "erase",
@@ -124,7 +124,7 @@ fn what_the_host_refused_is_renewed_once_and_nothing_is_stored_for_git() {
     }
     let second = git(&home, "get", &about(home.base())).ok();
     assert_ne!(of(&second, "password"), of(&first, "password"));
-    // What git may ask in times to come.
+    // Operations that git may add in the future.
     assert_eq!(git(&home, "capability", "").ok(), "");
 }
 
@@ -137,7 +137,7 @@ fn the_profile_is_found_by_its_origins() {
         let command = [more, &["credential", "git", "get"]].concat();
         home.oauth(&command).stdin(&about(home.base())).run()
     };
-    // Both have it.
+    // Both profiles have the host.
     says(&ask(&[]), 2, &["error[usage.credential_profile]", "p, q"]);
     home.oauth(&["--profile", "q", "credential", "git", "get"])
         .stdin(&about(home.base()))
@@ -145,7 +145,7 @@ fn the_profile_is_found_by_its_origins() {
         .ok();
     std::fs::write(&config, format!("default_profile = \"q\"\n{text}")).unwrap();
     assert!(of(&ask(&[]).ok(), "password").is_some());
-    // One that is broken is in nobody's way, unless it is meant.
+    // A broken profile only matters if it is selected.
     let one = text.split("[profile.q]").next().unwrap().to_owned();
     let broken = "[profile.x]\nprovider = \"nobody\"\n";
     std::fs::write(
@@ -158,7 +158,7 @@ fn the_profile_is_found_by_its_origins() {
     let said = said.stdin(&about(home.base())).run().ok();
     assert_eq!(of(&said, "username"), Some("x-token-auth"));
     says(&ask(&["--profile", "x"]), 2, &["error[provider.unknown]"]);
-    // Without profiles there is nothing to give.
+    // Without profiles there are no credentials.
     let none = oauth(&["credential", "git", "get"])
         .stdin(&about(home.base()))
         .run();
@@ -274,7 +274,7 @@ fn git_itself_is_given_the_token_and_has_a_refused_one_replaced() {
     assert!(!other.status.success() && other.stdout.is_empty());
 }
 
-/// As docker calls it: by a name of its own, with the operation alone.
+/// Docker calls the helper by a name of its own, with only the operation as argument.
 #[cfg(unix)]
 #[test]
 fn a_link_with_dockers_name_speaks_to_docker() {

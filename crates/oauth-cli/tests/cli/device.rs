@@ -1,4 +1,4 @@
-//! `oauth device`, and `oauth login --device`, which is the same: what the person is told, and what comes of it.
+//! `oauth device`, and the equivalent `oauth login --device`: the messages for the user, and the results.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ fn log_in(served: &Served, command: &[&str], more: &[&str]) -> (Option<i32>, Str
     log_in_with(served, command, more, ("X", "1"))
 }
 
-/// The same with this environment variable.
+/// [`log_in`] with this environment variable.
 fn log_in_with(
     served: &Served,
     command: &[&str],
@@ -61,7 +61,7 @@ fn signs_in(command: &[&str]) {
     let (code, stdout, stderr) = log_in(&served, command, &["--scope", "openid read"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("logged in as "), "{stderr}");
-    // What it is for, and that nobody else may send one.
+    // The purpose of the code, and the warning against codes from others.
     assert!(
         stderr.contains("let the client `twin-client` act for you"),
         "{stderr}"
@@ -72,7 +72,7 @@ fn signs_in(command: &[&str]) {
     );
     let token = stdout.trim().to_owned();
     assert!(served.with(|twin| twin.honours(oauth_core::Moment::system().unwrap().now(), &token)));
-    // Nothing but the code goes over the wire again.
+    // Only the device code is sent again.
     let asked = served.with(|twin| twin.log().to_vec());
     let polls: Vec<_> = asked
         .iter()
@@ -88,7 +88,7 @@ fn signs_in(command: &[&str]) {
 
 #[test]
 fn a_login_falls_to_a_code_where_no_browser_is() {
-    // No display at all, and an SSH session; then a display and no opener.
+    // Without a display, in an SSH session; then with a display but no opener.
     for (name, value) in [("X", "1"), ("SSH_TTY", "/dev/pts/7"), ("DISPLAY", ":1")] {
         let served = served();
         let (code, stdout, stderr) = log_in_with(&served, &["login"], &[], (name, value));
@@ -100,7 +100,7 @@ fn a_login_falls_to_a_code_where_no_browser_is() {
     }
 }
 
-/// A program tells by the member which way it is: a URL to open, or a code to show. No login has both.
+/// The member shows a program which it is: a URL to open, or a code to show. No login has both.
 #[test]
 fn a_program_is_given_a_url_or_a_code() {
     let members = |said: &str| {
@@ -121,7 +121,7 @@ fn a_program_is_given_a_url_or_a_code() {
     assert_eq!(members(&said), "authorization_url");
 }
 
-/// What is said until there is a URL or a code. Nobody comes, so nothing is waited for.
+/// The output up to a URL or a code; the login is not completed.
 fn until_shown(mut run: crate::common::Run) -> String {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -156,7 +156,7 @@ fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
         })
     };
     assert_eq!(codes(&served), 0, "nobody asked for a code");
-    // The server gives this client no codes: the URL is left, to be opened by hand.
+    // The server issues no device codes to this client: the URL remains, to be opened by hand.
     let said = until_shown(at(&served, &["login"]).env("TWIN_SECRET", "wrong"));
     assert!(said.contains("/authorize?"), "{said}");
     assert!(
@@ -165,7 +165,7 @@ fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
     );
 }
 
-/// What a camera sees of a terminal: of each character two modules, one above the other, four pixels wide.
+/// A terminal's image for a QR reader: each character is two modules, one above the other, four pixels wide.
 #[cfg(unix)]
 fn read_by_camera(lines: &[&str]) -> String {
     const PIXELS: usize = 4;
@@ -193,7 +193,7 @@ fn a_terminal_shows_a_code_for_a_camera() {
     let mut run = at(&served, &["device"]);
     let child = run.command.stdin(Stdio::null()).stderr(theirs).spawn();
     let mut child = child.unwrap();
-    // Its end of the terminal is the child's alone from here on.
+    // From here on only the child has its end of the terminal.
     drop(run);
     let mut said = String::new();
     let mut terminal = BufReader::new(ours);

@@ -1,4 +1,4 @@
-//! `--dpop-key`, against a server of FAPI 2.0.
+//! `--dpop-key`, against a FAPI 2.0 server.
 
 use oauth_testkit::twin::DpopNonces;
 use oauth_testkit::{Served, Twin};
@@ -65,7 +65,7 @@ fn a_login_is_bound_to_the_key_of_the_profile() {
         visit(bank.run(&["login", "--no-browser"]), 1).ok();
         let said = bank.call().run().ok();
         assert!(said.contains("user-248289761001"), "{said}");
-        // The access token is over: it is renewed, with the same key.
+        // The access token has expired: it is renewed with the same key.
         bank.served.with(Twin::expire_access_tokens);
         bank.call().run().ok();
         bank.served.with(|twin| {
@@ -79,7 +79,7 @@ fn a_login_is_bound_to_the_key_of_the_profile() {
             }
         });
         bank.run(&["userinfo"]).run().ok();
-        // Another key has no login.
+        // A different key has no login.
         bank.make_key("other.pem");
         bank.write("other.pem", rules);
         let done = bank.run(&["status"]).run();
@@ -116,7 +116,7 @@ fn a_token_that_is_bound_to_a_key_is_no_password() {
     let done = bank.run(&["credential", "git", "get"]).stdin(&asked).run();
     says(&done, 1, &["error[credential.bound_token]"]);
     assert_eq!(done.stdout, "");
-    // Nor is it a bearer token, as which kubectl would show it.
+    // kubectl would send it as a bearer token, which it is not.
     let done = bank.run(&["token", "--format", "exec-credential"]).run();
     says(&done, 1, &["error[credential.bound_token]"]);
     assert_eq!(done.stdout, "");

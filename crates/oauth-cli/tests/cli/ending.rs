@@ -1,4 +1,4 @@
-//! Shells that end in the middle of a renewal: killed, or told to.
+//! Commands that end during a renewal: killed, or by a signal.
 
 use oauth_testkit::Fault;
 
@@ -32,7 +32,7 @@ fn a_killed_shell_leaves_a_store_that_goes_on() {
         if is_lost {
             says(&done, 1, &["denied.invalid_grant", LOG_IN]);
             says(&home.p(&["token"]), 1, &["denied.invalid_grant", LOG_IN]);
-            // The twin ends a grant whose refresh token comes twice; it came no third time.
+            // The twin revokes a grant on reuse of its refresh token; there was no third use.
             assert_eq!(home.counts().1, reuses + 1);
             home.log_in("p");
         } else {
@@ -43,7 +43,7 @@ fn a_killed_shell_leaves_a_store_that_goes_on() {
     }
 }
 
-/// Whoever stops a shell with SIGTERM or Ctrl-C loses no login, though the server has replaced the
+/// Stopping a command with SIGTERM or Ctrl-C loses no login, even if the server has replaced the
 /// refresh token already.
 #[cfg(unix)]
 #[test]
@@ -53,7 +53,7 @@ fn a_shell_that_is_told_to_stop_finishes_its_renewal() {
     for signal in ["TERM", "INT"] {
         home.age();
         let (_, reuses, before) = home.counts();
-        // The first is for the metadata.
+        // The first delay is for the metadata.
         for millis_per_byte in [0, 3] {
             let slow = Fault::SlowBody { millis_per_byte };
             home.served.with(|twin| twin.inject(slow));

@@ -1,4 +1,4 @@
-//! Tokens that were made by hand, and limits that are waited for.
+//! Tokens created by hand, and waiting for rate limits.
 
 use oauth_core::Moment;
 use oauth_testkit::{Served, Twin};

@@ -1,4 +1,4 @@
-//! Every help, at the widths of real terminals.
+//! The layout of all help texts, at the widths of real terminals.
 
 use crate::common::oauth;
 
@@ -59,7 +59,7 @@ fn help_is_wrapped_once_and_by_nobody_else() {
     }
 }
 
-/// A line of a paragraph ends where the next word has no room, and an example where it ends.
+/// A line of a paragraph is broken only where the next word does not fit, and examples are not broken.
 fn check_prose(text: &str, width: usize, command: &[&str]) {
     let lines: Vec<&str> = text.lines().skip(1).collect();
     for pair in lines.windows(2) {
@@ -80,7 +80,7 @@ fn check_prose(text: &str, width: usize, command: &[&str]) {
     }
 }
 
-/// What can be copied from an example is a whole command: a line that goes on says so.
+/// An example is a complete command: continued lines end with a backslash.
 #[test]
 fn examples_are_whole() {
     for command in all() {

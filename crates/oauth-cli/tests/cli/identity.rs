@@ -1,4 +1,4 @@
-//! Whom a command acts for: nobody becomes somebody else without being asked.
+//! The identity a command acts for, which never changes without the user's decision.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::tiny::Tiny;
 fn a_profile_that_has_lost_its_login_says_so() {
     let home = Home::new("lost-login");
     let url = format!("{}/api/echo", home.base());
-    // Nobody has ever logged in: it is the client's.
+    // Without any login so far, the token is the client's.
     let own = home.p(&["token"]).ok();
     home.log_in("p");
     let login = home.p(&["token"]).ok();
@@ -29,14 +29,14 @@ fn a_profile_that_has_lost_its_login_says_so() {
         assert_eq!(done.stdout, "");
     }
     assert_eq!(home.counts().2, requests, "the server was not asked");
-    // Only who says so acts for the client.
+    // Only `--as client` acts for the client.
     assert_eq!(home.p(&["token", "--as", "client"]).ok(), own);
     assert_eq!(
         home.p(&["token", "--grant", "client_credentials"]).ok(),
         own
     );
     home.p(&["call", &url, "--as", "client"]).ok();
-    // Another profile is another's.
+    // A different profile has its own tokens.
     let of_q = ["token", "--profile", "q"];
     assert_eq!(home.oauth(&of_q).run().ok(), own, "of the same client");
     home.log_in("p");
@@ -138,7 +138,7 @@ fn a_login_is_not_taken_for_another_scope() {
     let home = Home::new("scope");
     home.log_in("p");
     home.p(&["token", "--scope", "read"]).ok();
-    // What the login said too, though no server grants it by name.
+    // The scope of the login, including one that servers do not list as granted.
     home.p(&["token", "--scope", "read offline_access"]).ok();
     let done = home.p(&["token", "--scope", "write"]);
     says(&done, 2, &["usage.scope", "--grant client_credentials"]);
@@ -165,7 +165,7 @@ fn without_a_store_nothing_is_kept() {
     assert!(!home.folder.join("state").exists());
 }
 
-/// A profile of the tiny server, in a home of its own.
+/// A profile of the tiny server, in its own home folder.
 struct Own {
     tiny: Tiny,
     folder: PathBuf,
@@ -215,12 +215,12 @@ fn another_person_needs_to_replace_the_login() {
     assert_eq!(own.tiny.asked("/revoke"), 2, "and the new one is none");
     says(&own.log_in("bob", &["--replace"]), 0, &["saved the login"]);
     assert_ne!(token(), alices);
-    // Whoever has logged out is not replaced.
+    // After a logout, a login does not replace anyone.
     own.run(&["logout"]).run().ok();
     says(&own.log_in("alice", &[]), 0, &["saved the login"]);
 }
 
-/// The server sent an ID token that nobody asked for, and so nobody verified it.
+/// The server sent an ID token that was not requested, and so not verified.
 #[test]
 fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
     let own = Own::new("unverified");

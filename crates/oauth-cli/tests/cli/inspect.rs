@@ -1,4 +1,4 @@
-//! `oauth inspect`: what a token says, and what is wrong with it.
+//! `oauth inspect`: the contents of a token, and the checks that fail.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ fn now() -> u64 {
     since.unwrap().as_secs()
 }
 
-/// Of a client `app`, good for three and a half hours.
+/// The claims of an ID token for the client `app`, valid for three and a half hours.
 fn claims() -> Value {
     json!({
         "iss": ISSUER, "sub": "alice", "aud": "app", "client_id": "app", "jti": "1", "nonce": "n",
@@ -85,7 +85,7 @@ fn a_token_is_shown_and_nothing_is_said_to_be_true() {
     let signature = token.rsplit('.').next().unwrap().to_owned();
     assert!(!done.ok().contains(&signature));
 
-    // One that is over is shown all the same: nobody asked whether it is.
+    // An expired token is shown as well, since no check was requested.
     claims["exp"] = 1_000_000_000.into();
     let token = issuer.token(&claims);
     let shown = inspect(&token, &[]).run();
@@ -202,7 +202,7 @@ fn an_access_token_is_judged_as_an_api_judges_it() {
     let with_keys = [&API[..], &["--jwks", &issuer.jwks]].concat();
     let client = ["--client-id", "app"];
     let header = |typ: &str| json!({ "alg": "ES256", "kid": "k", "typ": typ });
-    // Without keys the rest is judged all the same.
+    // Without keys the other checks are still made.
     for options in [&API[..], &with_keys] {
         let options = [options, &client].concat();
         let judge = |typ: &str, claims: &Value| {
@@ -230,7 +230,7 @@ fn an_access_token_is_judged_as_an_api_judges_it() {
             claims[member] = value;
             assert_eq!(judge("at+jwt", &claims).1, of_api(code), "{member}");
         }
-        // A token of one kind is not taken for one of the other.
+        // A token of one kind is not accepted as the other.
         assert_eq!(judge("JWT", &access()).1, of_api("jwt.typ"));
     }
     let token = signed(&issuer.key, &header("at+jwt"), &access());
@@ -311,7 +311,7 @@ fn a_signature_is_verified_with_the_keys_of_a_file() {
     let done = inspect(&token, &options).run();
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
     assert!(done.stderr.contains("usage.jwks"), "{}", done.stderr);
-    // Keys are an issuer's.
+    // Keys need an issuer.
     let alone = inspect(&token, &["--jwks", &issuer.jwks]).run();
     assert_eq!(alone.code, 2);
 }
@@ -326,7 +326,7 @@ fn an_id_token_is_judged_as_a_login_judges_it() {
     let good = inspect(&issuer.token(&claims), &options).run().json();
     let checks = good["checks"].as_array().unwrap();
     assert!(checks.iter().any(|check| check["check"] == "login"));
-    // Each rule by itself is kept to, and yet nobody trusts the other audience.
+    // The other claims are valid, but the second audience is not trusted.
     claims["aud"] = json!(["app", "other"]);
     claims["azp"] = "app".into();
     let done = inspect(&issuer.token(&claims), &options).run();

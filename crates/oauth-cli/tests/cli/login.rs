@@ -101,7 +101,7 @@ fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
             "{}",
             done.stderr
         );
-        // Of two lines only: nothing that was granted is missing.
+        // Two such lines only: nothing that was granted is missing.
         assert_eq!(done.stderr.matches("granted: {").count(), 2);
         let done = visit(tiny.run(&[&command[..], &["--json"]].concat()), 1).ok();
         let record: Value = serde_json::from_str(&done).unwrap();

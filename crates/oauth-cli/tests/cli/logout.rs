@@ -1,5 +1,5 @@
-//! `oauth logout --sign-out`: the login is gone here whatever the server does, and the browser's return is
-//! this logout's.
+//! `oauth logout --sign-out`: the local login is removed whatever the server does, and the browser's return
+//! must belong to this logout.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -21,7 +21,7 @@ struct Person {
 }
 
 impl Person {
-    /// Somebody who is logged in.
+    /// A user who is logged in.
     fn new(name: &str) -> Self {
         let (tiny, folder) = (Tiny::start(), folder(&format!("logout-{name}")));
         let text = format!(
@@ -48,7 +48,7 @@ impl Person {
         self.run(&["token"]).run().code == 0
     }
 
-    /// A sign-out whose browser does this with the URL that it is given.
+    /// Runs a sign-out whose browser handles its URL like this.
     fn sign_out(&self, more: &[&str], browser: impl FnOnce(&str)) -> Done {
         let mut run = self.run(&[&SIGN_OUT[..], more].concat());
         let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
@@ -94,7 +94,7 @@ fn the_browser_ends_the_session_at_the_server() {
     );
     let sent = parameters(&url);
     assert_eq!(sent["client_id"], "app");
-    // Of the login, and the only one there was.
+    // The login's ID token is the only one.
     assert!(sent["id_token_hint"].starts_with("e30."), "{url}");
     assert_eq!(sent.len(), 2, "{url}");
     assert!(!person.is_logged_in());
@@ -166,7 +166,7 @@ fn a_server_that_fails_keeps_nobody_logged_in() {
             .find_map(|line| line.strip_prefix("location: "));
         get(location.unwrap());
     });
-    // The browser was sent there all the same.
+    // The browser was sent there anyway.
     assert_eq!(person.tiny.asked("/logout"), 1);
     says(
         &done,

@@ -1,4 +1,4 @@
-//! The command as its users meet it: arguments, profiles, exit codes, and no secret anywhere.
+//! Integration tests of the command: arguments, profiles, exit codes, and that no output contains a secret.
 
 #[path = "../../../oauth-session/tests/it/bus.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]

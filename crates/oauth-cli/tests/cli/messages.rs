@@ -1,4 +1,4 @@
-//! What is said when something is not right, and the small commands.
+//! Error messages, and the small commands.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -26,7 +26,7 @@ fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
     let all = std::fs::read_to_string(path).unwrap();
     let start = "not for you\nerror[call.status]: the API returned 403";
     assert!(all.starts_with(start), "{all}");
-    // What is on stdout is the body, and nothing else.
+    // Only the body is on stdout.
     let apart = tiny.run(&["call", &url, "--origin", &tiny.base]).run();
     assert_eq!(apart.stdout, "not for you");
 }
@@ -222,7 +222,7 @@ fn what_serve_prints_can_be_pasted() {
         let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-ec", &script.join("\n")]).env("PATH", path);
         shell.current_dir(folder(&format!("pasted-{system}")));
-        // Empty is unset.
+        // An empty variable counts as unset.
         shell.env("OAUTH_PROFILE", "").env("OAUTH_CONFIG", "");
         let output = shell.output().unwrap();
         server.kill().unwrap();

@@ -1,4 +1,4 @@
-//! `oauth login`: where it listens, what may be pasted, and what is told at once.
+//! `oauth login`: its listener, pasted callbacks, and immediate errors.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use crate::common::{Done, Run, get, visit};
 use crate::tiny::Tiny;
 
-/// A login under way, on a terminal where there are any.
+/// A login in progress, on a terminal if the system has any.
 pub(crate) struct Session {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -39,7 +39,7 @@ impl Session {
         }
     }
 
-    /// The next line that holds this.
+    /// The next line that contains this text.
     pub(crate) fn read_until(&mut self, words: &str) -> String {
         loop {
             let start = self.seen.len();
@@ -52,7 +52,7 @@ impl Session {
         }
     }
 
-    /// The address the browser is sent to when the login is done.
+    /// The URL to which the browser is redirected after the login.
     pub(crate) fn callback(&mut self) -> String {
         let url = self.read_until("/authorize?");
         let answer = get(&url);
@@ -118,7 +118,7 @@ fn a_login_listens_at_the_registered_redirect_uri() {
     let port = free_port().to_string();
     let whole = format!("http://localhost:{port}/auth/callback");
     assert_eq!(login(&["--redirect-uri", &whole]), whole);
-    // Registered for any port.
+    // A redirect URI registered for any port.
     let any = login(&["--redirect-uri", "http://127.0.0.1/cb"]);
     assert!(
         any.starts_with("http://127.0.0.1:") && any.ends_with("/cb"),

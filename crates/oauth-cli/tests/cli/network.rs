@@ -46,13 +46,13 @@ fn an_authority_is_trusted_on_wish() {
         .run()
         .ok();
 
-    // A file is named as seen from the profiles' file.
+    // Paths are relative to the profiles' file.
     for name in ["ca", "only_ca"] {
         let network = format!("network.{name} = \"ca.pem\"");
         let said = config(&tls, &folder, &tls.base, &network);
         with(&tls, &["--config", &said, "call", &url]).run().ok();
     }
-    // What the system trusts, here by its variable, is trusted beside `ca`, and not beside `only_ca`.
+    // The system's authorities, here from a variable, are trusted in addition to `ca`, but not to `only_ca`.
     let other = Tls::start().unwrap();
     std::fs::write(folder.join("other.pem"), &other.ca).unwrap();
     for (name, is_trusted) in [("ca", true), ("only_ca", false)] {
@@ -108,7 +108,7 @@ fn a_proxy_is_asked_to_open_the_way() {
             heard
                 .send(String::from_utf8_lossy(&head[..size]).into_owned())
                 .unwrap();
-            // This one opens no way.
+            // This proxy refuses connections.
             let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
         }
     });
@@ -121,7 +121,7 @@ fn a_proxy_is_asked_to_open_the_way() {
     let head = asked.recv().unwrap();
     assert!(head.starts_with(&format!("CONNECT {way} ")), "{head}");
     assert!(refused.stderr.contains("lost.proxy"), "{}", refused.stderr);
-    // What is on this machine is not asked for elsewhere, unless somebody says so.
+    // Requests to this machine use no proxy unless configured.
     let run = with(&tls, &["--config", &said, "token"]);
     run.env("HTTPS_PROXY", &proxy).run().ok();
     assert!(asked.try_recv().is_err());
@@ -147,7 +147,7 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
         ("SSL_CERT_FILE", empty),
         ("SSL_CERT_DIR", "/nonexistent"),
     ] {
-        // With a private authority as well: nobody would notice that the others are gone.
+        // Also with a private authority in addition: the loss of the others would go unnoticed.
         for more in [&[][..], &["--ca", ca.to_str().unwrap()]] {
             let command = [&["--config", &said, "token"], more].concat();
             let done = with(&tls, &command).env(name, path).run();
@@ -156,13 +156,13 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
             assert!(done.stderr.contains(&words), "{words}: {}", done.stderr);
         }
     }
-    // Who trusts nothing else does not need them.
+    // With `only_ca` the system's authorities are not needed.
     let only = config(&tls, &folder, &tls.base, "network.only_ca = \"ca.pem\"");
     let run = with(&tls, &["--config", &only, "token"]).env("SSL_CERT_FILE", empty);
     run.run().ok();
 }
 
-/// `oauth serve --mutual-tls`: what it prints and writes is all that a client needs.
+/// `oauth serve --mutual-tls` prints and writes everything that a client needs.
 #[test]
 fn a_served_bank_takes_certificates() {
     let folder = folder("network-served");
@@ -194,7 +194,7 @@ fn a_served_bank_takes_certificates() {
             assert_eq!(mode & 0o777, 0o600, "its key is in it");
         }
     }
-    // Nobody has shown any.
+    // Without a certificate.
     assert_ne!(token(&[]).code, 0);
     server.kill().unwrap();
     server.wait().unwrap();

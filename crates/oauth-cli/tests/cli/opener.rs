@@ -1,4 +1,4 @@
-//! `oauth login` and the program that opens the browser, as desktops have it: `xdg-open`.
+//! `oauth login` and the program that opens the browser on desktops: `xdg-open`.
 #![cfg(all(unix, not(target_os = "macos")))]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use crate::common::{Run, folder};
 use crate::native::Session;
 use crate::tiny::Tiny;
 
-/// A login whose opener does this.
+/// A login whose opener runs this script.
 fn login(tiny: &Tiny, folder: &Path, script: &str) -> Run {
     let opener = folder.join("xdg-open");
     std::fs::write(&opener, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -23,8 +23,8 @@ fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
     let tiny = Tiny::start();
     let folder = folder("opener");
     let here = folder.display();
-    // One that does nothing, one that fails, one that is chatty, and one that stays: until the login is
-    // over, for all that it shows.
+    // Openers that do nothing, fail, print output, or keep running until the login has ended: the messages are the
+    // same.
     let stays = format!("mkfifo {here}/stays; read -r _ < {here}/stays; touch {here}/gone");
     for script in ["exit 0", "exit 3", "echo N0ISE; echo N0ISE >&2", &stays] {
         let mut session = Session::start(login(&tiny, &folder, script));
@@ -36,7 +36,7 @@ fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
         assert!(!done.stderr.contains("N0ISE"), "{}", done.stderr);
         assert!(done.stdout.starts_with("access") && !done.stdout.contains("N0ISE"));
     }
-    // It was still there, and is let go.
+    // The opener was still running, and is left alone.
     assert!(!folder.join("gone").exists());
     std::fs::write(folder.join("stays"), "\n").unwrap();
 }
@@ -64,13 +64,13 @@ fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
     // The server has no device codes.
     assert!(!done.stderr.contains("oauth device"), "{}", done.stderr);
 
-    // A display that is forwarded shows the browser of this machine there.
+    // A forwarded display shows this machine's browser.
     let run = over_ssh(login(&tiny, &folder, &script)).env("DISPLAY", "localhost:10.0");
     let mut session = Session::start(run);
     session.read_until("if it does not show the login, open this URL");
     crate::common::get(&session.callback());
     assert!(!session.end().stderr.contains("ssh -N"));
-    // The login waits for no opener: on a busy machine it can be over before the opener has begun.
+    // The login does not wait for the opener: on a busy machine it can end before the opener starts.
     for _ in 0..1000 {
         if opened.exists() {
             return;

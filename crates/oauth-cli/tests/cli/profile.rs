@@ -1,4 +1,4 @@
-//! Profiles: what they say counts, what they must not hold is refused.
+//! Profiles: their settings are applied, and secrets in them refused.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn a_profile_says_it_all() {
     );
 }
 
-/// A client without credentials has no tokens of its own: not a secret is missing, but a login.
+/// A client without credentials has no tokens of its own: the error asks for a login, not for a secret.
 #[test]
 fn a_public_client_wants_a_login_and_no_secret() {
     let served = served();
@@ -78,7 +78,7 @@ fn a_public_client_wants_a_login_and_no_secret() {
             assert!(done.stderr.contains(said), "{}", done.stderr);
         }
     }
-    // Who asks for the client's own is answered about the client.
+    // A request for the client's own token gets an error about the client.
     let own = with(&config, &["token", "--profile", "me", "--as", "client"]);
     assert!(
         own.stderr.contains("client_auth.required"),
@@ -92,7 +92,7 @@ fn the_default_profile_is_not_for_another_server_or_client() {
     let served = served();
     let folder = folder("profile-default");
     let base = served.base();
-    // A person's profile, in which nobody has logged in.
+    // A profile for a user, without a login.
     let text = format!(
         "default_profile = \"me\"\n\
          [profile.me]\n\
@@ -107,14 +107,14 @@ fn the_default_profile_is_not_for_another_server_or_client() {
     let url = format!("{base}/api/echo");
     let call = ["--config", path, "call", &url, "--origin", base];
     at(&served, &call).run().ok();
-    // Another server: the profile's client id is none there.
+    // At a different server the profile's client id is not valid.
     let elsewhere = with(&config, &["token", "--provider", "google"]);
     assert!(
         elsewhere.stderr.contains("usage.client_id"),
         "{}",
         elsewhere.stderr
     );
-    // One that is asked for is in force, whatever else is said.
+    // An explicitly selected profile applies, whatever other options there are.
     let options = ["--config", path, "--profile", "me", "token"];
     let asked = at(&served, &options).run();
     assert!(asked.stderr.contains("`me`"), "{}", asked.stderr);
@@ -158,7 +158,7 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
     assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
 }
 
-/// What `oauth serve` prints is enough to talk to it, for every system.
+/// The output of `oauth serve` suffices to use every system.
 #[test]
 fn a_served_system_can_be_talked_to() {
     for system in ["generic", "uservoice", "usertesting", "socios"] {

@@ -1,5 +1,5 @@
-//! `oauth profile add` and `remove`, and `oauth register --add-profile`: what they change of the file, and
-//! what they leave.
+//! `oauth profile add` and `remove`, and `oauth register --add-profile`: their changes to the file, and
+//! what they leave unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -91,7 +91,7 @@ fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
     run.command.current_dir(here);
     assert!(run.run().ok().contains("added profile `local` to "));
     let text = read(&path);
-    // The default stands before all tables, and after it everything as it was.
+    // The default is before all tables, and the rest is unchanged.
     assert!(text.starts_with("default_profile = \"local\"\n"), "{text}");
     assert!(text.contains(WRITTEN), "{text}");
     assert!(!text.contains(SECRET));
@@ -107,7 +107,7 @@ fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
         all.map(|(_, value)| value.clone()).collect::<Vec<_>>()
     });
     assert_eq!(asked, ["1"]);
-    // From elsewhere, and with the token for its own origin.
+    // From a different folder, with the token for its own origin.
     let url = format!("{base}/api/echo");
     with(&path, &["call", &url, "-d", "x"]).ok();
     let listed = with(&path, &["profile", "list", "--json"]).json();
@@ -179,7 +179,7 @@ fn a_new_file_is_for_this_user_alone_and_a_link_is_followed() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
-        // Who may read it is up to its owner, and so is where it is.
+        // The file's permissions and location are its owner's choice.
         let kept = folder.join("dotfiles.toml");
         std::fs::write(&kept, WRITTEN).unwrap();
         std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -262,7 +262,7 @@ fn a_login_is_not_lost_sight_of() {
         .run()
         .json();
     assert_eq!(gone["login_kept"], false);
-    // One of the same name is another profile: nobody has ever logged in with it.
+    // A later profile of the same name is a different one, without logins.
     std::fs::write(&config, &before).unwrap();
     home.p(&["token"]).ok();
 }
@@ -298,7 +298,7 @@ fn registering_adds_a_profile_that_works() {
     let token = with(&config, &["--profile", "acme", "token"]).ok();
     assert!(!token.trim().is_empty());
 
-    // Nothing is registered that could not be added.
+    // Nothing is registered if the profile cannot be added.
     let asked = || served.with(|twin| twin.registered_clients().len());
     let before = asked();
     says(&register(&add), 2, &["error[usage.profile_exists]"]);

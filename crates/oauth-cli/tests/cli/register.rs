@@ -1,4 +1,4 @@
-//! `oauth register` and `oauth client-id-metadata`: what is told once finds its place, and shows nowhere else.
+//! `oauth register` and `oauth client-id-metadata`: secrets returned once are stored, and not printed elsewhere.
 
 use oauth_testkit::Served;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn register(served: &Served, more: &[&str]) -> Run {
     oauth(&[&here[..], &client, more].concat())
 }
 
-/// Requests to register that arrived.
+/// The number of registration requests received.
 fn asked(served: &Served) -> usize {
     let is_it = |path: &str| path == "/register";
     served.with(|twin| twin.log().iter().filter(|entry| is_it(&entry.path)).count())

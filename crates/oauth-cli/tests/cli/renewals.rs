@@ -1,4 +1,4 @@
-//! Presets that say how a token has ended, and how tokens are renewed without refresh tokens.
+//! Presets that describe expired tokens, and the renewal of tokens without refresh tokens.
 
 use oauth_testkit::{Fault, Served, Twin};
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn a_login_is_renewed_with_its_access_token() {
     let done = home.run(&["refresh", "--json", "--trace"]).run();
     let long: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(long["expires_in"], 60 * 24 * 3600, "{}", done.stderr);
-    // The token was in a URL, and the trace keeps it to itself.
+    // The token was in a URL, and the trace redacts it.
     assert!(done.stderr.contains("/access_token"), "{}", done.stderr);
     assert!(done.stderr.contains("exchange_token"), "{}", done.stderr);
     for secret in [SECRET, long["access_token"].as_str().unwrap()] {

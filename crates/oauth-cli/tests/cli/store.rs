@@ -1,5 +1,5 @@
-//! The store that all shells share: one refresh however many find a token over, and no token lost
-//! on the way.
+//! The store shared by all shells: one refresh however many find a token expired, and no token
+//! is lost.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::common::{Done, Run, SECRET, Started, folder, oauth, served, visit};
 use oauth_testkit::{Fault, Served, Twin};
 use serde_json::{Value, json};
 
-/// A home of its own, with the profiles `p` and `q` of one plain server.
+/// A home folder with the profiles `p` and `q` of one plain server.
 pub(crate) struct Home {
     pub(crate) served: Served,
     pub(crate) folder: PathBuf,
@@ -20,7 +20,7 @@ impl Home {
         Self::with(name, "")
     }
 
-    /// With more lines in profile `p`.
+    /// A home with more lines in profile `p`.
     pub(crate) fn with(name: &str, more: &str) -> Self {
         let (served, folder) = (served(), folder(&format!("store-{name}")));
         let base = served.base();
@@ -41,12 +41,12 @@ impl Home {
         }
     }
 
-    /// With the default profile `p` of a provider: its endpoints are known, and nothing but tokens is
-    /// asked for.
+    /// A home whose default profile `p` is of a provider with known endpoints, so that only tokens are
+    /// requested.
     pub(crate) fn of_provider(name: &str) -> Self {
         let served = Served::start(Twin::socios).unwrap();
         let folder = folder(&format!("store-{name}"));
-        // It compares redirect URIs; the port is free, for all it knows.
+        // The server compares redirect URIs; the port should be free.
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         drop(socket);
@@ -79,7 +79,7 @@ impl Home {
             .env("TWIN_SECRET", &self.secret)
     }
 
-    /// With profile `p`.
+    /// Runs the command with profile `p`.
     pub(crate) fn p(&self, arguments: &[&str]) -> Done {
         self.run_p(arguments).run()
     }
@@ -107,18 +107,18 @@ impl Home {
             .collect()
     }
 
-    /// The only record there is.
+    /// The only record.
     pub(crate) fn record(&self) -> PathBuf {
         let [record] = self.files("json").try_into().unwrap();
         record
     }
 
-    /// Lets the stored access token be over, and whatever died a while ago.
+    /// Ages the record, so that the access token and leases have expired.
     pub(crate) fn age(&self) {
         self.age_by(10_000);
     }
 
-    /// The same by as many seconds.
+    /// Ages the record by this many seconds.
     pub(crate) fn age_by(&self, seconds: u64) {
         change(&self.record(), |record| {
             let tokens = &mut record["tokens"];
@@ -136,7 +136,7 @@ impl Home {
         self.served.base()
     }
 
-    /// Requests of any kind.
+    /// The number of requests.
     pub(crate) fn requests(&self) -> usize {
         self.served.with(|twin| twin.log().len())
     }
@@ -145,7 +145,7 @@ impl Home {
         self.served.with(|twin| twin.counters()).revocations
     }
 
-    /// Refreshes, reuses, requests for tokens.
+    /// The numbers of refreshes, reuses and token requests.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counters = self.served.with(|twin| twin.counters());
         (
@@ -197,7 +197,7 @@ fn shells_share_one_refresh() {
     assert_eq!(login.stdout, "");
     for (round, shells) in [(1, 2), (2, 8)] {
         home.age();
-        // While the reply trickles in, all others find the token over.
+        // During the slow response all others find the token expired.
         let millis_per_byte = 4;
         home.served
             .with(|twin| twin.inject(Fault::SlowBody { millis_per_byte }));
@@ -266,7 +266,7 @@ fn the_clients_own_token_is_shared_by_scope() {
         write
     );
     assert_eq!(home.counts().2, 3);
-    // Of a login it is none.
+    // It is not a login.
     says(
         &home.p(&["refresh"]),
         2,
@@ -352,7 +352,7 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
     let mut revoke = home.run_p(&["revoke"]);
     let Home { served, folder, .. } = home;
     drop(served);
-    // The store has a token, though nobody is there any more.
+    // The store has a token, although the credentials are gone.
     token.command.env_remove("TWIN_SECRET");
     token.run().ok();
     revoke.command.stdin(std::process::Stdio::null());
@@ -381,7 +381,7 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
     std::fs::write(&login, "{").unwrap();
     let hint = "oauth login --profile p";
     says(&home.p(&["token"]), 2, &["stored.malformed", hint]);
-    // Other profiles, and what is not the login, go on.
+    // Other profiles, and the client's own tokens, still work.
     home.p(&own).ok();
     home.log_in("q");
     let status = home.p(&["status", "--json"]).json();
@@ -451,13 +451,13 @@ fn the_store_is_private() {
     for file in files {
         assert_eq!(mode(&file.unwrap().path()), 0o600);
     }
-    // Another's eyes may have seen what is in it.
+    // Other users may have read the record.
     let record = home.record();
     std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
     says(&home.p(&["token"]), 2, &["misuse.setup", "chmod 600"]);
 }
 
-/// What stands in the way here may be a file system that was mounted read-only elsewhere.
+/// The obstacle here stands for a file system that was mounted read-only.
 #[test]
 fn a_store_that_cannot_be_used_is_told_before_anybody_consents() {
     for ending in ["json", "lease"] {

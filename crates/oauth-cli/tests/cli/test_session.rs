@@ -1,4 +1,4 @@
-//! `oauth test-session`: an application under the testing key takes it, and no other does.
+//! `oauth test-session`: only an application with the testing key accepts the session.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn app(keys: Keys, store: Option<&std::path::Path>) -> Host {
     }
 }
 
-/// Who the application sees behind this field `Cookie`.
+/// The application's session for this `Cookie` header.
 fn seen(host: &Host, cookie: &str) -> Option<Arc<Session>> {
     let mut headers = HeaderMap::new();
     headers.insert("cookie", cookie.parse().unwrap());
@@ -85,7 +85,7 @@ fn an_application_under_the_testing_key_knows_who_it_is() {
     let claims = ["--claim", "name=Ann", "--claim", "age=31"];
     let field = oauth(&[&who[..], &claims].concat()).run().ok();
     let session = seen(&app(Keys::new(testing_key()), None), field.trim_end());
-    let identity = &session.expect("somebody is signed in").identity;
+    let identity = &session.expect("a signed-in user").identity;
     assert_eq!(
         (identity.subject.as_str(), identity.acr.as_deref()),
         ("ann", Some("mfa"))

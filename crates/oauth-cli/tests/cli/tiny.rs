@@ -1,4 +1,4 @@
-//! An authorization server in one page, for what the twins do not do.
+//! A minimal authorization server, for behaviour that the twins do not have.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -17,10 +17,10 @@ pub(crate) struct Tiny {
     state: Arc<Mutex<State>>,
 }
 
-/// What it does, and what it was asked.
+/// The server's configuration, and the requests it received.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Whom ID Tokens name.
+    /// The subject of ID tokens.
     pub(crate) subject: String,
     /// The error of token requests.
     pub(crate) error: Option<&'static str>,
@@ -28,13 +28,13 @@ pub(crate) struct State {
     pub(crate) callback: Option<&'static str>,
     /// The path that always fails.
     pub(crate) broken: Option<&'static str>,
-    /// More members of its metadata.
+    /// Additional members of its metadata.
     pub(crate) metadata: Value,
-    /// More members of the answers to token requests.
+    /// Additional members of token responses.
     pub(crate) granted: Value,
-    /// More bytes in the answers to token requests.
+    /// Additional bytes in token responses.
     pub(crate) padding: usize,
-    /// Path and body of each POST.
+    /// The path and body of each POST.
     pub(crate) log: Vec<(String, String)>,
 }
 
@@ -71,7 +71,7 @@ impl Tiny {
             .env("S", "s3cret")
     }
 
-    /// The same, without a secret.
+    /// [`run`](Self::run) without a secret.
     pub(crate) fn run_with(&self, command: &[&str]) -> Run {
         let server = ["--issuer", &self.base, "--loopback-http"];
         oauth(&[command, &server, &["--client-id", "app"]].concat())
@@ -122,7 +122,7 @@ impl Tiny {
         let mut state = self.state();
         let json = "content-type: application/json".to_owned();
         let base = &self.base;
-        // What was pushed stands for itself.
+        // The pushed request has the parameters.
         let pushed = state.log.iter().rev().find(|(asked, _)| asked == "/par");
         let pushed = pushed.map(|(_, body)| body.clone());
         let query = match &pushed {

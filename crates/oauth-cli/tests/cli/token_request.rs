@@ -1,4 +1,4 @@
-//! What tokens are for: resources, audiences, and a provider's own parameters.
+//! Parameters of token requests: resources, audiences, and a provider's own.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::store::says;
 use crate::tiny::Tiny;
 use oauth_testkit::Twin;
 
-/// A profile of the tiny server, with these lines more.
+/// A profile of the tiny server, with additional lines.
 struct Home {
     tiny: Tiny,
     folder: PathBuf,
@@ -39,7 +39,7 @@ impl Home {
             .env("S", "s3cret")
     }
 
-    /// What the last token request had beyond its grant.
+    /// The parameters of the last token request beyond its grant.
     fn sent(&self) -> String {
         let state = self.tiny.state();
         let mut bodies = state.log.iter().rev();
@@ -73,7 +73,7 @@ fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
     let home = Home::new("own", TWO);
     let of_profile = home.run(&["token"]).run().ok();
     assert_eq!(home.sent(), SENT);
-    // What was asked for names the grant: another question gets no stored answer.
+    // The parameters identify the grant: different ones do not get a stored token.
     let said = [
         "token",
         "--resource",
@@ -100,10 +100,10 @@ fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
     ];
     assert_eq!(home.run(&in_another_order).run().ok(), of_line);
     assert_eq!(home.tiny.asked("/token"), asked);
-    // Without a store, too.
+    // Also without a store.
     home.run(&[&said[..], &["--no-store"]].concat()).run().ok();
     assert_eq!(home.sent(), "resource=urn%3Ad&audience=e&f=g");
-    // All of them are the client's own, and forgotten as such.
+    // All of them are the client's own tokens, and removed as such.
     home.run(&["logout", "--client"]).run().ok();
     assert_ne!(home.run(&said).run().ok(), of_line);
 }
@@ -122,7 +122,7 @@ fn a_login_is_for_it_and_so_is_each_renewal() {
     assert_eq!(home.sent(), SENT);
     home.run(&["refresh"]).run().ok();
     assert_eq!(home.sent(), SENT);
-    // A caller that wants a token for something else gets none.
+    // A caller that needs a token for a different resource gets none.
     home.write("resource = [\"urn:other\"]");
     says(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
     home.write(TWO);
@@ -164,7 +164,7 @@ fn a_token_that_ends_too_soon_is_renewed_once_and_one_that_never_suffices_is_ref
 
     home.served
         .with(|twin| twin.set_access_token_lifetime(7200));
-    // By the lifetimes that are known, another one would end too soon as well.
+    // By its known lifetime, a new token would expire too soon as well.
     let short = token(&["--min-valid", "3600"]);
     assert_eq!((short.code, short.stdout.as_str()), (1, ""));
     assert!(
@@ -182,7 +182,7 @@ fn a_token_that_ends_too_soon_is_renewed_once_and_one_that_never_suffices_is_ref
     let both = token(&["--min-valid", "1", "--renew"]);
     assert_eq!(both.code, 2, "{}", both.stderr);
 
-    // Nobody knows when this one ends.
+    // The expiration of this token is unknown.
     home.served.with(Twin::hide_access_token_lifetime);
     let third = token(&["--renew"]).ok();
     assert_eq!(token(&["--min-valid", "86400"]).ok(), third);

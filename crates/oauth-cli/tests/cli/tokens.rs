@@ -1,4 +1,4 @@
-//! Where tokens may go, and where they may not.
+//! Restrictions on where tokens are sent and printed.
 
 use crate::common::{SECRET, at, folder, log_in, served};
 use oauth_testkit::Twin;
@@ -132,7 +132,7 @@ fn a_bare_refresh_token_is_enough() {
     let stored = std::fs::read_to_string(&next).unwrap();
     assert_eq!(done.code, 0, "{}", done.stderr);
 
-    // Without a file, the caller is who keeps the new one.
+    // Without a file, the caller has to store the new token.
     let stored: Value = serde_json::from_str(&stored).unwrap();
     let bare = stored["refresh_token"].as_str().unwrap();
     let refresh = ["refresh", "--token-file", "-", "--json"];

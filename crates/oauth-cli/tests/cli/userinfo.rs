@@ -1,4 +1,4 @@
-//! `oauth userinfo`: what is told is about the person who logged in, or it is not shown.
+//! `oauth userinfo`: claims are only printed if they are about the user who logged in.
 
 use std::path::PathBuf;
 
@@ -49,14 +49,14 @@ fn an_answer_about_somebody_else_is_not_shown() {
     says(&done, 1, &["userinfo.subject"]);
     assert_eq!(done.stdout, "");
     assert!(!done.stderr.contains("Alice"), "{}", done.stderr);
-    // What the record says is compared, and nothing else.
+    // Only the subject in the record is compared.
     let path = login_record(&home);
     let text = std::fs::read_to_string(&path).unwrap();
     let mut record: Value = serde_json::from_str(&text).unwrap();
     record["verified_subject"] = "mallory".into();
     std::fs::write(&path, record.to_string()).unwrap();
     says(&home.p(&["userinfo"]), 1, &["userinfo.subject"]);
-    // A record of another client's login is none of this one.
+    // A record of a different client's login is not used.
     record["client_id"] = "another".into();
     std::fs::write(&path, record.to_string()).unwrap();
     let before = asked(&home);
@@ -69,7 +69,7 @@ fn a_login_without_an_id_token_needs_to_be_told_whom_to_expect() {
     let home = Home::with("userinfo-plain", "scope = \"read\"");
     home.log_in("p");
     says(&home.p(&["userinfo"]), 2, &["usage.subject", "`openid`"]);
-    // Nor does a login of before stand for it.
+    // Nor is an earlier login used.
     let home = logged_in("before");
     let config = home.folder.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();

@@ -1,4 +1,4 @@
-//! What a provider file states about its provider, unchanged.
+//! The statements of a provider file about its provider, unchanged.
 
 use oauth_core::error::Misuse;
 use oauth_core::flow::resource::Routes;
@@ -86,7 +86,7 @@ impl Provider {
         self.file.is_openid()
     }
 
-    /// How often the API may be called.
+    /// The rate limit of the API.
     pub fn rate_limit(&self) -> Option<&RateLimit> {
         self.file.rate_limit.as_ref()
     }

@@ -43,7 +43,7 @@ pub struct Authorized {
 impl Authorized {
     /// A client for the origins of `resource`, with tokens of `source`.
     ///
-    /// The driver may be another than the source's, with its own proxies, certificates and limits.
+    /// The driver may differ from the source's, with its own proxies, certificates and limits.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
         Self::of(driver, Sources::one(source), Api::new(resource))
     }

@@ -55,7 +55,7 @@ impl Listener {
         Ok(Self { listener, runtime })
     }
 
-    /// Sets another path than `/callback`.
+    /// Sets a path other than `/callback`.
     ///
     /// # Errors
     /// `redirect_uri.refused` if this is not a path.

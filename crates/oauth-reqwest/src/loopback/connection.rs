@@ -9,9 +9,9 @@ use tokio::time;
 use super::expected_callback::ExpectedCallback;
 use super::head::{self, Flaw, Head};
 
-/// How long writing the response may take, and waiting for the peer to close.
+/// The time limit for writing the response, and for waiting for the peer to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much is read and discarded after a refused request.
+/// The number of bytes read and discarded after a refused request.
 const MAX_REST: usize = 1 << 20;
 
 pub(super) struct CallbackConnection {

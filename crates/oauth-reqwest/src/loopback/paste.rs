@@ -27,7 +27,7 @@ impl Paste {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnexpectedCallback {
-    /// A browser called the redirect URI, with another state than this login's or with none.
+    /// A browser called the redirect URI with a `state` that is not this login's, or with none.
     Callback,
     /// A browser brought a refusal without a state: it may be this login's, but anyone can send one.
     Refusal,

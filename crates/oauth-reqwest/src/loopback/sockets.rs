@@ -8,7 +8,7 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use tokio::net::{TcpListener, TcpStream};
 
-/// How often a free port of one family is tried in the other.
+/// The number of free ports of one family that are tried in the other.
 const TRIES: u32 = 16;
 
 /// One socket, or for `localhost` one for each address family: a browser may try either first.

@@ -14,7 +14,7 @@ use super::connected::{Connected, Failure};
 use super::state::State;
 use crate::loopback::Listener;
 
-/// How long the user waits for the answer. Without one, the login goes on.
+/// The time that the user waits for the answer. Without one, the login continues.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Tokens, for which the user signs in with the browser, and the connection that has them: `listener` is that of a client

@@ -28,22 +28,22 @@ use crate::loopback::Listener;
 /// authorization.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How often a connection is saved over those that others save at the same time.
+/// The number of attempts to save a connection against concurrent saves.
 const SAVES: usize = 16;
 
 #[derive(Default)]
 pub(super) struct State {
     connected: RwLock<Option<Arc<Connected>>>,
-    /// When the API served a request without a token, and published nothing about authorization.
+    /// The time at which the API served a request without a token, and published nothing about authorization.
     open: RwLock<Option<UnixTime>>,
     /// The caller that holds the lock connects, signs in or requests more; all other callers wait for the result.
     flight: Mutex<Budgets>,
 }
 
-/// What an API may cause within a time.
+/// A budget for what an API may cause within a time.
 #[derive(Default)]
 struct Budgets {
-    /// How many step-up authorizations were made.
+    /// The number of step-up authorizations made.
     step_ups: Option<(UnixTime, StepUpBudget)>,
     metadata: RediscoveryLimit,
 }
@@ -213,7 +213,7 @@ fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> boo
         && connection.resource_value.as_deref() == request.chosen_resource_value()
 }
 
-/// What is kept from an earlier connection.
+/// The parts kept from an earlier connection.
 #[derive(Default)]
 struct Earlier {
     client: Option<RegisteredClient>,

@@ -1,4 +1,4 @@
-//! A name with two addresses, one of which leads nowhere (RFC 8305).
+//! A host name with two addresses, one of which does not answer (RFC 8305).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::{PATIENCE, server};
 
-/// A port that answers no packet that would open a connection: its queue is full, and stays so.
+/// A port that does not answer connection attempts, because its queue is full.
 struct Hole {
     address: SocketAddr,
     _listener: TcpListener,
@@ -58,8 +58,8 @@ fn driver(addresses: &[SocketAddr], options: Options) -> Driver {
     Driver::with_options(builder, options).unwrap()
 }
 
-/// Whoever tries one after the other never comes to the second: the first takes longer than all of
-/// the request may.
+/// A client that tries the addresses in turn never reaches the second: the first takes longer than the
+/// timeout of the request.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
@@ -69,7 +69,7 @@ async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
         let addresses = [hole.address, good.local_addr().unwrap()];
         let came = tokio::spawn(async move {
             let (mut stream, _) = good.accept().await.unwrap();
-            // It came here, and that is enough.
+            // The connection was received, which suffices.
             let _ = stream.write_all(b"no TLS\r\n").await;
         });
         let options = Options::default()

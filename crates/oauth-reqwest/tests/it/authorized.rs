@@ -58,7 +58,7 @@ async fn a_stream_is_not_sent_again() {
     };
     assert_eq!(post("one").send().await.unwrap().status(), 401);
     assert_eq!(counters(&served).api_calls, 2);
-    // The token it found dead is not tried again.
+    // The token that was refused is not sent again.
     let reply = post("two").send().await.unwrap();
     assert_eq!(reply.status(), 200);
     assert!(reply.text().await.unwrap().contains(r#""body":"two""#));
@@ -82,7 +82,7 @@ async fn a_token_stays_within_its_origin() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// No time at all: nobody has to wait for the test, and its server never answers.
+/// The timeout is zero, to keep the test short; the server never answers.
 #[tokio::test]
 async fn a_request_may_be_given_less_time_than_the_drivers() {
     let served = served();
@@ -97,7 +97,7 @@ async fn a_request_may_be_given_less_time_than_the_drivers() {
     assert_eq!(hurried.send().await.unwrap_err().code(), "lost.timeout");
 }
 
-/// Not from when a runtime first happens to poll it.
+/// A request's turn is decided by the call, not by when a runtime first polls it.
 #[tokio::test]
 async fn a_request_has_its_place_from_the_call_on() {
     let served = served();
@@ -131,7 +131,7 @@ async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
         assert_eq!(entry.query("page"), Some("2"));
         assert!(entry.header("authorization").is_some());
     });
-    // What changes something is sent again as it was, or not at all.
+    // A request that changes state is repeated unchanged, or not at all.
     to("/api/echo?page=3");
     let reply = api.post(&echo(&served)).body("x").send().await.unwrap();
     assert_eq!(reply.status(), 200);
@@ -175,7 +175,7 @@ async fn what_the_reply_asks_for_is_told() {
     assert_eq!(error.code(), "resource.rate_limited");
     let after = error.advice().after().unwrap();
     assert!((1..=60).contains(&after.as_secs()), "{after:?}");
-    // The next one need not be sent to know.
+    // The next request is refused without being sent.
     let error = api.get(&echo(&served)).send().await.unwrap_err();
     assert_eq!(error.code(), "resource.rate_limited");
     assert_eq!(counters(&served).api_429, 2);

@@ -144,7 +144,7 @@ fn bounds_the_requests_in_flight() {
 fn a_reply_that_drips_is_lost() {
     let served = served();
     let driver = driver_with(Options::default().timeout(Duration::from_millis(200)));
-    // Each single read is quick enough.
+    // Each single read is within the timeout.
     served.with(|twin| {
         twin.inject(Fault::SlowBody {
             millis_per_byte: 20,

@@ -10,7 +10,7 @@ fn without_the_program_there_is_an_error() {
     assert!(!format!("{error:?}").contains("S3CR3T"));
 }
 
-/// A program that does this, with `$out` for where it may write what it has seen.
+/// A program with this script, which may write its observations to `$out`.
 #[cfg(unix)]
 fn program(folder: &std::path::Path, script: &str) -> String {
     use std::os::unix::fs::PermissionsExt as _;
@@ -35,7 +35,7 @@ fn seen(folder: &std::path::Path) -> String {
     std::fs::read_to_string(seen).unwrap()
 }
 
-/// lo-open-url: one argument, and no shell that could read more into it.
+/// lo-open-url: the URL is one argument, without a shell that could interpret it.
 #[cfg(unix)]
 #[test]
 fn the_url_is_one_argument() {
@@ -48,8 +48,8 @@ fn the_url_is_one_argument() {
     assert_eq!(seen(folder.path()), format!("1\n{text}\n"));
 }
 
-/// An opener that becomes the browser: Ctrl-C in the terminal of the login does not end it, and what it
-/// says goes nowhere.
+/// An opener that becomes the browser: Ctrl-C in the terminal of the login does not end it, and its
+/// output is discarded.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_opener_that_stays_is_waited_for_by_nobody_and_apart() {
@@ -70,6 +70,6 @@ fn an_opener_that_stays_is_waited_for_by_nobody_and_apart() {
     };
     assert_eq!(id, group);
     assert_eq!([out, err], ["/dev/null"; 2]);
-    // It was there all the time.
+    // The opener was running all the time.
     std::fs::write(fifo, "\n").unwrap();
 }

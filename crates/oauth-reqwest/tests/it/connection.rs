@@ -1,4 +1,4 @@
-//! From the URL of an API alone to its answer: who its server is, a client that registers, a person who signs in.
+//! Connections from an API's URL alone: discovery of its server, client registration, sign-in and calls.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use oauth_testkit::{Fault, Served};
 
 use crate::support::{PATIENCE, browse, counters, driver, served};
 
-/// A person who says yes at whatever page is opened, and how often one was.
+/// A user who approves every page that is opened, and the number of pages.
 #[derive(Clone, Default)]
 pub(crate) struct Person(Arc<AtomicUsize>);
 
@@ -72,7 +72,7 @@ async fn the_first_call_finds_registers_and_signs_in() {
     assert_eq!((clients, person.times()), (1, 1));
     assert!(said["client_id"].is_string(), "{said}");
 
-    // Fifty callers of one token that has ended make one refresh, and nobody is asked.
+    // Fifty callers with one expired token cause one refresh, and no login.
     served.with(|twin| twin.expire_access_tokens());
     let calls = (0..50).map(|_| {
         let (connection, url) = (connection.clone(), api(&served));
@@ -116,7 +116,7 @@ async fn the_next_run_asks_nobody() {
     });
     assert_eq!(asked, ["/api/echo"]);
     assert_eq!(person.times(), 1);
-    // Another person's tokens are others, and so is their client.
+    // A different user has different tokens, and a different client.
     let other = connection(&served, &person, store()).subject("ann");
     assert_eq!(echoed(&other, &served).await.0, 200);
     assert_eq!(person.times(), 2);
@@ -144,7 +144,7 @@ async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, person.times()), (1, 2));
 
-    // A server that forgets at once is not asked forever.
+    // Registration at a server that forgets clients at once is not repeated forever.
     served.with(|twin| twin.set_initial_access_token(Some("only by hand")));
     let id = said["client_id"].as_str().unwrap().to_owned();
     served.with(|twin| {
@@ -185,12 +185,12 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
     assert_eq!((reply.status().as_u16(), person.times()), (200, 2));
     let asked = urls.lock().unwrap().last().unwrap().clone();
     assert!(asked.contains("scope=read+offline_access+write"), "{asked}");
-    // What is granted is kept.
+    // The granted scope is kept.
     let again = connection.authorized().post(&api(&served)).body("y");
     assert_eq!(again.send().await.unwrap().status(), 200);
     assert_eq!(person.times(), 2);
 
-    // A body that streams cannot be sent again: the reply is the caller's.
+    // A streaming body cannot be sent again: the caller gets the response.
     let token = connection.token().await.unwrap();
     let wanted = oauth_core::flow::resource::step_up(
         http::StatusCode::FORBIDDEN,
@@ -306,7 +306,7 @@ async fn a_port_that_somebody_has_taken_costs_a_registration() {
     drop((taken, token));
 }
 
-/// What is kept for longer than a day may be of a server that the API has left.
+/// A stored connection older than a day may be for a server that the API no longer uses.
 #[tokio::test]
 async fn an_api_that_has_moved_is_registered_at_its_new_server() {
     let (served, person) = (served(), Person::default());
@@ -357,7 +357,7 @@ async fn tokens_go_nowhere_but_beneath_the_api() {
     let refused = connection.authorized().get(&neighbour).send().await;
     assert_eq!(code(refused), Err("resource.not_covered"));
     assert_eq!(person.times(), 0);
-    // Nor does anything but the API's own name in what is shown.
+    // Debug output contains only the API's own name.
     assert!(format!("{connection:?}").contains("/api/echo"));
     let scope = connection.token().await.unwrap().scope.clone();
     assert_eq!(scope, Scope::parse("read write offline_access").unwrap());
@@ -376,7 +376,7 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
         quirks: vec![Quirk::WithoutResource],
         ..Rules::default()
     };
-    // Of one store, as the next run has it that has learned of the quirk.
+    // With the same store, as in the next run, which knows of the quirk.
     let store = Arc::new(MemoryStore::new());
     let connected = |rules: Rules| {
         let times = Arc::clone(&person.0);
@@ -409,7 +409,7 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
     assert_eq!(sent, 0);
 }
 
-/// A proxy before the API says `Negotiate` alone (B87).
+/// A proxy in front of the API sends only the challenge `Negotiate` (B87).
 #[tokio::test]
 async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_place() {
     let (served, person) = (served(), Person::default());
@@ -425,7 +425,7 @@ async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_pla
     assert_eq!((fault, asked), (Some("negotiate_alone"), true));
 }
 
-/// Who connects again asks for what was asked for before (B88).
+/// A second connection requests the same as the first (B88).
 #[tokio::test]
 async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
     let (served, person) = (served(), Person::default());
@@ -449,7 +449,7 @@ async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
     assert_eq!(first.1.as_deref(), Some(api(&served).as_str()));
 }
 
-/// Two APIs on one origin have a login each, in one store as well (B81).
+/// Two APIs on one origin have a login each, even in one store (B81).
 #[tokio::test]
 async fn two_apis_on_one_origin_are_two() {
     let (served, person) = (served(), Person::default());

@@ -1,4 +1,4 @@
-//! APIs that take tokens alone that are bound to a key (RFC 9449), known by their URL.
+//! Connections to APIs that accept only DPoP-bound tokens (RFC 9449).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use oauth_testkit::twin::DpopNonces;
 
 use crate::support::{PATIENCE, browse, counters, driver, served};
 
-/// A twin that binds all of its tokens, and wants another nonce with each proof.
+/// A twin that binds all of its tokens, and requires a new nonce in each proof.
 fn demanding() -> Served {
     let served = served();
     served.with(|twin| {
@@ -78,7 +78,7 @@ async fn tokens_are_bound_where_the_api_demands_it() {
     });
     assert!(is_told);
 
-    // The nonces that were told are worth nothing any more, at either side.
+    // The earlier nonces are invalid now, at both servers.
     served.with(|twin| {
         twin.expire_access_tokens();
         twin.rotate_dpop_nonces();
@@ -89,7 +89,7 @@ async fn tokens_are_bound_where_the_api_demands_it() {
     });
     let mut refused = 0;
     for call in calls.collect::<Vec<_>>() {
-        // Of callers at once, one alone can have the newest nonce of an API that takes each but once.
+        // Only one of several concurrent callers can have the newest nonce of an API that accepts each once.
         refused += usize::from(call.await.unwrap().unwrap().status() != 200);
     }
     assert!(refused < 50);
@@ -107,7 +107,7 @@ async fn the_key_is_kept_beside_the_connection() {
     assert_eq!(called(&first, &served).await.unwrap(), 200);
     let kept = stored(&store, "dpop").await.expect("a key");
     assert!(kept.expose().contains("PRIVATE KEY"));
-    // Another process: it has the grant, and the key that proves whose it is.
+    // A second process has the grant, and its key.
     let second = connection(&served, &logins, &store);
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(called(&second, &served).await.unwrap(), 200);
@@ -138,17 +138,17 @@ async fn a_key_of_the_callers_is_used_and_not_stored() {
     let one = bound(Alg::Es256);
     assert_eq!(called(&one, &served).await.unwrap(), 200);
     assert!(stored(&store, "dpop").await.is_none());
-    // Another key has another grant, of the same client.
+    // A different key has its own grant, of the same client.
     assert_eq!(called(&bound(Alg::Es256), &served).await.unwrap(), 200);
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, logins.load(Ordering::SeqCst)), (1, 2));
-    // The API takes no proofs of such a key, and the server was asked for nothing.
+    // The API does not accept proofs by such a key, so nothing is requested from the server.
     let refused = called(&bound(Alg::Es384), &served).await;
     assert_eq!(refused.map_err(|error| error.code()), Err("key.algorithm"));
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
 
-/// A server that spends a refresh token before it asks for a nonce leaves no grant to whoever has none (B89).
+/// At a server that uses up a refresh token before it asks for a nonce, a request without one loses the grant (B89).
 #[tokio::test]
 async fn the_first_refresh_after_a_restart_has_the_newest_nonce() {
     let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
@@ -167,7 +167,7 @@ async fn the_first_refresh_after_a_restart_has_the_newest_nonce() {
         (1, 0)
     );
     assert_eq!(logins.load(Ordering::SeqCst), 1);
-    // Without the nonce the token would be spent: the server means it.
+    // Without the nonce, this server would use up the token.
     served.with(|twin| {
         twin.expire_access_tokens();
         twin.rotate_dpop_nonces();

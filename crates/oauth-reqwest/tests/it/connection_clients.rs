@@ -1,5 +1,5 @@
-//! Which client a connection is: one that an initial access token entitles to register, or one whose id is the URL of
-//! its metadata document.
+//! The client of a connection: registered with an initial access token, or identified by the URL of its metadata
+//! document.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -29,7 +29,7 @@ fn request(served: &Served) -> ConnectRequest {
     danger::loopback_connect_request(&api(served)).unwrap()
 }
 
-/// A connection of a person who says yes at whatever page is opened, and how often one was.
+/// A connection of a user who approves every page that is opened, and the number of pages.
 fn connection(
     request: ConnectRequest,
     store: &Arc<MemoryStore>,
@@ -69,7 +69,7 @@ async fn an_initial_access_token_entitles_to_register() {
     assert_eq!(reply.unwrap().status(), 200);
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 
-    // It is shown where clients are registered, and nowhere else, and not stored.
+    // It is sent only to the registration endpoint, and not stored.
     let (there, elsewhere) = served.with(|twin| {
         let (there, elsewhere): (Vec<_>, Vec<_>) = twin
             .log()
@@ -100,7 +100,7 @@ async fn an_initial_access_token_entitles_to_register() {
     }
 }
 
-/// Serves this document to everybody, and counts them.
+/// Serves this document, and counts the requests.
 fn home(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -147,7 +147,7 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     taking.with(|twin| twin.accept_client_id_metadata());
     let store = Arc::new(MemoryStore::new());
     for _ in 0..2 {
-        // The second one has the store of the first: nobody is asked.
+        // The second connection has the store of the first: no login is needed.
         let (connection, _) = connection(registering(&taking), &store);
         let reply = connection.authorized().get(&api(&taking)).send().await;
         let said: serde_json::Value =
@@ -161,7 +161,7 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     assert_eq!((registered, logins), (0, 1));
     assert!(fetched.load(Ordering::SeqCst) > 0);
 
-    // At a server that takes no such ids it registers; without a registration nobody is left to be.
+    // At a server without support for such ids, the client registers; without registration there is no client.
     let other = served();
     let (connection, _) = connection(registering(&other), &store);
     connection.token().await.unwrap();
@@ -182,7 +182,7 @@ async fn registered_only(served: &Served, store: &Arc<MemoryStore>) -> String {
     client_in(served, store).await.client_id.as_str().to_owned()
 }
 
-/// The client as it is stored.
+/// The stored client.
 async fn client_in(served: &Served, store: &Arc<MemoryStore>) -> RegisteredClient {
     let kept = connections::load(&**store, &request(served).key("")).await;
     kept.unwrap().connection.unwrap().registration.unwrap()
@@ -196,7 +196,7 @@ fn logged(served: &Served, line: &str) -> usize {
     })
 }
 
-/// "authorize page says unknown client" (B82): nobody comes back from such a page.
+/// "authorize page says unknown client" (B82): the user does not return from such a page.
 #[tokio::test]
 async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
     let (served, store) = (served(), Arc::new(MemoryStore::new()));
@@ -207,7 +207,7 @@ async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
     connection.token().await.unwrap();
     assert_eq!(pages.load(Ordering::SeqCst), 1);
     assert_ne!(client_in(&served, &store).await.client_id.as_str(), first);
-    // It is asked about the client that was stored, and not about the one that has just been registered.
+    // The server is asked about the stored client, not about the one that has just been registered.
     assert_eq!(logged(&served, "GET /register/"), 1);
     assert_eq!(logged(&served, "POST /register"), 2);
 }

@@ -1,4 +1,4 @@
-//! An API whose refusal of a token names its metadata: they are fetched again, and the connection follows them (RFC 9728
+//! An API whose refusal of a token names its metadata, which are fetched again: the connection follows changes (RFC 9728
 //! section 5.2).
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Stage {
         Self::over(None).await
     }
 
-    /// With this store in place of a plain one.
+    /// A stage with this store instead of the default one.
     pub(crate) async fn over(store: Option<Arc<dyn Store>>) -> Self {
         let (first, second) = (served(), served());
         let mut apis = Siblings::start(&first, &second);
@@ -102,7 +102,7 @@ async fn an_api_that_names_another_server_as_it_refuses_a_token_is_followed_ther
     );
     assert_eq!(resource, Some(stage.apis.url("a")));
     assert_ne!(client, client_before);
-    // Nothing of the former server is told to the other, and the former is not asked for more.
+    // Nothing about the former server is sent to the new one, and no more requests go to the former.
     let told = stage.second.with(|twin| format!("{:?}", twin.log()));
     assert!(!told.contains(&old), "{told}");
     assert!(!told.contains(&client_before.unwrap()), "{told}");
@@ -126,7 +126,7 @@ async fn fifty_refused_callers_look_once() {
     for call in calls.collect::<Vec<_>>() {
         assert_eq!(call.await.unwrap(), Ok(200));
     }
-    // Once to see that they are others, and once to connect.
+    // Once to notice the change, and once to connect.
     assert_eq!((stage.fetched() - before, stage.apis.logins()), (2, 2));
 }
 
@@ -142,7 +142,7 @@ async fn metadata_that_have_not_changed_cost_one_request_in_five_minutes() {
     }
     assert_eq!(stage.apis.logins(), 1);
 
-    // A refusal that names no metadata says nothing about them.
+    // A refusal without a metadata URL does not cause a fetch.
     let stage = Stage::new().await;
     stage.apis.state.lock().unwrap().names_on_refusal = false;
     let before = stage.fetched();

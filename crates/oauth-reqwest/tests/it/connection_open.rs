@@ -1,4 +1,4 @@
-//! APIs that ask for no authorization, and one that comes to ask for it.
+//! APIs that need no authorization, and one that later requires it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -10,11 +10,11 @@ use oauth_reqwest::ResourceConnection;
 
 use crate::support::{PATIENCE, browse, driver, served};
 
-/// An API that serves strangers until it is `protected`; then its server is the one at `issuer`.
+/// An API that needs no token until it is `protected`; then its server is the one at `issuer`.
 struct Api {
     base: String,
     protected: Arc<AtomicBool>,
-    /// The request lines, and whether an `Authorization` came along.
+    /// The request lines, and whether each request had an `Authorization` header.
     seen: Arc<Mutex<Vec<(String, bool)>>>,
 }
 
@@ -107,7 +107,7 @@ async fn an_api_that_asks_for_no_authorization_is_called_without_a_token() {
         let reply = post.send().await.unwrap();
         assert_eq!(reply.text().await.unwrap(), "served");
     }
-    // What is known is not asked again.
+    // The result is cached.
     assert_eq!(api.times() - before, 3);
     assert!(
         api.seen
@@ -120,7 +120,7 @@ async fn an_api_that_asks_for_no_authorization_is_called_without_a_token() {
     let elsewhere = connection.authorized().get(&elsewhere).send().await;
     assert_eq!(elsewhere.unwrap_err().code(), "resource.not_covered");
 
-    // One day it asks for authorization.
+    // Later it requires authorization.
     api.protected.store(true, Ordering::SeqCst);
     let post = connection.authorized().post(&api.url()).body("hello");
     assert_eq!(post.send().await.unwrap().text().await.unwrap(), "served");

@@ -1,5 +1,5 @@
-//! The grants that a connection has left behind, at a server that its API no longer names: they are removed once there are
-//! tokens of the next one.
+//! The removal of a connection's old grants, from a server that its API no longer names, once there are tokens of the new
+//! server.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::connection_moved::Stage;
 use crate::connection_siblings::{status, token};
 use crate::support::browse;
 
-/// A store that can be told to remove nothing.
+/// A store whose removals can be made to fail.
 #[derive(Default)]
 struct Stubborn {
     inside: MemoryStore,
@@ -66,14 +66,14 @@ async fn grants(stage: &Stage) -> BTreeSet<String> {
     found
 }
 
-/// What the stored connection remembers to remove.
+/// The grants that the stored connection has yet to remove.
 async fn remembered(stage: &Stage) -> BTreeSet<String> {
     let kept = connections::load(&*stage.apis.store, &stage.request.key("")).await;
     let connection = kept.unwrap().connection.unwrap();
     connection.replaced_grants.into_iter().collect()
 }
 
-/// The API has moved, and refuses the token of before.
+/// A stage whose API has moved, and refuses the earlier token.
 async fn moved(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>) {
     let stage = Stage::over(store).await;
     let before = grants(&stage).await;
@@ -91,7 +91,7 @@ async fn the_tokens_of_the_former_server_are_removed_once_there_are_others() {
     assert_eq!(now.len(), 1);
     assert!(now.is_disjoint(&before));
     assert!(remembered(&stage).await.is_empty());
-    // That costs nobody anything: neither a login, nor a token.
+    // This costs neither a login nor a token.
     assert_eq!(stage.call().await, Ok(200));
     assert_eq!(stage.apis.logins(), 2);
 }
@@ -105,7 +105,7 @@ async fn nothing_is_removed_before_there_are_tokens_and_whoever_comes_next_goes_
     assert!(status(&closed, &url).await.is_err());
     assert_eq!(grants(&stage).await, before);
     assert_eq!(remembered(&stage).await, before);
-    // As if the process had ended there: the next one knows what is left to do.
+    // As if the process had ended there: the next one completes the removal.
     let next = stage.apis.connection("a");
     assert_eq!(status(&next, &url).await, Ok(200));
     assert!(grants(&stage).await.is_disjoint(&before));
@@ -132,7 +132,7 @@ async fn what_cannot_be_removed_now_is_removed_by_the_next_and_costs_no_token() 
 async fn a_process_that_still_has_the_former_tokens_follows_without_a_login() {
     let stage = Stage::over(None).await;
     let (url, before) = (stage.apis.url("a"), grants(&stage).await);
-    // Two others, which have read the tokens.
+    // Two more connections, which have read the tokens.
     let (second, third) = (stage.apis.connection("a"), stage.apis.connection("a"));
     assert_eq!(token(&second).await, token(&stage.connection).await);
     let held = third.token().await.unwrap();
@@ -140,13 +140,13 @@ async fn a_process_that_still_has_the_former_tokens_follows_without_a_login() {
     stage.name(&stage.second);
     assert_eq!(stage.call().await, Ok(200));
     assert!(grants(&stage).await.is_disjoint(&before));
-    // The one is refused by the API, the other wants to renew at the former server.
+    // One is refused by the API, the other tries to renew at the former server.
     assert_eq!(status(&second, &url).await, Ok(200));
     let renewed = third.token_other_than(Some(&*held)).await.unwrap();
     let current = token(&stage.connection).await;
     assert_eq!(renewed.access_token.expose(), &current);
     assert_eq!(stage.apis.logins(), 2);
-    // Nobody has put back what was removed.
+    // The removed grants have not been stored again.
     assert!(grants(&stage).await.is_disjoint(&before));
 }
 
@@ -161,7 +161,7 @@ async fn two_processes_that_move_at_once_leave_one_grant() {
     for call in calls.collect::<Vec<_>>() {
         assert_eq!(call.await.unwrap(), Ok(200));
     }
-    // Each signs in as a client of its own, because the port of the first is taken; the last one's tokens stay.
+    // Each registers its own client, because the first one's port is in use; the last one's tokens stay.
     let now = grants(&stage).await;
     assert_eq!(now.len(), 1);
     assert!(now.is_disjoint(&before));
@@ -181,7 +181,7 @@ async fn processes_that_connect_at_once_for_the_first_time_leave_one_grant() {
         assert_eq!(call.await.unwrap(), Ok(200));
     }
     assert_eq!(grants(&stage).await.len(), 1);
-    // It is that of the connection: the next process needs no login.
+    // The grant is the connection's: the next process needs no login.
     let logins = stage.apis.logins();
     assert_eq!(status(&stage.apis.connection("b"), &url).await, Ok(200));
     assert_eq!(stage.apis.logins(), logins);
@@ -209,7 +209,7 @@ async fn who_signs_in_after_another_has_connected_leaves_no_tokens() {
     let quick = stage.apis.connection("b");
     assert_eq!(status(&quick, &url).await, Ok(200));
     let now = grants(&stage).await;
-    // The slow one still gets its answer, and then uses the tokens of the other.
+    // The slow one still gets its response, and then uses the tokens of the other.
     let page = page.lock().unwrap().take().unwrap();
     browse(page).await;
     assert_eq!(signing_in.await.unwrap(), Ok(200));

@@ -1,4 +1,4 @@
-//! What a connection sends as `resource` (RFC 8707), and whose word it takes for the API (RFC 9728).
+//! The `resource` that a connection sends (RFC 8707), and the trusted signers of resource metadata (RFC 9728).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use oauth_reqwest::{ResourceConnection, reqwest};
 use crate::connection::{Person, connection, echoed, request};
 use crate::support::{PATIENCE, browse, counters, driver, served};
 
-/// A server that knows the API by another name (B80).
+/// A server that identifies the API by a different name (B80).
 #[tokio::test]
 async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
     let (served, person) = (served(), Person::default());
@@ -31,7 +31,7 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
     };
     let first = connected();
     assert_eq!(echoed(&first, &served).await.0, 200);
-    // The next run, too, is of that name, and so is a refresh.
+    // The next run also sends that name, and so does a refresh.
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(echoed(&connected(), &served).await.0, 200);
     assert_eq!(counters(&served).refreshes, 1);
@@ -47,7 +47,7 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
     );
 }
 
-/// What a signer says that the caller trusts goes before what stands beside it, also in which server issues the tokens.
+/// Metadata signed by a trusted signer take precedence over the unsigned members, including the authorization server.
 #[tokio::test]
 async fn a_trusted_signer_says_which_server_issues_the_tokens() {
     let served = served();
@@ -69,18 +69,18 @@ async fn a_trusted_signer_says_which_server_issues_the_tokens() {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     };
-    // The unsigned list names the server that is allowed, and the signed one does not.
+    // The unsigned list contains the allowed server, and the signed one does not.
     let refused = connected(served.base()).open(open).token().await;
     let refused = refused.map(drop).unwrap_err();
     assert_eq!(refused.code(), "connect.server_not_allowed");
     assert_eq!(refused.detail(), Some("https://signed.example"));
 
-    // A signer that nobody trusts says nothing.
+    // Metadata of an untrusted signer is ignored.
     let store = Arc::new(MemoryStore::new());
     let other = connected("https://other.example").store(store.clone());
     other.open(open).token().await.unwrap();
 
-    // Who has signed is known in the next run, too.
+    // The next run still knows the signer.
     served.with(|twin| {
         twin.sign_resource_metadata(serde_json::json!({ "scopes_supported": ["read"] }));
     });

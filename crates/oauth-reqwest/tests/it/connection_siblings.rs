@@ -1,4 +1,4 @@
-//! Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other.
+//! Two APIs on one origin, each with its own metadata: nothing of one API is sent to the other.
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -13,24 +13,24 @@ use oauth_testkit::Served;
 
 use crate::support::{PATIENCE, browse, driver, served};
 
-const PLACE: &str = "/.well-known/oauth-protected-resource/";
+const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/";
 
-/// What the two have been told and shown.
+/// The configuration of the two APIs, and the requests they received.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Who issues the tokens of `/a`, and those of `/b`.
+    /// The issuers of the tokens for `/a` and `/b`.
     pub(crate) issuers: [String; 2],
-    /// Whose metadata the challenge of `/a` names.
+    /// The API whose metadata the challenge of `/a` names.
     a_names: char,
-    /// What is refused.
+    /// The `Authorization` values that are refused.
     pub(crate) dead: HashSet<String>,
     /// Whether refusals name the metadata.
     pub(crate) names_on_refusal: bool,
-    /// How often metadata were fetched.
+    /// The number of metadata fetches.
     pub(crate) fetched: usize,
-    /// What is not enough for a POST.
+    /// The `Authorization` values whose scope does not suffice for a POST.
     narrow: HashSet<String>,
-    /// The paths, and what came as `Authorization`.
+    /// The paths of requests, and their `Authorization` values.
     pub(crate) seen: Vec<(String, String)>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Siblings {
 
 impl State {
     fn answer(&mut self, base: &str, method: &str, path: &str, token: String) -> String {
-        if let Some(name) = path.strip_prefix(PLACE) {
+        if let Some(name) = path.strip_prefix(METADATA_PATH) {
             self.fetched += 1;
             let issuer = &self.issuers[usize::from(name == "b")];
             let body = format!(
@@ -59,7 +59,9 @@ impl State {
             };
             let challenge = match token.is_empty() || self.names_on_refusal {
                 true => {
-                    format!(r#"WWW-Authenticate: Bearer resource_metadata="{base}{PLACE}{named}""#)
+                    format!(
+                        r#"WWW-Authenticate: Bearer resource_metadata="{base}{METADATA_PATH}{named}""#
+                    )
                 }
                 false => r#"WWW-Authenticate: Bearer error="invalid_token""#.to_owned(),
             };
@@ -148,7 +150,7 @@ impl Siblings {
             })
     }
 
-    /// Of whom the page asks, and its parameters of these names.
+    /// The server whose page was opened, and three of its parameters.
     pub(crate) fn asked(&self, page: usize) -> (String, [Option<String>; 3]) {
         let page = reqwest::Url::parse(&self.pages.lock().unwrap()[page]).unwrap();
         let param = |name: &str| {
@@ -163,7 +165,7 @@ impl Siblings {
         self.pages.lock().unwrap().len()
     }
 
-    /// The tokens that were sent to the one or the other, and beneath it.
+    /// The tokens sent to this API and the paths below it.
     fn tokens(&self, name: &str) -> HashSet<String> {
         let state = self.state.lock().unwrap();
         let seen = state
@@ -202,7 +204,7 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
     assert_ne!(first_client, second_client);
     let kept = token(&of_b).await;
 
-    // The one wants more: nothing changes for the other.
+    // One API requires more scope: nothing changes for the other.
     let narrow = format!("Bearer {}", token(&of_a).await);
     both.state.lock().unwrap().narrow.insert(narrow);
     for (connection, url) in [(&of_a, &url_a), (&of_b, &url_b)] {
@@ -214,7 +216,7 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
     assert!(scope.unwrap().split(' ').any(|name| name == "write"));
     assert_eq!((both.logins(), token(&of_b).await), (3, kept.clone()));
 
-    // Nor in another process with the same store, nor where the one is forgotten.
+    // Nor in another process with the same store, nor after the connection to one is forgotten.
     let again = token(&both.connection("a")).await;
     assert_eq!(again, token(&of_a).await);
     of_a.forget().await.unwrap();
@@ -252,7 +254,7 @@ async fn no_request_for_the_one_goes_to_the_other() {
     ] {
         assert_eq!(status(&of_a, &both.url(path)).await, Err(code), "{path}");
     }
-    // Where the one sends on to the other, the caller is shown that, and nothing follows.
+    // The caller gets a redirect from one to the other, which is not followed.
     assert_eq!(status(&of_a, &both.url("a/moved")).await, Ok(307));
     assert!(both.tokens("b").is_empty());
 }

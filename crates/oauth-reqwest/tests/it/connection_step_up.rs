@@ -1,5 +1,5 @@
-//! Another client takes the place of the first, which is registered for less, or forgotten by the server: not before the
-//! person has signed in to it.
+//! Replacement of a client that is registered for too little scope, or forgotten by the server: only after the user has
+//! signed in to the new one.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use oauth_testkit::Served;
 
 use crate::support::{PATIENCE, browse, driver, served, until};
 
-/// The pages that were shown. The first is answered at once.
+/// The URLs of the opened pages. The first is approved at once.
 type Pages = Arc<Mutex<Vec<String>>>;
 
 struct Stage {
@@ -34,7 +34,7 @@ impl Stage {
         format!("{}/api/echo", self.served.base())
     }
 
-    /// A connection of a client that registers for `read` alone.
+    /// A connection whose client registers only for `read`.
     fn connection(&self) -> ResourceConnection {
         let mut metadata = ClientMetadata::of_native_app("Notes");
         metadata.scope = Some(Scope::parse("read").unwrap());
@@ -69,7 +69,7 @@ impl Stage {
         browse(self.last_page()).await;
     }
 
-    /// The person presses "cancel".
+    /// The user denies the last request.
     async fn refuse_last_page(&self) {
         let page: reqwest::Url = self.last_page().parse().unwrap();
         let of_page = |name: &str| {
@@ -86,12 +86,12 @@ impl Stage {
         http.get(home).send().await.unwrap();
     }
 
-    /// How many clients the server knows.
+    /// The number of registered clients.
     fn clients(&self) -> usize {
         self.served.with(|twin| twin.registered_clients().len())
     }
 
-    /// The client of the record in the store.
+    /// The client in the stored record.
     async fn kept_client(&self) -> String {
         let request = danger::loopback_connect_request(&self.api()).unwrap();
         let kept = connections::load(&*self.store, &request.key("")).await;
@@ -102,7 +102,7 @@ impl Stage {
 
 type Call = tokio::task::JoinHandle<Result<u16, &'static str>>;
 
-/// A request, while the person looks at the page that it has opened.
+/// A request that has opened a page, which the user has not answered yet.
 async fn asking(stage: &Stage, connection: &ResourceConnection, method: reqwest::Method) -> Call {
     let (authorized, url) = (connection.authorized(), stage.api());
     let pages = stage.pages();
@@ -116,7 +116,7 @@ async fn asking(stage: &Stage, connection: &ResourceConnection, method: reqwest:
     call
 }
 
-/// A request that needs more than the first client has.
+/// A request that needs more scope than the first client has.
 async fn waiting(stage: &Stage, connection: &ResourceConnection) -> Call {
     asking(stage, connection, reqwest::Method::POST).await
 }
@@ -129,14 +129,14 @@ async fn token(connection: &ResourceConnection) -> String {
     token.access_token.expose().to_owned()
 }
 
-/// The person presses Ctrl-C, or the caller has waited for long enough (B82).
+/// The user presses Ctrl-C, or the caller's time limit has passed (B82).
 #[tokio::test]
 async fn the_first_client_is_kept_until_the_person_has_signed_in_to_the_wider_one() {
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
     let call = waiting(&stage, &connection).await;
-    // A caller that needs no more has its token at once, here and in another process.
+    // A caller that needs no more scope gets its token at once, here and in another process.
     assert_eq!(token(&connection).await, first);
     assert_eq!(token(&stage.connection()).await, first);
 
@@ -180,7 +180,7 @@ async fn the_wider_client_is_kept_although_another_worker_has_saved_the_connecti
     assert_eq!(stage.pages(), 2);
 }
 
-/// A client that nobody uses does not stay at the server (RFC 7592), and the person's answer is what the caller hears.
+/// An unused client is deleted at the server (RFC 7592), and the caller gets the user's answer as the error.
 #[tokio::test]
 async fn a_wider_client_that_is_refused_is_withdrawn() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! Connections in stores that several workers share, or that fail; and what is asked once and not forever.
+//! Connections in stores that several workers share, or that fail, and limits on repeated requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
 }
 
-/// A connection of somebody who says yes, and counts the pages.
+/// A connection of a user who approves every page, and the number of pages.
 fn connection(
     served: &Served,
     pages: &Arc<AtomicUsize>,
@@ -46,11 +46,11 @@ fn times(served: &Served, path: &str) -> usize {
     })
 }
 
-/// What happens when something is saved next.
+/// The effect of the next save.
 enum Trouble {
     /// The store is out of order.
     Broken,
-    /// Another worker was faster, with this record.
+    /// Another worker has just saved this record.
     Overtaken(Secret<String>),
 }
 
@@ -109,7 +109,7 @@ async fn a_connection_that_cannot_be_stored_is_not_used() {
     let connection = connection(&served, &pages, Troubled::new(Trouble::Broken));
     connection.token().await.map(drop).unwrap_err();
     assert_eq!(pages.load(Ordering::SeqCst), 0);
-    // The store is well again.
+    // The store works again.
     connection.token().await.unwrap();
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 }
@@ -131,8 +131,8 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
         said["client_id"].as_str().unwrap().to_owned()
     };
     assert_eq!(said(&second).await, said(&first).await);
-    // It had registered before it knew, asks about the other's client before the user is sent to its page, and leaves no
-    // client behind that nobody uses.
+    // It had registered before it knew of the other's client, checks that one before opening its page, and deletes its
+    // own unused client.
     assert_eq!(times(&served, "/register"), 4);
     assert_eq!(served.with(|twin| twin.registered_clients().len()), 1);
 }
@@ -145,7 +145,7 @@ async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_aw
     let store = Troubled::new(Trouble::Overtaken(tombstone));
     let first = connection(&served, &pages, store.clone());
     let token = first.token().await.unwrap();
-    // Nobody else has a client: this one is used, and stored for the next run.
+    // There is no other client: this one is used, and stored for the next run.
     let second = connection(&served, &pages, store);
     let again = second.token().await.unwrap();
     assert_eq!(again.access_token.expose(), token.access_token.expose());
@@ -183,12 +183,12 @@ async fn a_stored_connection_is_asked_for_anew_after_a_day() {
     };
     assert_eq!(aged(23 * 3600).await, 0);
     assert_eq!(aged(25 * 3600).await, 1);
-    // The client and the person stay the same.
+    // The client and the user stay the same.
     assert_eq!(times(&served, "/register"), 1);
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 }
 
-/// Spellings of one URL are one connection (B81); a record of before is found by the spelling that it was saved under.
+/// Equivalent spellings of a URL share a connection (B81); an older record is found by the spelling it was saved under.
 #[tokio::test]
 async fn spellings_of_one_url_share_a_record() {
     let (served, pages) = (served(), Arc::default());
@@ -220,7 +220,7 @@ async fn spellings_of_one_url_share_a_record() {
     }
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 
-    // As an earlier release has saved it.
+    // A record saved by an earlier release.
     let before = Arc::new(MemoryStore::new());
     let kept = connections::load(&*store, &spelled("echo").key(""))
         .await
@@ -263,7 +263,7 @@ async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
     });
     let refused = connection.token().await.map(drop).unwrap_err();
     assert_eq!(refused.code(), "denied.invalid_client");
-    // The second client, which nobody has signed in to, is withdrawn.
+    // The second client, which has no login, is deleted.
     assert_eq!(times(&served, "/register"), 3);
     assert_eq!(pages.load(Ordering::SeqCst), 2);
 }
@@ -295,7 +295,7 @@ async fn what_is_never_granted_costs_nothing() {
     assert_eq!(asked().await.unwrap_err().code(), "denied.invalid_scope");
     assert_eq!(asked().await.unwrap_err().code(), "step_up.repeated");
     assert_eq!(pages.load(Ordering::SeqCst), 2);
-    // Nothing had to be saved, and the errors are those of the person's answer and of the budget.
+    // Nothing had to be saved, and the errors are those of the user's answer and of the budget.
     assert!(store.trouble.lock().unwrap().take().is_some());
     // The client that was registered for it is not used.
     served.with(|twin| twin.expire_access_tokens());

@@ -1,5 +1,5 @@
-//! Ways of a connection without a browser: a code on another device, an identity provider, a client of its own. And how
-//! long a login lasts.
+//! Grants of a connection without a browser: device codes, identity assertions and client credentials; and the lifetime
+//! of a login.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ fn request(served: &Served) -> ConnectRequest {
     danger::loopback_connect_request(&api(served)).unwrap()
 }
 
-/// As the client that the twin knows from the start.
+/// A request by the client that is preregistered at the twin.
 fn known(served: &Served, grant: GrantChoice) -> ConnectRequest {
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let id = served.with(|twin| ClientId::new(twin.client_id()));
@@ -52,7 +52,7 @@ async fn status(connection: &ResourceConnection, served: &Served) -> u16 {
     reply.unwrap().status().as_u16()
 }
 
-/// A person who enters a code at once, on another device.
+/// A user who enters a code at once, on another device.
 fn enters(
     times: Arc<AtomicUsize>,
 ) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync {
@@ -74,13 +74,13 @@ async fn a_person_enters_a_code_on_another_device() {
         .device(DeviceLogin::Always, enters(Arc::clone(&times)));
     assert_eq!(status(&connection, &served).await, 200);
     assert_eq!(times.load(Ordering::SeqCst), 1);
-    // The client was registered for it, and its tokens are renewed as any others.
+    // The client was registered for device codes, and its tokens are renewed as usual.
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(status(&connection, &served).await, 200);
     assert_eq!(times.load(Ordering::SeqCst), 1);
 }
 
-/// Runs itself in a process of its own, which has no browser.
+/// Runs itself in a separate process without a browser.
 #[tokio::test]
 async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
     const NAME: &str =
@@ -123,7 +123,7 @@ async fn no_browser_is_there() {
     let request = || request(&served).register(ClientMetadata::of_native_app("Notes"));
     let connection = ResourceConnection::new(driver(), request());
     assert_eq!(status(&connection, &served).await, 200);
-    // The application knows where the browser is.
+    // The application opens pages itself.
     let own = ResourceConnection::new(driver(), request()).open(|_| Err(Misuse::Setup.into()));
     assert_eq!(own.token().await.unwrap_err().code(), "misuse.setup");
     let never = ResourceConnection::new(driver(), request());
@@ -149,7 +149,7 @@ pub(crate) async fn signed_in(idp: &Served) -> (Client, Tokens) {
     (client, tokens)
 }
 
-/// The API's twin takes what the identity provider says.
+/// An API's twin that trusts the identity provider.
 pub(crate) async fn trusting(idp: &Served) -> Served {
     let served = served();
     let keys = oauth_reqwest::reqwest::get(format!("{}/jwks", idp.base())).await;
@@ -164,10 +164,10 @@ pub(crate) async fn trusting(idp: &Served) -> Served {
     served
 }
 
-/// {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies.
+/// An expired ID token: {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that is not verified.
 const ENDED: &str = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln";
 
-/// A sign-in whose ID token has ended, and how often it was renewed.
+/// A sign-in whose ID token has expired, and the number of its renewals.
 pub(crate) struct SignIn {
     ended: Tokens,
     good: Tokens,
@@ -225,12 +225,12 @@ async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
         200
     );
     assert_eq!(counters(&served).token_requests, before);
-    // Of a token that has ended another assertion makes a new one.
+    // An expired token is replaced with a new assertion.
     served.with(|twin| twin.expire_access_tokens());
     assert_eq!(status(&first, &served).await, 200);
     assert_eq!(counters(&served).token_requests, before + 1);
 
-    // An ID token that has ended is renewed by whoever keeps the sign-in, and shown to nobody.
+    // An expired ID token is renewed by the sign-in, and sent nowhere.
     let renewed = Arc::default();
     served.with(|twin| twin.expire_access_tokens());
     let second = connection(Arc::new(SignIn::new(login, &renewed)));
@@ -253,7 +253,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     let plain = GrantSource::refreshing(driver(), &client, login.clone());
     let refused = of(Arc::new(plain.unwrap())).token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
-    // One that has ended, and that a renewal does not replace, is as good as none.
+    // An expired one that a renewal does not replace counts as missing.
     let ended = |login| {
         let mut ended = SignIn::new(login, &Arc::default());
         ended.good = ended.ended.clone();
@@ -263,7 +263,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     alone.refresh_token = None;
     let refused = ended(alone).token().await.unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
-    // Its refresh token says the same.
+    // Its refresh token serves the same purpose.
     assert_eq!(status(&ended(login.clone()), &served).await, 200);
     let exchanged = idp.with(|twin| {
         let mut log = twin.log().iter().rev();
@@ -289,7 +289,7 @@ async fn a_client_acts_for_itself() {
     assert_eq!(status(&connection, &served).await, 200);
 }
 
-/// Without a refresh token, which many servers issue only for `offline_access`, the person signs in every hour (B83).
+/// Without a refresh token, which many servers issue only for `offline_access`, the user signs in every hour (B83).
 #[tokio::test]
 async fn offline_access_is_requested_where_it_is_listed_unless_the_caller_says_otherwise() {
     let served = served();

@@ -1,4 +1,4 @@
-//! The example of that name: one process begins a login, and another gets the callback.
+//! The example `custom_scheme`: one process begins a login, and another gets the callback.
 
 #[path = "../../examples/custom_scheme.rs"]
 #[allow(dead_code, reason = "its `main` is for the command line")]
@@ -11,7 +11,7 @@ use oauth_testkit::Served;
 use crate::support::{callback_of, counters, served};
 use example::{App, REDIRECT_URI};
 
-/// What a process of the application has when it starts.
+/// The application's state in a process that starts.
 async fn process(folder: &Path, served: &Served) -> App {
     let id = served.with(|twin| twin.public_client_id().to_owned());
     App::new(folder, served.base(), &id).await.unwrap()
@@ -26,7 +26,7 @@ async fn a_login_ends_in_another_process_than_it_began_in() {
     let (served, folder) = (served(), tempfile::tempdir().unwrap());
     served.with(|twin| twin.register_redirect_uri(REDIRECT_URI));
     let folder = folder.path().join("flows");
-    // Two windows, and the person answers the first.
+    // Two windows, of which the user answers the first.
     let begun = process(&folder, &served).await;
     let (url, _) = (begun.begin().unwrap(), begun.begin().unwrap());
     drop(begun);
@@ -34,7 +34,7 @@ async fn a_login_ends_in_another_process_than_it_began_in() {
     let callback = callback_of(url).await;
     assert!(callback.starts_with(REDIRECT_URI), "{callback}");
 
-    // Whatever else is handed to it ends no flow, and nothing is sent.
+    // Other URLs passed to it end no flow, and nothing is sent.
     let second = process(&folder, &served).await;
     for foreign in [
         format!("{REDIRECT_URI}?code=c&state=other"),

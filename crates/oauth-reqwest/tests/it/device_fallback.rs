@@ -1,4 +1,4 @@
-//! A login that finds no browser goes on with a code on another device (RFC 8628).
+//! A login without a browser continues with a device code (RFC 8628).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use oauth_testkit::Served;
 
 use crate::support::{PATIENCE, discovered, driver, served, server};
 
-/// A client of the twin, which says in its metadata that it has codes.
+/// A client of the twin, whose metadata announce device codes.
 async fn client(served: &Served) -> Client {
     served.with(|twin| twin.set_polling_interval(1));
     let server = discovered(&driver(), served).await;
@@ -22,7 +22,7 @@ async fn client(served: &Served) -> Client {
     Client::new(server, ClientId::new(id), ClientAuth::basic(secret)).unwrap()
 }
 
-/// A person who enters a code at once, and how many there were.
+/// A user who enters each code at once, and the number of codes.
 fn enters(
     codes: &Arc<AtomicUsize>,
 ) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync + 'static {
@@ -39,7 +39,7 @@ fn enters(
     }
 }
 
-/// As where no program opens pages.
+/// A function that fails as on a machine without a browser.
 fn nothing_opens(_: &oauth_core::url::Url) -> Result<(), Error> {
     Err(Error::from(Misuse::Setup).about("cannot start anything"))
 }
@@ -82,7 +82,7 @@ async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
         assert_eq!((tokens.unwrap_err().code(), codes), ("misuse.setup", 0));
     };
     setup(log_in(&client, DeviceLogin::Never, |ask| ask).await);
-    // How the person has to sign in cannot be said with a code.
+    // A device code request cannot express how the user has to authenticate.
     let acr = |ask: AuthorizationRequest| ask.extra("acr_values", "gold");
     setup(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
     assert_eq!(asked_for_codes(&served), 0);
@@ -90,7 +90,7 @@ async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
     let hint = |ask: AuthorizationRequest| ask.extra("login_hint", "alice");
     let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, hint).await;
     assert!(tokens.is_ok() && codes == 1);
-    // The server gives this client none.
+    // The server issues no device codes to this client.
     let stranger = Client::new(
         client.server().clone(),
         ClientId::new("nobody"),
@@ -132,7 +132,7 @@ async fn whose_turn_it_is() {
     let with = discovered(&driver(), &served()).await;
     let without = server("http://127.0.0.1:9");
     let auto = DeviceLogin::WhereNoBrowser;
-    // Whoever opens pages by a function of their own knows of a browser.
+    // A caller with its own function for opening pages has a browser.
     assert_eq!(
         auto.timing(Opener::Callers, &with),
         DeviceLoginTiming::Never
@@ -188,7 +188,7 @@ fn a_login_without_async_falls_to_a_code_too() {
     assert_eq!(log_in(DeviceLogin::Never), (Err("misuse.setup"), 0));
 }
 
-/// What a camera sees of a terminal: of each character two modules, one above the other, four pixels wide.
+/// A terminal's image for a QR reader: each character is two modules, one above the other, four pixels wide.
 #[cfg(feature = "qr-code")]
 fn read_by_camera(drawn: &str) -> String {
     const PIXELS: usize = 4;

@@ -37,8 +37,8 @@ async fn bounds_the_requests_in_flight() {
     assert!(served.open_connections_peak() <= 6);
 }
 
-/// A server closes a connection that was idle for too long, Node.js after five seconds: a request that meets the end
-/// of it is lost.
+/// Servers close idle connections, Node.js after five seconds: a request on a connection that is being closed is
+/// lost.
 #[tokio::test]
 async fn an_idle_connection_is_closed_before_the_server_does_it() {
     assert!(Options::default().idle_timeout < Duration::from_secs(5));
@@ -78,7 +78,7 @@ async fn a_reply_that_drips_is_lost() {
     assert_eq!((reach, error.code()), (Delivery::Unknown, "lost.timeout"));
 }
 
-/// One that waits for longer would have no time left for its answer, and nobody would know its fate.
+/// A request that waits longer would have no time left for its response, and its fate would be unknown.
 #[tokio::test]
 async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
     let served = served();
@@ -187,7 +187,7 @@ async fn a_key_of_the_host_signs() {
         *seen.lock().unwrap() = Some(job.key_id);
         async { Ok(Bytes::from_static(&[7; 64])) }
     });
-    // The twin knows no such client; what counts is that a signed secret arrived.
+    // The client is unknown to the twin; the test is only that a signed secret arrived.
     let exchange = client.client_credentials(Scope::none());
     let error = signing.run(exchange).await.unwrap_err();
     assert_eq!(error.code(), "denied.invalid_client");
@@ -199,7 +199,7 @@ async fn a_key_of_the_host_signs() {
     });
 }
 
-/// What is plain http may not leave the machine, so no proxy is asked to carry it.
+/// Plain http must not leave the machine, so it never uses a proxy.
 #[tokio::test]
 async fn plain_http_passes_by_every_proxy() {
     let (served, proxy) = (served(), served());
@@ -211,8 +211,8 @@ async fn plain_http_passes_by_every_proxy() {
     assert_eq!(proxy.connections(), 0);
 }
 
-/// Its turn among the requests to one server has come too late: somebody else may have sent the same
-/// by then.
+/// A request whose turn came too late is not sent: another worker may have sent the same token by
+/// then.
 #[tokio::test]
 async fn what_must_have_left_by_now_does_not_leave() {
     struct Late(String, SendBy);

@@ -1,4 +1,4 @@
-//! APIs that tell of an ended token in a body, and what becomes of the bodies that are looked at.
+//! APIs that report an expired token in a body, and the handling of bodies that are inspected for it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use oauth_testkit::{Fault, Served};
 
 use crate::support::{confidential, counters, driver, served};
 
-/// As Slack tells it, and as somebody does with a 404.
+/// Rules for Slack's body, and for an API that answers with 404.
 const RULES: &str =
     r#"[{"status":200,"body":{"ok":[false],"error":["token_expired"]}},{"status":404}]"#;
 
@@ -46,7 +46,7 @@ async fn a_token_that_ended_in_a_body_is_renewed_and_the_request_repeated() {
     let api = api(&served);
     let echo = format!("{}/api/echo", served.base());
     let reply = api.get(&echo).send().await.unwrap();
-    // It was looked at, and is all there.
+    // The inspected body is complete.
     assert_eq!(reply.url().as_str(), echo);
     assert!(reply.text().await.unwrap().contains(r#""method":"GET""#));
     for (renewals, fault) in [(2, in_body()), (3, not_found())] {
@@ -102,7 +102,7 @@ fn the_same_for_threads() {
     assert_eq!(counters(&served).token_requests, 2);
 }
 
-/// A server that sends this and hangs up.
+/// A server that sends this response and closes the connection.
 fn says(answer: Vec<u8>) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", socket.local_addr().unwrap());
@@ -118,7 +118,7 @@ fn says(answer: Vec<u8>) -> String {
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
 
-/// JSON of this size, of which nobody says how long it is.
+/// A JSON response of this size without a Content-Length.
 fn long(size: usize) -> (String, Vec<u8>) {
     let body = format!(
         r#"{{"ok":false,"error":"token_expired","padding":"{}"}}"#,

@@ -111,7 +111,7 @@ async fn a_login_is_bound_to_its_flow() {
     let callback = callback_of(url.as_str().to_owned()).await;
     let redeemed = client.redeem(pending, &callback).unwrap();
     driver.run(redeemed).await.unwrap();
-    // The twin compares the verifier with the challenge; the rest is what it was asked.
+    // The twin compares the verifier with the challenge; its log has the other parameters.
     let log = served.with(|twin| twin.log().to_vec());
     let asked = log.iter().filter(|entry| entry.path == "/authorize");
     for name in ["state", "nonce", "code_challenge"] {

@@ -1,4 +1,4 @@
-//! Sources of tokens that come from a sign-in at an identity provider.
+//! Token sources whose tokens come from a sign-in at an identity provider.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
         GrantSource::by_identity_shared(driver(), &there, id(), sign_in, store.clone())
     };
     let (first, second) = (source(), source());
-    // A crowd in two workers is one exchange, and one assertion.
+    // Many callers in two workers cause one exchange, and one assertion.
     let before = (
         counters(&idp).token_requests,
         counters(&served).token_requests,
@@ -64,7 +64,7 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
     assert_eq!(token.scope, Scope::parse("read").unwrap());
     assert!(token.refresh_token.is_none());
 
-    // One that the API refused is replaced by a new exchange: no assertion is presented twice.
+    // A token that the API refused is replaced by a new exchange: no assertion is sent twice.
     let before = (
         counters(&idp).token_requests,
         counters(&served).token_requests,
@@ -72,11 +72,11 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
     let next = first.renew(&token).await.unwrap();
     assert!(!next.access_token.matches(token.access_token.expose()));
     assert_eq!(spent(before), (1, 1));
-    // Another worker finds it in the store.
+    // The other worker finds it in the store.
     let found = second.renew(&token).await.unwrap();
     assert!(found.access_token.matches(next.access_token.expose()));
     assert_eq!(spent(before), (1, 1));
-    // A later process too, whose sign-in is then not even asked.
+    // A later process too, whose sign-in is not even read.
     let nobody = SubjectTokenSource::read(&provider, || panic!("the tokens are fresh"));
     let third = GrantSource::by_identity_shared(driver(), &there, id(), nobody, store.clone());
     assert!(
@@ -160,7 +160,7 @@ async fn a_sign_in_is_read_anew_each_time_and_its_error_is_the_callers() {
         "grant.no_refresh_token"
     );
     assert_eq!(counters(&idp).token_requests, 1, "only the sign-in itself");
-    // It has come back.
+    // The user has signed in again.
     let token = source.token().await.unwrap();
     let next = source.renew(&token).await.unwrap();
     assert!(!next.access_token.matches(token.access_token.expose()));

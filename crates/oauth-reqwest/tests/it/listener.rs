@@ -64,7 +64,7 @@ impl Wait {
         format!("/cb?code=C0DE&state={}", self.state)
     }
 
-    /// The flow is still pending: its callback is still welcome.
+    /// Checks that the flow is still pending: its callback is accepted.
     async fn ends_well(self) -> String {
         let target = self.right();
         let reply = self.get(&target, "").await;
@@ -79,7 +79,7 @@ fn status(reply: &str) -> &str {
     reply.split(' ').nth(1).unwrap_or("none")
 }
 
-/// What holds for every reply there is.
+/// Checks the rules for all replies.
 fn assert_modest(reply: &str) {
     let lower = reply.to_ascii_lowercase();
     for field in [
@@ -110,7 +110,7 @@ async fn lo_bind() {
         let other = TcpStream::connect(format!("127.0.0.2:{port}")).await;
         assert!(other.is_err());
     }
-    // Nobody gets a port that is taken.
+    // A port in use is refused.
     let taken = Listener::bind_on(port.parse().unwrap()).await;
     let taken = taken.unwrap_err();
     assert_eq!(taken.code(), "misuse.setup");
@@ -231,7 +231,7 @@ async fn lo_origin() {
 #[tokio::test]
 async fn lo_second() {
     let wait = Wait::start().await;
-    // One that was connected before is not served after.
+    // A connection from before the callback is not served afterwards.
     let mut early = wait.connect().await;
     let mut first = wait.connect().await;
     let request = format!(
@@ -259,7 +259,7 @@ async fn lo_slowloris() {
     let mut slow = wait.connect().await;
     slow.write_all(b"GET /cb?").await.unwrap();
     assert_eq!(status(&wait.get("/favicon.ico", "").await), "404");
-    // Byte after byte does not help: the timer runs from the connection on.
+    // Sending single bytes does not extend the timeout, which starts with the connection.
     let mut byte = [0];
     loop {
         tokio::select! {
@@ -275,7 +275,7 @@ async fn lo_slowloris() {
     wait.ends_well().await;
 }
 
-/// The oldest have to go: there is room for 32.
+/// The oldest connections are closed: there may be 32.
 #[tokio::test]
 async fn idle_connections_crowd_nobody_out() {
     let listener = Listener::bind().await.unwrap();
@@ -307,7 +307,7 @@ async fn lo_big_headers() {
     for reply in [line, field, fields] {
         assert_modest(&reply);
     }
-    // Cookies are shared by all ports of this host, so there may well be many.
+    // Cookies are shared by all ports of this host, so there may be many.
     let cookies = format!("Cookie: a={}\r\n", "a".repeat(32 << 10));
     assert_eq!(status(&wait.get("/other", &cookies).await), "404");
     assert_eq!(wait.host, host);

@@ -1,4 +1,4 @@
-//! `localhost` is this machine, whoever says otherwise.
+//! `localhost` always means this machine, whatever the resolver returns.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use reqwest::dns::{Name, Resolve, Resolving};
 
 use crate::support::{confidential, driver, served, server};
 
-/// A resolver that knows nobody, and remembers of whom it was asked.
+/// A resolver that knows no names, and records the lookups.
 #[derive(Default)]
 struct Asked(Mutex<Vec<String>>);
 
@@ -27,7 +27,7 @@ impl Resolve for Asked {
     }
 }
 
-/// The served twin's base, under the name.
+/// The served twin's base URL, with the name `localhost`.
 fn named(base: &str) -> String {
     base.replace("127.0.0.1", "localhost")
 }
@@ -58,7 +58,7 @@ async fn a_token_is_got_by_the_name_and_no_resolver_is_asked() {
 
 #[tokio::test]
 async fn both_addresses_are_tried() {
-    // Whoever listens on the second alone is found as well.
+    // A server that listens only on the second address is found as well.
     let listener = TcpListener::bind("[::1]:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let met = std::thread::spawn(move || listener.accept().unwrap().1);
@@ -82,14 +82,14 @@ async fn over_tls_too_the_name_is_this_machine() {
     assert!(driver.run(exchange).await.is_err());
     assert!(met.join().unwrap().ip().is_loopback());
     assert_eq!(asked.names(), [""; 0]);
-    // Of any other name it is asked, as it was meant.
+    // The resolver is still used for all other names.
     let exchange = client("https://as.example").client_credentials(Scope::none());
     assert_eq!(driver.run(exchange).await.unwrap_err().code(), "lost.dns");
     assert_eq!(asked.names(), ["as.example"]);
 }
 
-/// No check of the core lets such a request through; were there a hole, the name would not be asked
-/// about, and nothing would leave this machine in clear.
+/// The core refuses such requests. Even if it did not, the name would not be resolved, and nothing would
+/// leave this machine unencrypted.
 #[tokio::test]
 async fn plain_http_knows_no_other_name() {
     for url in [

@@ -1,4 +1,4 @@
-//! What went wrong on the way is told apart, by the types of the errors underneath.
+//! Connection failures are distinguished by the types of the underlying errors.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -52,7 +52,7 @@ async fn a_port_where_nobody_listens() {
     is(&error, "lost.connect", "retry", "refused");
 }
 
-/// What is not trusted now is not trusted in a minute.
+/// A TLS failure is permanent, unlike a lost connection.
 #[tokio::test]
 async fn a_server_that_speaks_no_tls() {
     let served = served();

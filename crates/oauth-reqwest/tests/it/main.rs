@@ -1,4 +1,4 @@
-//! Every promise of this crate over real sockets, against the twins of `oauth-testkit`.
+//! Integration tests over real sockets, against the twins of `oauth-testkit`.
 
 mod addresses;
 mod authorized;

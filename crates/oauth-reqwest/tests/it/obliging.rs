@@ -1,4 +1,4 @@
-//! A source of tokens that is never short of an answer.
+//! A token source whose user approves every step-up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +8,14 @@ use oauth_core::token::step_up_requirement::StepUp;
 use oauth_reqwest::oauth_session::store::Answer;
 use oauth_reqwest::oauth_session::{FixedToken, Token, TokenSource};
 
-/// A person who always says yes, which is never enough.
+/// A source that always grants a step-up, which never satisfies the API.
 pub(crate) struct Obliging {
     token: FixedToken,
     asked: Arc<AtomicUsize>,
 }
 
 impl Obliging {
-    /// With this token forever; and how often more was asked for.
+    /// A source that always returns this token, and the number of step-ups requested.
     pub(crate) fn with(token: &Tokens) -> (Self, Arc<AtomicUsize>) {
         let asked = Arc::default();
         let token = FixedToken::new(token.access_token.expose().as_str());
@@ -40,7 +40,7 @@ impl TokenSource for Obliging {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             match asked {
-                // A test that fails has an end, too.
+                // A failing test has to end too.
                 9.. => Ok(None),
                 _ => self.token.token(None).await.map(Some),
             }

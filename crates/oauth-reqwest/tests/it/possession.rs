@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::support::{driver, server};
 
-/// A private key, as a key service would hold it.
+/// A private key in a simulated key service.
 #[derive(Clone)]
 struct Vault(Arc<EcdsaKeyPair>);
 
@@ -63,11 +63,11 @@ impl Vault {
     }
 }
 
-/// What the API saw of each request: its proof's claims, and its body; and what it answered.
+/// The requests to the API: the claims of the proof, the body, and the status of the response.
 type Log = Arc<Mutex<Vec<(Value, String, u16)>>>;
 
-/// An authorization server and an API at one address, which take no request without a good proof; the
-/// API wants a nonce as well.
+/// An authorization server and an API at one address, which require a valid proof with each request; the
+/// API also requires a nonce.
 fn serve(vault: &Vault) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -135,7 +135,7 @@ fn answer(mut stream: TcpStream, public: &[u8], log: &Log) -> std::io::Result<()
     )
 }
 
-/// The claims of a proof whose signature is good.
+/// The claims of a proof with a valid signature.
 fn verified(jws: &str, public: &[u8]) -> Option<Value> {
     let (input, signature) = jws.rsplit_once('.')?;
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -150,7 +150,7 @@ fn api(base: &str, client: &Client) -> Api {
     Api::new(resource).with_dpop(client).unwrap()
 }
 
-/// The first request learns the nonce and is sent again whole, the second has it.
+/// The first request learns the nonce and is repeated completely; the second one has it.
 fn check(log: &Log) {
     let log = log.lock().unwrap();
     let seen: Vec<_> = log

@@ -1,5 +1,5 @@
-//! A URL that somebody else named leads to public addresses, or nowhere: over real sockets, of which none is
-//! connected to.
+//! Requests to URLs from a third party connect only to public addresses, tested over real sockets, none of which may
+//! be connected to.
 
 use std::net::TcpListener;
 
@@ -12,7 +12,7 @@ use oauth_reqwest::{AddressPolicy, Driver, Options, Transport};
 
 use crate::support::{confidential, counters, served};
 
-/// A client of a server on this machine that somebody else named.
+/// A client of a server on this machine that was named by a third party.
 fn marked(base: &str) -> Client {
     let server = Server::new(Issuer::parse(base).unwrap())
         .with_address_policy(RequestAddressPolicy::PublicOnly);
@@ -36,12 +36,12 @@ async fn lost(driver: &Driver, client: &Client) -> Error {
     driver.run(exchange).await.unwrap_err()
 }
 
-/// The ways to say this machine that a URL of the core can have.
+/// The spellings of this machine that a URL of the core can have.
 fn bases(port: u16) -> [String; 3] {
     ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("https://{host}:{port}"))
 }
 
-/// Whoever has connected waits in the queue of a listener that is asked without waiting.
+/// Whether a connection is in the listener's queue.
 fn is_met(listener: &TcpListener) -> bool {
     listener.set_nonblocking(true).unwrap();
     listener.accept().is_ok()
@@ -83,7 +83,7 @@ async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
             false => client(Server::new(Issuer::parse(&base).unwrap())),
         };
         let (driver, said) = (driver(policy), listener.try_clone().unwrap());
-        // It is met, and hangs up: that is no TLS.
+        // The listener accepts, and closes the connection without TLS.
         let met = std::thread::spawn(move || is_allowed.then(|| drop(said.accept().unwrap())));
         let error = lost(&driver, &known).await;
         assert_eq!(
@@ -111,7 +111,7 @@ async fn what_a_client_of_a_named_server_sends_is_marked_to_the_end() {
     assert!(driver(AddressPolicy::Any).run(exchange).await.is_ok());
 }
 
-/// A proxy resolves names by itself: a request that it would carry is not sent.
+/// A proxy resolves names by itself, so a request through a proxy is not sent.
 #[tokio::test]
 async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -123,7 +123,7 @@ async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
     assert!(!is_met(&proxy));
 }
 
-/// The name of a public server is resolved by the system, and what it gives is judged: here there is none.
+/// The system resolves a public server's name, and the addresses are checked; this name has none.
 #[tokio::test]
 async fn a_name_that_nobody_has_is_told_as_such() {
     let error = lost(

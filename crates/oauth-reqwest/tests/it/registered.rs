@@ -1,4 +1,4 @@
-//! Logins whose redirect URI was registered as a whole, and callbacks that fail or are pasted.
+//! Logins with a fully registered redirect URI, and callbacks that fail or are pasted.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -45,7 +45,7 @@ fn right(pending: &PendingAuthorization) -> String {
     format!("{uri}{joint}code=C0DE&state={}", pending.state().expose())
 }
 
-/// Calls a URL of the listener at this address of its host.
+/// Requests a URL of the listener at this address of its host.
 async fn visit(url: &str, address: SocketAddr) -> String {
     let rest = url.strip_prefix("http://").unwrap();
     let at = rest.find(['/', '?']).unwrap();
@@ -59,7 +59,7 @@ async fn visit(url: &str, address: SocketAddr) -> String {
     reply
 }
 
-/// A port that nobody has.
+/// A free port.
 async fn free_port() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     socket.local_addr().unwrap().port()
@@ -108,7 +108,7 @@ async fn localhost_is_both_addresses_and_nothing_else() {
         assert!(url.starts_with(&format!("http://localhost:{port}/cb?")));
         let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
         let address = addresses(port)[which];
-        // Under its own name only.
+        // Only under its own name.
         let other = visit(&url.replace("localhost", "127.0.0.1"), address).await;
         assert!(other.starts_with("HTTP/1.1 403"), "{other}");
         let reply = visit(&url, address).await;
@@ -116,7 +116,7 @@ async fn localhost_is_both_addresses_and_nothing_else() {
         assert_eq!(waiting.await.unwrap().unwrap(), url);
     }
     if has_v6 {
-        // Whoever has the port in one family would get callbacks.
+        // A program with the port in one address family would get callbacks.
         let other = TcpListener::bind("[::1]:0").await.unwrap();
         let port = other.local_addr().unwrap().port();
         let taken = Listener::at(&uri(&format!("http://localhost:{port}/cb"))).await;
@@ -170,12 +170,15 @@ async fn a_callback_of_another_login_is_told_at_once() {
     }
     let reply = visit(&format!("{base}/other"), address).await;
     assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
-    assert!(told.try_recv().is_err(), "icons are no news");
+    assert!(
+        told.try_recv().is_err(),
+        "requests for icons are not reported"
+    );
     assert!(visit(&url, address).await.contains("has arrived"));
     waiting.await.unwrap().unwrap();
 }
 
-/// Anybody can send one, so it ends nothing; but at the end it is said.
+/// Anyone can send one, so it does not end the login; but the error at the end mentions it.
 #[tokio::test]
 async fn a_refusal_without_state_is_told_at_the_timeout() {
     for (came, text) in [
@@ -245,7 +248,7 @@ async fn the_address_one_ended_at_may_be_pasted() {
         assert!(paste.give(&form(&url)));
         assert_eq!(listener.wait(&flow, PATIENCE).await.unwrap(), url);
         assert_eq!(told.iter().collect::<Vec<_>>(), [UnexpectedCallback::Paste]);
-        assert!(!paste.give(&url), "nobody waits any more");
+        assert!(!paste.give(&url), "no login waits any more");
     }
 }
 

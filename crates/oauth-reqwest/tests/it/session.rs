@@ -15,7 +15,7 @@ fn secret(token: Option<&RefreshToken>) -> &str {
     token.unwrap().secret().expose()
 }
 
-/// A source whose token has expired and whose refresh token can be spent once.
+/// A source whose token has expired and whose refresh token is accepted once.
 async fn stale(served: &Served) -> (GrantSource, Tokens) {
     let driver = driver();
     let client = public(server(served.base()), served);
@@ -148,7 +148,7 @@ async fn a_pause_that_the_server_asks_for_is_kept() {
     served.with(|twin| twin.inject(refusal));
     for is_repeated in [false, true, true] {
         let error = source.token().await.unwrap_err();
-        // A second more than the server says: whoever waits so long is not told the same again.
+        // A second more than the server says, so that a retry after the pause succeeds.
         let pause = error.retry_after().unwrap().as_secs();
         assert!((70..=71).contains(&pause), "{pause}");
         assert_eq!(error.is_repeated(), is_repeated);
@@ -179,7 +179,7 @@ async fn a_token_of_two_seconds_works() {
     assert_eq!(tokens.expires_in, Some(2));
 }
 
-/// The runtime that carries a flight may end before it lands.
+/// The runtime of a renewal may end before the renewal does.
 #[test]
 fn a_runtime_that_ends_takes_no_one_with_it() {
     let served = served();

@@ -1,4 +1,4 @@
-//! What all tests need: a driver, a served twin, its client.
+//! Helpers for all tests: a driver, a served twin, its client.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use oauth_reqwest::{Driver, Options, reqwest};
 use oauth_testkit::twin::Counters;
 use oauth_testkit::{Served, Twin};
 
-/// Long enough that only a broken test meets it.
+/// A time limit that only a broken test reaches.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn driver() -> Driver {
@@ -62,7 +62,7 @@ pub(crate) async fn discovered(driver: &Driver, served: &Served) -> Server {
     driver.run(exchange).await.unwrap()
 }
 
-/// The same tokens, received in 1970.
+/// These tokens, as if received in 1970.
 pub(crate) fn expired(tokens: &Tokens) -> Tokens {
     let mut stored: serde_json::Value = serde_json::from_str(tokens.to_json().expose()).unwrap();
     stored["received_at"] = 0.into();
@@ -77,7 +77,7 @@ fn browser() -> reqwest::Client {
         .unwrap()
 }
 
-/// Where a person who says yes is sent.
+/// The callback URL after the user approves.
 pub(crate) async fn callback_of(url: String) -> String {
     let reply = browser().get(url).send().await.unwrap();
     reply.headers()["location"].to_str().unwrap().to_owned()

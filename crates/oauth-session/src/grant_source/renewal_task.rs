@@ -18,7 +18,7 @@ use crate::observe::GrantEvent;
 use crate::store::{Store, Times};
 
 /// The timeout of a store operation: about as long as a lease. The stores of this crate time out sooner.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Spawns a renewal. No lock may be held: a runtime that is shut down drops the task at once, and its
 /// drop takes the lock.
@@ -254,7 +254,7 @@ impl Inner {
                 "the store did not answer in time",
             )))
         };
-        let result = tokio::time::timeout(PATIENCE, store_call).await;
+        let result = tokio::time::timeout(STORE_TIMEOUT, store_call).await;
         result
             .unwrap_or_else(timed_out)
             .unwrap_or_else(|error| Event::Failed(error.at_endpoint("store")))

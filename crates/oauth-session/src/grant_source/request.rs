@@ -13,7 +13,7 @@ use oauth_core::flow::keeper::{Lease, LeaseExtension};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use super::renewal_task::PATIENCE;
+use super::renewal_task::STORE_TIMEOUT;
 use crate::observe::GrantEvent;
 
 /// The grace period after the driver's own limit. A driver that ends the request itself knows whether anything was
@@ -45,7 +45,7 @@ impl Inner {
         loop {
             sleep(lease.every).await;
             let lease_call = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
-            if let Ok(Ok(Lease::Held(_))) = timeout(PATIENCE, lease_call).await {
+            if let Ok(Ok(Lease::Held(_))) = timeout(STORE_TIMEOUT, lease_call).await {
                 self.notify(&GrantEvent::LeaseLost);
                 return pending().await;
             }

@@ -58,7 +58,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
 }
 
 impl UpkeepTask {
-    /// How long to sleep; `None` if there is nothing more to do.
+    /// The time until the next upkeep; `None` if there is nothing more to do.
     fn pause(&self) -> Option<Duration> {
         let session = self.0.upgrade()?;
         let now = clock::now().ok()?;

@@ -9,17 +9,17 @@ use oauth_core::moment::UnixTime;
 use super::Grants;
 use crate::clock;
 
-/// How many keys are requested from the store at once.
+/// The number of keys requested from the store at once.
 const PAGE: usize = 100;
 
-/// How many grants are renewed concurrently.
+/// The number of grants renewed concurrently.
 const ABREAST: usize = 8;
 
 /// The result of [`Grants::renew_idle`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Idle {
-    /// How many were renewed, here or by another worker in the meantime.
+    /// The number of grants renewed, here or by another worker in the meantime.
     pub renewed: usize,
     /// Those that could not be renewed, by the keys of their records.
     pub failed: Vec<(String, Error)>,

@@ -17,7 +17,7 @@ use crate::grant_source::GrantSource;
 /// The pause between two attempts to take the lease.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How much longer than the longest request a renewal under way is waited for.
+/// The time beyond the longest request for which a renewal under way is waited for.
 const MARGIN: Duration = Duration::from_secs(15);
 
 impl Grants {

@@ -34,7 +34,7 @@ use super::Store;
 use harness::{CaseResult, Harness};
 
 /// The time limit of a case, after which a store that does not answer fails it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const CASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The result of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,9 +136,9 @@ pub async fn assert(stores: &[Arc<dyn Store>]) {
 }
 
 async fn report(case: &'static str, run: impl Future<Output = CaseResult>) -> Report {
-    let outcome = match tokio::time::timeout(PATIENCE, run).await {
+    let outcome = match tokio::time::timeout(CASE_TIMEOUT, run).await {
         Ok(verdict) => verdict,
-        Err(_) => Err(format!("not done within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("not done within {} s", CASE_TIMEOUT.as_secs())),
     };
     Report { case, outcome }
 }

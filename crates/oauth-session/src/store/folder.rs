@@ -20,9 +20,9 @@ use oauth_core::error::{Cause, Error, Misuse};
 use super::{ENDPOINT, malformed};
 use ownership::{Access, Trusted};
 
-/// How long an operation waits for the lock. Other processes hold it for milliseconds, unless one
+/// The time for which an operation waits for the lock. Other processes hold it for milliseconds, unless one
 /// was suspended while it held the lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest file that is read or written, in bytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -68,7 +68,7 @@ impl Folder {
             if let Some(locked) = self.try_lock(key)? {
                 return Ok(locked);
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > LOCK_TIMEOUT {
                 let reason = "the lock was not released within 10 seconds";
                 return Err(Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT));
             }

@@ -18,8 +18,8 @@ use super::file::{RecordFile, decode_file, encode_file, run_blocking};
 use super::folder::{Folder, Locked};
 use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, Times, malformed, millis, next};
 
-/// How long connecting to the keyring may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of a connection to the keyring.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Records in the operating system's keyring: the Secret Service (GNOME, KDE, and others) on Linux
 /// and the BSDs, the keychain on macOS, the credential manager on Windows.
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// and set, and leases are stored there. So all processes that share records must name the same folder and the same
 /// service. The folder holds no secrets.
 ///
-/// A record is what `FileStore` writes into a file, under the name of the service and the key. Some keyrings accept no
+/// A record has the contents that `FileStore` writes into a file, under the name of the service and the key. Some keyrings accept no
 /// large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then `misuse.setup`, and
 /// nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`SealedStore`), work everywhere.
 ///
@@ -142,7 +142,7 @@ fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
     thread
         .spawn(move || sender.send(platform_keyring()))
         .map_err(|error| unreachable_keyring(&error.to_string()))?;
-    let result = receiver.recv_timeout(PATIENCE);
+    let result = receiver.recv_timeout(CONNECT_TIMEOUT);
     result
         .map_err(|_| unreachable_keyring("it gives no answer"))?
         .map_err(|error| match error {

@@ -26,7 +26,7 @@ struct Records {
     ends: BTreeSet<(UnixTime, String)>,
 }
 
-/// How many expired records are deleted when another is added.
+/// The number of expired records deleted when another is added.
 const SWEPT: usize = 16;
 
 #[derive(Default)]

@@ -27,7 +27,7 @@ use errors::{database_error, description, is_broken, late_by, setup, unsent_erro
 use tls::Tls;
 
 /// The default timeout for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of connections of one store. A call uses one for about a millisecond, so more would not help.
 const CONNECTIONS: usize = 4;
@@ -161,7 +161,7 @@ impl PostgresStore {
     /// # Errors
     /// `misuse.setup` if it is not such a URL. Whether there is a server is only checked later.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Self::with_timeout(url, PATIENCE)
+        Self::with_timeout(url, DEFAULT_TIMEOUT)
     }
 
     /// Uses the server at this URL like [`new`](Self::new), with this timeout for a connection and for an answer

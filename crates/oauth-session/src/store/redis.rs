@@ -22,7 +22,7 @@ use address::Address;
 use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
 
 /// The default timeout for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of partitions of the records in a cluster: more than it has primaries.
 const PLACES: u32 = 64;
@@ -87,7 +87,7 @@ impl RedisStore {
         Ok(Self {
             connections: Arc::new(Connections::new(Address::parse(url)?)),
             prefix: "oauth-core:grant:".into(),
-            patience: PATIENCE,
+            patience: DEFAULT_TIMEOUT,
             replicas: 0,
         })
     }

@@ -37,7 +37,7 @@ pub struct SealedStore<S> {
     plain: Plain,
 }
 
-/// How a record that was never sealed is handled.
+/// The handling of a record that was never sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plain {
     Refused,
@@ -48,7 +48,7 @@ enum Plain {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// How many records have been resealed with the current key.
+    /// The number of records resealed with the current key.
     pub count: u64,
     /// The names in the store of records that no key opens: they were left unchanged.
     pub unopened: Vec<String>,

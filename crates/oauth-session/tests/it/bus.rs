@@ -1,4 +1,4 @@
-//! A session of a person's: a bus, and GNOME's keyring on it, unlocked.
+//! A desktop session for tests: a D-Bus session bus with an unlocked GNOME keyring.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A bus that starts no services by itself: a keyring that it started would be a locked one.
+/// A bus without service activation, because an activated keyring would be locked.
 const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
     "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -22,7 +22,7 @@ const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus C
 </busconfig>
 "#;
 
-/// A session with an unlocked keyring, for processes that are told of its bus.
+/// A session with an unlocked keyring, for processes that know the address of its bus.
 pub(crate) struct Bus {
     folder: TempDir,
     address: String,
@@ -60,18 +60,18 @@ impl Bus {
         session
     }
 
-    /// The home of whoever's session it is.
+    /// The home folder of the session's user.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A command that knows of the session.
+    /// Adds the session's environment to a command.
     pub(crate) fn tell(&self, mut command: Command) -> Command {
         command.envs(self.environment());
         command
     }
 
-    /// What a command of the session has in its environment.
+    /// The environment variables of a command in the session.
     pub(crate) fn environment(&self) -> [(&'static str, OsString); 4] {
         let home = self.folder.path().as_os_str();
         [

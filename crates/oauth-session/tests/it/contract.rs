@@ -1,4 +1,4 @@
-//! The contract holds for every store here, and finds what is wrong with a store that is wrong.
+//! Checks that all stores of this crate fulfil the contract, and that the contract detects wrong stores.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use oauth_session::store::{MemoryStore, contract};
 
 use crate::wrong::{Way, Wrong, ways};
 
-/// Clones are workers of one process.
+/// Handles of one store, as several workers of one process have.
 fn clones(store: impl Store + Clone + 'static) -> Vec<Arc<dyn Store>> {
     (0..4)
         .map(|_| Arc::new(store.clone()) as Arc<dyn Store>)
@@ -19,8 +19,8 @@ async fn memory() {
     contract::assert(&clones(MemoryStore::new())).await;
 }
 
-/// A contract that a wrong store passes is worth nothing: each of these must break the cases named
-/// beside it, and each case must be broken by one of them.
+/// The contract must detect wrong stores: each of these breaks the cases named beside it, and each
+/// case is broken by one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_stores_are_found_out() {
     let reports = contract::check(&clones(MemoryStore::new())).await;
@@ -32,7 +32,7 @@ async fn wrong_stores_are_found_out() {
         for case in must_break {
             assert!(broken.contains(case), "{way:?} passes {case:?}: {broken:?}");
         }
-        // A store that answers nothing but errors would break them all.
+        // A store that only returns errors would break all of them.
         if way != Way::Fails {
             never_broken.retain(|case| !broken.contains(case));
         }

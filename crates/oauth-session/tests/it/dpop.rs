@@ -1,4 +1,4 @@
-//! Grants whose tokens are bound to a key: the key in the store, and one refresh for all who wait (RFC 9449).
+//! Grants whose tokens are bound to a DPoP key (RFC 9449): the key in the store, and one refresh for all callers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ async fn thumbprint<S: Store + ?Sized>(store: &S) -> String {
     key.expect("a key").thumbprint()
 }
 
-/// Eight workers, each with a handle of its own, that ask for the key at once.
+/// Eight workers, each with its own handle, that request the key at once.
 async fn race(store: impl Fn() -> Arc<dyn Store>) {
     let workers: Vec<_> = (0..8)
         .map(|_| {
@@ -43,7 +43,7 @@ async fn race(store: impl Fn() -> Arc<dyn Store>) {
         keys.insert(worker.await.expect("no panic"));
     }
     assert_eq!(keys.len(), 1, "{keys:?}");
-    // Whoever comes later has it, too.
+    // A later worker gets the same key.
     assert!(keys.contains(&thumbprint(&*store()).await));
 }
 
@@ -70,7 +70,7 @@ async fn a_sealed_store_keeps_the_key_sealed() {
     let stored = stored.expect("a record").record;
     assert!(!stored.expose().contains("PRIVATE KEY"));
     assert_eq!(thumbprint(&sealed).await, key);
-    // In the clear it is there, as refresh tokens are.
+    // An unsealed store contains it in plain text, like refresh tokens.
     let plain = MemoryStore::new();
     thumbprint(&plain).await;
     let page = plain.scan(None).await.expect("listed");
@@ -136,7 +136,7 @@ async fn what_cannot_be_a_key_is_refused() {
     }
 }
 
-/// A store that is always empty, and never takes anything.
+/// A store that is always empty, and never saves anything.
 struct Contended;
 
 impl Store for Contended {
@@ -185,17 +185,17 @@ fn client(key: DpopKey) -> Client {
     client.expect("a client").with_dpop(key)
 }
 
-/// What the server remembers.
+/// The server's state.
 #[derive(Default)]
 struct Issued {
-    /// The refresh token that is good, and whose key it is bound to.
+    /// The valid refresh token, and the thumbprint of the key it is bound to.
     current: Option<(String, String)>,
     refreshes: u32,
     seen: BTreeSet<String>,
     wrong: Vec<String>,
 }
 
-/// A server that rotates refresh tokens, ends a grant whose refresh token comes twice, and checks each proof.
+/// A server that rotates refresh tokens, revokes a grant on reuse, and checks each proof.
 #[derive(Clone, Default)]
 struct AuthorizationServer(Arc<Mutex<Issued>>);
 
@@ -225,7 +225,7 @@ impl AuthorizationServer {
 }
 
 impl Issued {
-    /// The thumbprint of the key that a request has proved.
+    /// The thumbprint of the key in a request's proof.
     fn check_proof(&mut self, request: &Request<Bytes>) -> Option<String> {
         let proof = request.headers().get("dpop")?.to_str().ok()?;
         let mut parts = proof.split('.').map(|part| {
@@ -249,7 +249,7 @@ impl Drive for AuthorizationServer {
             loop {
                 input = match exchange.resume(&Moment::system()?, input)? {
                     Step::Send(request) => {
-                        // Long enough for others to come.
+                        // Gives other callers time to arrive.
                         tokio::task::yield_now().await;
                         Input::Reply(self.answer(&request))
                     }
@@ -261,7 +261,7 @@ impl Drive for AuthorizationServer {
     }
 }
 
-/// The tokens of a login with this key, which are over.
+/// The expired tokens of a login with this key.
 fn login(key: &DpopKey) -> Tokens {
     let jkt = key.thumbprint();
     let now = Moment::system().expect("a clock").now().as_secs();

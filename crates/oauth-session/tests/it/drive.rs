@@ -1,4 +1,4 @@
-//! What a session makes of what its driver says of itself.
+//! How a session uses the timing that its driver declares.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::session::{of_ann, person};
 
-/// It takes so long for a request, or forever, and says that it takes so long.
+/// A driver with this request duration, possibly endless, and this declared maximum.
 #[derive(Clone)]
 struct Taking {
     takes: Option<u64>,
@@ -27,7 +27,7 @@ fn taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> Taking
     Taking { takes, says, runs }
 }
 
-/// There is no network for its first request.
+/// A driver without a network for its first request.
 struct Later(Taking);
 
 impl Drive for Later {
@@ -47,7 +47,7 @@ impl Drive for Later {
     }
 }
 
-/// What a driver says that says nothing.
+/// A driver with the default declarations.
 struct Default(Taking);
 
 impl Drive for Default {
@@ -74,7 +74,7 @@ impl Drive for Taking {
     }
 }
 
-/// It remembers when the lease was taken and for how long, in seconds, and may fall silent.
+/// A store that records when leases were taken and for how many seconds, and may stop answering.
 #[derive(Clone)]
 struct Leases {
     memory: MemoryStore,
@@ -128,7 +128,7 @@ impl Store for Leases {
     }
 }
 
-/// A session with a first token, over this.
+/// A session with a first token, with this driver and store.
 async fn with_first(driver: Taking, store: &Leases) -> (GrantSource, Tokens) {
     let session = of_ann(driver, Arc::new(store.clone()));
     let first = person("first").expect("tokens");
@@ -180,21 +180,21 @@ async fn a_request_is_given_up_after_the_longest_time_and_its_fate_is_not_known(
             Some(Delivery::Unknown)
         );
         assert_eq!(since.elapsed().as_secs(), limit);
-        // It may have arrived: whoever comes next finds the marker.
+        // The request may have arrived: the next worker finds the marker.
         let record = store.memory.load(session.key().expect("a key")).await;
         let record = record.expect("loaded").expect("a record");
         assert!(!record.record.expose().contains(r#""attempt":null"#));
     }
 }
 
-/// In the last seconds of the token's life, and nothing answers.
+/// In the last seconds of the token's lifetime, nothing answers.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_long_for_a_renewal_whose_token_is_still_good() {
     for is_silent in [true, false] {
         let store = Leases::new();
         let driver = taking(None, 3000);
         let session = of_ann(Later(driver.clone()), Arc::new(store.clone()));
-        // It was good for 300 s, and is so for 20. The first renewal fails.
+        // Of its 300 s, 20 are left. The first renewal fails.
         let mut old = person("old").expect("tokens");
         old.expires_in = Some(300);
         old.received_at = old.received_at.before(Duration::from_secs(280));
@@ -206,11 +206,11 @@ async fn nobody_waits_long_for_a_renewal_whose_token_is_still_good() {
             let token = session.token().await.expect("a token");
             assert_eq!(token.access_token.expose(), "old");
             assert_eq!(since.elapsed().as_secs(), 1);
-            // The renewal goes on beside, once.
+            // One renewal runs in the background.
             let runs = 1 + usize::from(!is_silent);
             assert_eq!(driver.runs.load(Ordering::SeqCst), runs);
         }
-        // A caller that has seen it refused has to wait.
+        // A caller that reports it as refused has to wait.
         let token = session.token().await.expect("a token");
         let renewed = tokio::time::timeout(Duration::from_secs(5), session.renew(&token)).await;
         assert!(renewed.is_err(), "{renewed:?}");

@@ -1,4 +1,4 @@
-//! Records that end: every store of this crate lets go of them.
+//! Records with an expiration time: every store of this crate removes them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use oauth_session::store::{FileStore, MemoryStore, Saved, SealedStore, SqliteSto
 use crate::postgres::migrate;
 use crate::servers::Server;
 
-/// One that has ended.
+/// An expiration time in the past.
 pub(crate) const PAST: Times = Times::until(UnixTime::from_secs(1));
 
 fn later() -> Times {
@@ -29,7 +29,7 @@ async fn save(store: &dyn Store, key: &str, times: Times) -> u64 {
     }
 }
 
-/// Forty sessions begin that are over, and one that is not.
+/// Saves forty expired records, and one that has not expired.
 async fn records_end(store: &dyn Store) {
     let version = save(store, "later", later()).await;
     for number in 0..40 {
@@ -48,7 +48,7 @@ async fn records_end(store: &dyn Store) {
         .expect("loaded")
         .expect("a record");
     assert_eq!(later.version, version);
-    // What was saved with another end, or none, does not go with the first.
+    // A later save with a different expiration time, or none, replaces the first one.
     let saved = store
         .save("later", &Secret::from("text"), version, Times::NONE)
         .await;
@@ -90,7 +90,7 @@ async fn in_sqlite_also_in_tables_of_earlier_versions() {
             .expect("a count")
     };
     assert!(count() < 20, "{} of 81 are left", count());
-    // A table that was made before records could end.
+    // A table from before records had an expiration time.
     let before = "drop index oauth_core_grant_ends; alter table oauth_core_grant drop column ends;";
     other.execute_batch(before).expect("as before");
     drop(store);
@@ -121,7 +121,7 @@ async fn in_redis() {
     };
     assert!(count("due", &mut connection).await < 20);
     assert!(count("ends", &mut connection).await < 20);
-    // The server deletes it by itself.
+    // The server deletes the record by itself.
     save(&store, "soon", later()).await;
     let mut left = redis::cmd("PTTL");
     left.arg("oauth-core:grant:soon");
@@ -139,7 +139,7 @@ async fn in_postgres() {
     assert!(names.len() < 20, "{} of 81 are left", names.len());
 }
 
-/// Whoever reseals a record knows its end from the record alone.
+/// Resealing keeps a record's expiration time, which is only known from the record.
 #[tokio::test]
 async fn what_is_sealed_anew_ends_as_before() {
     let memory = MemoryStore::new();

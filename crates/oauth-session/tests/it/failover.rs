@@ -1,4 +1,4 @@
-//! Redis servers that take over from each other, and clusters.
+//! Failover of Redis servers, and clusters.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -28,8 +28,8 @@ async fn save(store: &RedisStore, text: &str, version: u64) -> Result<Saved, oau
         .await
 }
 
-/// Saves as often as it takes while servers change places: the new version. No try of one that is told
-/// as lost may have been forgotten: the record is looked at first, as the keeper does.
+/// Retries a save during a failover until it succeeds; returns the new version. A save reported as lost may have
+/// been executed, so the record is read first, as the keeper does.
 async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
     let start = Instant::now();
     while start.elapsed() < MINUTE {
@@ -43,7 +43,7 @@ async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("nobody takes over");
+    panic!("no replica takes over");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,8 +58,8 @@ async fn the_contract_holds_behind_sentinels() {
     contract::assert(&stores).await;
 }
 
-/// The primary loses its power, and a sentinel with it: what was waited for is there, and the same
-/// handle goes on, at versions that were never there.
+/// The primary and a sentinel are killed: acknowledged saves are still there, and the same handle continues
+/// with versions that were never used.
 #[tokio::test]
 async fn a_failover_in_the_midst_loses_nothing() {
     let mut watched = Watched::start(1);
@@ -76,21 +76,21 @@ async fn a_failover_in_the_midst_loses_nothing() {
     watched.lose_primary();
     let next = save_in_the_end(&store, "after").await;
     assert!(next > last);
-    // It was over the last record, and no older one.
+    // The save replaced the last record, not an older one.
     let conflict = save(&store, "late", last).await.expect("an answer");
     assert_eq!(conflict, Saved::Conflict);
     assert!(versions.iter().all(|version| *version < next));
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
     assert_eq!(store.scan(None).await.expect("told").keys, [KEY]);
-    // Nobody is left to have it too.
+    // No replica is left to acknowledge it.
     let error = save(&careful, "alone", next).await.expect_err("too few");
     assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     assert_eq!(entry.record.expose(), "alone");
 }
 
-/// Primary and replica change places while somebody writes.
+/// Primary and replica change places during writes.
 #[tokio::test]
 async fn a_switch_is_followed() {
     let watched = Watched::start(1);
@@ -118,8 +118,8 @@ async fn a_switch_is_followed() {
     );
 }
 
-/// What stands before a primary and its successors, as a name in DNS does: only new connections lead
-/// to the new one.
+/// A proxy in front of the primary and its successors, like a DNS name: only new connections reach
+/// the new one.
 struct Front {
     port: u16,
     target: Arc<Mutex<u16>>,
@@ -148,8 +148,8 @@ impl Front {
     }
 }
 
-/// A primary that has become a replica answers, and refuses to write. It is left at the first word of
-/// that, and nobody has an error.
+/// A primary that has become a replica answers, but refuses writes. The store reconnects at the first
+/// refusal, without an error for the caller.
 #[tokio::test]
 async fn a_demoted_primary_is_left_at_once() {
     let servers = Replicated::start(1);
@@ -167,7 +167,7 @@ async fn a_demoted_primary_is_left_at_once() {
             .redis_says(&["replicaof", "no", "one"])
             .starts_with("OK")
     );
-    // It finds nobody there, so what it has stays old.
+    // It finds no primary there, so its data stay old.
     let demote = ["replicaof", "127.0.0.1", "1"];
     assert!(servers.primary.redis_says(&demote).starts_with("OK"));
     front.turn(servers.replica().port);
@@ -175,8 +175,8 @@ async fn a_demoted_primary_is_left_at_once() {
     assert!(second > first);
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
-    // A server that only refuses is told as one that did nothing, and not by what it knew: neither that
-    // the version is another, nor that somebody has the lease.
+    // The error for a server that only refuses is that it did nothing, neither a version conflict nor a held
+    // lease from its old data.
     front.turn(servers.primary.port);
     let fresh = self::store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
     let saved = save(&fresh, "late", second).await.expect_err("a replica");
@@ -220,7 +220,7 @@ async fn a_cluster_divides_the_records() {
         version(saved.expect("saved"));
     }
     assert!(cluster.sizes().iter().all(|size| *size > 5));
-    // They come from all nodes, and in order.
+    // The records of all nodes are returned in order.
     let first = store.due(UnixTime::from_secs(2000), 3).await.expect("told");
     assert_eq!(first, ["key-59", "key-58", "key-57"]);
     let careful = store.clone().with_replicas(1);

@@ -1,4 +1,4 @@
-//! Files: what others may have done to them, and what is left of a process that was killed.
+//! The file store: files changed by other programs, and the remains of a killed process.
 
 #[cfg(unix)]
 mod private;
@@ -40,7 +40,7 @@ impl Place {
         self.path().join(format!("grant-{KEY}.json"))
     }
 
-    /// As an argument of a worker.
+    /// The place as an argument of a worker.
     fn name(&self) -> String {
         format!("file:{}", self.path().display())
     }
@@ -87,11 +87,11 @@ fn it_works_without_a_runtime() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match saving.as_mut().poll(&mut context) {
         std::task::Poll::Ready(saved) => assert!(version(saved.expect("saved")) > 0),
-        std::task::Poll::Pending => panic!("nobody would wake it"),
+        std::task::Poll::Pending => panic!("it would never be woken"),
     }
 }
 
-/// The file is another program's business too: its form is a promise.
+/// Other programs may read the file: its format is a promise.
 #[tokio::test]
 async fn the_form_of_a_file_is_kept() {
     let place = Place::new();
@@ -154,7 +154,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
     assert!(version(again.expect("saved")) > removed.version);
     assert_eq!(place.names(), [format!("grant-{KEY}.json")]);
 
-    // As long ago as its version says.
+    // The time is that of its version.
     store.remove(KEY).await.expect("removed");
     let path = place.path().join(format!("grant-{KEY}.removed"));
     let text = fs::read_to_string(&path).expect("a file");
@@ -209,7 +209,7 @@ async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
             );
         }
         assert_eq!(fs::read_to_string(place.record()).expect("a file"), text);
-        // A lease is another file.
+        // A lease is a separate file.
         store.lease(KEY, "one", MINUTE).await.expect("leased");
     }
     assert!(store.remove(KEY).await.expect("removed"));
@@ -263,12 +263,12 @@ async fn a_folder_that_is_gone_is_told() {
     assert_eq!(error.endpoint(), Some("store"));
 }
 
-/// What a killed writer left is cleared away, and not what a writer at work is about to use.
+/// The remains of a killed writer are deleted, but not the files of an active one.
 #[tokio::test]
 async fn leftovers_are_cleared_away() {
     let place = Place::new();
     let store = place.store();
-    // Makes the lock file of its stripe.
+    // Creates the lock file of its stripe.
     store.load("x").await.expect("loaded");
     for name in [
         "grant-x.json.tmp",
@@ -288,7 +288,7 @@ async fn leftovers_are_cleared_away() {
     assert_eq!(place.names(), others);
 }
 
-/// `kill -9` at each place: the old record or the new one, never neither, and the way is free.
+/// `kill -9` at each point leaves the old or the new record, never neither, and no lock.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
@@ -311,7 +311,7 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
             .expect("a worker");
         let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
         assert_eq!(signal, Some(9), "{point}: {output:?}");
-        assert!(output.stdout.is_empty(), "{point}: it lived on");
+        assert!(output.stdout.is_empty(), "{point}: it was not killed");
 
         let store = place.store();
         assert!(
@@ -338,7 +338,7 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
     }
 }
 
-/// Without a store that clears up in between: the next writer does it.
+/// The next writer cleans up, without another store doing so in between.
 #[cfg(unix)]
 #[tokio::test]
 async fn the_next_writer_takes_over_from_a_killed_one() {

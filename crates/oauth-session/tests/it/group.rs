@@ -1,5 +1,5 @@
-//! Files that the users of one group share, as containers do with a volume of Kubernetes: `fsGroup` makes
-//! the folder the group's, with mode 2770, and has each container's user in that group.
+//! Files shared by the users of a group, as containers share a Kubernetes volume: `fsGroup` gives the folder
+//! to the group, with mode 2770, and adds each container's user to that group.
 
 use std::cell::Cell;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::workers::hammer;
 
 const KEY: &str = "a-key";
 
-/// The group of the volume, and users that have it beside one of their own.
+/// The group of the volume; its users have their own primary group too.
 const GROUP: u32 = 6100;
 const ANN: u32 = 6101;
 const BEN: u32 = 6102;
@@ -27,14 +27,14 @@ struct Volume {
 }
 
 impl Volume {
-    /// To become another user takes the rights of root: what is run without them is one user's.
+    /// A volume for several users. Changing the user requires root; otherwise all processes run as one user.
     fn new(kind: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         set_mode(folder.path(), 0o755);
-        // Where it was built may be no place for other users.
+        // Other users may not have access to the build folder.
         let worker = folder.path().join("worker");
-        // By another process: one that this one starts meanwhile would hold the copy open for writing, and then it
-        // cannot be run.
+        // In a separate process: a child started by this one meanwhile would keep the copy open for writing, and then
+        // it could not be executed.
         let copied = Command::new("cp")
             .arg(env!("CARGO_BIN_EXE_oauth-session-worker"))
             .arg(&worker)
@@ -105,7 +105,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
 }
 
-/// What a worker says, or why it failed.
+/// The output of a worker, or its error.
 fn said(command: &mut Command) -> Result<String, String> {
     let output = command.output().expect("a worker");
     let text = |bytes| String::from_utf8(bytes).expect("text");
@@ -207,7 +207,7 @@ fn what_all_may_read_is_refused() {
 #[test]
 fn strangers_are_refused() {
     if !is_root() {
-        // Whoever can be nobody else meets no stranger: the folder is one that all may write to.
+        // Without root the refused folder is one that all may write to, instead of another user's.
         let volume = Volume::new("group-file");
         set_mode(&volume.path(), 0o2777);
         return refused(&mut volume.member(ANN, &["load", KEY]), "all may write");
@@ -218,12 +218,12 @@ fn strangers_are_refused() {
     let mut outside = volume.worker(BEN, &stranger, &["load", KEY]);
     refused(&mut outside, "a group that this process is not in");
 
-    // What would be made in it would be of whichever group its maker has.
+    // New files in it would get the primary group of their creator.
     set_mode(&volume.path(), 0o770);
     refused(&mut volume.member(ANN, &["load", KEY]), "chmod 2770");
     set_mode(&volume.path(), 0o2770);
 
-    // A file that another group has, from before the folder was shared.
+    // A file of a different group, from before the folder was shared.
     let record = volume.path().join(format!("grant-{KEY}.json"));
     chown(&record, Some(ANN), Some(ANN)).expect("given");
     refused(
@@ -234,7 +234,7 @@ fn strangers_are_refused() {
     assert!(volume.ask(ANN, &["load", KEY]).ends_with("text\n"));
 }
 
-/// What is made is the group's whatever the umask says: root's lets nobody write in its place.
+/// New files belong to the group whatever the umask; root's would deny the group write access.
 #[tokio::test]
 async fn what_is_made_is_shared_whatever_the_umask() {
     let volume = Volume::new("group-file");
@@ -258,11 +258,11 @@ async fn what_is_made_is_shared_whatever_the_umask() {
             assert!(!is_root() || data.gid() == GROUP);
         }
     }
-    // A lock and what was removed; the database and the two beside it.
+    // A lock and a tombstone; the database and its two side files.
     assert_eq!(seen, 5);
 }
 
-/// Who may write to a folder above could put another in the place of the store's.
+/// Anyone who may write to a parent folder could replace the store's folder.
 #[test]
 fn a_folder_above_that_all_may_write_to_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

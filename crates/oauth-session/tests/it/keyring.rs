@@ -1,4 +1,4 @@
-//! The keyring: GNOME's daemon on a bus of its own, and one in memory that fails on demand.
+//! The keyring store: with GNOME's daemon on its own bus, and with an in-memory keyring that fails on demand.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ use oauth_session::store::{Entry, KeyringStore, Lease, Saved, Times, contract};
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A session with an unlocked keyring, and workers in it.
+/// A desktop session with an unlocked keyring, in which workers run.
 struct GrantSource(Bus);
 
 impl GrantSource {
@@ -36,7 +36,7 @@ impl GrantSource {
         self.0.tell(worker(&self.place(), arguments))
     }
 
-    /// What a worker says. The daemon may need a moment before it answers.
+    /// The output of a worker. The daemon may need a moment before it answers.
     fn ask(&self, arguments: &[&str]) -> String {
         for _ in 0..200 {
             let output = self.worker(arguments).output().expect("a worker");
@@ -75,7 +75,7 @@ fn many_processes_lose_nothing() {
     counted.check(text);
 }
 
-/// A process outside of any session is told so, and does not wait for one.
+/// A process outside of any desktop session gets an error at once.
 #[test]
 fn no_session_is_told() {
     let session = GrantSource::new();
@@ -89,7 +89,7 @@ fn no_session_is_told() {
     );
 }
 
-/// Whoever comes first draws it, and all who come at once get the same.
+/// The first process generates the key, and all concurrent ones get the same.
 #[test]
 fn one_key_is_in_the_keyring_for_all() {
     let session = GrantSource::new();
@@ -114,7 +114,7 @@ fn one_key_is_in_the_keyring_for_all() {
     assert_ne!(others.first(), others.last());
 }
 
-/// A bus that takes the connection and says nothing hangs nobody.
+/// A bus that accepts the connection and never answers does not block its clients.
 #[test]
 fn a_bus_that_is_silent_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -154,7 +154,7 @@ impl Mock {
         KeyringStore::over(Arc::clone(&self.keyring), folder).expect("a store")
     }
 
-    /// The next call on the key's item fails like this.
+    /// Has the next call on the key's item fail with this error.
     fn fail(&self, trouble: Trouble) {
         let item = self.item();
         let item: &mock::Cred = item.as_any().downcast_ref().expect("a mock");
@@ -200,12 +200,12 @@ async fn a_key_is_drawn_once() {
     assert_eq!(ids.len(), 1, "{ids:?}");
     let other = mock.store().seal_key("other").await.expect("a key");
     assert_ne!(ids, [other.id()]);
-    // It is what the command keeps there.
+    // This is the item that the command stores.
     let entry = load(&mock.store()).await.expect("loaded").expect("a key");
     let key = Key::parse(&entry.record).expect("a key");
     assert_eq!(ids, [key.id()]);
 
-    // One that was removed is drawn again, and an invalid one is left as it is.
+    // A removed key is generated again, and an invalid one is left unchanged.
     assert!(mock.store().remove(KEY).await.expect("removed"));
     let again = mock.store().seal_key(KEY).await.expect("a key");
     assert_ne!(ids, [again.id()]);
@@ -242,7 +242,7 @@ async fn services_are_places() {
     assert!(mock.item().get_secret().is_err(), "the tokens are gone");
 }
 
-/// The folder holds locks and leases only.
+/// The folder contains only locks and leases.
 #[tokio::test]
 async fn no_file_holds_a_secret() {
     let mock = Mock::new();

@@ -1,4 +1,4 @@
-//! Keys that a key management service holds: how often it is asked, and what its troubles cost.
+//! Keys in a key management service: the number of calls, and the effects of its failures.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ const NAME: &str = "a-key";
 const TEXT: &str = r#"{"access_token":"S3CR3T"}"#;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A service in memory. It makes a new data key whenever it is asked for one, and wraps it by name.
+/// An in-memory service. It creates a new data key on each request, and wraps it by name.
 #[derive(Clone)]
 struct Kms(Arc<State>);
 
@@ -28,7 +28,7 @@ struct State {
     made: AtomicUsize,
     unwrapped: AtomicUsize,
     trouble: Mutex<Option<Error>>,
-    /// Who may pass.
+    /// The number of calls that may proceed.
     gate: Semaphore,
 }
 
@@ -43,7 +43,7 @@ impl Kms {
         }))
     }
 
-    /// How often it made a key, and how often it unwrapped one.
+    /// The numbers of data keys created and unwrapped.
     fn calls(&self) -> (usize, usize) {
         let count = |calls: &AtomicUsize| calls.load(Ordering::SeqCst);
         (count(&self.0.made), count(&self.0.unwrapped))
@@ -98,7 +98,7 @@ fn lost() -> Error {
     Error::lost(Cause::unknown("the line is dead"))
 }
 
-/// What a process has.
+/// The sealed store of a process.
 fn process(memory: &MemoryStore, kms: &Kms) -> SealedStore<MemoryStore> {
     SealedStore::new(memory.clone(), Keys::from_source(kms.clone()))
 }
@@ -108,7 +108,7 @@ async fn read(store: &impl Store, name: &str) -> Result<String, Error> {
     Ok(entry.expect("a record").record.expose().clone())
 }
 
-/// Saves over whatever is there.
+/// Saves a record, whatever its version.
 async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
     let version = store.load(name).await?.map_or(0, |entry| entry.version);
     let saved = store
@@ -122,7 +122,7 @@ async fn stored(memory: &MemoryStore) -> Entry {
     memory.load(NAME).await.expect("loaded").expect("a record")
 }
 
-/// Puts a record there as somebody might who can write to the store, sealed with a key of this id.
+/// Writes a record as an attacker with access to the store could, sealed with a key of this id.
 async fn forge(memory: &MemoryStore, name: &str, id: &str) {
     let ours = stored(memory).await.record;
     let (_, rest) = ours.expose().split_once("vault:v1:0").expect("the id");
@@ -151,7 +151,7 @@ async fn the_contract_holds() {
     assert_eq!(
         kms.calls(),
         (2, 2),
-        "each made one, and unwrapped the other's"
+        "each created a key, and unwrapped the other's"
     );
 }
 
@@ -192,7 +192,7 @@ async fn many_callers_wait_for_one_call() {
     let callers: Vec<_> = (0..50).map(|_| ask()).collect();
     tokio::task::yield_now().await;
     assert_eq!(kms.calls().1, 1);
-    // The caller that asks goes away, and another asks in its place.
+    // The requesting caller gives up, and a different one takes over.
     callers.first().expect("one").abort();
     for _ in 0..3 {
         tokio::task::yield_now().await;
@@ -210,7 +210,7 @@ async fn many_callers_wait_for_one_call() {
             .all(|text| text.as_ref().expect("opened") == TEXT)
     );
     assert_eq!(kms.calls().1, 2);
-    // A failure is everybody's too.
+    // All callers share a failure too.
     let store = process(&memory, &kms);
     kms.fails(lost());
     let (a, b) = tokio::join!(read(&store, NAME), read(&store, NAME));
@@ -251,7 +251,7 @@ async fn a_failure_costs_no_record_and_is_not_kept() {
     put(&store, NAME, "new").await.expect("saved");
 }
 
-/// Whatever id stands in a record was written by somebody who may write to the store.
+/// The key id in a record may come from an attacker who can write to the store.
 #[tokio::test]
 async fn made_up_ids_are_no_flood() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
@@ -275,11 +275,11 @@ async fn made_up_ids_are_no_flood() {
         forge(&memory, "forged", &format!("made-up-{number}")).await;
         *codes.entry(code("forged").await).or_insert(0) += 1;
     }
-    // One is still unknown from before. What was not asked for is not told as one that nobody has: that
-    // would let a login take its place.
+    // One is still unknown from before. An id that was not looked up is not reported as an unknown key, because
+    // that would allow a login to replace the record.
     assert_eq!(codes, [("lost.unsent", 937), ("stored.sealed", 63)].into());
     assert_eq!(kms.calls().1, 66);
-    // A caller that has its key is not held up, and the others are not forever.
+    // A caller whose key is cached is not delayed, and the others only for a time.
     assert_eq!(code(NAME).await, "lost.unsent");
     pass(start, Duration::from_secs(190));
     assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);
@@ -288,7 +288,7 @@ async fn made_up_ids_are_no_flood() {
         code("forged").await;
     }
     assert_eq!(read(&store, NAME).await.expect("opened"), TEXT);
-    // What is no id is not even asked for.
+    // An invalid id is not looked up at all.
     pass(start, Duration::from_secs(300));
     let calls = kms.calls();
     for id in ["", " ", "a b", "\\u0000", "\u{e9}", &"x".repeat(2049)] {
@@ -315,7 +315,7 @@ async fn a_key_seals_for_a_day() {
     assert_eq!(seal(Duration::ZERO).await, "0");
     assert_eq!(seal(DAY - second).await, "0");
     assert_eq!(kms.calls(), (1, 0));
-    // No new one is to be had: the old one goes on, and the service is asked once a minute.
+    // There is no new key: the old one stays in use, and the service is called once a minute.
     kms.fails(lost());
     assert_eq!(seal(DAY + second).await, "0");
     assert_eq!(seal(DAY + 30 * second).await, "0");
@@ -327,7 +327,7 @@ async fn a_key_seals_for_a_day() {
     simulated::unset();
 }
 
-/// While one asks for the next key, others need not wait for it.
+/// While one caller requests the next key, others need not wait.
 #[tokio::test]
 async fn the_old_key_seals_until_there_is_a_new_one() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
@@ -342,7 +342,7 @@ async fn the_old_key_seals_until_there_is_a_new_one() {
     assert_eq!(kms.calls().0, 2);
     let third = put(&store, "third", TEXT);
     let third = tokio::time::timeout(Duration::from_secs(10), third).await;
-    third.expect("nobody is waited for").expect("saved");
+    third.expect("it does not wait").expect("saved");
     kms.goes_on();
     asking.await.expect("no panic").expect("saved");
     assert_eq!(kms.calls(), (2, 0));
@@ -387,7 +387,7 @@ async fn records_move_to_a_service_and_back() {
         read(&process(&memory, &kms), NAME).await.expect("opened"),
         TEXT
     );
-    // One service does not answer, and the other has it.
+    // One service does not answer, and the other has the key.
     other.fails(lost());
     let back = given().also_from(other.clone()).also_from(kms.clone());
     let back = SealedStore::new(memory.clone(), back);
@@ -398,7 +398,7 @@ async fn records_move_to_a_service_and_back() {
             .expect("opened"),
         TEXT
     );
-    // Where the one that may have it does not answer, nobody says that nobody has it.
+    // If the service that may have the key does not answer, it is not reported as unknown.
     put(&process(&memory, &kms), "another", TEXT)
         .await
         .expect("saved");
@@ -430,8 +430,8 @@ async fn what_it_refuses_for_good_a_login_replaces() {
     assert_eq!(token.access_token.expose(), "anew");
 }
 
-/// What the service's silence must not cost: a token that is good, and a refresh token that was sent
-/// though what comes back could not be stored.
+/// A failure of the service must not cost a valid token, nor a refresh token whose successor could not
+/// be stored.
 #[tokio::test]
 async fn its_troubles_cost_nobody_a_grant() {
     let (memory, kms, driver) = (MemoryStore::new(), Kms::new(), Rotating::default());
@@ -453,7 +453,7 @@ async fn its_troubles_cost_nobody_a_grant() {
     kms.fails(None);
     let token = colleague.token().await.expect("a token");
     assert_eq!(token.access_token.expose(), "first");
-    // He can open, and has no key to seal with.
+    // The process can decrypt, but has no key to seal with.
     kms.fails(lost());
     let error = colleague.renew(&token).await.expect_err("no key");
     assert_eq!(error.code(), "lost.unsent");

@@ -1,4 +1,4 @@
-//! A person logs out, here and elsewhere.
+//! Logouts by this and by other processes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
             .iter()
             .all(|form| form.contains("token=rt-ann") && form.contains("refresh_token"))
     );
-    // The other worker has a token that it holds for good, until an API refuses it.
+    // The other worker considers its token valid until an API refuses it.
     let error = there
         .get(&ann)
         .renew(&elsewhere)
@@ -33,7 +33,7 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
         .expect_err("logged out");
     assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
     assert_eq!(requests(&server), 0);
-    // Somebody logs in again, and both have the new tokens.
+    // The user logs in again, and both workers get the new tokens.
     there
         .log_in(&ann, tokens("ann-again", Duration::ZERO))
         .await
@@ -45,7 +45,7 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
     here.log_out(&ann).await.expect("logged out");
     let error = here.get(&ann).token().await.expect_err("nobody is in");
     assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
-    // What was never there can be logged out.
+    // Logging out a grant that never existed succeeds.
     here.log_out(&person(2)).await.expect("nothing to do");
 }
 
@@ -78,7 +78,7 @@ async fn a_logout_waits_for_a_renewal_under_way() {
     }
     here.log_out(&person(0)).await.expect("logged out");
     renewing.await.expect("no panic").expect("a token");
-    // What it brought is what was revoked.
+    // The token that it returned was revoked.
     let revoked = server.0.revoked.lock().expect("no panic").clone();
     assert!(
         revoked.iter().all(|form| form.contains("token=next-0")),
@@ -87,7 +87,7 @@ async fn a_logout_waits_for_a_renewal_under_way() {
     assert_eq!(revoked.len(), 1);
 }
 
-/// As another program does it that shares the store: it does not wait for a renewal under way.
+/// A logout by a different program that shares the store does not wait for a renewal under way.
 #[tokio::test(start_paused = true)]
 async fn what_a_renewal_brings_after_a_logout_is_revoked() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));

@@ -1,4 +1,4 @@
-//! Every store here keeps the contract of stores, over the real thing where there is one.
+//! Integration tests: stores against real servers where there are any, and sessions over them.
 
 mod bus;
 mod contract;

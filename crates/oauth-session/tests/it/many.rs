@@ -1,4 +1,4 @@
-//! The verbs for many grants: what a session tells a store, and stores that have none of them.
+//! The store operations for many grants: what a session passes to them, and stores without them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use oauth_session::store::{Answer, Entry, FileStore, Lease, MemoryStore, Saved, 
 
 use crate::session::{Rotating, of_ann, person};
 
-/// A store of somebody's own, with three verbs.
+/// A custom store with only the three required operations.
 #[derive(Clone, Default)]
 struct Small(MemoryStore);
 
@@ -48,7 +48,7 @@ async fn three_verbs_are_enough() {
     }
 }
 
-/// A session says when its token ends; once the grant is removed, nobody has to renew it.
+/// A session stores when its token expires; a removed grant is not due for renewal.
 #[tokio::test]
 async fn a_session_tells_when_its_grant_is_due() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,18 +1,18 @@
-//! Several Redis servers that belong together: with sentinels, or as a cluster.
+//! Groups of Redis servers: replicated with sentinels, or as a cluster.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::servers::{PASSWORD, Server, free_port};
 
-/// How long servers may take to find each other.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The maximum time for servers to find each other.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Tries until it is so.
+/// Waits until the condition holds.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "not within a minute: {what}");
+        assert!(start.elapsed() < MAX_WAIT, "not within a minute: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -43,7 +43,7 @@ impl Replicated {
     }
 }
 
-/// The same, and three sentinels that replace its primary a second after it is gone.
+/// Replicated servers with three sentinels, which replace the primary a second after it is gone.
 pub(crate) struct Watched {
     pub(crate) servers: Replicated,
     pub(crate) sentinels: Vec<Server>,
@@ -85,18 +85,18 @@ impl Watched {
         format!("redis+sentinel://:{PASSWORD}@{}/main/0", hosts.join(","))
     }
 
-    /// The primary loses its power.
+    /// Kills the primary.
     pub(crate) fn lose_primary(&mut self) {
         self.servers.primary.kill();
     }
 
-    /// The replica takes over, and the primary becomes one.
+    /// Makes the replica the primary, and the primary a replica.
     pub(crate) fn switch(&self) {
         let said = self.sentinels[0].redis_says(&["sentinel", "failover", "main"]);
         assert!(said.starts_with("OK"), "{said}");
     }
 
-    /// One sentinel is gone; the others are enough.
+    /// Kills one sentinel; the others are still a majority.
     pub(crate) fn lose_sentinel(&mut self) {
         self.sentinels[0].kill();
     }
@@ -143,13 +143,13 @@ impl Cluster {
         Self(nodes)
     }
 
-    /// Two of the nodes: they tell of the third.
+    /// The URLs of two nodes, which know the third.
     pub(crate) fn url(&self) -> String {
         let (one, two) = (self.0[0].port, self.0[1].port);
         format!("redis+cluster://:{PASSWORD}@127.0.0.1:{one},127.0.0.1:{two}")
     }
 
-    /// How many keys each node has.
+    /// The number of keys on each node.
     pub(crate) fn sizes(&self) -> Vec<u64> {
         let sizes = self.0.iter().map(|node| node.redis_says(&["dbsize"]));
         sizes

@@ -1,4 +1,4 @@
-//! PostgreSQL behind PgBouncer, and through a pool of the application's.
+//! PostgreSQL behind PgBouncer, and through a connection pool of the application.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::workers::{hammer, version, worker};
 
 const KEY: &str = "a-key";
 
-/// A server, and what stands before it.
+/// A server behind a pooler.
 struct Pooled {
     bouncer: Server,
     postgres: Server,
@@ -56,7 +56,7 @@ async fn many_processes_behind_pgbouncer_lose_nothing() {
     counted.check(entry.expect("a record").record.expose());
 }
 
-/// PgBouncer drops its clients; the next verb finds it again.
+/// PgBouncer drops its clients; the next operation reconnects.
 #[tokio::test]
 async fn a_pgbouncer_that_comes_back_is_found() {
     let mut pooled = Pooled::start().await;
@@ -82,7 +82,7 @@ async fn the_contract_holds_over_an_applications_pool() {
     let pool = Pool::builder(manager).max_size(3).build().expect("a pool");
     let store = PostgresStore::over(pool.clone(), Duration::from_secs(5));
     contract::assert(&[Arc::new(store.clone()), Arc::new(store)]).await;
-    // The application goes on with it.
+    // The application can still use the connection.
     let client = pool.get().await.expect("a connection");
     let rows = client.query_typed("select 1", &[]).await;
     assert_eq!(rows.expect("an answer").len(), 1);

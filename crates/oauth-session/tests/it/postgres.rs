@@ -24,7 +24,7 @@ async fn migrated(server: &Server) -> PostgresStore {
     store
 }
 
-/// A server answers a moment after it listens.
+/// Creates the table, retrying because a server answers a moment after it listens.
 pub(crate) async fn migrate(store: &PostgresStore) {
     for _ in 0..200 {
         match store.migrate().await {
@@ -97,7 +97,7 @@ async fn many_migrate_at_once_and_nothing_is_lost() {
 async fn what_was_removed_is_told_for_thirty_days() {
     let server = Server::postgres();
     let store = migrated(&server).await;
-    // Also where there was nothing, or a lease only: somebody may have the tokens.
+    // Also if there was nothing, or only a lease: a worker may have the tokens.
     assert!(!store.remove(KEY).await.expect("removed"));
     assert!(
         store
@@ -142,7 +142,7 @@ async fn a_missing_table_is_told() {
     assert!(error.to_string().contains("migrate()"), "{error}");
 }
 
-/// A server that was away is found again, by the same store, with what was saved.
+/// The same store reconnects to a restarted server, which still has the records.
 #[tokio::test]
 async fn a_server_that_comes_back_is_found() {
     let mut server = Server::postgres();
@@ -158,13 +158,13 @@ async fn a_server_that_comes_back_is_found() {
     server.start();
     let entry = migrated(&server).await.load(KEY).await;
     assert_eq!(entry.expect("loaded").expect("a record").version, first);
-    // Also where a connection was kept from before.
+    // Also with a connection from before the restart.
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     assert_eq!(entry.version, first);
 }
 
-/// A connection that broke while nobody used it costs nobody an error: a renewal begins with what
-/// may be asked twice.
+/// A connection that broke while idle does not cause an error: a renewal begins with a call that may be
+/// repeated.
 #[tokio::test]
 async fn a_connection_that_broke_unused_is_no_error() {
     let server = Server::postgres();
@@ -178,7 +178,7 @@ async fn a_connection_that_broke_unused_is_no_error() {
     assert_eq!(lease.expect("leased"), Lease::Won);
 }
 
-/// A row that somebody else has locked, and a server that says nothing at all.
+/// Waiting for a locked row, or for a server that never answers, has a timeout.
 #[tokio::test]
 async fn waiting_has_an_end() {
     let server = Server::postgres();
@@ -191,12 +191,12 @@ async fn waiting_has_an_end() {
         .expect("locked");
     let hasty = PostgresStore::with_timeout(&server.postgres_url(), Duration::from_secs(1));
     let hasty = hasty.expect("a store");
-    // More than there are connections.
+    // More calls than connections.
     for _ in 0..5 {
         let error = save(&hasty, "new", first).await.expect_err("locked");
         assert_eq!((error.code(), error.endpoint()), ("lost", Some("store")));
     }
-    // None of them is left to wait in the server.
+    // None of them is left waiting in the server.
     let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
     let mut count = 5_i64;
     for _ in 0..200 {
@@ -245,7 +245,7 @@ async fn errors_show_no_secret() {
     );
     let no_url = PostgresStore::new("postgres://user:S3CR3T@host:port/x").expect_err("no URL");
     assert_eq!(no_url.code(), "misuse.setup");
-    // A server that repeats what it was told.
+    // A server whose error messages repeat the query's values.
     let spoil = "alter table oauth_core_grant add check (record = 'good')";
     connect(&server)
         .await

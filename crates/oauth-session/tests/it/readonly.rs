@@ -1,4 +1,4 @@
-//! A store that was mounted read-only after the login: it can be read, and takes nothing.
+//! A store that was mounted read-only after the login: it can be read, but not written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +52,7 @@ impl Store for Mounted {
     }
 }
 
-/// [`Rotating`], and while it answers for the first time the store is mounted again.
+/// [`Rotating`], during whose first answer the store is remounted read-only.
 struct Mounting(Rotating, Mounted);
 
 impl Drive for Mounting {
@@ -83,11 +83,11 @@ async fn a_read_only_store_is_told_loudly_and_ends_no_grant() {
     let unsaved = || counters.counts().contains(&("unsaved", 1));
     assert!(unsaved(), "{:?}", counters.counts());
     assert!(session.last_error().is_some());
-    // An API refuses it, days later: the next one grows out of what the store has not got.
+    // Days later an API refuses it: the next token descends from one that the store does not have.
     tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
     let third = renewed(&session, &second).await;
     assert_eq!(third.access_token.expose(), "renewed-1");
-    // Another program that shares the store has waited for as long, and has the first token alone.
+    // A second program with this store, which has waited as long, has only the first token.
     let key = session.key().expect("a key").to_owned();
     let entry = store.load(&key).await.expect("read").expect("a record");
     assert!(entry.record.expose().contains("first"));

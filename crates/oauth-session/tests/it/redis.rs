@@ -59,7 +59,7 @@ async fn prefixes_are_places() {
     assert!(!ours.remove(KEY).await.expect("removed"));
 }
 
-/// The server forgets what was removed by itself, but not while somebody has the lease of it.
+/// The server deletes tombstones by itself, but not while there is a lease.
 #[tokio::test]
 async fn what_was_removed_is_told_for_thirty_days() {
     const DAY: u64 = 24 * 3600;
@@ -96,7 +96,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
     assert_eq!(left().await, -1, "a record stays");
 }
 
-/// A server that was away is found again, by the same store, with what was saved.
+/// The same store reconnects to a restarted server, which still has the records.
 #[tokio::test]
 async fn a_server_that_comes_back_is_found() {
     let mut server = Server::redis();
@@ -120,8 +120,8 @@ async fn a_server_that_comes_back_is_found() {
     panic!("the server is not found again");
 }
 
-/// A connection that broke while nobody used it, as at a restart or a firewall, costs nobody an
-/// error: a renewal begins with what may be asked twice.
+/// A connection that broke while idle, as by a restart or a firewall, does not cause an error: a
+/// renewal begins with a call that may be repeated.
 #[tokio::test]
 async fn a_connection_that_broke_unused_is_no_error() {
     let mut server = Server::redis();
@@ -150,7 +150,7 @@ async fn a_server_that_is_not_there_is_unsent() {
     assert_eq!(error.cause().expect("a cause").delivery(), Delivery::Unsent);
 }
 
-/// A server that takes the connection and says nothing.
+/// Waiting for a server that accepts the connection and never answers has a timeout.
 #[tokio::test]
 async fn silence_has_an_end() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -187,7 +187,7 @@ async fn errors_show_no_secret() {
         .expect_err("refused");
     let no_url = RedisStore::new("redis://user:S3CR3T@host:port/x").expect_err("no URL");
     assert_eq!(no_url.code(), "misuse.setup");
-    // Something else is stored there.
+    // The key has a value of a different type.
     let store = store(&server);
     let client = redis::Client::open(server.redis_url()).expect("a client");
     let mut connection = client

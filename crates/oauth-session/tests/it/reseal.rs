@@ -1,5 +1,5 @@
-//! Sealed stores over time: keys that change, records from before, names that are hidden, and keys
-//! that are lost.
+//! Sealed stores over time: key rotation, unsealed records from before, hidden names, and lost
+//! keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn both() -> Keys {
     Keys::new(NEW).also(OLD)
 }
 
-/// A rotation ends: after it, the old key opens nothing that is left.
+/// The end of a key rotation: no remaining record is sealed with the old key.
 #[tokio::test]
 async fn all_records_are_sealed_anew() {
     let memory = MemoryStore::new();
@@ -69,7 +69,7 @@ async fn all_records_are_sealed_anew() {
     assert_eq!((again.count, again.unopened.len()), (0, 1));
 }
 
-/// Nothing that others save meanwhile is lost, and what is due stays so.
+/// No concurrent save is lost, and due times are kept.
 #[tokio::test]
 async fn resealing_takes_no_record_from_active_workers() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
@@ -140,7 +140,7 @@ async fn records_from_before_are_taken_over() {
                 .contains("S3CR3T")
         );
     }
-    // What was sealed, and cannot be opened, is no plain text.
+    // A sealed record that cannot be decrypted is not treated as plain text.
     save(
         &SealedStore::new(memory.clone(), Keys::new(OLD)),
         "three",
@@ -199,7 +199,7 @@ async fn hidden_names_are_seen_with_the_key_only() {
     assert_eq!(Key::new(NAMES).id(), Key::new(NAMES).id());
 }
 
-/// The key is gone. Nobody gets a token, and nobody's record is touched, until a person logs in.
+/// With a lost key no caller gets a token, and the record is left unchanged until the user logs in.
 #[tokio::test]
 async fn a_login_takes_the_place_of_what_nobody_can_open() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());

@@ -1,4 +1,4 @@
-//! Sealed records: who can decrypt them, and what nobody can change.
+//! Sealed records: the keys that decrypt them, and the detection of changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ async fn stored(memory: &MemoryStore) -> Entry {
     memory.load(NAME).await.expect("loaded").expect("a record")
 }
 
-/// What is stored, and seen by whoever holds these keys.
+/// The stored record, decrypted with these keys.
 async fn open(memory: &MemoryStore, keys: Keys) -> Result<String, Error> {
     let entry = SealedStore::new(memory.clone(), keys).load(NAME).await?;
     Ok(entry.expect("a record").record.expose().clone())
 }
 
-/// Saves over whatever is there.
+/// Saves a record, whatever its version.
 async fn put(store: &impl Store, name: &str, text: &str) {
     let version = store.load(name).await;
     let version = version.ok().flatten().map_or(0, |entry| entry.version);
@@ -44,7 +44,7 @@ async fn seal(memory: &MemoryStore, keys: Keys) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
     let memory = MemoryStore::new();
-    // In the middle of a change of keys.
+    // During a key rotation.
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(SealedStore::new(memory.clone(), Keys::new(OLD).also(NEW))),
         Arc::new(SealedStore::new(memory, Keys::new(NEW).also(OLD))),
@@ -82,8 +82,8 @@ async fn nothing_of_it_is_seen() {
     );
 }
 
-/// Records that libsodium sealed, with the nonce 0, 1, 2 and so on: neither the form nor the id of a
-/// key may ever change. The first is of a format that bound the name alone.
+/// Records sealed by libsodium, with the nonces 0, 1, 2 and so on: neither the format nor the ids of
+/// keys may ever change. The first has a format that bound only the name.
 #[tokio::test]
 async fn the_form_is_kept() {
     let first = concat!(
@@ -117,7 +117,7 @@ async fn another_key_opens_nothing() {
         ("stored.sealed", Some("store"))
     );
     assert!(error.to_string().contains(Key::new(OLD).id()), "{error}");
-    // Also one that says it is the other.
+    // Also a record with the other format's prefix.
     let entry = stored(&memory).await;
     let claimed = entry
         .record
@@ -169,7 +169,7 @@ async fn a_record_that_was_changed_is_refused() {
         changed.push(String::from_utf8(bytes).expect("text"));
     }
     changed.push(TEXT.to_owned());
-    // What is empty was removed, and not changed.
+    // An empty record is a tombstone.
     for text in changed.into_iter().filter(|text| !text.is_empty()) {
         put(&memory, NAME, &text).await;
         let error = open(&memory, Keys::new(NEW)).await.expect_err(&text);
@@ -220,8 +220,8 @@ async fn what_was_removed_is_seen_through_the_seal() {
     assert_eq!(open(&memory, Keys::new(NEW)).await.expect("opened"), TEXT);
 }
 
-/// What was sealed to be saved over a version cannot be put at that version or below, nor told as
-/// saved over another.
+/// A record sealed as the successor of a version is refused at that version or an earlier one, and as
+/// the successor of a different version.
 #[tokio::test]
 async fn a_record_is_bound_to_its_version() {
     let memory = MemoryStore::new();
@@ -246,7 +246,7 @@ async fn a_record_is_bound_to_its_version() {
     assert_eq!(error.code(), "stored.sealed");
 }
 
-/// It tells a record at an earlier version.
+/// A store that returns a record at an earlier version.
 struct Older(MemoryStore, Secret<String>, u64);
 
 impl Store for Older {

@@ -1,4 +1,4 @@
-//! Real servers, each for one test: on a free port, in a folder of its own, stopped at the end.
+//! Starts real servers, each for one test: on a free port, in its own folder, stopped at the end.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// What a server asks its clients for; no error may show it.
+/// The servers' password, which no error may contain.
 pub(crate) const PASSWORD: &str = "p-S3CR3T";
 
-/// How long a server may take to begin.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The maximum time for a server to start.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// How a server is started, in a folder and at a port.
+/// A function that starts a server in a folder, on a port.
 type Start = Box<dyn Fn(&Path, u16) -> Command + Send + Sync>;
 
 pub(crate) struct Server {
@@ -29,12 +29,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Redis, which forgets nothing when it is stopped.
+    /// Redis, which persists all writes.
     pub(crate) fn redis() -> Self {
         Self::redis_with(&[])
     }
 
-    /// The same with more options.
+    /// [`redis`](Self::redis) with more options.
     pub(crate) fn redis_with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -57,7 +57,7 @@ impl Server {
         })
     }
 
-    /// A server with a file of settings, which it may change.
+    /// A server with a configuration file, which it may change.
     pub(crate) fn redis_of(
         settings: impl Fn(u16) -> String + Send + Sync + 'static,
         option: &'static str,
@@ -72,7 +72,7 @@ impl Server {
         })
     }
 
-    /// Asks the server, and gives what it says.
+    /// Runs `redis-cli` with this command; returns its output.
     pub(crate) fn redis_says(&self, command: &[&str]) -> String {
         let mut cli = Command::new("redis-cli");
         cli.env("REDISCLI_AUTH", PASSWORD);
@@ -104,7 +104,7 @@ impl Server {
         })
     }
 
-    /// The certificate of a server behind TLS: whoever trusts it trusts the server.
+    /// The certificate of a server behind TLS, for clients to trust.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
     }
@@ -113,7 +113,7 @@ impl Server {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
-    /// PostgreSQL, without a table; with TLS for those who want it, as `localhost`.
+    /// PostgreSQL without a table, with optional TLS as `localhost`.
     pub(crate) fn postgres() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (certificate, key) = certify(folder.path());
@@ -154,7 +154,7 @@ impl Server {
         })
     }
 
-    /// PgBouncer before a PostgreSQL, in transaction mode, with two connections for all.
+    /// PgBouncer in front of a PostgreSQL, in transaction mode, with two connections in all.
     pub(crate) fn pgbouncer(postgres: &Self) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let users = folder.path().join("users");
@@ -202,7 +202,7 @@ impl Server {
             folder,
             port: 0,
         };
-        // Whoever else looks for a free port may find the same one.
+        // Another process may have taken the same free port.
         for _ in 0..5 {
             server.port = free_port();
             if server.try_start() {
@@ -213,7 +213,7 @@ impl Server {
         panic!("the server does not start: cargo xtask setup installs it\n{log}");
     }
 
-    /// Starts it again where it was.
+    /// Restarts it on the same port.
     pub(crate) fn start(&mut self) {
         assert!(self.try_start(), "the server does not start again");
     }
@@ -231,7 +231,7 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}: cargo xtask setup installs it"));
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < MAX_WAIT {
             if process.try_wait().expect("its state").is_some() {
                 return false;
             }
@@ -253,7 +253,7 @@ impl Server {
         log.contains("Server initialized") && !log.contains("Ready to accept connections")
     }
 
-    /// Kills it, as a machine that loses its power does.
+    /// Kills it, as a power failure would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("to kill it");
@@ -261,10 +261,10 @@ impl Server {
         }
     }
 
-    /// Stops it at once; what it has answered it must still know when it starts again.
+    /// Stops it at once; acknowledged writes must still be there after a restart.
     pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // A server with processes of its own takes them along.
+            // A server with child processes stops them too.
             let pid = rustix::process::Pid::from_child(&process);
             rustix::process::kill_process(pid, rustix::process::Signal::QUIT).expect("to stop it");
             // A shell's background job ignores that signal, and so do its children that handle none.
@@ -287,7 +287,7 @@ impl Drop for Server {
     }
 }
 
-/// A certificate that says of itself that it is right, and its key.
+/// A self-signed certificate, and its key.
 fn certify(folder: &Path) -> (PathBuf, PathBuf) {
     let names = ["localhost".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
@@ -298,7 +298,7 @@ fn certify(folder: &Path) -> (PathBuf, PathBuf) {
     (certificate, key)
 }
 
-/// PostgreSQL does not run as root; Debian makes a user for it.
+/// The user for PostgreSQL, which does not run as root; Debian creates one.
 fn server_user() -> Option<(u32, u32)> {
     let id = |arguments: &[&str]| {
         let output = Command::new("id").args(arguments).output().expect("id");
@@ -312,7 +312,7 @@ fn server_user() -> Option<(u32, u32)> {
 
 fn as_user(program: PathBuf, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
-    // The folder the tests run in may be closed to that user.
+    // That user may not have access to the tests' folder.
     command.current_dir("/").env("LC_ALL", "C");
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
@@ -320,8 +320,8 @@ fn as_user(program: PathBuf, user: Option<(u32, u32)>) -> Command {
     command
 }
 
-/// One of PostgreSQL's programs, or PgBouncer: in the path, or of the newest version where Debian puts
-/// them.
+/// The path of a PostgreSQL program or PgBouncer: from `PATH`, or the newest version in Debian's
+/// folders.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|folder| folder.join(name));
@@ -341,8 +341,8 @@ fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("there is no {name}: cargo xtask setup installs it"))
 }
 
-/// A port that nobody listens at, and that this process has not been given before: below those that systems give to
-/// connections, and to listeners that ask for any. Processes beside this one begin elsewhere.
+/// A port that is free and was not returned before in this process. It is below the range of ephemeral ports, and
+/// concurrent processes begin at different ports.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let ports = 15_000..32_768_u32;

@@ -18,7 +18,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
 use oauth_session::store::{Answer, Entry, FileStore, Lease, MemoryStore, Saved, Times};
 use oauth_session::{Drive, FixedToken, GrantSource, Store, TokenSource, blocking};
 
-/// Hands out one token after the other, and counts them.
+/// A driver that issues one token after the other, and counts them.
 #[derive(Clone, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -26,7 +26,7 @@ impl Drive for Counting {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            // Long enough for others to come.
+            // Gives other callers time to arrive.
             tokio::time::sleep(Duration::from_millis(20)).await;
             tokens(&format!("token-{number}"))
         })
@@ -52,7 +52,7 @@ fn machine(driver: &Counting, store: Arc<dyn Store>) -> GrantSource {
     GrantSource::shared(driver.clone(), client().keeper(GrantId::client()), store)
 }
 
-/// It takes what it is given, and never says a word.
+/// A store that accepts calls, and never answers.
 struct Silent;
 
 impl Store for Silent {
@@ -86,7 +86,7 @@ async fn a_store_that_never_answers_hangs_nobody() {
         0,
         "nothing is sent without a lease"
     );
-    // But what needs none.
+    // Except requests that need no lease.
     let driver = Counting::default();
     let token = machine(&driver, Arc::new(Silent)).token().await;
     assert_eq!(token.expect("a token").access_token.expose(), "token-0");
@@ -106,7 +106,7 @@ async fn workers_with_one_store_make_one_request() {
     assert_eq!(driver.0.load(Ordering::SeqCst), 1);
 }
 
-/// Runs them beside each other.
+/// Runs futures concurrently.
 async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
     let mut outputs = Vec::new();
@@ -156,7 +156,7 @@ async fn a_fixed_token_is_given_until_it_is_refused() {
     assert_eq!(error.code(), "grant.revoked");
 }
 
-/// A server that gives a family of tokens for each login, each refresh token good once.
+/// A server with a token family for each login, which accepts each refresh token once.
 #[derive(Clone, Default)]
 pub(crate) struct Rotating(pub(crate) Arc<AtomicUsize>);
 
@@ -228,7 +228,7 @@ async fn a_login_beside_a_renewal_is_never_lost() {
                 session.log_in(person("second").expect("tokens")).await
             })
         };
-        // Its own outcome may be either token.
+        // Its own result may be either token.
         let _ = renewing.await.expect("no panic");
         logging_in.await.expect("no panic").expect("stored");
         let next = of_ann(driver.clone(), store)
@@ -241,7 +241,7 @@ async fn a_login_beside_a_renewal_is_never_lost() {
     }
 }
 
-/// What a thread of its own comes to, unless it hangs.
+/// The result of `work` on its own thread, unless it hangs.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || done.send(work()));

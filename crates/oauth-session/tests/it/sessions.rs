@@ -21,7 +21,7 @@ use crate::session::unsaved::Failing;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A server that replaces refresh tokens, and knows which ones it was asked to forget.
+/// A server that rotates refresh tokens, and records the revoked ones.
 #[derive(Clone, Default)]
 pub(crate) struct Rotating(pub(crate) Arc<Seen>);
 
@@ -30,12 +30,12 @@ pub(crate) struct Seen {
     requests: AtomicUsize,
     at: Mutex<Vec<Instant>>,
     pub(crate) revoked: Mutex<Vec<String>>,
-    /// What a refresh token is refused with, if it holds this.
+    /// Refresh tokens that contain this text are refused.
     refuses: Mutex<Option<&'static str>>,
-    /// In this word, if not `invalid_grant`.
+    /// The error code of refusals; `invalid_grant` by default.
     word: Mutex<&'static str>,
     pub(crate) is_gone: Mutex<bool>,
-    /// Which store goes down while this answers, for twenty tries.
+    /// The store that goes down during an answer, for twenty calls.
     breaks: Mutex<Option<Failing>>,
 }
 
@@ -122,7 +122,7 @@ fn client(id: &str) -> Client {
     Client::new(server.expect("a server"), ClientId::new(id), secret).expect("a client")
 }
 
-/// Tokens of this person that came so long ago, good for an hour.
+/// Tokens of this user, received this long ago and valid for an hour.
 pub(crate) fn tokens(name: &str, age: Duration) -> Tokens {
     let at = Moment::system()
         .expect("a clock")
@@ -145,7 +145,7 @@ pub(crate) fn sessions(server: &Rotating, store: &Arc<MemoryStore>) -> Grants {
     Grants::new(server.clone(), &client("id"), store.clone())
 }
 
-/// This many people who logged in two days ago, and have no session in memory.
+/// This many users who logged in two days ago, and have no session in memory.
 pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
     for number in 0..count {
         let keeper = client("id").keeper(person(number)).shared();
@@ -210,7 +210,7 @@ async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
         "{}",
         sessions.in_memory()
     );
-    // Whoever holds one shares it with all who come later.
+    // A session that is held is shared with later callers.
     let first = held.first().expect("held");
     let (a, b) = tokio::join!(first.token(), async {
         sessions.get(&person(0)).token().await
@@ -224,9 +224,9 @@ async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
     for number in 100..200 {
         sessions.get(&person(number));
     }
-    // Another would have to ask the store first.
+    // A new session would have to read the store first.
     assert!(sessions.get(&person(0)).latest().is_some());
-    // One that was dropped is read again, and not asked for.
+    // The tokens of a dropped session are read from the store again, not requested.
     let stored = sessions.get(&person(150)).token().await.expect("a token");
     for number in 0..200 {
         sessions.get(&person(number));
@@ -293,7 +293,7 @@ async fn a_list_shows_the_grants_of_this_client() {
     }
     subjects.sort_unstable();
     subjects.dedup();
-    // The other client's is none of them.
+    // The other client's grant is not among them.
     assert_eq!((count, subjects.len()), (249, 249));
     assert!(!subjects.contains(&"person-7".to_owned()));
     let [(name, error)] = &unreadable[..] else {
@@ -337,7 +337,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
         *ended.lock().expect("no panic"),
         [(Some("person-13".to_owned()), "denied.invalid_grant")]
     );
-    // All of them are fresh now, and the one that has expired is no longer due.
+    // All of them are fresh now, and the expired grant is no longer due.
     let again = sessions.renew_idle(DAY).await.expect("renewed");
     assert_eq!((again.renewed, again.failed.len()), (0, 0));
     assert_eq!(requests(&server), 250);
@@ -362,7 +362,7 @@ async fn the_end_of_a_grant_is_told_once_however_often_it_is_met() {
     assert_eq!(requests(&server), 1);
 }
 
-/// Its task went with the runtime, and nobody holds it: only the registry has the tokens.
+/// The session's task ended with the runtime, and no caller holds it: only the registry has the tokens.
 #[test]
 fn what_a_runtime_left_unsaved_is_not_dropped() {
     let runtime = || {

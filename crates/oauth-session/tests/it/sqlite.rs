@@ -1,4 +1,4 @@
-//! A SQLite database: what others may have done to it, and many processes on it.
+//! The SQLite store: databases changed by other programs, and many processes with one database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Place {
         self.folder.path().join(format!("deep/grants.db{ending}"))
     }
 
-    /// Somebody else's connection.
+    /// A connection of another program.
     fn other(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).expect("a connection")
     }
@@ -88,7 +88,7 @@ async fn many_processes_lose_nothing() {
     counted.check(entry.expect("a record").record.expose());
 }
 
-/// Many who come first, at once: one of them makes the table.
+/// Of many concurrent first users, one creates the table.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_be_the_first() {
     let place = Place::new();
@@ -115,7 +115,7 @@ fn it_works_without_a_runtime() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match saving.as_mut().poll(&mut context) {
         std::task::Poll::Ready(saved) => assert!(version(saved.expect("saved")) > 0),
-        std::task::Poll::Pending => panic!("nobody would wake it"),
+        std::task::Poll::Pending => panic!("it would never be woken"),
     }
 }
 
@@ -155,7 +155,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
     assert!(again > first);
 }
 
-/// What was replaced is not left on the disk, once it has moved from the log to the database.
+/// Replaced records are not left on the disk after a checkpoint of the log.
 #[tokio::test]
 async fn what_was_replaced_is_gone() {
     let place = Place::new();
@@ -178,7 +178,7 @@ async fn what_was_replaced_is_gone() {
     }
 }
 
-/// A file that was deleted, or put in place of it, is found by those who have the old one open.
+/// Processes with an open database notice that its file was deleted or replaced.
 #[tokio::test]
 async fn another_file_at_the_path_is_seen() {
     let place = Place::new();

@@ -8,8 +8,8 @@ use oauth_session::store::PostgresStore;
 use crate::servers::{PASSWORD, Server};
 use crate::workers::worker;
 
-/// What a worker finds there that trusts this certificate only. It is a process of its own, for the
-/// trust comes from its environment.
+/// Runs a worker that trusts only this certificate, as a separate process because the trust is configured
+/// by its environment.
 fn found(place: &str, trusted: &Path) -> Output {
     let mut worker = worker(place, &["load", "a-key"]);
     worker

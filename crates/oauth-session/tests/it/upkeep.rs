@@ -1,4 +1,4 @@
-//! What is done for a grant though nobody asks for its token.
+//! Upkeep of grants whose token no caller requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 const DAY: u64 = 24 * 3600;
 
-/// Answers every refresh with a new refresh token that ends unused after a week.
+/// A server whose refresh tokens expire after a week without use.
 #[derive(Clone, Default)]
 struct Weekly(Arc<AtomicUsize>);
 
@@ -62,7 +62,7 @@ fn now() -> u64 {
     UnixTime::system().expect("a clock").as_secs()
 }
 
-/// Received that long ago, with a good access token and these further members.
+/// Tokens received this long ago, with a valid access token and these additional members.
 fn tokens(ago: u64, members: &str) -> Tokens {
     let received_at = now() - ago;
     let text = format!(
@@ -74,7 +74,7 @@ fn tokens(ago: u64, members: &str) -> Tokens {
     Tokens::from_json(&text).expect("tokens")
 }
 
-/// Ends unused in an hour, after a week.
+/// Tokens whose refresh token expires in an hour, after a week without use.
 fn nearly_unused() -> Tokens {
     let expires_at = now() + 3600;
     tokens(
@@ -128,7 +128,7 @@ async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
     sleep(Duration::from_secs(2 * DAY)).await;
     assert_eq!(server.requests(), 0);
     let kept = session(&server, policy(), nearly_unused()).expect("a session");
-    // The token is good, and what is fetched beside is for the refresh token's sake.
+    // The access token is valid; the refresh keeps the refresh token alive.
     assert_eq!(
         kept.token().await.expect("good").access_token.expose(),
         "first"
@@ -171,7 +171,7 @@ async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
     assert_eq!(server.requests(), 0, "no refresh outruns it");
 }
 
-/// As a worker has stored them that keeps nothing alive: due when their access token was over, a minute ago.
+/// Stores tokens as a worker without upkeep: due since their access token expired, a minute ago.
 async fn put(store: &MemoryStore, subject: &str, tokens: Tokens) {
     let (id, scratch) = (GrantId::person(subject), Arc::new(MemoryStore::new()));
     let session = GrantSource::of_grant(Weekly::default(), &client(), id, scratch.clone());

@@ -1,4 +1,4 @@
-//! Processes that work on one store, some of which are killed.
+//! Concurrent processes on one store, some of which are killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -13,16 +13,16 @@ pub(crate) fn version(saved: Saved) -> u64 {
     }
 }
 
-/// A process of its own on a place; see `tests/worker.rs`.
+/// A worker process on a store; see `tests/worker.rs`.
 pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oauth-session-worker"));
     command.arg(place).args(arguments);
     command
 }
 
-/// Many processes add one to a number, and some are killed in the middle of it. Each number that one
-/// of them is told is stored was stored once, and by no other; and all that one who was killed may
-/// have added besides is the number that it did not live to report.
+/// Many processes increment a number, and some are killed meanwhile. Each number reported as stored was
+/// stored once, by one process; and a killed process may have stored at most one more number that it did
+/// not report.
 pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted {
     const WORKERS: usize = 4;
     const VICTIMS: usize = 3;
@@ -58,21 +58,21 @@ pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted 
     }
 }
 
-/// What may be stored after all this.
+/// The possible values at the end.
 pub(crate) struct Counted {
     at_least: u64,
     at_most: u64,
 }
 
 impl Counted {
-    /// This is what is stored.
+    /// Checks the stored value.
     pub(crate) fn check(&self, text: &str) {
         let count: u64 = text.parse().expect("a number");
         assert!(count >= self.at_least && count <= self.at_most, "{count}");
     }
 }
 
-/// Kills the process once it has told so many numbers; all that it told.
+/// Kills the process once it has reported this many numbers; returns all reported numbers.
 fn killed_after(mut victim: Child, count: usize) -> Vec<u64> {
     let output = victim.stdout.take().expect("what it says");
     let mut told = Vec::new();

@@ -1,4 +1,4 @@
-//! Stores that are wrong on purpose.
+//! Deliberately wrong stores, which the contract must detect.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,56 +10,56 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Page, Saved, Store, Times};
 
-/// In which way a store is wrong.
+/// The mistake of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Whoever saves wins.
+    /// Saves regardless of the version.
     IgnoresVersion,
-    /// What has an end is over.
+    /// Treats every record with an expiration time as expired.
     EndsAtOnce,
-    /// What has ended is not told, and in the way all the same.
+    /// Hides expired records, which still block saves.
     HidesEnded,
-    /// Looks at the version, and saves later.
+    /// Checks the version and saves in two steps.
     LooksThenSaves,
-    /// Each record's versions are counted from 1.
+    /// Counts each record's versions from 1.
     CountsFromOne,
-    /// A record that was removed is just gone, and so are its versions.
+    /// Forgets a removed record and its versions.
     ForgetsVersions,
-    /// There is a record from the beginning.
+    /// Has a record from the start.
     InventsRecords,
-    /// Keeps what fits.
+    /// Truncates records.
     CutsRecords,
-    /// As a file system that does not see case.
+    /// Ignores the case of keys, like some file systems.
     FoldsKeys,
-    /// Each handle for itself.
+    /// Keeps separate records for each handle.
     SharesNothing,
-    /// Leases outlive their time.
+    /// Never expires leases.
     NeverEndsLeases,
-    /// Leases expire at once.
+    /// Expires leases at once.
     LeasesNothing,
-    /// A release ends the lease, whoever asks for it.
+    /// Releases leases of other holders.
     GivesBackAnothers,
-    /// No lease is released.
+    /// Never releases leases.
     GivesBackNothing,
-    /// The holder is one of the others.
+    /// Refuses the lease to its own holder.
     LocksOutTheHolder,
-    /// A lease is a record.
+    /// Stores leases as records.
     LeaseIsRecord,
-    /// A save ends the lease.
+    /// Releases the lease on a save.
     SaveEndsLease,
-    /// Says that it was removed.
+    /// Reports a removal without removing.
     RemovesNothing,
-    /// There is one page only.
+    /// Returns only one page of a scan.
     ScansOnePage,
-    /// Nothing is ever due.
+    /// Never reports due records.
     ForgetsDue,
-    /// What is due last comes first.
+    /// Returns due records in reverse order.
     TurnsDueAround,
-    /// Says no more than that.
+    /// Returns only errors.
     Fails,
 }
 
-/// Each way, with cases that must see it.
+/// All mistakes, with the contract's cases that must detect them.
 pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
     vec![
         (
@@ -124,7 +124,7 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
     ]
 }
 
-/// [`MemoryStore`], spoilt.
+/// A [`MemoryStore`] with a mistake.
 pub(crate) struct Wrong {
     way: Way,
     memory: MemoryStore,
@@ -247,7 +247,7 @@ impl Store for Wrong {
             if self.way == Way::LooksThenSaves && stored != version {
                 return Ok(Saved::Conflict);
             }
-            // Long enough for everybody to look.
+            // Gives all workers time to read.
             tokio::time::sleep(Duration::from_millis(20)).await;
             loop {
                 let now = self.memory.load(&key).await?;

@@ -18,12 +18,12 @@ use crate::REPLY_LIMIT;
 use crate::twin::gzip;
 
 const MIB: usize = 1 << 20;
-/// The endless reply of one case, and how much of it sockets may hold once nobody reads: Linux
-/// lets the two buffers of a loopback connection grow to some ten megabytes.
+/// The size of one case's endless reply. The socket buffers may hold part of it while the driver does not
+/// read: Linux lets the two buffers of a loopback connection grow to some ten megabytes.
 const FLOOD: usize = 50 * MIB;
 const IN_FLIGHT: usize = 16 * MIB;
 
-/// Every way in which a promise was broken.
+/// Runs all cases; returns the ways in which each promise was broken.
 pub(super) fn run<D>(driver: D) -> BTreeMap<&'static str, Vec<String>>
 where
     D: FnMut(Probe) -> Result<Seen, Error>,
@@ -32,8 +32,8 @@ where
         driver,
         broken: BTreeMap::new(),
     };
-    if let Err(why) = log_capture::install() {
-        trial.breaks(NO_LOG, why);
+    if let Err(reason) = log_capture::install() {
+        trial.breaks(NO_LOG, reason);
     }
     let cases: [(&'static str, Case<D>); 7] = [
         (SEND_ONCE, Trial::plain),
@@ -45,8 +45,8 @@ where
         (SEND_ONCE, Trial::kept_alive),
     ];
     for (promise, case) in cases {
-        if let Err(why) = case(&mut trial) {
-            trial.breaks(promise, &format!("cannot be checked: {why}"));
+        if let Err(reason) = case(&mut trial) {
+            trial.breaks(promise, &format!("cannot be checked: {reason}"));
         }
     }
     trial.broken
@@ -59,7 +59,7 @@ struct Trial<D> {
     broken: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// Texts that belong to one probe alone.
+/// Texts that identify one probe.
 struct Marks {
     credential: String,
     query: String,
@@ -98,7 +98,7 @@ impl Marks {
             .unwrap_or_default()
     }
 
-    /// A complete reply of this status.
+    /// A complete reply with this status.
     fn reply(&self, status: &str) -> String {
         let body = self.reply_body();
         format!(
@@ -120,13 +120,13 @@ const LARGE: &str = "Lost with Cause::too_large()";
 impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     fn breaks(&mut self, promise: &'static str, how: &str) {
         let told = self.broken.entry(promise).or_default();
-        // An HTTP client that logs does so in every case.
+        // A logging HTTP client does so in every case: it is reported once.
         if !told.iter().any(|line| line == how) {
             told.push(how.to_owned());
         }
     }
 
-    /// One probe through the driver, while the log is listened to.
+    /// Sends one probe through the driver, while its log records are searched.
     fn send(&mut self, marks: &Marks, port: u16) -> Result<Seen, Error> {
         let texts = [
             (&marks.credential, "the Authorization header"),
@@ -180,7 +180,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             && request.head.contains(&credential)
             && contains(&request.body, marks.form().as_bytes());
         if !whole {
-            self.breaks(SEND_ONCE, "the request did not arrive as it was made");
+            self.breaks(SEND_ONCE, "the request did not arrive unchanged");
         }
     }
 
@@ -210,7 +210,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     }
 
     fn large(&mut self) -> io::Result<()> {
-        // As much as a driver may read is no reason to lose a reply.
+        // A reply of exactly the limit must not be lost.
         let seen = self.told(&sized(MIB))?;
         if !matches!(&seen, Ok(Seen::Reply(reply)) if reply.body().len() == MIB) {
             self.breaks(
@@ -238,7 +238,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         ));
         reply.extend(bomb);
         let seen = self.told(&reply)?;
-        // Left as it came, it is a small reply of nonsense, and harmless.
+        // Without decompression it is a small and harmless reply.
         let is_small = matches!(&seen, Ok(Seen::Reply(r)) if r.body().len() as u64 <= REPLY_LIMIT);
         if !is_small && !is_lost(&seen, Delivery::TooLarge) {
             self.breaks(
@@ -252,7 +252,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         Ok(())
     }
 
-    /// Without a Content-Length, only reading tells how long it is.
+    /// Without a Content-Length, the length is only known by reading.
     fn flood(&mut self) -> io::Result<()> {
         let (tell, told) = mpsc::channel();
         let server = Hostile::start(move |mut visit| {
@@ -266,7 +266,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             let how = format!("50 MiB in chunks became {}, not {LARGE}", said(&seen));
             self.breaks(CAP, &how);
         }
-        // A pool may keep the connection open unread; then pouring stalls, which is as good.
+        // A pool may keep the connection open unread; then writing stalls, which is fine.
         match told.recv_timeout(Duration::from_secs(30)) {
             Ok(poured) if poured > IN_FLIGHT => {
                 let how = format!("{} MiB were read of a reply of 50 MiB", poured / MIB);
@@ -326,7 +326,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     }
 
     fn refused(&mut self) -> io::Result<()> {
-        // Bound and not listening: refused, and nobody else can come to listen there meanwhile.
+        // Bound but not listening: connections are refused, and no other process can use the port.
         let nobody = TcpSocket::new_v4()?;
         nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let seen = self.send(&Marks::new(), nobody.local_addr()?.port());
@@ -337,8 +337,8 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         Ok(())
     }
 
-    /// HTTP clients like to repeat a request when a connection from their pool turns out dead; a
-    /// POST may have been carried out by then.
+    /// HTTP clients often repeat a request when a connection from their pool turns out to be closed; a
+    /// POST may have been processed by then.
     fn kept_alive(&mut self) -> io::Result<()> {
         let cases = [
             ("closed while idle", false),
@@ -352,7 +352,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                     visit.read_request();
                 }
             })?;
-            // Whether these succeed is another case's business.
+            // Other cases check whether these succeed.
             let _ = self.send(&first, server.port);
             let seen = self.send(&second, server.port);
             let count = server.requests(&second.body).len();
@@ -364,7 +364,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         Ok(())
     }
 
-    /// Lets a server give one fixed answer to one probe.
+    /// Sends one probe to a server with one fixed answer.
     fn told(&mut self, reply: &[u8]) -> io::Result<Result<Seen, Error>> {
         let reply = reply.to_vec();
         let server = Hostile::start(move |mut visit: Visit| {
@@ -393,7 +393,7 @@ fn sized(size: usize) -> Vec<u8> {
     reply
 }
 
-/// Pours the flood, and says how much of it went.
+/// Writes the endless reply; returns the number of bytes written.
 fn pour(visit: &mut Visit) -> usize {
     let mut chunk = String::new();
     // Writing to a String cannot fail.
@@ -417,6 +417,6 @@ fn is_lost(seen: &Result<Seen, Error>, reach: Delivery) -> bool {
 fn said(seen: &Result<Seen, Error>) -> String {
     match seen {
         Ok(seen) => format!("{seen:?}"),
-        Err(error) => format!("an error of the driver ({error})"),
+        Err(error) => format!("a driver error ({error})"),
     }
 }

@@ -1,4 +1,4 @@
-//! The hostile server: each case writes the bytes of its answers, over plain sockets.
+//! The hostile server, whose cases write the bytes of their answers to plain sockets.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Longer than any driver takes on loopback: only a broken one makes a case wait for so long.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit of a case: longer than any driver takes on loopback, unless it is broken.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// A listener with one thread for each connection, all gone when it is dropped.
+/// A listener with one thread per connection, all of which end when it is dropped.
 pub(super) struct Hostile {
     pub(super) port: u16,
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) head: String,
@@ -100,8 +100,8 @@ impl Drop for Hostile {
 
 impl Visit {
     fn new(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(MAX_WAIT))?;
+        stream.set_write_timeout(Some(MAX_WAIT))?;
         stream.set_nodelay(true)?;
         shared.connections.fetch_add(1, Ordering::SeqCst);
         lock(&shared.streams).push(stream.try_clone()?);
@@ -111,7 +111,7 @@ impl Visit {
         })
     }
 
-    /// Reads one whole request, and remembers it. `false` if the client has no more to say.
+    /// Reads a whole request and records it. `false` if the client sends no more.
     pub(super) fn read_request(&mut self) -> bool {
         let request = self.request();
         let came = request.is_some();
@@ -119,7 +119,7 @@ impl Visit {
         came
     }
 
-    /// Writes, as far as the client reads along.
+    /// Writes until the client stops reading.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }

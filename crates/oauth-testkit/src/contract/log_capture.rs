@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The strings to search for in every log record of the process. Nothing else is kept.
+/// The strings to search for in every log record of the process. Records themselves are not kept.
 static MARKS: Mutex<Vec<Mark>> = Mutex::new(Vec::new());
 
 struct Mark {
@@ -17,7 +17,7 @@ struct LogCapture;
 pub(super) fn install() -> Result<(), &'static str> {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     let ours = *INSTALLED.get_or_init(|| log::set_logger(&LogCapture).is_ok());
-    // On every call: a driver may have lowered the level since.
+    // On every call, because a driver may have lowered the level since.
     log::set_max_level(log::LevelFilter::Trace);
     if ours {
         Ok(())
@@ -26,7 +26,7 @@ pub(super) fn install() -> Result<(), &'static str> {
     }
 }
 
-/// Watches for `text`, which nothing else in the process may contain.
+/// Searches log records for `text` from now on, which must be unique in the process.
 pub(super) fn watch_for(text: &str, what: &'static str) {
     marks().push(Mark {
         text: text.to_owned(),
@@ -35,7 +35,7 @@ pub(super) fn watch_for(text: &str, what: &'static str) {
     });
 }
 
-/// The records that contained this text, which is no longer watched for.
+/// The records that contained this text, which is no longer searched for.
 pub(super) fn take_found(text: &str) -> Vec<String> {
     let mut marks = marks();
     let found = marks.iter().position(|mark| mark.text == text);
@@ -54,7 +54,7 @@ impl log::Log for LogCapture {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // Before the lock: what is formatted may log in turn.
+        // Before the lock, because formatting may log in turn.
         let text = record.args().to_string();
         for mark in marks().iter_mut().filter(|mark| text.contains(&mark.text)) {
             mark.found.push(format!(

@@ -12,7 +12,7 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::Mail;
 use super::{Breach, Flaw, Rule};
 
-/// How long a caller that was handed a valid token waits for a newer one, in milliseconds.
+/// The time that a caller with a valid token waits for a newer one, in milliseconds.
 const GOOD_ENOUGH: u64 = 1000;
 
 /// A caller of a worker, which needs a token to use it once.
@@ -39,7 +39,7 @@ impl Caller {
         self.is_open
     }
 
-    /// All that distinguishes this caller from another, secrets included: for digests of states.
+    /// The caller's full state, including secrets, for digests of states.
     pub(super) fn describe(&self) -> String {
         let access = |tokens: &Option<Arc<Tokens>>| {
             let tokens = tokens.as_ref();
@@ -57,7 +57,7 @@ impl Caller {
 }
 
 impl Simulation {
-    /// A caller or a few, and the next ones later.
+    /// One or several callers come to the worker, and the next visit is scheduled.
     pub(super) fn visit(&mut self, worker: usize) {
         let is_idle = self
             .setup
@@ -155,7 +155,7 @@ impl Simulation {
         }
     }
 
-    /// A caller takes the token at hand, if it is good. The renewal goes on.
+    /// A caller takes the current token, if it is valid. The renewal continues.
     pub(super) fn lose_patience(&mut self, caller: usize) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         let now = self.clock(worker);
@@ -178,7 +178,7 @@ impl Simulation {
         self.hand(caller, &tokens)
     }
 
-    /// A caller goes while the renewal is under way. The renewal goes on.
+    /// A caller gives up during the renewal, which continues.
     pub(super) fn cancel(&mut self, caller: usize) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         let slot = self.slot(worker, grant);
@@ -196,7 +196,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A caller has a token, and uses it soon.
+    /// Hands a token to a caller, which uses it soon.
     pub(super) fn hand(&mut self, caller: usize, tokens: &Arc<Tokens>) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         if !self.callers[caller].is_open {
@@ -206,7 +206,7 @@ impl Simulation {
         let access = tokens.access_token.expose();
         if refused.is_some_and(|refused| refused.access_token.expose() == access) {
             let text = format!(
-                "worker {worker} hands out {}, which this caller has just said was refused",
+                "worker {worker} hands out {}, which this caller has just reported as refused",
                 self.ledger.name(access)
             );
             return Err(Breach(Rule::Newest, text));
@@ -218,14 +218,14 @@ impl Simulation {
         Ok(())
     }
 
-    /// A caller has an error.
+    /// Hands an error to a caller.
     pub(super) fn refuse(&mut self, caller: usize, error: &Error) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         if !self.callers[caller].is_open {
             return Ok(());
         }
         self.note_of(worker, grant, |_| {
-            format!("caller {caller} has an error: {}", error.code())
+            format!("caller {caller} gets an error: {}", error.code())
         });
         self.report.errors += 1;
         let mut pause = 0;
@@ -235,7 +235,7 @@ impl Simulation {
                 pause = after.map_or(0, |pause| pause.as_secs() * 1000);
             }
             _ => {
-                let text = format!("an error with no way out: {error}");
+                let text = format!("an error that advises to give up: {error}");
                 return Err(Breach(Rule::Answered, text));
             }
         }
@@ -275,7 +275,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A person will log in, if none is on the way.
+    /// Schedules a login, unless one is due already.
     pub(super) fn expect_login(&mut self, grant: usize) {
         if !self.grants[grant].is_login_due {
             self.grants[grant].is_login_due = true;
@@ -284,7 +284,7 @@ impl Simulation {
         }
     }
 
-    /// A person logs in, at any worker that answers.
+    /// A user logs in, at any worker that answers.
     pub(super) fn log_in(&mut self, grant: usize) -> Result<(), Breach> {
         let awake: Vec<_> = (0..self.workers.len())
             .filter(|worker| self.is_awake(*worker))
@@ -306,7 +306,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A person comes back from the login page to this very worker, and now.
+    /// A user returns from the login page to this worker now.
     pub(super) fn log_in_at(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
         if self.server_down_until > self.now {
             return Ok(());
@@ -319,8 +319,8 @@ impl Simulation {
         self.bring(worker, grant, tokens)
     }
 
-    /// A person logs out, in a program that does not keep the grant: it removes the record, and tells
-    /// no worker.
+    /// A user logs out in a program without a keeper of the grant: it removes the record and does not
+    /// notify the workers.
     pub(super) fn log_out(&mut self, grant: usize) {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
@@ -328,14 +328,14 @@ impl Simulation {
         if let Saved::At(version) = saved {
             self.report.logouts += 1;
             self.ledger.removed(grant, version);
-            self.note(|| format!("grant {grant}: a person logs out, record at version {version}"));
+            self.note(|| format!("grant {grant}: a user logs out, record at version {version}"));
         }
     }
 
     pub(super) fn login(&mut self, worker: usize) -> Result<Option<Tokens>, Breach> {
         let (name, word) = self.twin.resource_owner();
         let grant = danger::password(name, word);
-        // Its tokens are bound to the key or the certificate of the worker that the person comes back to.
+        // The tokens are bound to the key or the certificate of the worker that the user returns to.
         let is_bound = self.setup.dpop.is_some() || self.setup.certificates.is_some();
         let client = match is_bound {
             true => &self.workers[worker].client,
@@ -358,7 +358,7 @@ impl Simulation {
         }
     }
 
-    /// The tokens of a login come to the worker where the person was.
+    /// Brings the tokens of a login to the worker that the user returned to.
     pub(super) fn bring(
         &mut self,
         worker: usize,
@@ -368,7 +368,7 @@ impl Simulation {
         let access = tokens.access_token.expose().clone();
         let at = self.moment(worker);
         self.note_of(worker, grant, |ledger| {
-            format!("a person has logged in: {}", ledger.tokens(&tokens))
+            format!("a user has logged in: {}", ledger.tokens(&tokens))
         });
         self.trace_text(worker, "login", &access);
         let slot = self.slot(worker, grant);

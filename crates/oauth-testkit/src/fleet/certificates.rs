@@ -1,8 +1,8 @@
-//! Certificates of a fleet whose tokens are bound to them (RFC 8705 section 3), while each takes the place of another.
+//! Replacement of the certificates to which a fleet's tokens are bound (RFC 8705 section 3).
 //!
-//! Whoever runs the fleet issues a new certificate and starts one worker after the other anew with it. The server binds
-//! access tokens to the certificate of the connection on which they were asked for, and the API wants the same again.
-//! Refresh tokens are not bound: the client authenticates, so they go on with any of its certificates (section 4).
+//! The operator issues a new certificate and restarts one worker after the other with it. The server binds access
+//! tokens to the certificate of the connection over which they were requested, and the API requires the same one.
+//! Refresh tokens are not bound: the client authenticates, so any of its certificates will do (section 4).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::{Breach, Flaw, Rule};
 use crate::twin::wire::ClientCertificate;
 
-/// What is known of the certificates. Their numbers say which is which: nobody looks inside.
+/// The certificates, identified by numbers: their contents play no role.
 #[derive(Default)]
 pub(super) struct Certificates {
     newest: usize,
-    /// The number of the one that each worker's HTTP client presents.
+    /// The number of the certificate that each worker's HTTP client presents.
     own: HashMap<usize, usize>,
-    /// With which one each token was asked for: access tokens are bound to it.
+    /// The certificate with which each token was requested: access tokens are bound to it.
     asked: HashMap<String, usize>,
 }
 
@@ -31,18 +31,18 @@ impl Certificates {
         self.newest
     }
 
-    /// Issues another.
+    /// Issues the next certificate.
     pub(super) const fn issue(&mut self) -> usize {
         self.newest += 1;
         self.newest
     }
 
-    /// The worker presents this one from now on.
+    /// Has the worker present this certificate from now on.
     pub(super) fn install(&mut self, worker: usize, number: usize) {
         self.own.insert(worker, number);
     }
 
-    /// The client of a worker, which knows what its HTTP client presents.
+    /// The client of a worker, with the certificate that its HTTP client presents.
     pub(super) fn client(&self, worker: usize, client: Client) -> Client {
         match self.own.get(&worker) {
             Some(number) => client.with_certificate(&thumbprint(*number)),
@@ -50,7 +50,7 @@ impl Certificates {
         }
     }
 
-    /// Sends the request on a connection of the worker.
+    /// Sends the request over a connection of the worker.
     pub(super) fn present(&self, worker: usize, request: &mut http::Request<Bytes>) {
         if let Some(number) = self.own.get(&worker) {
             let shown = ClientCertificate(thumbprint(*number));
@@ -58,7 +58,7 @@ impl Certificates {
         }
     }
 
-    /// Notes with which certificate tokens were asked for, and whether the refresh token of the request came with another.
+    /// Records the certificate with which tokens were requested; returns whether that of the refresh token is different.
     pub(super) fn note(
         &mut self,
         request: &http::Request<Bytes>,
@@ -79,7 +79,7 @@ impl Certificates {
         old.is_some_and(|old| old != number)
     }
 
-    /// Whether an API takes the token on connections of the worker.
+    /// Whether an API accepts the token over connections of the worker.
     pub(super) fn fits(&self, worker: usize, access: &str) -> bool {
         match (self.asked.get(access), self.own.get(&worker)) {
             (Some(bound), Some(own)) => bound == own,
@@ -93,7 +93,7 @@ impl Certificates {
             true => Ok(()),
             false => {
                 let text = format!(
-                    "worker {worker} hands out a token that is bound to another certificate than the one it presents"
+                    "worker {worker} hands out a token that is not bound to the certificate it presents"
                 );
                 Err(Breach(Rule::OwnCertificate, text))
             }
@@ -101,7 +101,7 @@ impl Certificates {
     }
 }
 
-/// As `x5t#S256` names the certificate of this number.
+/// The `x5t#S256` of the certificate with this number.
 fn thumbprint(number: usize) -> String {
     format!("certificate-{number}")
 }
@@ -124,7 +124,7 @@ impl Simulation {
         }
     }
 
-    /// A new certificate is issued, with which every worker starts anew in the first half of this time.
+    /// Issues a new certificate, with which every worker restarts in the first half of this time.
     pub(super) fn replace_certificate(&mut self, overlap: Duration) {
         let overlap = millis(overlap);
         if self.now + overlap > millis(self.setup.trouble) {
@@ -141,7 +141,7 @@ impl Simulation {
         );
     }
 
-    /// The flaw of a process whose HTTP client reads the new certificate while everything else goes on.
+    /// [`Flaw::CertificateSwapped`](super::Flaw): the worker's HTTP client presents the new certificate without a restart.
     pub(super) fn is_certificate_swapped(&mut self, worker: usize) -> bool {
         let is_swapped = self.setup.flaw == Some(Flaw::CertificateSwapped);
         if is_swapped {

@@ -1,7 +1,7 @@
-//! Keys with which the client of a fleet authenticates (`private_key_jwt`), while each takes the place of another.
+//! Replacement of the keys with which a fleet's client authenticates (`private_key_jwt`).
 //!
-//! Whoever runs the fleet registers a new key beside the old one, starts one worker after the other anew with it, and takes
-//! the old one from the server after some time. Signatures are not looked at here: the name of a key says which it is.
+//! The operator registers a new key beside the old one, restarts one worker after the other with it, and removes the
+//! old one from the server after some time. Signatures are not verified here: a key is identified by its name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use serde_json::Value;
 use super::simulation::{Scheduled, Simulation, client, millis};
 use super::{Breach, Flaw, Rule};
 
-/// The name of a key, before its number.
+/// The name of a key without its number.
 const NAME: &str = "client-key-";
 
-/// What is known of the client's keys.
+/// The client's keys, identified by numbers.
 #[derive(Default)]
 pub(super) struct ClientKeys {
-    /// Until when the server knows each key but the newest, in milliseconds.
+    /// The time at which the server forgets each key except the newest, in milliseconds.
     ends: Vec<u64>,
     /// The number of each worker's key.
     own: HashMap<usize, usize>,
-    /// With which key each access token was asked for.
+    /// The key with which each access token was requested.
     asked: HashMap<String, usize>,
 }
 
-/// A key whose signatures nobody looks at.
+/// A key whose signatures are not verified.
 struct Unsigned;
 
 impl Signer for Unsigned {
@@ -46,7 +46,7 @@ impl Signer for Unsigned {
 }
 
 impl Simulation {
-    /// The client, as a worker that starts knows it.
+    /// The client of a worker that starts.
     pub(super) fn client_of(&mut self, worker: usize, epoch: u32) -> Client {
         let client = client(&self.twin);
         if self.setup.client_keys.is_none() {
@@ -64,8 +64,8 @@ impl Simulation {
         keyed.expect("a server that names no algorithms takes any")
     }
 
-    /// A new key is registered: workers get it in the first half of the time in which the server knows both, so that no
-    /// request which is under way meets the end of its key.
+    /// Registers a new key. Workers get it in the first half of the time in which the server knows both, so that no key
+    /// is removed while a request signed with it is under way.
     pub(super) fn replace_client_key(&mut self, overlap: Duration) {
         let overlap = millis(overlap);
         if self.now + overlap > millis(self.setup.trouble) {
@@ -80,7 +80,7 @@ impl Simulation {
         self.post(after, Scheduled::ClientKey(Duration::from_millis(overlap)));
     }
 
-    /// One worker after the other starts anew, within so many milliseconds.
+    /// Restarts one worker after the other, within this many milliseconds.
     pub(super) fn redeploy_all(&mut self, within: u64) {
         for worker in 0..self.workers.len() {
             let after = self.rng.between(0, within);
@@ -88,7 +88,7 @@ impl Simulation {
         }
     }
 
-    /// A worker starts anew with the newest key and certificate, whatever it is about to do.
+    /// Restarts a worker with the newest key and certificate, whatever it is doing.
     pub(super) fn redeploy(&mut self, worker: usize) {
         if self.is_certificate_swapped(worker) {
             return;
@@ -102,7 +102,7 @@ impl Simulation {
         self.workers[worker].client = client;
     }
 
-    /// Rule 9, for a token request at the server's door; and the request as the twin knows its client.
+    /// Checks rule 9 for a token request that reaches the server; returns the request with the twin's client credentials.
     pub(super) fn known_client(
         &self,
         request: &http::Request<Bytes>,
@@ -121,7 +121,7 @@ impl Simulation {
         let is_other = |(name, _): &(String, String)| !name.starts_with("client_");
         let form = form(&request).into_iter().filter(is_other);
         let form = serde_urlencoded::to_string(form.collect::<Vec<_>>()).unwrap_or_default();
-        // Each is a form's value before it is encoded (RFC 6749 section 2.3.1).
+        // Each is form-encoded first (RFC 6749 section 2.3.1).
         let value = |text: &str| serde_urlencoded::to_string([("", text)]).unwrap_or_default();
         let [id, secret] = [self.twin.client_id(), self.twin.client_secret()].map(value);
         let names = format!(
@@ -136,14 +136,14 @@ impl Simulation {
         Ok(request)
     }
 
-    /// Notes with which key tokens were asked for.
+    /// Records the key with which tokens were requested.
     pub(super) fn note_client_key(&mut self, request: &http::Request<Bytes>, access: &str) {
         if let Some(number) = key_of(request) {
             self.client_keys.asked.insert(access.to_owned(), number);
         }
     }
 
-    /// Counts a token that a worker with another key has asked for.
+    /// Counts a token that a worker with a different key has requested.
     pub(super) fn count_shared(&mut self, worker: usize, tokens: &Tokens) {
         let asked = self.client_keys.asked.get(tokens.access_token.expose());
         if let Some((asked, own)) = asked.zip(self.client_keys.own.get(&worker)) {

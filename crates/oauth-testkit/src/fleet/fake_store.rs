@@ -1,4 +1,4 @@
-//! The store of a simulation: three synchronous functions.
+//! The interface of a simulated store, and the default one: three synchronous functions.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
 
-/// A store under test: the three verbs that a keeper needs, each atomic.
+/// A store under test: the three operations that a keeper needs, each atomic.
 ///
-/// Delays, lost answers and outages are simulated outside it. So is the time: `now` is the store's own
-/// clock, and the only one that leases are measured by.
+/// Delays, lost answers and outages are simulated outside of it. So is the time: `now` is the store's own
+/// clock, the only one by which leases are measured.
 pub trait FakeStore {
     /// Reads the record.
     fn load(&mut self, key: &str) -> Option<Entry>;
@@ -21,7 +21,7 @@ pub trait FakeStore {
     /// Grants `holder` the lease for `ttl` unless another holds it; a `ttl` of zero releases it.
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease;
 
-    /// Loses the last saves of a record, or all of them. By default, nothing.
+    /// Loses the last saves of a record, or all of them. Does nothing by default.
     fn lose(&mut self, _key: &str, _saves: usize) {}
 }
 
@@ -32,12 +32,12 @@ pub(super) struct PlainStore {
     records: HashMap<String, Vec<Entry>>,
     leases: HashMap<String, (String, Duration)>,
     /// The last version that was assigned to any record.
-    given: u64,
+    last_version: u64,
 }
 
 #[cfg(feature = "web")]
 impl PlainStore {
-    /// The keys and records that are stored and not removed, in no order.
+    /// The stored keys and records without tombstones, in no order.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         let last = self.records.iter().filter_map(|(key, saved)| {
             let record = saved.last()?.record.expose();
@@ -56,8 +56,8 @@ impl FakeStore for PlainStore {
         if self.load(key).map_or(0, |entry| entry.version) != version {
             return Saved::Conflict;
         }
-        self.given += 1;
-        let (version, record) = (self.given, record.clone());
+        self.last_version += 1;
+        let (version, record) = (self.last_version, record.clone());
         let entry = Entry { version, record };
         self.records.entry(key.to_owned()).or_default().push(entry);
         Saved::At(version)

@@ -40,11 +40,11 @@ static KEYS: LazyLock<Vec<DpopKey>> = LazyLock::new(|| {
 pub(super) struct Keys {
     /// The thumbprint of the key that each token is bound to.
     bound: HashMap<String, String>,
-    /// For each grant, since which version its record has a nonce of the token endpoint.
+    /// For each grant, the first version of its record that has a nonce of the token endpoint.
     nonces: HashMap<usize, u64>,
     /// The thumbprint of each worker's key.
     own: HashMap<usize, String>,
-    /// How many keys were generated that no worker has stored.
+    /// The number of keys that were generated and not stored.
     unsaved: usize,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn shared() -> Option<String> {
 }
 
 impl Simulation {
-    /// What the keepers of a process that starts share, with the key that the store has.
+    /// The client shared by the keepers of a process that starts, with the key from the store.
     pub(super) fn fresh_client(&mut self, worker: usize, epoch: u32) -> Client {
         let client = self.client_of(worker, epoch);
         let client = self.certified(worker, client);
@@ -97,7 +97,7 @@ impl Simulation {
         client.with_dpop(KEYS[place].clone())
     }
 
-    /// The server's reply. Where proofs are looked at it says what time it is: clocks of workers may be hours off.
+    /// The server's reply. If proofs are verified, it has a `Date`, since the workers' clocks may be hours off.
     pub(super) fn answered(&mut self, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let now = self.time();
         let mut reply = self.twin.answer(&Moment::fixed(now, [0; 32]), request);
@@ -111,7 +111,7 @@ impl Simulation {
         reply
     }
 
-    /// The server's word on a proof by another key than the refresh token is bound to.
+    /// The server's refusal of a proof by a key to which the refresh token is not bound.
     pub(super) fn refuses_key(
         &self,
         request: &http::Request<Bytes>,
@@ -123,7 +123,7 @@ impl Simulation {
         (!is_by_it).then(|| refusal((400, "invalid_grant")))
     }
 
-    /// Tokens that were given for this request are bound to the key of its proof.
+    /// Records that the tokens issued for this request are bound to the key of its proof.
     pub(super) fn bind(&mut self, request: &http::Request<Bytes>, reply: &http::Response<Bytes>) {
         let is_continued = self.certificates.note(request, reply);
         self.report.continued_over_certificates += u64::from(is_continued);
@@ -140,7 +140,7 @@ impl Simulation {
         }
     }
 
-    /// What the store hands to a worker, as it was saved.
+    /// The record as a worker loads it: [`Flaw`](super::Flaw)s drop parts of it.
     pub(super) fn loaded(&self, mut entry: Entry) -> Entry {
         let (member, place) = match self.setup.flaw {
             Some(Flaw::NonceDropped) => ("dpop_nonce", ""),
@@ -155,7 +155,7 @@ impl Simulation {
         entry
     }
 
-    /// Whether the record has a nonce from this version on.
+    /// Records whether the record has a nonce from this version on.
     pub(super) fn note_nonce(&mut self, grant: usize, version: u64, record: &str) {
         let stored = serde_json::from_str::<Value>(record).unwrap_or_default();
         if stored.get("dpop_nonce").is_some() {
@@ -163,7 +163,7 @@ impl Simulation {
         }
     }
 
-    /// Rule 8, for a token request about to leave.
+    /// Checks rule 8 for a token request about to be sent.
     pub(super) fn check_proof(
         &mut self,
         worker: usize,
@@ -180,36 +180,36 @@ impl Simulation {
         let bound = refresh_token(request).and_then(|token| self.keys.bound.get(&token));
         if bound.is_some_and(|bound| *bound != proof.jkt) {
             let text = format!(
-                "worker {worker} proves a key to which the refresh token that it sends is not bound"
+                "worker {worker} sends a proof by a key to which its refresh token is not bound"
             );
             return Err(Breach(Rule::OwnKey, text));
         }
         let seen = self.slot(worker, grant).seen;
-        // Once the store has lost it, a copy of tokens may be there that never had it.
+        // Once the store has lost it, its record may be a copy of tokens without a nonce.
         let since = self.keys.nonces.get(&grant);
         let has_read = since.is_some_and(|since| *since <= seen) && !self.ledger.has_lost(grant, 0);
         if has_read && proof.nonce.is_none() {
             let text = format!(
-                "worker {worker} sends no nonce, though the record that it has read has one"
+                "worker {worker} sends no nonce, although the record that it has read has one"
             );
             return Err(Breach(Rule::OwnKey, text));
         }
         Ok(())
     }
 
-    /// Rule 8, for tokens that a worker hands out: it has their key.
+    /// Checks rule 8 for tokens that a worker hands out: it must have their key.
     pub(super) fn check_key(&self, worker: usize, tokens: &Tokens) -> Result<(), Breach> {
         let bound = self.keys.bound.get(tokens.access_token.expose());
         match (bound, self.keys.own.get(&worker)) {
             (Some(bound), Some(own)) if bound != own => {
-                let text = format!("worker {worker} hands out a token, and has not its key");
+                let text = format!("worker {worker} hands out a token without having its key");
                 Err(Breach(Rule::OwnKey, text))
             }
             _ => Ok(()),
         }
     }
 
-    /// A call of the API with these tokens: the status of its reply.
+    /// Calls the API with these tokens; returns the status of the response.
     pub(super) fn call_api(&mut self, worker: usize, tokens: &Tokens) -> u16 {
         let url = format!("{}/api/echo", self.twin.base());
         if self.setup.dpop.is_none() {
@@ -249,7 +249,7 @@ impl Simulation {
                     let clock = clock(self);
                     call.resume(&clock, Event::Reply(reply.status(), reply.headers()))
                 }
-                // The caller asks its keeper for another.
+                // The caller requests another token from its keeper.
                 _ => return status,
             };
         }

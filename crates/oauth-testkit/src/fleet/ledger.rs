@@ -1,4 +1,4 @@
-//! The ledger of a history: every token, every request, every version of a record.
+//! The ledger of a history: every token, request and version of a record, for checks that no worker can make.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct Ledger {
     pub(super) now: u64,
     /// The access tokens of copies that applications have brought.
     pub(super) copies: HashSet<String>,
-    /// When the store lost saves of which grant.
+    /// The grants of which the store lost saves, with the time.
     pub(super) losses: Vec<(usize, u64)>,
     generations: u64,
     calls: u64,
@@ -35,9 +35,9 @@ pub(super) struct Ledger {
 /// A token that the server issued.
 pub(super) struct Token {
     name: String,
-    /// Higher for tokens that the server issued later.
+    /// The order of issue: higher for later tokens.
     number: usize,
-    /// When it did, in milliseconds.
+    /// The time of issue, in milliseconds.
     at: u64,
     pub(super) grant: usize,
     /// The login it comes from.
@@ -53,25 +53,25 @@ pub(super) struct Send {
     pub(super) grant: usize,
     pub(super) refresh: Option<String>,
     pub(super) at: u64,
-    /// When the lease expires under which it was sent; `None` once that was released.
+    /// The expiry of the lease under which it was sent; `None` once that was released.
     pub(super) lease: Option<u64>,
-    /// When its attempt counts as finished, for a worker that finds its marker.
+    /// The time from which its attempt counts as finished, for a worker that finds its marker.
     pub(super) window_end: u64,
-    /// What its sender knows of its outcome.
+    /// The outcome, as far as its sender knows it.
     pub(super) end: Option<End>,
-    /// It reached the server, or still may, and was or will be acted on.
+    /// Whether it was or may still be processed by the server.
     pub(super) may_count: bool,
-    /// The server acted on the request itself, not on a copy that the network made.
+    /// Whether the server processed the request itself, not a copy made by the network.
     pub(super) is_processed: bool,
-    /// For a refresh token sent again: why that was no mistake.
+    /// For a refresh token sent again: whether that is excused, or why not.
     pub(super) excuse: Result<(), String>,
-    /// The store has lost saves since it was sent before.
+    /// Whether the store has lost saves since it was sent before.
     pub(super) is_after_loss: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It was certainly not acted on.
+    /// It was certainly not processed.
     Unspent,
     Unknown,
     Answered,
@@ -85,9 +85,9 @@ pub(super) struct Version {
     pub(super) generation: u64,
     pub(super) is_over: bool,
     pub(super) is_removed: bool,
-    /// The attempt that is under way.
+    /// The id of the attempt under way.
     pub(super) attempt: Option<String>,
-    /// The refresh token is not sent before this, by the clock of whoever wrote it.
+    /// The refresh token is not sent before this time, by the writer's clock.
     pub(super) suspect_until: Option<UnixTime>,
 }
 
@@ -136,7 +136,7 @@ impl Peek {
     }
 }
 
-/// How long a response of the server may take, in milliseconds.
+/// The maximum time until a response of the server arrives, in milliseconds.
 const ARRIVAL: u64 = 35_000;
 
 impl Ledger {
@@ -155,7 +155,7 @@ impl Ledger {
         }
     }
 
-    /// A number for something awaited.
+    /// A new number for a call whose answer is awaited.
     pub(super) const fn call(&mut self) -> u64 {
         self.calls += 1;
         self.calls
@@ -223,8 +223,8 @@ impl Ledger {
         history.any(|it| it.generation == login && !it.is_removed)
     }
 
-    /// Whether what is stored came from the login that was stored last. One that was brought before
-    /// another may be stored after it.
+    /// Whether the record comes from the login that was stored last. A login that was brought earlier
+    /// may be stored later.
     pub(super) fn ends_with_the_last_login(&self, grant: usize) -> bool {
         let is_login = |it: &&Version| {
             let token = self.token(&it.access);
@@ -244,13 +244,13 @@ impl Ledger {
         self.sends[send].end.is_some()
     }
 
-    /// The sender has an answer, or knows that there will be none.
+    /// Records that the sender has an answer, or knows that there will be none.
     pub(super) fn close(&mut self, send: usize, input: &Input) {
         self.sends[send].end = Some(match input {
             Input::Lost(cause) if cause.delivery() == Delivery::Unsent => End::Unspent,
             Input::Lost(_) => End::Unknown,
             Input::Reply(reply) if reply.status() == 429 || is_proof_refused(reply) => End::Unspent,
-            // The server itself says so; a gateway may just have lost sight of it.
+            // The server itself says so; a gateway's 503 may hide a processed request.
             Input::Reply(reply) if reply.status() == 503 && is_json(reply) => End::Unspent,
             Input::Reply(reply) if reply.status().is_server_error() => End::Unknown,
             _ => End::Answered,
@@ -261,18 +261,18 @@ impl Ledger {
         self.sends[send].may_count = false;
     }
 
-    /// The server did nothing.
+    /// Records that the server did nothing.
     pub(super) fn refused(&mut self, send: usize, is_copy: bool) {
         let send = &mut self.sends[send];
         send.may_count = send.is_processed || (is_copy && send.may_count);
     }
 
-    /// The server has refused the token of this request, and not said that the grant has ended.
+    /// Records that the server has refused the token of this request without ending the grant.
     pub(super) fn refused_in_words(&mut self, send: usize) {
         self.suspects.extend(self.sends[send].refresh.clone());
     }
 
-    /// The server did what it does.
+    /// Records that the server has processed the request.
     pub(super) fn processed(&mut self, send: usize, reply: &http::Response<Bytes>, is_copy: bool) {
         let send = &mut self.sends[send];
         send.is_processed |= !is_copy;
@@ -290,13 +290,13 @@ impl Ledger {
         }
     }
 
-    /// A worker has saved an in-flight marker.
+    /// Records that a worker has saved an in-flight marker.
     pub(super) fn mark(&mut self, attempt: &str, worker: usize, epoch: u32, now: u64) {
         let mark = (worker, epoch, now);
         self.marks.entry(attempt.to_owned()).or_insert(mark);
     }
 
-    /// A worker has taken a request out of its own sight.
+    /// Records that a worker has abandoned its request.
     pub(super) fn forget(&mut self, worker: usize, epoch: u32) {
         for mark in self.marks.values_mut() {
             if (mark.0, mark.1) == (worker, epoch) {
@@ -305,8 +305,8 @@ impl Ledger {
         }
     }
 
-    /// Whether this worker knows that an attempt came to nothing: it is its own, and was not sent
-    /// or certainly not acted on.
+    /// Whether this worker knows that an attempt had no effect: it is its own, and was not sent
+    /// or certainly not processed.
     pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {
         let mark = attempt.and_then(|attempt| self.marks.get(attempt));
         mark.is_some_and(|&(marker, marked, since)| {
@@ -321,7 +321,7 @@ impl Ledger {
         })
     }
 
-    /// The lease under which this was sent can no longer be relied on.
+    /// Records that the lease under which this was sent is released.
     pub(super) fn give_back(&mut self, worker: usize, epoch: u32, grant: usize) {
         for send in self.sends.iter_mut().rev().take(20) {
             if (send.worker, send.epoch, send.grant) == (worker, epoch, grant) {
@@ -344,22 +344,22 @@ impl Ledger {
         false
     }
 
-    /// Whether what one version holds came from what the other does: it is newer, whichever was saved last.
+    /// Whether the tokens of one version descend from the other's: they are newer, whichever was saved last.
     pub(super) fn grew_from(&self, new: &Version, old: &Version) -> bool {
         let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
-        // The client's own have no refresh token to grow from: the next is what comes later.
+        // Tokens of `client_credentials` have no refresh token to descend from: the later ones are newer.
         let descends = |elder: &str| self.descends(&new.access, elder);
         number(new) > number(old) && old.refresh.as_deref().is_none_or(descends)
     }
 
-    /// Whether the clocks of those who received them, apart by so much, tell that what one version holds
-    /// is newer than what the other does.
+    /// Whether the clocks of the receivers, which differ by at most `apart`, show that the tokens of one
+    /// version are newer than the other's.
     pub(super) fn is_clearly_newer(&self, new: &Version, old: &Version, apart: Duration) -> bool {
         let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
         Duration::from_millis(at(new)) > Duration::from_millis(at(old)) + apart
     }
 
-    /// Whether what is stored is a copy of an application's own, brought after a logout or another login.
+    /// Whether the record is an application's own copy, brought after a logout or a later login.
     pub(super) fn is_copied_over(&self, grant: usize, refresh: &str) -> bool {
         let history = &self.history[grant];
         history.last().is_some_and(|last| {
@@ -370,15 +370,15 @@ impl Ledger {
         })
     }
 
-    /// Whether this is a copy of an application's own, of what the server gave out after that, or brought
-    /// after a logout: nothing tells it from a new login.
+    /// Whether this is an application's own copy of tokens that the server issued later, or one brought
+    /// after a logout: it cannot be told from a new login.
     pub(super) fn is_later_copy(&self, new: &Version, old: &Version) -> bool {
         let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
-        // The login itself may still wait to be stored, and a login that waits is stored over another.
+        // The login itself may still wait to be stored, and will replace the one that is stored.
         let is_login = self
             .token(&new.access)
             .is_some_and(|it| it.parent.is_none());
-        // Tokens count from their arrival, and the answer may have taken its time.
+        // Tokens count from their arrival, and the response may have been slow.
         let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
         let may_be_later = at(new) + ARRIVAL >= at(old);
         let is_later = old.is_removed || is_login || number(new) > number(old) || may_be_later;
@@ -451,7 +451,7 @@ impl Ledger {
             }
             Step::Done(outcome) => format!("over: {}", self.outcome(outcome.as_deref())),
             Step::Lease { holder, ttl } if ttl.is_zero() => {
-                format!("give back lease {}", &holder[..6.min(holder.len())])
+                format!("release lease {}", &holder[..6.min(holder.len())])
             }
             Step::Lease { holder, ttl } => {
                 format!("take lease {} for {ttl:?}", &holder[..6.min(holder.len())])

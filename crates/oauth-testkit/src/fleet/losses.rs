@@ -8,11 +8,11 @@ use super::ledger::Ledger;
 use super::save_rules::Over;
 use super::simulation::{Simulation, window};
 
-/// Hours, in milliseconds.
+/// An hour in milliseconds.
 const HOUR: u64 = 3_600_000;
 
 impl Simulation {
-    /// Once a minute.
+    /// Rolls the dice once a minute for clock steps and lost saves.
     pub(super) fn losses(&mut self) {
         let odds = self.setup.odds;
         for worker in 0..self.workers.len() {
@@ -42,7 +42,7 @@ impl Simulation {
         self.note(|| format!("the clock of worker {worker} is {} s off", skew / 1000));
     }
 
-    /// All clocks are right again.
+    /// Sets all clocks right.
     pub(super) fn set_clocks(&mut self) {
         for worker in 0..self.workers.len() {
             if self.workers[worker].step != 0 {
@@ -62,7 +62,7 @@ impl Simulation {
         }
     }
 
-    /// What a save takes the place of.
+    /// The record that a save replaces.
     pub(super) fn saved_over(&mut self, grant: usize) -> Over {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
@@ -72,7 +72,7 @@ impl Simulation {
         }
     }
 
-    /// Whether the clock of a worker cannot be trusted for what began at this time.
+    /// Whether the worker's clock has stepped or been wrong since this time.
     pub(super) fn has_stepped(&self, worker: usize, since: u64) -> bool {
         let worker_state = &self.workers[worker];
         worker_state.step != 0 || worker_state.stepped_at.is_some_and(|at| at >= since)
@@ -83,26 +83,26 @@ impl Simulation {
         workers.iter().any(|worker| worker.stepped_at.is_some())
     }
 
-    /// Whether the store has fallen back to what only clocks that were wrong can tell from what is
-    /// newer.
+    /// Whether the store has fallen back to a record that only wrong clocks could tell from a newer
+    /// one.
     pub(super) fn is_lost_in_time(&self, grant: usize) -> bool {
         self.have_clocks_stepped() && self.may_be_lost(grant, 0)
     }
 
-    /// Whether the marker of what was sent then may have been lost.
+    /// Whether the marker of a request sent at this time may have been lost.
     pub(super) fn may_be_lost(&self, grant: usize, sent_at: u64) -> bool {
         let since = sent_at.saturating_sub(window(&self.setup));
         self.ledger.has_lost(grant, since)
     }
 
-    /// The application keeps a copy of what it gets.
+    /// The application keeps a copy of the tokens it gets.
     pub(super) fn copy(&mut self, grant: usize, tokens: &Arc<Tokens>) {
         if self.rng.chance(self.setup.odds.own_copy) {
             self.grants[grant].copy = Some(Tokens::clone(tokens));
         }
     }
 
-    /// It begins with that. The time of tokens tells which are older only where clocks are right.
+    /// The worker begins with the application's copies. Only right clocks show which tokens are older.
     pub(super) fn begin_with_copies(&mut self, worker: usize) {
         let is_right = self.setup.odds.skew == 0 && self.setup.odds.clock_step == 0;
         for grant in 0..self.grants.len() {

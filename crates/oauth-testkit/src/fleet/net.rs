@@ -10,13 +10,13 @@ use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Mail, Order};
 use super::{Breach, Flaw};
 
-/// How long a worker waits for the store, in milliseconds.
+/// The timeout of a call of the store, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
-/// How late a request may arrive after its sender has given up on it, in milliseconds.
+/// The maximum delay of a request after its sender has given up on it, in milliseconds.
 const LATE: u64 = 13_000;
 
-/// How an order to the store ends.
+/// The fate of an order to the store.
 enum Fate {
     Done,
     Refused,
@@ -33,7 +33,7 @@ impl Simulation {
         let call = self.ledger.call();
         self.slot(worker, grant).call = Some(call);
         let failure = self.ask_store(worker, grant, order, call).1;
-        let error = Error::lost(Cause::unknown("the store gives no answer"));
+        let error = Error::lost(Cause::unknown("the store does not answer"));
         let event = Event::Failed(error);
         let mail = Mail::Heard {
             call,
@@ -43,7 +43,7 @@ impl Simulation {
         self.mail(failure, worker, grant, mail);
     }
 
-    /// Whether the order is carried out and answered, and after how long the worker gives up on it.
+    /// Draws whether the order is executed and answered, and the time after which the worker gives up.
     pub(super) fn ask_store(
         &mut self,
         worker: usize,
@@ -95,7 +95,7 @@ impl Simulation {
         (is_answered, failure)
     }
 
-    /// The store does what it is told.
+    /// Executes an order in the store.
     pub(super) fn obey(
         &mut self,
         worker: usize,
@@ -232,7 +232,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A token request at the server's door.
+    /// A token request reaches the server.
     pub(super) fn arrive(
         &mut self,
         send: usize,
@@ -318,7 +318,7 @@ impl Simulation {
     }
 }
 
-/// What servers say of a refresh token that may be good or not.
+/// Refusals of a refresh token that do not end the grant: the token may still be valid.
 pub(super) const REFUSALS: [(u16, &str); 5] = [
     (401, "invalid_client"),
     (403, "unauthorized_client"),
@@ -327,7 +327,7 @@ pub(super) const REFUSALS: [(u16, &str); 5] = [
     (403, ""),
 ];
 
-/// Whether the server has done nothing, and wants another proof: with its nonce (RFC 9449 section 8), or of its time.
+/// Whether the server has only asked for a new proof: with its nonce (RFC 9449 section 8), or with its time.
 pub(super) fn is_proof_refused(reply: &http::Response<Bytes>) -> bool {
     let errors = [r#""use_dpop_nonce""#, r#""invalid_dpop_proof""#];
     let body = String::from_utf8_lossy(reply.body());

@@ -1,5 +1,5 @@
-//! Checks the rules of the model fleet, each where it can be broken. The rules, and what each of them excuses, are
-//! listed in `fleet.rs`.
+//! Checks the rules of the model fleet at the points where they can be broken. `fleet.rs` lists the rules and their
+//! exceptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::slot::Held;
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 
-/// How many saves must fail before tokens are handed out unsaved.
+/// The number of failed saves before tokens may be handed out unsaved.
 const SAVES: u32 = 5;
 
-/// How long a version that a worker has read counts as current, in milliseconds.
+/// The time for which a version that a worker has read counts as current, in milliseconds.
 const RECENT: u64 = 5000;
 
 impl Simulation {
@@ -36,7 +36,7 @@ impl Simulation {
         Duration::from_secs(2 * self.setup.odds.skew + 2)
     }
 
-    /// Rules 1, 2 and 6, for a token request about to leave.
+    /// Checks rules 1, 2 and 6 for a token request about to be sent.
     pub(super) fn check_send(
         &mut self,
         worker: usize,
@@ -60,7 +60,7 @@ impl Simulation {
         let is_kept = self.setup.rotation == Rotation::Never;
         let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
         let extend_every = super::simulation::millis(self.setup.policy.lease) * 3 / 10;
-        // Nobody else can send what was never stored.
+        // No other worker can send tokens that were never stored.
         let history = &self.ledger.history[grant];
         let is_stored =
             |token: &String| history.iter().any(|it| it.refresh.as_ref() == Some(token));
@@ -79,7 +79,7 @@ impl Simulation {
             return Self::breach(Rule::OneFlight, text);
         };
         lease.sends += 1;
-        // A worker that was suspended since it was taken may be too late to extend it.
+        // A worker that was suspended in the meantime may be too late to extend it.
         lease.is_missed |= lease.until < now + extend_every + 1000;
         let lease = *lease;
         if lease.sends > 1 {
@@ -120,7 +120,7 @@ impl Simulation {
             }
             if self.is_suspect(worker, grant) {
                 let text = format!(
-                    "worker {worker} sends {}, though it has read that the server has just refused it",
+                    "worker {worker} sends {}, although it has read that the server has just refused it",
                     self.ledger.name(token)
                 );
                 return Self::breach(Rule::Heeded, text);
@@ -145,7 +145,7 @@ impl Simulation {
         Ok(number)
     }
 
-    /// Rule 1, for a lease that the store is about to give.
+    /// Checks rule 1 for a lease that the store is about to grant.
     pub(super) fn check_lease(
         &self,
         worker: usize,
@@ -172,7 +172,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The version this worker has read that no longer holds what an earlier one held.
+    /// The version this worker has read that no longer contains a token of an earlier one.
     fn replaced(
         &self,
         worker: usize,
@@ -188,7 +188,7 @@ impl Simulation {
             .rev()
             .skip_while(|version| version.version > seen);
         let newest = read.next()?;
-        // Once the tombstone of a removal is lost, nobody knows of it; nor does whoever brings a copy after it.
+        // Once the tombstone of a removal is lost, no worker knows of it; nor does an application with a copy.
         let copies = &self.workers[worker].slots[grant].logins;
         let has_copy = copies.iter().any(|copy| self.ledger.copies.contains(copy));
         if newest.is_removed && (self.may_be_lost(grant, 0) || has_copy) {
@@ -197,17 +197,17 @@ impl Simulation {
         let before = read
             .find(|version| holds(version))
             .filter(|_| !holds(newest))?;
-        // Whoever had less than that has put it back into a store that has lost both.
+        // A worker with an older record has put it back into a store that has lost both.
         if self.ledger.grew_from(before, newest) || self.ledger.is_later_copy(before, newest) {
             return None;
         }
-        // So is what was there before a login, if the times of both do not tell which is newer.
+        // The same holds for the record before a login, if the times of both do not show which is newer.
         let is_other = before.generation != newest.generation && self.may_be_lost(grant, 0);
         let is_told = self.ledger.is_clearly_newer(newest, before, self.slack());
         (!is_other || is_told).then_some(newest.version)
     }
 
-    /// Whether what the worker has read last says that the token is not to be sent yet.
+    /// Whether the record that the worker has read last says that the token must not be sent yet.
     fn is_suspect(&self, worker: usize, grant: usize) -> bool {
         let seen = self.workers[worker].slots[grant].seen;
         let mut history = self.ledger.history[grant].iter().rev();
@@ -233,7 +233,7 @@ impl Simulation {
             return Ok(());
         }
         let later = self.time().after(self.slack());
-        // When a token ends is told by the clock of whoever received it.
+        // The expiration of a token is by the clock of its receiver.
         if let Some(record) = self.now_record(grant)
             && !self.have_clocks_stepped()
             && record.refresh.as_deref() == Some(token)
@@ -251,8 +251,8 @@ impl Simulation {
         }
     }
 
-    /// Whether the store may have lost what says that a refresh token was sent before; or an application's
-    /// own copy has taken the place of that.
+    /// Whether the store may have lost the marker that a refresh token was sent before, or an application's
+    /// own copy has replaced it.
     fn is_after_loss(&self, grant: usize, token: &str) -> bool {
         if self.ledger.is_copied_over(grant, token) {
             return true;
@@ -262,7 +262,7 @@ impl Simulation {
         sends.any(|send| is_earlier(send) && self.may_be_lost(grant, send.at))
     }
 
-    /// Whether who sent a refresh token has an answer on the way, or in hand, and time to store it.
+    /// Whether the sender of a refresh token may still get or store the response.
     fn may_hold_answer(&self, grant: usize, token: &str, send: &Send) -> bool {
         let slack = super::simulation::millis(self.slack());
         let holder = &self.workers[send.worker];
@@ -279,7 +279,7 @@ impl Simulation {
         is_living && is_in_time && (send.end.is_none() || has_answer)
     }
 
-    /// Rule 3: a refresh token that came twice.
+    /// Checks rule 3 for a refresh token that the server received twice.
     pub(super) fn check_reuse(
         &mut self,
         send: usize,
@@ -290,13 +290,13 @@ impl Simulation {
             return Ok(());
         }
         self.report.reuse_events += 1;
-        self.note(|| "server: a refresh token came twice, its family is revoked".to_owned());
+        self.note(|| "server: a refresh token was reused, its family is revoked".to_owned());
         let token = self.ledger.sends[send].refresh.clone();
         let sends = self.ledger.sends.iter();
         let sends = sends.filter(|send| send.is_processed && send.refresh == token);
         let mut sends = sends.rev();
         let (Some(last), Some(_)) = (sends.next(), sends.next()) else {
-            // One request, or one and a copy that the network made: nobody can help it.
+            // One request, or one and its copy made by the network, which no worker can prevent.
             return Ok(());
         };
         let name = token
@@ -309,15 +309,15 @@ impl Simulation {
                 Self::breach(Rule::Kept, text)
             }
             (Err(why), Reuse::Unknown) => {
-                let text = format!("{name} was sent twice, though {why}");
+                let text = format!("{name} was sent twice, although {why}");
                 Self::breach(Rule::Kept, text)
             }
-            // A server that tolerates it for a while: it came after that.
+            // The server tolerates reuse for a while, and this came later.
             _ => Ok(()),
         }
     }
 
-    /// Rule 3: someone is told to log in.
+    /// Checks rule 3 for an error that tells a caller to log in.
     pub(super) fn check_refusal(
         &mut self,
         worker: usize,
@@ -330,7 +330,7 @@ impl Simulation {
             Advice::Reauthorize if !is_told => return Ok(()),
             Advice::Reauthorize => {}
             _ => {
-                let text = format!("an error with no way out: {error}");
+                let text = format!("an error that advises to give up: {error}");
                 return Self::breach(Rule::Answered, text);
             }
         }
@@ -357,15 +357,15 @@ impl Simulation {
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
         let is_suspect = is_in_words && self.ledger.suspects.contains(refresh);
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
-        // What was read counts as current for `RECENT` (five seconds), and longer if the clock was set back since.
+        // A read counts as current for `RECENT` (five seconds), and longer if the clock was set back since.
         let is_old = looked_at + RECENT < self.now && !self.has_stepped(worker, looked_at);
         let has_to_know = slot.seen >= record.version || slot.is_behind || is_old;
-        // The server's own words about this token are told, whatever comes of what another sends.
+        // The server's own refusal of this token is reported, whatever the outcome of another worker's request.
         if is_suspect {
             return Ok(());
         }
         if !self.twin.honours(self.time(), refresh) {
-            // What it was told may have been true when it looked: another has sent the token since.
+            // It may have been true when the worker looked: another worker has sent the token since.
             let over = if has_to_know { over } else { Over::Less };
             return self.check_hands(worker, grant, (refresh, over), &told);
         }
@@ -384,8 +384,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whether someone awake has newer tokens than the dead ones in the store, within its lease: who
-    /// has the lease is told of there, unless the store has lost what was stored.
+    /// Checks that no awake worker within its lease has newer tokens than the dead ones in the store. Its
+    /// marker is in the store, unless the store has lost it.
     fn check_hands(
         &self,
         worker: usize,
@@ -413,7 +413,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Rule 3: what a flight brought is stored, or still in hand, or replaced.
+    /// Checks rule 3 for the tokens of a request: stored, still held, or replaced.
     pub(super) fn check_landing(&mut self, worker: usize, grant: usize) -> Result<(), Breach> {
         let slot = &self.workers[worker].slots[grant];
         let Some((access, refresh)) = &slot.landing else {
@@ -447,7 +447,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Rules 2, 5 and 6, for tokens about to be handed out.
+    /// Checks rules 2, 5 and 6 for tokens about to be handed out.
     pub(super) fn check_hand_out(
         &mut self,
         worker: usize,

@@ -4,12 +4,12 @@
 use super::ledger::{Ledger, Peek, Version};
 use super::{Breach, Rule};
 
-/// Which record a save replaced.
+/// The record that a save replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
     /// The one that was saved last.
     Newest,
-    /// An older one: the store has lost saves, and the worker that saves cannot know which.
+    /// An older one: the store has lost saves, and the saving worker cannot know which.
     Less,
 }
 
@@ -18,7 +18,7 @@ fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
 }
 
 impl Ledger {
-    /// Records what a worker has stored, if that breaks no rule.
+    /// Checks a save, and records it.
     pub(super) fn store(
         &mut self,
         (worker, epoch, now): (usize, u32, u64),
@@ -33,7 +33,7 @@ impl Ledger {
         let is_over = peek.is_over();
         let suspect_until = peek.suspect_until();
         let Some(tokens) = peek.tokens else {
-            // The end of a grant that never had any.
+            // A grant ends that never had tokens.
             return Ok(());
         };
         let token = self.token(&tokens.access_token);
@@ -53,7 +53,7 @@ impl Ledger {
         };
         self.check_place(worker, grant, &version, over)?;
         if let Some(attempt) = &version.attempt {
-            // Tokens that the store did not take are sent without a mark, which comes with the outcome.
+            // Tokens that the store failed to save are sent without a marker, which is saved with the outcome.
             let sent = self.sends.iter().rev().find(|send| {
                 (send.worker, send.epoch) == (worker, epoch) && send.refresh == version.refresh
             });
@@ -64,7 +64,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Checks that this version may replace the one that was saved last.
+    /// Checks that this version may replace the last one saved.
     fn check_place(
         &self,
         worker: usize,
@@ -77,7 +77,7 @@ impl Ledger {
             return Ok(());
         };
         if last.version >= new.version {
-            let text = format!("the store gives version {} twice", new.version);
+            let text = format!("the store assigns version {} twice", new.version);
             return breach(Rule::OneRecord, text);
         }
         if over == Over::Less || self.is_later_copy(new, last) {
@@ -86,7 +86,7 @@ impl Ledger {
         let is_same = |it: &Version| it.generation == new.generation && !it.is_removed;
         let is_known = history.iter().any(is_same);
         if last.is_removed && is_known {
-            let text = format!("worker {worker} puts back what a person has removed");
+            let text = format!("worker {worker} restores a record that a user has removed");
             return breach(Rule::Kept, text);
         }
         // A login whose save was slow may have been the newest record, until the store lost it.
@@ -96,14 +96,14 @@ impl Ledger {
         };
         let was_newer = first(new) > first(last) && self.has_lost(grant, 0);
         if new.generation < last.generation && is_known && !was_newer {
-            let text = format!("worker {worker} puts an old grant in place of a login");
+            let text = format!("worker {worker} replaces a login by an older grant");
             return breach(Rule::Kept, text);
         }
         if let (Some(new), Some(old)) = (&new.refresh, &last.refresh)
             && self.descends(old, new)
         {
             let text = format!(
-                "worker {worker} puts {} in place of {}, which followed it",
+                "worker {worker} saves {} over its successor {}",
                 self.name(new),
                 self.name(old)
             );

@@ -1,8 +1,8 @@
-//! An exhaustive search of all orders of events of two workers and one grant, up to a number of steps.
+//! An exhaustive search of all event orders of two workers with one grant, up to a number of steps.
 //!
-//! Where a [`Fleet`](super::Fleet) draws what comes next, a [`Search`] tries all of it. Nothing is
-//! random, and time stands still but where that is said. Each state is reached on the shortest way;
-//! from each, everything then goes well, and all rules are checked until everybody has an answer.
+//! A [`Fleet`](super::Fleet) draws the next event; a [`Search`] tries all of them. Nothing is random,
+//! and time advances only where documented. Each state is reached by the shortest path; from each, the
+//! history continues without faults, and all rules are checked until every caller has an answer.
 
 mod choices;
 
@@ -28,12 +28,12 @@ use choices::Left;
 
 /// All histories of two workers that share one grant, whose token has expired, up to a number of steps.
 ///
-/// A step is a caller that asks, the begin of a renewal, a request that leaves, the store or the server
-/// carrying out what it was asked, an answer that arrives, or one of the troubles. What a worker does
-/// by itself, unseen by the others, is tried in one order only, but with each trouble before it. Each
-/// trouble comes once at most, and at any time: a login at either worker, a logout, the death of a worker, a lost reply
-/// of the server, a failure of the store (refused, done and not answered, or done later), and a stand-still of both
-/// workers, for longer than a lease or than an attempt may be under way.
+/// A step is the arrival of a caller, the start of a renewal, the sending of a request, its execution by the store or
+/// the server, the arrival of an answer, or a trouble. Local events of a worker, which the others cannot see, are
+/// tried in one order only, but with each trouble before them. Each trouble occurs at most once, at any time: a login
+/// at either worker, a logout, the death of a worker, a lost reply of the server, a failure of the store (refused,
+/// executed without an answer, or executed later), and a suspension of both workers, for longer than a lease or the
+/// time limit of an attempt.
 #[derive(Debug, Clone)]
 pub struct Search {
     setup: Setup,
@@ -45,21 +45,21 @@ pub struct Search {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found {
-    /// How many steps the longest histories have.
+    /// The number of steps of the longest histories.
     pub depth: usize,
-    /// Different states.
+    /// The number of distinct states.
     pub states: usize,
-    /// Histories that ended in a state which another had reached.
+    /// The number of histories that ended in a state already reached.
     pub repeated: usize,
-    /// Whether every history came to its end: more depth would bring nothing new.
+    /// Whether every history was completed: a greater depth would find nothing new.
     pub is_complete: bool,
 }
 
 type Path = Vec<u8>;
 
 impl Search {
-    /// Histories of so many steps, with a server that replaces refresh tokens and revokes the grant
-    /// when one comes twice, and with this policy's word for that.
+    /// A search with this many steps, with a server that replaces refresh tokens and revokes the grant
+    /// when one is reused, and with this setting for it in the policy.
     pub fn new(reuse: Reuse, depth: usize) -> Self {
         let mut policy = Policy::default();
         policy.reuse = reuse;
@@ -90,21 +90,21 @@ impl Search {
         }
     }
 
-    /// Only histories with so many troubles in all.
+    /// Limits the total number of troubles in a history.
     #[must_use]
     pub const fn with_troubles(mut self, most: u32) -> Self {
         self.troubles = most;
         self
     }
 
-    /// The same with a mistake in the hosts.
+    /// Adds a flaw to the workers' hosts.
     #[must_use]
     pub const fn with_flaw(mut self, flaw: Flaw) -> Self {
         self.setup.flaw = Some(flaw);
         self
     }
 
-    /// Runs them all, the shortest first.
+    /// Runs all histories, the shortest first.
     ///
     /// # Errors
     /// A violation in the shortest history that has one.
@@ -115,7 +115,7 @@ impl Search {
         for depth in 0..=self.depth {
             let (next, bad) = self.level(&level, &seen);
             if let Some(path) = bad {
-                return Err(self.told(&path));
+                return Err(self.with_transcript(&path));
             }
             found.depth = depth;
             let states = lock(&seen).len();
@@ -130,7 +130,7 @@ impl Search {
         Ok(found)
     }
 
-    /// All histories of one length: those that are one step longer, or one that breaks a rule.
+    /// Runs all histories of one length; returns those one step longer, or one that breaks a rule.
     fn level(&self, level: &[Path], seen: &Mutex<HashSet<u64>>) -> (Vec<Path>, Option<Path>) {
         let (number, is_bad) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let longer = Mutex::new(BTreeMap::new());
@@ -167,7 +167,7 @@ impl Search {
         (longer.collect(), bad)
     }
 
-    /// Goes to a state, and on from there; how many choices it has, none if it is known.
+    /// Replays the path to a state and runs on from there; returns its number of choices, 0 if the state is known.
     fn follow(&self, path: &[u8], seen: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
         let (mut sim, left) = self.reach(path, Told::Never)?;
         if !lock(seen).insert(sim.fingerprint(&left.digest())) {
@@ -178,8 +178,8 @@ impl Search {
         Ok(u8::try_from(choices).unwrap_or(u8::MAX))
     }
 
-    fn reach(&self, path: &[u8], told: Told) -> Result<(Simulation, Left), Breach> {
-        let mut sim = Simulation::opened(&self.setup, told);
+    fn reach(&self, path: &[u8], with_transcript: Told) -> Result<(Simulation, Left), Breach> {
+        let mut sim = Simulation::opened(&self.setup, with_transcript);
         let mut left = Left::new(self.troubles);
         sim.settle()?;
         for choice in path {
@@ -189,8 +189,8 @@ impl Search {
         Ok((sim, left))
     }
 
-    /// Once more, and this time it is written down.
-    fn told(&self, path: &[u8]) -> Violation {
+    /// Runs a violating history again, with a transcript.
+    fn with_transcript(&self, path: &[u8]) -> Violation {
         let mut sim = Simulation::opened(&self.setup, Told::Wholly);
         let mut left = Left::new(self.troubles);
         let mut run = |sim: &mut Simulation| {
@@ -226,9 +226,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Simulation {
-    /// Both workers know the tokens of a login, which have expired by now, and at each a caller comes.
-    fn opened(setup: &Setup, told: Told) -> Self {
-        let mut sim = Self::new(0, setup, told == Told::Wholly);
+    /// The initial state: both workers know the expired tokens of a login, and each gets a caller.
+    fn opened(setup: &Setup, with_transcript: Told) -> Self {
+        let mut sim = Self::new(0, setup, with_transcript == Told::Wholly);
         sim.rng = Rng::constant();
         sim.trace = Some(Trace::new(setup.workers));
         sim.queue.clear();
@@ -245,13 +245,13 @@ impl Simulation {
                     sim.come(worker, 0, Mood::Hasty);
                 }
             }
-            // The rules were broken when nothing had gone wrong: that shows in every history.
+            // A rule is broken without any fault, which every history will show.
             Err(Breach(_, text)) => sim.note(|| text),
         }
         sim
     }
 
-    /// Everything that is under way, in the order of time, until there is nothing or so late.
+    /// Runs all pending events in order of time, until there are none or the time `end` is reached.
     fn go_on(&mut self, end: u64) -> Result<(), Breach> {
         let mut is_last_round = false;
         while let Some(Reverse(due)) = self.queue.pop() {
@@ -268,7 +268,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whether nobody waits for anything, not even for a save.
+    /// Whether nothing is awaited, not even a save.
     fn is_at_rest(&mut self) -> bool {
         let keepers = self.workers.iter().map(|worker| &worker.slots[0].keeper);
         let is_idle = keepers.fold(true, |is_idle, keeper| {
@@ -278,8 +278,8 @@ impl Simulation {
         is_idle && !self.queue.iter().any(|due| is_coming(&due.0.ev)) && self.is_served()
     }
 
-    /// Nothing goes wrong any more: everybody has a token that works before long, and the store has
-    /// those of the last login, if nobody has logged out.
+    /// Runs to the end without faults and checks that every caller has a working token soon, and that the
+    /// store has the tokens of the last login unless the user has logged out.
     fn close(&mut self, left: &Left) -> Result<(), Breach> {
         self.calm = true;
         let before = self.report.logins;
@@ -287,20 +287,20 @@ impl Simulation {
         self.post(last_round, Scheduled::LastRound);
         self.go_on(self.now + last_round + 120_000)?;
         if !self.is_served() {
-            let text = "a caller has no token that works when all trouble was over".to_owned();
+            let text = "a caller has no working token after the faults have ended".to_owned();
             return Err(Breach(Rule::Answered, text));
         }
         if left.has_lost_nothing(&self.setup.policy.reuse) && self.report.logins > before {
-            let text = "a person has to log in, though nothing was lost".to_owned();
+            let text = "the user has to log in, although nothing was lost".to_owned();
             return Err(Breach(Rule::Kept, text));
         }
         if left.is_removed() {
             return Ok(());
         }
-        // A login that nobody has stored goes with the worker that it came to.
+        // A login that was not stored is lost with its worker.
         let is_there = left.has_died() || self.ledger.is_stored(0, self.ledger.newest_login());
         if !is_there || !self.ledger.ends_with_the_last_login(0) {
-            let text = "the tokens of the last login are not in the store in the end".to_owned();
+            let text = "the tokens of the last login are not in the store at the end".to_owned();
             return Err(Breach(Rule::Kept, text));
         }
         Ok(())

@@ -1,30 +1,28 @@
 //! A fleet of real sessions over one store, in simulated time.
 //!
-//! Where a [`Fleet`](super::Fleet) has a host of its own, this runs [`oauth_session::GrantSource`] itself:
-//! its tasks, its cache, its hook, its draining. Each worker is a tokio runtime with a paused clock,
-//! and they take turns of random length; a worker that is left out for a while is suspended. One seed
-//! gives one history.
+//! A [`Fleet`](super::Fleet) simulates the host; this runs the real [`oauth_session::GrantSource`] with
+//! its tasks, cache, hook and draining. Each worker is a tokio runtime with a paused clock, and they take
+//! turns of random length; a worker that misses turns is suspended. A seed determines the whole history.
 //!
-//! What goes wrong is what [`Odds`](super::Odds) has, and beside that: callers are cancelled at any
-//! time, runtimes end with and without [`drain`](oauth_session::GrantSource::drain), and sessions go on in
-//! the next one; each worker has two sessions of each grant; people log in at any await point of a
-//! store or a driver; a store gives no answer at all. Clocks do not differ by more than
-//! [`Odds::skew`](super::Odds) says.
+//! The faults are those of [`Odds`](super::Odds), and also: callers are cancelled at any time; runtimes
+//! end with and without [`drain`](oauth_session::GrantSource::drain), and sessions continue in the next
+//! one; each worker has two sessions of each grant; users log in at any await point of a store or a
+//! driver; a store never answers. Clocks differ by at most [`Odds::skew`](super::Odds).
 //!
 //! # What must hold
-//! The rules of the [module above](super), as far as they can be seen from outside, and:
-//! - **Answered**: no call of a session stays without an answer, whatever became of others, and
-//!   [`log_in`](oauth_session::GrantSource::log_in) that has returned `Ok` has stored its tokens.
-//! - **Kept**: a session that was drained in time sends nothing more, and leaves nothing unsaved that
-//!   could follow what is stored.
-//! - **Hook**: it is called with what the session itself has fetched, before those see it who waited for
-//!   that, and with nothing else. *Excused*: what has taken the place of that in the store; what was fetched in a runtime that has ended, and callers
-//!   who come while the lease is released.
-//! - **Cache**: what was fetched, and is not nearly stale, is ready at once; what is nearly stale or
-//!   was refused is not ready.
+//! The rules of the [parent module](super), as far as they can be observed from outside, and:
+//! - **Answered**: every call of a session is answered, whatever happens to others, and when
+//!   [`log_in`](oauth_session::GrantSource::log_in) has returned `Ok`, its tokens are stored.
+//! - **Kept**: a session that was drained in time sends nothing more, and leaves no successor of the
+//!   stored tokens unsaved.
+//! - **Hook**: it is called with the tokens that the session itself has fetched, before the callers that
+//!   waited get them, and with nothing else. *Excused*: tokens that have replaced those in the store;
+//!   tokens fetched in a runtime that has ended; callers that come while the lease is released.
+//! - **Cache**: fetched tokens that are not nearly stale are ready at once; those that are nearly stale or
+//!   were refused are not ready.
 //!
-//! *Excused*, beside what the module above excuses: what a worker does in the same turn in which
-//! something else has happened, for a turn is up to a second long.
+//! *Excused*, in addition to the parent module's exceptions: actions of a worker in the turn in which
+//! the conflicting event happened, since a turn takes up to a second.
 
 mod caller;
 mod endpoints;
@@ -48,13 +46,13 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// The history that this seed gives to this fleet; [`Setup::store`], [`Setup::dpop`],
-    /// [`Setup::client_keys`] and [`Setup::flaw`] mean nothing here.
+    /// The history of this fleet that this seed determines. [`Setup::store`], [`Setup::dpop`],
+    /// [`Setup::client_keys`] and [`Setup::flaw`] are ignored.
     pub const fn new(seed: u64, setup: Setup) -> Self {
         Self { seed, setup }
     }
 
-    /// Runs it to its end.
+    /// Runs the history.
     ///
     /// # Errors
     /// The first violation, with the history up to it.

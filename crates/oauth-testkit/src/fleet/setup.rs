@@ -9,61 +9,61 @@ use super::fake_store::{FakeStore, PlainStore};
 use super::rng::Rng;
 use crate::twin::{DpopNonces, Rotation};
 
-/// How long two keys or certificates of the client are there side by side, at least.
+/// The minimum time for which two keys or certificates of the client coexist.
 const OVERLAP: Duration = Duration::from_secs(120);
 
 /// The setup of a fleet: the number of workers, the server, the store, and the faults.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Setup {
-    /// How many processes share the store.
+    /// The number of processes that share the store.
     pub workers: usize,
-    /// How many grants are in the store.
+    /// The number of grants in the store.
     pub grants: usize,
-    /// Whether the grants are the client's own (`client_credentials`) and not a person's.
+    /// Whether the grants are the client's own (`client_credentials`) instead of a user's.
     pub own: bool,
-    /// How the server rotates refresh tokens.
+    /// The server's rotation of refresh tokens.
     pub rotation: Rotation,
-    /// How long an access token lives, in seconds.
+    /// The lifetime of access tokens, in seconds.
     pub lifetime: u64,
     /// Whether token responses have no `expires_in`, so that only a 401 shows that a token has expired.
     pub hides_lifetime: bool,
-    /// For how many seconds an unused refresh token is valid, as token responses say.
+    /// The idle timeout of refresh tokens, in seconds, as announced in token responses.
     pub refresh_token_timeout: Option<u64>,
-    /// When the last caller comes, before all is well again; nothing if callers come all the time.
+    /// The arrival of the last caller before the faults end; `None` if callers keep coming.
     pub idle_after: Option<Duration>,
-    /// The keepers' policy. A worker gives up on a token request after its longest time, and the
-    /// network delays none for more than 13 s beyond that.
+    /// The keepers' policy. A worker gives up on a token request after
+    /// [`longest_request`](Policy::longest_request), and the network delays none for more than 13 s beyond that.
     pub policy: Policy,
-    /// How long things go wrong, before all is well again and everyone must get a token.
+    /// The duration of faults, after which every caller must get a token.
     pub trouble: Duration,
     /// The odds of each fault.
     pub odds: Odds,
-    /// Which nonces the server requires, if tokens are bound to a DPoP key: the one in the store, which all workers
+    /// The nonces that the server requires, if tokens are bound to a DPoP key: that in the store, which all workers
     /// use.
     pub dpop: Option<DpopNonces>,
-    /// For how long the server accepts a key of the client beside the one that replaces it, if the client authenticates
-    /// with keys, which are replaced from time to time.
+    /// If the client authenticates with keys, which are replaced from time to time: how long the server still accepts a
+    /// key that was replaced.
     pub client_keys: Option<Duration>,
-    /// How long it takes at most until a certificate of the client has taken the place of another, if access tokens are
-    /// bound to certificates, which are replaced from time to time. Not together with [`Setup::dpop`].
+    /// If access tokens are bound to certificates, which are replaced from time to time: the maximum time until all
+    /// workers have the new one. Not together with [`Setup::dpop`].
     pub certificates: Option<Duration>,
     /// The flaw that the hosts of the keepers have.
     pub flaw: Option<Flaw>,
-    /// Makes an empty store.
+    /// Creates an empty store.
     pub store: fn() -> Box<dyn FakeStore>,
 }
 
-/// How often things go wrong: so many times in ten thousand, unless it says otherwise.
+/// The probability of each fault: in ten-thousandths, unless documented otherwise.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Odds {
     /// A worker dies, before any step of its own.
     pub crash: u32,
-    /// A worker sleeps, before any step of its own: for up to three leases, or three times as long as
-    /// an attempt may be under way.
+    /// A worker is suspended, before any step of its own: for up to three leases, or three times the
+    /// time limit of an attempt.
     pub pause: u32,
-    /// The part of a program that carries a renewal is stopped, before any step of the worker.
+    /// The task that runs a renewal is stopped, before any step of the worker.
     pub abandon: u32,
     /// A caller who has to wait gives up.
     pub cancel: u32,
@@ -73,84 +73,84 @@ pub struct Odds {
     pub lost_request: u32,
     /// The reply to a token request never arrives.
     pub lost_reply: u32,
-    /// A token request arrives when its sender has given up on it.
+    /// A token request arrives after its sender has given up on it.
     pub late_request: u32,
     /// The network delivers a token request twice.
     pub twice: u32,
-    /// The server is busy: 429, or 503 in its own words, with or without `Retry-After`, and nothing
+    /// The server is busy: 429, or a 503 of its own, with or without `Retry-After`, and nothing is
     /// done.
     pub busy: u32,
-    /// A gateway gives up: 502, 503 or 504, and the request is carried out or not.
+    /// A gateway times out: 502, 503 or 504, and the request is processed or not.
     pub gateway: u32,
-    /// The server refuses a refresh token in words that do not end the grant, and nothing is done.
+    /// The server refuses a refresh token without ending the grant, and nothing is done.
     pub refusal: u32,
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,
-    /// The store does what it is asked, and the answer is lost.
+    /// The store executes an order, and the answer is lost.
     pub store_mute: u32,
-    /// The store does what it is asked after the asker has given up.
+    /// The store executes an order after its sender has given up.
     pub store_late: u32,
-    /// In each minute, the token endpoint goes down for up to two.
+    /// In each minute, the token endpoint goes down for up to two minutes.
     pub outage: u32,
-    /// In each minute, the store goes down for up to two.
+    /// In each minute, the store goes down for up to two minutes.
     pub store_outage: u32,
-    /// Each time a token is used, the server has ended all access tokens.
+    /// At each use of a token, the server has revoked all access tokens.
     pub ended: u32,
-    /// In each minute, a person takes back all grants.
+    /// In each minute, a user revokes all grants.
     pub withdrawn: u32,
-    /// In each minute, a person logs in though nobody asked for it.
+    /// In each minute, a user logs in without being asked.
     pub login: u32,
-    /// How far a worker's clock may be wrong, in seconds.
+    /// The maximum error of a worker's clock, in seconds.
     pub skew: u64,
-    /// A person logs in, before any step of a renewal, at the worker that renews.
+    /// A user logs in, before any step of a renewal, at the worker that renews.
     pub login_beside: u32,
-    /// In each minute, a person logs out: the record is removed, and the grant ended or not.
+    /// In each minute, a user logs out: the record is removed, and the grant revoked or not.
     pub logout: u32,
     /// In each minute, a worker's clock steps by up to five hours, back or forth.
     pub clock_step: u32,
     /// In each minute, the store forgets a record.
     pub evicted: u32,
-    /// In each minute, the store goes back by up to five saves of a record: a replica takes over, or a
-    /// backup is restored.
+    /// In each minute, the store loses up to five saves of a record, as after a failover to a replica or a
+    /// restored backup.
     pub rolled_back: u32,
-    /// A worker that comes back begins with a copy of tokens that its application has kept.
+    /// A worker that restarts begins with a copy of tokens that its application has kept.
     pub own_copy: u32,
 }
 
-/// A mistake in the program around the keepers: the checker must find each.
+/// A deliberate mistake in the program around the keepers: the checks must detect each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flaw {
     /// Every lease is won; the store is not asked.
     NoLease,
-    /// New tokens are handed out when they arrive, and saved after that.
+    /// New tokens are handed out before they are saved.
     SaveAfterHandOut,
     /// A record is saved whatever its version.
     NoFencing,
     /// A lost reply is reported as a request that was never sent, and so sent again.
     RetryLostReply,
-    /// When the caller who began a renewal goes, its request is abandoned and the lease released.
+    /// When the caller who began a renewal gives up, its request is abandoned and the lease released.
     DropOnCancel,
     /// No lease is extended while a request runs.
     NoExtension,
-    /// A DPoP key is not saved: each worker makes one when it starts.
+    /// The DPoP key is not saved: each worker generates one when it starts.
     KeyUnsaved,
-    /// A worker that comes back after a renewal proves a key that it had before it took that of the store.
+    /// A worker that restarts after a renewal uses an earlier DPoP key instead of the one in the store.
     OlderKey,
     /// The nonce in a record is dropped when it is read.
     NonceDropped,
-    /// A worker that comes back signs with the key that the client had before.
+    /// A worker that restarts signs with the client's previous key.
     OlderClientKey,
-    /// The clients of workers are not told which certificate their connections present.
+    /// The clients of workers are not configured with the certificate that their connections present.
     CertificateUntold,
     /// The certificate that tokens are bound to is dropped from a record when it is read.
     CertificateDropped,
-    /// The HTTP client of a worker presents a new certificate, and its grants go on as they were.
+    /// The HTTP client of a worker presents a new certificate, while its grants continue unchanged.
     CertificateSwapped,
 }
 
 impl Flaw {
-    /// Every one, with its name.
+    /// All flaws, with their names.
     pub const ALL: [(&str, Self); 13] = [
         ("no-lease", Self::NoLease),
         ("save-after-hand-out", Self::SaveAfterHandOut),
@@ -169,7 +169,7 @@ impl Flaw {
 }
 
 impl Setup {
-    /// Any fleet: drawn from the seed, as the whole history is.
+    /// A random fleet, determined by the seed.
     pub fn drawn(seed: u64) -> Self {
         let rng = &mut Rng::new(!seed);
         let kinds = [
@@ -210,7 +210,7 @@ impl Setup {
         }
     }
 
-    /// The same fleet with a mistake in it, and with the keys or certificates that it is about.
+    /// Adds a flaw, and the keys or certificates that it is about.
     #[must_use]
     pub fn with_flaw(mut self, flaw: Flaw) -> Self {
         self.flaw = Some(flaw);
@@ -228,7 +228,7 @@ impl Setup {
         }
     }
 
-    /// The same fleet with tokens that are bound to a DPoP key, and a server that wants this of nonces.
+    /// Binds tokens to a DPoP key; the server requires these nonces.
     #[must_use]
     pub const fn with_dpop(mut self, nonces: DpopNonces) -> Self {
         self.dpop = Some(nonces);
@@ -236,16 +236,16 @@ impl Setup {
         self
     }
 
-    /// The same fleet with a client that authenticates with keys: the server knows the old one for so long beside the new, at
-    /// least two minutes.
+    /// Has the client authenticate with keys that are replaced: the server accepts the old one for this long beside the new,
+    /// at least two minutes.
     #[must_use]
     pub fn with_client_keys(mut self, overlap: Duration) -> Self {
         self.client_keys = Some(overlap.max(OVERLAP));
         self
     }
 
-    /// The same fleet with access tokens that are bound to the certificate of its connections, which is replaced within
-    /// so long, at least two minutes; by a server that binds them to no DPoP key.
+    /// Binds access tokens to the certificate of the connections, each of which is replaced within this time, at least two
+    /// minutes. The server does not bind them to a DPoP key.
     #[must_use]
     pub fn with_certificates(mut self, overlap: Duration) -> Self {
         self.certificates = Some(overlap.max(OVERLAP));
@@ -253,7 +253,7 @@ impl Setup {
         self
     }
 
-    /// The same fleet over another store.
+    /// Uses a store of your own.
     #[must_use]
     pub fn with_store(mut self, store: fn() -> Box<dyn FakeStore>) -> Self {
         self.store = store;
@@ -262,8 +262,8 @@ impl Setup {
 }
 
 impl Odds {
-    /// Each kind of trouble is absent, rare or frequent, by itself: what hides behind frequent
-    /// trouble of one kind shows in a history without it.
+    /// Each kind of fault is absent, rare or frequent, independently of the others: mistakes that a
+    /// frequent fault hides appear in a history without it.
     fn drawn(rng: &mut Rng) -> Self {
         let mut some = |rare: u32, frequent: u32| match rng.index(4) {
             0 | 1 => 0,

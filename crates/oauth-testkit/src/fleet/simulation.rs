@@ -28,13 +28,13 @@ use crate::twin::Twin;
 /// The start of the simulated clock, in seconds since the epoch.
 pub(super) const START: u64 = 1_750_000_000;
 
-/// Minutes, in milliseconds.
+/// A minute in milliseconds.
 const MINUTE: u64 = 60_000;
 
 pub(super) struct Simulation {
     pub(super) setup: Setup,
     pub(super) rng: Rng,
-    /// Milliseconds since the beginning.
+    /// Milliseconds since the start of the history.
     pub(super) now: u64,
     pub(super) queue: BinaryHeap<Reverse<Due>>,
     posted: u64,
@@ -43,7 +43,7 @@ pub(super) struct Simulation {
     pub(super) store: Box<dyn FakeStore>,
     pub(super) workers: Vec<Worker>,
     pub(super) callers: Vec<Caller>,
-    /// The callers before this one are done.
+    /// The index of the first caller that is not finished.
     served: usize,
     pub(super) grants: Vec<Grant>,
     pub(super) ledger: Ledger,
@@ -62,19 +62,20 @@ pub(super) struct Simulation {
 
 /// One process, which may die and restart without state.
 pub(super) struct Worker {
-    /// How often it has died.
+    /// The number of times it has died.
     pub(super) epoch: u32,
     pub(super) is_up: bool,
-    /// How far its clock is ahead, in milliseconds.
+    /// The clock's lead, in milliseconds.
     pub(super) skew: i64,
-    /// How far it has stepped beyond that, and when it did so last.
+    /// The sum of the clock's steps, in milliseconds.
     pub(super) step: i64,
+    /// The time of the clock's last step, in milliseconds.
     pub(super) stepped_at: Option<u64>,
     pub(super) asleep_until: u64,
     pub(super) awake_since: u64,
-    /// What arrived while it slept.
+    /// The messages that arrived while it was suspended.
     pub(super) inbox: Vec<(usize, Mail)>,
-    /// What the keepers of one process share.
+    /// The client shared by the keepers of the process.
     pub(super) client: Client,
     pub(super) slots: Vec<Slot>,
 }
@@ -82,15 +83,15 @@ pub(super) struct Worker {
 pub(super) struct Grant {
     pub(super) id: GrantId,
     pub(super) key: String,
-    /// Whether a person is about to log in.
+    /// Whether a user is about to log in.
     pub(super) is_login_due: bool,
-    /// What the application has kept.
+    /// The copy that the application has kept.
     pub(super) copy: Option<Tokens>,
 }
 
 #[expect(
     clippy::large_enum_variant,
-    reason = "most of what is scheduled is the largest"
+    reason = "most scheduled events are of the largest variant"
 )]
 pub(super) enum Scheduled {
     Mail {
@@ -103,14 +104,14 @@ pub(super) enum Scheduled {
     Restart(usize),
     /// A caller comes to a worker.
     Visit(usize),
-    /// A token request comes to the server.
+    /// A token request reaches the server.
     Arrival {
         send: usize,
         request: http::Request<Bytes>,
         is_answered: bool,
         is_copy: bool,
     },
-    /// An order comes to the store.
+    /// An order reaches the store.
     Store {
         worker: usize,
         epoch: u32,
@@ -121,16 +122,16 @@ pub(super) enum Scheduled {
     },
     Login(usize),
     Logout(usize),
-    /// Another key of the client, beside the old one for so long.
+    /// The client gets a new key, which coexists with the old one for this long.
     ClientKey(Duration),
-    /// Another certificate of the client, to which workers change within so long.
+    /// The client gets a new certificate, to which workers change within this time.
     Certificate(Duration),
-    /// A worker is started anew.
+    /// A worker restarts.
     Redeploy(usize),
-    /// Once a minute.
+    /// Outages and other events that are drawn once a minute.
     Weather,
     Calm,
-    /// Everyone asks once more, and until they are served.
+    /// Each worker gets a last caller for each grant, which does not give up.
     LastRound,
 }
 
@@ -237,7 +238,7 @@ impl Simulation {
         let trouble = millis(setup.trouble);
         sim.post(MINUTE, Scheduled::Weather);
         sim.post(trouble, Scheduled::Calm);
-        // By then suspended workers are awake, and no attempt of a dead worker is left.
+        // By then suspended workers are awake, and no attempt of a dead worker counts as under way.
         sim.post(trouble + 5 * window(setup), Scheduled::LastRound);
         sim.rng = rng;
         sim
@@ -246,7 +247,7 @@ impl Simulation {
     /// Runs until every caller has its answer.
     pub(super) fn run(&mut self) -> Result<(), Breach> {
         let last_round = millis(self.setup.trouble) + 5 * window(&self.setup);
-        // Every pause, lease and backoff of the faults has expired by then: what is left is a login,
+        // Every pause, lease and backoff of the faults has expired by then: what remains is a login
         // and a few requests.
         let end = last_round + 2 * MINUTE;
         let mut is_last_round = false;
@@ -327,7 +328,7 @@ impl Simulation {
                 self.server_down_until = 0;
                 self.store_down_until = 0;
                 self.set_clocks();
-                self.note(|| "all is well from now on".to_owned());
+                self.note(|| "no more faults from now on".to_owned());
             }
             Scheduled::LastRound => {
                 for worker in 0..self.workers.len() {
@@ -355,7 +356,7 @@ impl Simulation {
         }
         if self.rng.chance(odds.withdrawn) {
             self.twin.revoke_all();
-            self.note(|| "the server ends all grants, as a person wished".to_owned());
+            self.note(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..self.grants.len() {
             if !self.setup.own && self.rng.chance(odds.login) {
@@ -370,7 +371,7 @@ impl Simulation {
         self.post(MINUTE, Scheduled::Weather);
     }
 
-    /// An event, so many milliseconds from now.
+    /// Schedules an event this many milliseconds from now.
     pub(super) fn post(&mut self, after: u64, ev: Scheduled) {
         self.posted += 1;
         self.queue.push(Reverse(Due {
@@ -408,7 +409,7 @@ impl Simulation {
             .shared()
     }
 
-    /// The server's time, and the store's.
+    /// The time of the server and the store.
     pub(super) fn time(&self) -> UnixTime {
         UnixTime::from_secs(START + self.now / 1000)
     }
@@ -433,7 +434,7 @@ impl Simulation {
         worker.is_up && worker.asleep_until <= self.now
     }
 
-    /// A line of the transcript.
+    /// Adds a line to the transcript.
     pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.transcript {
             let (seconds, millis) = (self.now / 1000, self.now % 1000);
@@ -441,7 +442,7 @@ impl Simulation {
         }
     }
 
-    /// A line about one worker.
+    /// Adds a line about one worker.
     pub(super) fn note_of(
         &mut self,
         worker: usize,
@@ -469,7 +470,7 @@ pub(super) fn client(twin: &Twin) -> Client {
     client.expect("the twin's own names are well formed")
 }
 
-/// How long an attempt may be under way.
+/// The time limit of an attempt, in milliseconds.
 pub(super) fn window(setup: &Setup) -> u64 {
     millis(setup.policy.attempt_window())
 }

@@ -16,20 +16,21 @@ pub(super) struct Slot {
     pub(super) is_looked_after: bool,
     /// The callers that wait for the renewal under way.
     pub(super) waiting: Vec<usize>,
-    /// The caller that began it.
+    /// The caller that began the renewal.
     pub(super) leader: Option<usize>,
-    /// How many renewals have been abandoned. Messages addressed to an earlier round are discarded.
+    /// The number of renewals that were abandoned. Messages addressed to an earlier round are discarded.
     pub(super) round: u32,
     /// The number of the call that the keeper waits for: of the store, or of a timer.
     pub(super) call: Option<u64>,
     pub(super) flight: Option<Flight>,
-    /// Whether the keeper has handed out a token request whose outcome it does not have yet.
+    /// Whether the keeper has returned a token request whose outcome it does not have yet.
     pub(super) is_flying: bool,
     /// The holder's name in the last lease request.
     pub(super) holder: String,
     pub(super) lease: Option<Held>,
-    /// The newest version of the record this worker has read or saved, and when it did.
+    /// The newest version of the record this worker has read or saved.
     pub(super) seen: u64,
+    /// The time at which it did, in milliseconds.
     pub(super) seen_at: u64,
     /// Whether the store has reported a newer version since then.
     pub(super) is_behind: bool,
@@ -37,9 +38,9 @@ pub(super) struct Slot {
     pub(super) is_silent: bool,
     /// Whether the last request was sent without the store.
     pub(super) is_alone: bool,
-    /// How often the store failed since the last tokens arrived.
+    /// The number of store failures since the last tokens arrived.
     pub(super) fails: u32,
-    /// Tokens that only this worker has: an access and a refresh token.
+    /// The access and the refresh token that only this worker has.
     pub(super) landing: Option<(String, Option<String>)>,
     /// The access tokens of logins that were brought here.
     pub(super) logins: Vec<String>,
@@ -54,7 +55,7 @@ pub(super) struct Flight {
     pub(super) send: Option<usize>,
 }
 
-/// A lease, as the store gave it.
+/// A lease, as granted by the store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) since: u64,
@@ -82,9 +83,9 @@ pub(super) enum Mail {
     Cancel(usize),
     Begin(u32),
     Act(u32, Step),
-    /// The request goes out.
+    /// The request is sent.
     Launch(u32),
-    /// An answer of the store, with the end of a lease it gave; or a pause that has passed.
+    /// An answer of the store, with the end of a granted lease; or the end of a pause.
     Heard {
         call: u64,
         event: Event,
@@ -98,19 +99,19 @@ pub(super) enum Mail {
     Login(Tokens),
     /// It is time to retry saving the unsaved tokens.
     Tend,
-    /// Something is to be done for the grant though nobody asks.
+    /// Upkeep of the grant is due although no caller requests a token.
     Upkeep,
-    /// The lease is to be extended, if the request still runs.
+    /// The lease has to be extended if the request still runs.
     Extend(u32, LeaseExtension),
-    /// A caller has waited long enough, if the token at hand is good.
+    /// A caller that has waited long enough takes the current token if it is valid.
     Impatient(usize),
 }
 
-/// What the store is asked to do.
+/// An order to the store.
 pub(super) enum Order {
     Load,
     Lease(String, std::time::Duration),
-    /// The same while a request runs; nobody waits for the answer.
+    /// Extends the lease while a request runs; no one waits for the answer.
     Extend(String, std::time::Duration),
     Save(Secret<String>, u64),
 }

@@ -19,13 +19,13 @@ pub(super) struct Trace {
     leases: u64,
     server: u64,
     workers: Vec<u64>,
-    /// For each worker, a digest of all that it could observe when it began to wait.
+    /// For each worker, a digest of everything that it could observe when it began to wait.
     waits: Vec<View>,
     /// Whether a worker waits because another holds the lease.
     is_barred: Vec<bool>,
 }
 
-/// All that a waiting worker could observe: the record, the time, and the leases if it waits for one.
+/// Everything that a waiting worker could observe: the record, the time, and the leases if it waits for one.
 type View = (u64, u64, Option<u64>);
 
 impl Trace {
@@ -40,7 +40,7 @@ impl Trace {
         }
     }
 
-    /// The random numbers of a worker: the same in every history in which it got the same inputs.
+    /// A worker's random numbers: the same in every history in which it got the same inputs.
     pub(super) fn seed(&self, worker: usize) -> [u8; 32] {
         Rng::new(digest(&(worker, self.workers[worker]))).seed()
     }
@@ -53,7 +53,7 @@ fn digest(of: &impl Hash) -> u64 {
 }
 
 impl Simulation {
-    /// A worker is told something.
+    /// Digests an input of a worker.
     pub(super) fn trace_text(&mut self, worker: usize, kind: &str, text: &str) {
         let (now, epoch) = (self.now, self.workers[worker].epoch);
         if let Some(trace) = &mut self.trace {
@@ -72,14 +72,14 @@ impl Simulation {
         }
     }
 
-    /// The record changes.
+    /// Digests a change of the record.
     pub(super) fn trace_record(&mut self, text: &str) {
         if let Some(trace) = &mut self.trace {
             trace.record = digest(&(trace.record, text));
         }
     }
 
-    /// Who may renew changes.
+    /// Digests a change of the lease.
     pub(super) fn trace_lease(&mut self, holder: &str, ttl: Duration) {
         let now = self.now;
         if let Some(trace) = &mut self.trace {
@@ -87,7 +87,7 @@ impl Simulation {
         }
     }
 
-    /// The server acts.
+    /// Digests an action of the server.
     pub(super) fn trace_server(&mut self, send: usize, status: u16) {
         let token = self.ledger.sends[send].refresh.clone();
         if let Some(trace) = &mut self.trace {
@@ -100,7 +100,7 @@ impl Simulation {
         (trace.record, self.now, leases)
     }
 
-    /// A worker begins to wait.
+    /// Records that a worker begins to wait.
     pub(super) fn trace_wait(&mut self, worker: usize) {
         let view = self.trace.as_ref().map(|trace| self.view(trace, worker));
         if let (Some(trace), Some(view)) = (&mut self.trace, view) {
@@ -108,14 +108,14 @@ impl Simulation {
         }
     }
 
-    /// Whether a worker that waits has anything to see.
+    /// Whether anything that a waiting worker observes has changed.
     pub(super) fn is_news(&self, worker: usize) -> bool {
         let is_silent = self.workers[worker].slots[0].is_silent;
         let is_new = |trace: &Trace| self.view(trace, worker) != trace.waits[worker];
         is_silent || self.trace.as_ref().is_some_and(is_new)
     }
 
-    /// The state of everything, with what is under way.
+    /// The digest of the whole state, including pending events.
     pub(super) fn fingerprint(&self, rest: &[u8]) -> u64 {
         let mut under_way: Vec<_> = self
             .queue
@@ -181,7 +181,7 @@ impl Simulation {
     }
 }
 
-/// An event in full: it is digested, and shown to nobody.
+/// An event in full, only for digests because it contains secrets.
 fn text(event: &Event) -> String {
     match event {
         Event::Loaded(Some(entry)) => format!("{} {}", entry.version, entry.record.expose()),

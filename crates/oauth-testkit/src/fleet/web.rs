@@ -1,37 +1,37 @@
-//! A fleet of web servers: people with browsers, each with several tabs, at many workers that share one store.
+//! A simulated fleet of web servers: users with browser tabs, served by many workers that share one store.
 //!
-//! The machine is the real one, [`oauth_web::Site`], and so are the keepers that renew the tokens of its sessions.
-//! The provider is a [`Twin`](crate::Twin); the store, the network, the browsers and the time are simulated. One seed
-//! gives one history.
+//! The state machine is the real [`oauth_web::Site`], and the keepers that renew its sessions' tokens are real too.
+//! The provider is a [`Twin`](crate::Twin); the store, the network, the browsers and the time are simulated. A seed
+//! determines the whole history.
 //!
 //! # What goes on
-//! People open pages, alone or in several tabs at once, sign in, sign out, change to another person at the same
-//! browser, and are signed out by their provider, which posts a logout token. Pages fetch with the session's tokens,
-//! which live for a minute or a few. Old copies of cookies are tried again. Sessions end by themselves, unused or old.
+//! Users open pages, in one tab or several at once, sign in, sign out, hand the browser to a different user, and are
+//! signed out by their provider, which posts a logout token. Pages fetch with the session's tokens, which live for a
+//! few minutes. Old copies of cookies are replayed. Sessions expire by idle time or age.
 //!
 //! # What goes wrong
-//! Workers die between any two steps and come back without state; a step takes longer than any lease. The store
-//! fails, does what it was asked without answering, does it late. Requests to the provider find no connection, get
-//! lost, lose their reply.
+//! Workers die between any two steps and restart without state; a step takes longer than any lease. The store
+//! fails, executes an order without answering, or executes it late. Requests to the provider find no connection, get
+//! lost, or lose their reply.
 //!
 //! # What must hold
-//! 1. **Person** ([`WebRule::Person`]): whoever is passed to the application is the person who signed in at the
-//!    provider for the very cookie that was sent, and the tokens are of that login.
-//! 2. **Signed out** ([`WebRule::SignedOut`]): a request that comes after the answer to a logout, or to a login that
-//!    took the session's place, or to a logout token that came when the session was listed, stored or not, does not find
-//!    it, whatever copy of the cookie it has. Nor does any find a session whose tokens have been taken away before.
-//!    *Excused*: an end that the store did not answer to.
-//! 3. **One renewal** ([`WebRule::OneRenewal`]): a refresh token is sent under a lease that the store has given, and
-//!    not while the lease of another request for the same grant still runs.
-//!    *Excused*: a refresh token that was never replaced yet, while the store is silent.
-//! 4. **Outlives** ([`WebRule::Outlives`]): once nothing goes wrong any more, and each person has signed in once
-//!    more, no grant is stored whose session is not; and where nothing went wrong with it, none that is over is good
-//!    at the provider.
-//!    *Excused* there: a login whose worker died, or to which store or network gave no answer.
-//! 5. **Answered** ([`WebRule::Answered`]): once nothing goes wrong any more, each person can sign in, use a token,
-//!    and sign out; and no visit ends in an error of its host.
+//! 1. **Person** ([`WebRule::Person`]): the user passed to the application is the one who signed in at the provider
+//!    to get the cookie that was sent, and the tokens are from that login.
+//! 2. **Signed out** ([`WebRule::SignedOut`]): a session is not found by a request that comes after the response to a
+//!    logout, to a login that replaced the session, or to a logout token received while the session was listed, stored
+//!    or not, whatever copy of the cookie it has. Nor is a session found after its tokens were removed.
+//!    *Excused*: an end of a session for which the store did not answer.
+//! 3. **One renewal** ([`WebRule::OneRenewal`]): a refresh token is sent under a lease granted by the store, and not
+//!    during the lease of another request for the same grant.
+//!    *Excused*: a refresh token that was never replaced yet, while the store does not answer.
+//! 4. **Outlives** ([`WebRule::Outlives`]): once the faults have ended and each user has signed in once more, no grant
+//!    is stored without its session; and the tokens of a session that ended without a fault are no longer valid at
+//!    the provider.
+//!    *Excused*: a login whose worker died, or for which the store or the network did not answer.
+//! 5. **Answered** ([`WebRule::Answered`]): once the faults have ended, each user can sign in, use a token, and sign
+//!    out; and no visit ends in an error of its host.
 //!
-//! That these rules find mistakes is tested with hosts that make them: see [`WebFlaw`].
+//! Hosts with deliberate mistakes test that these rules find them: see [`WebFlaw`].
 
 mod browser;
 mod host;
@@ -55,13 +55,13 @@ pub struct Web {
     flaw: Option<WebFlaw>,
 }
 
-/// A mistake in the program around the machine: the checker must find each.
+/// A deliberate mistake in the program around the state machine: the checks must detect each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WebFlaw {
-    /// What a logout removes first is removed last.
+    /// A logout removes the session last instead of first.
     SessionLast,
-    /// A browser that signs in again gets the handle that it had.
+    /// A browser that signs in again gets its previous handle.
     SameHandle,
     /// Every lease is won; the store is not asked.
     NoLease,
@@ -70,7 +70,7 @@ pub enum WebFlaw {
 }
 
 impl WebFlaw {
-    /// Every one, with its name.
+    /// All flaws, with their names.
     pub const ALL: [(&str, Self); 4] = [
         ("session-last", Self::SessionLast),
         ("same-handle", Self::SameHandle),
@@ -83,15 +83,15 @@ impl WebFlaw {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WebRule {
-    /// 1: somebody is seen as another.
+    /// 1: a user is taken for a different one.
     Person,
-    /// 2: a session after its end.
+    /// 2: a session is found after its end.
     SignedOut,
     /// 3: two renewals of one grant at a time.
     OneRenewal,
-    /// 4: a grant without its session.
+    /// 4: a grant that outlives its session.
     Outlives,
-    /// 5: no answer, or a useless one.
+    /// 5: no answer, or an error.
     Answered,
 }
 
@@ -99,25 +99,25 @@ pub enum WebRule {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebReport {
-    /// Requests that came to workers.
+    /// Requests received by workers.
     pub requests: u64,
-    /// Requests that were passed on for somebody who was signed in.
+    /// Requests of signed-in users that were passed to the application.
     pub passed: u64,
     /// Tokens that were used.
     pub tokens: u64,
-    /// Sign-ins that were answered with a session.
+    /// Sign-ins that created a session.
     pub logins: u64,
-    /// Logouts that were answered, and ended a session.
+    /// Logouts that ended a session.
     pub logouts: u64,
     /// Logout tokens that were answered with 200.
     pub logout_tokens: u64,
-    /// Sessions that ended because their tokens had.
+    /// Sessions that ended because their tokens did.
     pub over: u64,
     /// Renewals that brought tokens.
     pub renewals: u64,
     /// Workers that died.
     pub crashes: u64,
-    /// Visits and renewals that died with them.
+    /// Visits and renewals that were cut short when a worker died.
     pub cut_short: u64,
     /// Steps that took longer than any lease.
     pub stalls: u64,
@@ -128,7 +128,7 @@ pub struct WebReport {
 }
 
 impl WebReport {
-    /// Counts another history too.
+    /// Adds the counts of another history.
     pub const fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.passed += other.passed;
@@ -152,23 +152,23 @@ impl WebReport {
 pub struct WebViolation {
     /// The seed of the history.
     pub seed: u64,
-    /// Which rule.
+    /// The broken rule.
     pub rule: WebRule,
     /// What happened.
     pub text: String,
-    /// The events up to it, one on each line.
+    /// The events up to it, one per line.
     pub transcript: Vec<String>,
 }
 
 struct Breach(WebRule, String);
 
 impl Web {
-    /// The history of this seed.
+    /// The history that this seed determines.
     pub const fn new(seed: u64) -> Self {
         Self { seed, flaw: None }
     }
 
-    /// The same history with a mistake in its hosts.
+    /// Adds a flaw to the hosts.
     #[must_use]
     pub const fn with_flaw(self, flaw: WebFlaw) -> Self {
         Self {
@@ -186,7 +186,7 @@ impl Web {
         if sim.run().is_ok() {
             return Ok(sim.report);
         }
-        // Once more, this time with a transcript.
+        // Again, this time with a transcript.
         let mut sim = Simulation::new(self.seed, self.flaw, Some(Vec::new()));
         match sim.run() {
             Ok(()) => Ok(sim.report),

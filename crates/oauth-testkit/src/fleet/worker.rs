@@ -131,7 +131,7 @@ impl Simulation {
         let worker_state = &mut self.workers[worker];
         worker_state.is_up = true;
         worker_state.asleep_until = 0;
-        self.note(|| format!("worker {worker} is back, with nothing in its hands"));
+        self.note(|| format!("worker {worker} is back, without state"));
         self.begin_with_copies(worker);
     }
 
@@ -141,11 +141,11 @@ impl Simulation {
         let span = self.rng.between(100, span);
         self.workers[worker].asleep_until = self.now + span;
         self.report.pauses += 1;
-        self.note(|| format!("worker {worker} stands still for {span} ms"));
+        self.note(|| format!("worker {worker} is suspended for {span} ms"));
         self.post(span, Scheduled::Wake(worker));
     }
 
-    /// Everything that arrived meanwhile, in order.
+    /// Wakes a suspended worker, which gets the messages that arrived meanwhile, in order.
     pub(super) fn wake(&mut self, worker: usize) {
         if !self.is_awake(worker) {
             return;
@@ -174,7 +174,7 @@ impl Simulation {
             _ => {}
         }
         match &event {
-            // What the store has lost, the worker knows all the same.
+            // The worker still knows records that the store has lost.
             Event::Loaded(Some(entry)) => {
                 (slot.seen, slot.seen_at) = (slot.seen.max(entry.version), now);
             }
@@ -189,7 +189,7 @@ impl Simulation {
         self.feed(worker, grant, event)
     }
 
-    /// The keeper takes a step.
+    /// Passes an event to the keeper.
     fn feed(&mut self, worker: usize, grant: usize, event: Event) -> Result<(), Breach> {
         self.note_of(worker, grant, |ledger| {
             format!("<- {}", ledger.event(&event))
@@ -229,7 +229,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The host wakes when something is to be done for the grant though nobody asks.
+    /// Schedules the upkeep of the grant without a caller.
     fn look_after(&mut self, worker: usize, grant: usize) {
         let now = self.clock(worker);
         let slot = self.slot(worker, grant);
@@ -310,7 +310,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The request still runs: the lease is extended, and again after a while.
+    /// Extends the lease if the request still runs, and schedules the next extension.
     fn extend(&mut self, worker: usize, grant: usize, extension: LeaseExtension) {
         let slot = self.slot(worker, grant);
         if slot.flight.is_none() || slot.holder != extension.holder {
@@ -326,7 +326,7 @@ impl Simulation {
         self.mail(every, worker, grant, Mail::Extend(round, extension));
     }
 
-    /// The store has extended the lease, or another worker holds it.
+    /// The store has extended the lease, or has found another holder.
     pub(super) fn extended(
         &mut self,
         worker: usize,
@@ -363,7 +363,10 @@ impl Simulation {
         };
         match flight.exchange.resume(&at, Input::Begin) {
             Ok(Move::Send(request)) => self.send(worker, grant, request),
-            Ok(_) => Err(Breach(Rule::Answered, "an odd first move".to_owned())),
+            Ok(_) => Err(Breach(
+                Rule::Answered,
+                "an unexpected first move".to_owned(),
+            )),
             Err(error) => self.completed(worker, grant, Err(error)),
         }
     }
@@ -386,14 +389,14 @@ impl Simulation {
                 slot.flight = other;
                 return Err(Breach(
                     Rule::Kept,
-                    format!("worker {worker} has abandoned a request that was on its way"),
+                    format!("worker {worker} has abandoned a request under way"),
                 ));
             }
         };
         self.ledger.close(send, &input);
         let result = match flight.exchange.resume(&at, input) {
             Ok(Move::Done(tokens)) => Ok(tokens),
-            // With the nonce that the server asks for.
+            // The request is repeated with the nonce that the server requires.
             Ok(Move::Send(request)) => {
                 let slot = self.slot(worker, grant);
                 slot.flight = Some(flight);
@@ -402,7 +405,7 @@ impl Simulation {
                 }
                 return self.send(worker, grant, request);
             }
-            Ok(_) => return Err(Breach(Rule::Answered, "an odd last move".to_owned())),
+            Ok(_) => return Err(Breach(Rule::Answered, "an unexpected last move".to_owned())),
             Err(error) => Err(error),
         };
         self.completed(worker, grant, result)
@@ -445,7 +448,7 @@ impl Simulation {
         self.feed(worker, grant, Event::Completed(result))
     }
 
-    /// The part of the program that carried the renewal is gone: the process lives on.
+    /// The task of the renewal is gone, while the process lives on.
     fn abandon(&mut self, worker: usize, grant: usize) {
         let at = self.moment(worker);
         self.note_of(worker, grant, |_| "the renewal is abandoned".to_owned());
@@ -461,7 +464,7 @@ impl Simulation {
             self.ledger.forget(worker, epoch);
         }
         if let Some(send) = flight.and_then(|flight| flight.send) {
-            let lost = Input::Lost(Cause::unknown("nobody waits for it"));
+            let lost = Input::Lost(Cause::unknown("its sender has given up"));
             self.ledger.close(send, &lost);
         }
         let left = std::mem::take(&mut self.slot(worker, grant).waiting);
@@ -469,7 +472,7 @@ impl Simulation {
         self.mail(0, worker, grant, Mail::Answer(left, Err(lost)));
     }
 
-    /// The flaw of a host that ties a request to the caller that began it.
+    /// [`Flaw::DropOnCancel`](super::Flaw): drops the request with the caller that began it.
     pub(super) fn drop_flight(&mut self, worker: usize, grant: usize) {
         let at = self.moment(worker);
         let slot = self.slot(worker, grant);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// A body that arrives at once, or byte by byte with a pause before each.
+/// A body that is sent at once, or byte by byte with a pause before each.
 pub(super) struct Drip {
     rest: Bytes,
     pause: Duration,

@@ -1,7 +1,7 @@
 //! Fetches client ID metadata documents, for a twin that accepts URLs as client ids.
 //!
-//! Anyone can name any URL as a client id, so only plain http on loopback addresses is fetched, which is where the
-//! tests run. A production server would have to refuse exactly those addresses
+//! Anyone can use any URL as a client id, so only plain http from loopback addresses, where tests run, is fetched. A
+//! production server would have to refuse exactly those addresses
 //! (draft-ietf-oauth-client-id-metadata-document, section on SSRF).
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long a document may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit of a fetch.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The largest document accepted, in bytes.
 const LIMIT: usize = 16 << 10;
@@ -26,8 +26,8 @@ const LIMIT: usize = 16 << 10;
 /// If the URL is not a loopback address, or nothing answers in time.
 pub(super) async fn fetched(url: &str) -> Result<Response<Bytes>, Failure> {
     let url: Uri = url.parse()?;
-    let address = loopback(&url).ok_or("documents are fetched from this machine alone")?;
-    tokio::time::timeout(PATIENCE, fetch(&url, address)).await?
+    let address = loopback(&url).ok_or("documents are only fetched from this machine")?;
+    tokio::time::timeout(MAX_WAIT, fetch(&url, address)).await?
 }
 
 fn loopback(url: &Uri) -> Option<SocketAddr> {

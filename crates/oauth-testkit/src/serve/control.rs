@@ -1,4 +1,4 @@
-//! The routes below `/_twin/`, for tests in other languages.
+//! The control routes below `/_twin/`, for tests in other languages.
 
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ fn delivery(body: &[u8]) -> Result<BackchannelDelivery, String> {
     })
 }
 
-/// What would be posted, as JSON.
+/// A notification as JSON.
 fn notification(request: &http::Request<Bytes>) -> Value {
     let authorization = request.headers().get(AUTHORIZATION);
     json!({
@@ -221,7 +221,7 @@ fn respond(
             let wanted: ResponseKey = serde_json::from_slice(body).map_err(bad)?;
             let (alg, enc) = (JweAlg::named(&wanted.alg), Enc::named(&wanted.enc));
             let (Some(alg), Some(enc)) = (alg, enc) else {
-                return Err(misread("there is no such alg or enc".to_owned()));
+                return Err(misread("unknown alg or enc".to_owned()));
             };
             let done = twin.encrypt_responses(&wanted.jwk.to_string(), alg, enc);
             done.map(|()| json!({}))

@@ -10,7 +10,7 @@ use super::authority::{Authority, Grant};
 use super::client_auth::Client;
 use super::jwt::Jwt;
 use super::token_exchange::ID_JAG_TYP;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -20,13 +20,13 @@ pub(super) const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-
 type Refusal = (&'static str, &'static str);
 
 /// The client of a request that names none: "Authentication of the client is optional" (RFC 7521 section 4.1), and a
-/// service account is no client. `None` if the request names its client.
-pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
-    let says_who = ask.headers.contains_key(AUTHORIZATION)
+/// service account is not a client. `None` if the request names its client.
+pub(super) fn nobody(request: &ReceivedRequest, grant_type: &str) -> Option<Client> {
+    let says_who = request.headers.contains_key(AUTHORIZATION)
         || ["client_id", "client_secret", "client_assertion"]
             .iter()
-            .any(|name| ask.form(name).is_some());
-    let is_workload = workload::nobody(ask, grant_type);
+            .any(|name| request.form(name).is_some());
+    let is_workload = workload::nobody(request, grant_type);
     ((grant_type == GRANT || is_workload) && !says_who).then(|| Client {
         id: String::new(),
         is_public: !is_workload,
@@ -36,19 +36,19 @@ pub(super) fn nobody(ask: &Ask, grant_type: &str) -> Option<Client> {
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
-    let wrong = |why| ("invalid_grant", why);
-    let given = ask
+    let wrong = |description| ("invalid_grant", description);
+    let given = request
         .form("assertion")
         .ok_or(("invalid_request", "assertion is missing"))?;
     let jwt = Jwt::read(given).map_err(wrong)?;
     let typ = jwt.header["typ"].as_str().unwrap_or_default();
     let typ = typ.strip_prefix("application/").unwrap_or(typ);
     let grant = match typ.eq_ignore_ascii_case(ID_JAG_TYP) {
-        true => vouched(authority, at, ask, client, jwt)?,
-        false => signed(authority, at, ask, client, jwt)?,
+        true => vouched(authority, at, request, client, jwt)?,
+        false => signed(authority, at, request, client, jwt)?,
     };
     // "Refresh tokens SHOULD NOT be issued" (RFC 7521 section 4.1)
     Ok(authority.issue(at, grant, false))
@@ -58,11 +58,11 @@ pub(super) fn token(
 fn signed(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     jwt: Jwt,
 ) -> Result<Grant, Refusal> {
-    let wrong = |why| ("invalid_grant", why);
+    let wrong = |description| ("invalid_grant", description);
     let jwt = authority.trust.signed(jwt).map_err(wrong)?;
     let token_endpoint = format!("{}{}", authority.base, authority.rules.paths.token);
     let google = authority.service_accounts.as_deref();
@@ -76,22 +76,22 @@ fn signed(
         one => is_us(one),
     };
     if !is_for_us {
-        return Err(wrong("aud is neither the issuer nor the token endpoint"));
+        return Err(wrong("aud must be the issuer or the token endpoint"));
     }
     jwt.is_in_time(at).map_err(wrong)?;
-    // An account of Google's acts for itself, unless it names a person, and says in the assertion for which scope.
+    // A Google service account acts for itself, unless it names a user; its assertion contains the scope.
     let is_account = google.is_some_and(|google| jwt.claims["aud"] == *google);
     let subject = text(&jwt, "sub").or_else(|| text(&jwt, "iss").filter(|_| is_account));
-    let subject = subject.ok_or(wrong("the assertion is about nobody"))?;
+    let subject = subject.ok_or(wrong("the assertion has no sub"))?;
     if let Some(jti) = jwt.text("jti") {
         once(authority, &jwt, jti)?;
     }
     let scope = authority
         .scope(match is_account {
             true => jwt.text("scope"),
-            false => ask.form("scope"),
+            false => request.form("scope"),
         })
-        .map_err(|why| ("invalid_scope", why))?;
+        .map_err(|description| ("invalid_scope", description))?;
     let client_id = match client.id.is_empty() {
         true => text(&jwt, "iss").unwrap_or_default(),
         false => client.id,
@@ -105,39 +105,39 @@ fn signed(
     })
 }
 
-/// By an identity provider, about a person and to this client.
+/// The grant of an identity assertion: signed by an identity provider, about a user and for this client.
 fn vouched(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     jwt: Jwt,
 ) -> Result<Grant, Refusal> {
-    let wrong = |why| ("invalid_grant", why);
+    let wrong = |description| ("invalid_grant", description);
     if client.is_public {
         return Err((
             "unauthorized_client",
-            "identity assertions are for clients that authenticate",
+            "the client must authenticate to use an identity assertion",
         ));
     }
     let jwt = authority.trust.vouched(jwt).map_err(wrong)?;
     // One string: "aud: the issuer identifier of the resource authorization server".
     if jwt.text("aud") != Some(&authority.rules.issuer) {
-        return Err(wrong("the assertion is for another server"));
+        return Err(wrong("the assertion is for a different server"));
     }
     if jwt.text("client_id") != Some(&client.id) {
-        return Err(wrong("the assertion was made out to another client"));
+        return Err(wrong("the assertion was issued to a different client"));
     }
     jwt.is_in_time(at).map_err(wrong)?;
     if jwt.claims.get("cnf").is_some() {
         return Err(wrong(
-            "the assertion is bound to a key, which nobody has shown",
+            "the assertion is bound to a key, but the request has no proof of it",
         ));
     }
-    let subject = text(&jwt, "sub").ok_or(wrong("the assertion is about nobody"))?;
-    let jti = text(&jwt, "jti").ok_or(wrong("an identity assertion has a jti"))?;
+    let subject = text(&jwt, "sub").ok_or(wrong("the assertion has no sub"))?;
+    let jti = text(&jwt, "jti").ok_or(wrong("an identity assertion must have a jti"))?;
     let allowed = jwt.text("scope");
-    let asked = ask.form("scope");
+    let asked = request.form("scope");
     let is_allowed = |part: &str| {
         let mut allowed = allowed.unwrap_or_default().split(' ');
         allowed.any(|name| name == part)
@@ -147,7 +147,7 @@ fn vouched(
     }
     let scope = authority
         .scope(asked.or(allowed))
-        .map_err(|why| ("invalid_scope", why))?;
+        .map_err(|description| ("invalid_scope", description))?;
     let resources = match &jwt.claims["resource"] {
         Value::String(one) => vec![one.clone()],
         Value::Array(many) => {
@@ -172,7 +172,7 @@ fn text(jwt: &Jwt, name: &str) -> Option<String> {
     text.map(str::to_owned)
 }
 
-/// Each of an issuer's assertions is good once.
+/// Checks that an issuer's assertion is used only once.
 fn once(authority: &mut Authority, jwt: &Jwt, jti: &str) -> Result<(), Refusal> {
     let issuer = jwt.text("iss").unwrap_or_default();
     match authority.seen.insert(format!("grant {issuer} {jti}")) {

@@ -23,7 +23,7 @@ use super::rules::{Rotation, Rules};
 use super::sender_constrained::Binding;
 use super::step_up::{Login, Requirement};
 use super::trusted_issuers::Trust;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 pub(super) struct Authority {
     pub(super) base: String,
@@ -35,7 +35,7 @@ pub(super) struct Authority {
     pub(super) refresh: HashMap<String, Refresh>,
     pub(super) devices: HashMap<String, Device>,
     pub(super) backchannel: Backchannel,
-    /// How many seconds lie between two questions of a client that waits for a person.
+    /// The polling interval of clients that wait for a user, in seconds.
     pub(super) interval: u64,
     pub(super) trust: Trust,
     /// The token endpoint that must be the audience of service accounts' assertions; `None` if they are not accepted.
@@ -45,30 +45,30 @@ pub(super) struct Authority {
     access: HashMap<String, Access>,
     windows: HashMap<String, Window>,
     salt: String,
-    /// The name of the key that signs ID tokens.
+    /// The `kid` of the key that signs ID tokens.
     pub(super) key_id: String,
-    /// Keys that stand before it in the key set, and sign nothing.
+    /// Keys listed before it in the key set, which sign nothing.
     pub(super) other_keys: Vec<Value>,
     minted: u64,
-    /// Requests that wait for their browser, by their `request_uri`.
+    /// Pushed requests that wait for their browser, by `request_uri`.
     pub(super) pushed: HashMap<String, Pushed>,
-    /// Request objects that clients have at home, by their `request_uri`.
+    /// Request objects hosted by clients, by `request_uri`.
     pub(super) hosted: HashMap<String, String>,
     pub(super) registrations: Registrations,
     pub(super) documents: Documents,
-    /// What the API says of itself under a signature; null where it signs nothing.
+    /// The claims of the API's `signed_metadata`; null if there are none.
     pub(super) resource_claims: Value,
-    /// To what signed responses are encrypted, if they are.
+    /// The key that signed responses are encrypted to, if they are.
     pub(super) response_key: Option<ResponseKey>,
-    /// What the API requires of a login.
+    /// The API's requirements for a login.
     pub(super) step_up: Requirement,
-    /// SAML assertions that are good once.
+    /// SAML assertions that are accepted, each once.
     pub(super) saml_assertions: HashSet<String>,
-    /// What may come once: the `jti` of proofs and assertions.
+    /// The `jti` values of proofs and assertions, each of which is accepted once.
     pub(super) seen: HashSet<String>,
-    /// The newest DPoP nonces: of the token endpoint and its siblings, and of the API.
+    /// The newest DPoP nonces: that of the token endpoint and its siblings, and that of the API.
     pub(super) nonces: [String; 2],
-    /// What the tokens of this request will be bound to.
+    /// The binding of tokens issued for the current request.
     pub(super) binding: Option<Binding>,
 }
 
@@ -79,19 +79,19 @@ pub(super) struct Grant {
     pub(super) subject: Option<String>,
     pub(super) scope: String,
     pub(super) family: u64,
-    /// What an ID token repeats.
+    /// The `nonce`, which ID tokens repeat.
     pub(super) nonce: Option<String>,
-    /// When the person authenticated.
+    /// The time of the user's authentication.
     pub(super) auth_time: Option<UnixTime>,
-    /// How the person authenticated.
+    /// The kind of the user's authentication.
     pub(super) login: Login,
-    /// Permissions in detail (RFC 9396): an array, or null.
+    /// The authorization details (RFC 9396): an array, or null.
     pub(super) details: Value,
-    /// Where the tokens are for (RFC 8707, and audiences of RFC 8693); empty for anywhere.
+    /// The resources of the tokens (RFC 8707, and audiences of RFC 8693); empty for all.
     pub(super) resources: Vec<String>,
-    /// Who acts for the subject (RFC 8693 section 4.1): an `act` claim, or null.
+    /// The actor for the subject (RFC 8693 section 4.1): an `act` claim, or null.
     pub(super) actor: Value,
-    /// When the approval ends, if it does.
+    /// The end of the approval, if it has one.
     pub(super) ends: Option<UnixTime>,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct Code {
     pub(super) grant: Grant,
     pub(super) redirect_uri: Option<String>,
     pub(super) challenge: Option<String>,
-    /// The key that has to come for it (`dpop_jkt`).
+    /// The thumbprint of the key that has to redeem it (`dpop_jkt`).
     pub(super) jkt: Option<String>,
     pub(super) expires: UnixTime,
     pub(super) spent: bool,
@@ -108,13 +108,13 @@ pub(super) struct Code {
 pub(super) struct Refresh {
     pub(super) grant: Grant,
     pub(super) expires: Option<UnixTime>,
-    /// When it was honoured first, at a server that replaces refresh tokens.
+    /// The time of its first use, at a server that replaces refresh tokens.
     pub(super) spent: Option<UnixTime>,
     pub(super) dead: bool,
 }
 
 impl Refresh {
-    /// Whether it has been replaced, and must not come again.
+    /// Whether it has been replaced, and must not be used again.
     pub(super) fn is_spent(&self, at: UnixTime, rotation: Rotation) -> bool {
         self.spent.is_some_and(|first| match rotation {
             Rotation::Grace(seconds) => at >= plus(first, seconds),
@@ -122,7 +122,7 @@ impl Refresh {
         })
     }
 
-    /// Whether it would be honoured now.
+    /// Whether it would be accepted now.
     pub(super) fn is_live(&self, at: UnixTime, rotation: Rotation) -> bool {
         let is_spent = self.is_spent(at, rotation);
         !is_spent && !self.dead && self.expires.is_none_or(|expires| at < expires)
@@ -183,7 +183,7 @@ impl Authority {
         }
     }
 
-    /// 43 characters nobody else has. The same twin, asked the same, always says the same.
+    /// 43 unique characters, deterministic: equal histories of a twin produce equal values.
     pub(super) fn mint(&mut self, at: UnixTime, label: &str) -> String {
         self.minted += 1;
         let text = format!("{}\n{label}\n{}\n{}", self.salt, self.minted, at.as_secs());
@@ -206,7 +206,7 @@ impl Authority {
             .for_each(|r| r.dead = true);
     }
 
-    /// Ends every grant of a client.
+    /// Revokes all grants of a client.
     pub(super) fn revoke_client(&mut self, id: &str) {
         let access = self.access.values_mut();
         access
@@ -234,7 +234,7 @@ impl Authority {
             .for_each(|refresh| refresh.dead = true);
     }
 
-    /// A token response (RFC 6749 section 5.1) in this system's shape.
+    /// Issues tokens; returns the token response (RFC 6749 section 5.1) in this system's shape.
     pub(super) fn issue(&mut self, at: UnixTime, mut grant: Grant, with_refresh: bool) -> Value {
         lifetimes::limit(self, at, &mut grant);
         let lifetime = self.rules.access_lifetime;
@@ -301,7 +301,7 @@ impl Authority {
     fn access_token(&mut self, at: UnixTime, grant: &Grant, expires: Option<UnixTime>) -> String {
         let unique = self.mint(at, "access");
         if self.rules.reply.jwt {
-            // It only looks like one: clients must treat access tokens as opaque, and this
+            // It only looks like a JWT: clients must treat access tokens as opaque, and this
             // signature would not verify.
             let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
             let claims = json!({
@@ -333,26 +333,26 @@ impl Authority {
         }
     }
 
-    /// Whether a token is alive, and whose it is.
+    /// The grant of an access token, if the token is valid.
     pub(super) fn access(&self, at: UnixTime, token: &str) -> Option<&Grant> {
         let access = self.access.get(token)?;
         let alive = !access.dead && access.expires.is_none_or(|expires| at < expires);
         alive.then_some(&access.grant)
     }
 
-    /// What an access token is bound to.
+    /// The key or certificate that an access token is bound to.
     pub(super) fn bound(&self, token: &str) -> Option<Binding> {
         self.access.get(token)?.binding.clone()
     }
 
-    /// Times of an access token: issued, expires.
+    /// The times of issue and expiry of an access token.
     pub(super) fn access_times(&self, token: &str) -> Option<(UnixTime, Option<UnixTime>)> {
         self.access
             .get(token)
             .map(|access| (access.issued, access.expires))
     }
 
-    /// Forgets one access token, if it is this client's. `Err` if it is another's.
+    /// Revokes an access token of this client. `Err` if it belongs to a different client.
     pub(super) fn revoke_access(&mut self, token: &str, client_id: &str) -> Result<(), ()> {
         match self.access.get_mut(token) {
             Some(access) if access.grant.client_id != client_id => Err(()),
@@ -365,16 +365,16 @@ impl Authority {
     }
 
     /// The one Bearer token of a request (RFC 6750 section 2.1), alive or not.
-    pub(super) fn bearer(ask: &Ask) -> Option<&str> {
-        if ask.headers.get_all(AUTHORIZATION).iter().count() != 1 {
+    pub(super) fn bearer(request: &ReceivedRequest) -> Option<&str> {
+        if request.headers.get_all(AUTHORIZATION).iter().count() != 1 {
             return None;
         }
-        let (scheme, token) = ask.header(AUTHORIZATION)?.split_once(' ')?;
+        let (scheme, token) = request.header(AUTHORIZATION)?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     }
 
-    /// Counts one API call with this token. `Some` with the time the limit ends if it is one too
-    /// many: windows of a fixed length, each begun by its first call.
+    /// Counts an API call with this token. Returns the end of the limit's window if the call exceeds
+    /// the limit. Windows have a fixed length and begin with their first call.
     pub(super) fn over_limit(&mut self, at: UnixTime, token: &str) -> Option<UnixTime> {
         let limit = self.rules.rate_limit?;
         let length = self.rules.rate_window;
@@ -401,7 +401,7 @@ impl Authority {
         is_own || self.registrations.is_public(id)
     }
 
-    /// The scope to grant, or the error. A system without scopes ignores what it is asked.
+    /// The scope to grant, or the error. A system without scopes ignores the requested one.
     pub(super) fn scope(&self, asked: Option<&str>) -> Result<String, &'static str> {
         let known = self.rules.scopes;
         if known.is_empty() {

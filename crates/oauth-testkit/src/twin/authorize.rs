@@ -15,10 +15,10 @@ use super::personality;
 use super::request_object;
 use super::response_encryption;
 use super::step_up::Login;
-use super::wire::{self, Ask, Reply, repeated};
+use super::wire::{self, ReceivedRequest, Reply, repeated};
 
 const CODE_LIFETIME: u64 = 60;
-/// How long a signed response is valid, in seconds.
+/// The lifetime of a signed response, in seconds.
 const RESPONSE_LIFETIME: u64 = 600;
 
 /// The subject of the user who approves all requests.
@@ -27,36 +27,36 @@ pub(super) const SUBJECT: &str = "user-248289761001";
 pub(super) fn authorize(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     fault: Option<&Fault>,
 ) -> Reply {
-    if ask.method != Method::GET {
+    if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
-    // Without a registered address to go to, an error stays on this page (RFC 6749 4.1.2.1).
-    if ask.query("client_secret").is_some() {
+    // Without a registered redirect URI, an error is shown on this page (RFC 6749 4.1.2.1).
+    if request.query("client_secret").is_some() {
         return wire::page(400, "A client secret must never be in a URL.");
     }
-    let given = ask;
-    let resolved = match request_object::resolved(authority, at, ask) {
+    let given = request;
+    let resolved = match request_object::resolved(authority, at, request) {
         Ok(resolved) => resolved,
-        Err(why) => return wire::page(400, why),
+        Err(description) => return wire::page(400, description),
     };
-    let ask = resolved.as_ref().unwrap_or(given);
-    if let Some(name) = repeated(&ask.query) {
-        return wire::page(400, &format!("{} is given twice.", printable(name)));
+    let request = resolved.as_ref().unwrap_or(given);
+    if let Some(name) = repeated(&request.query) {
+        return wire::page(400, &format!("{} is repeated.", printable(name)));
     }
-    let Some(client_id) = ask.query("client_id").filter(|id| knows(authority, id)) else {
+    let Some(client_id) = request.query("client_id").filter(|id| knows(authority, id)) else {
         return wire::page(400, "Unknown client.");
     };
-    let Some(redirect_uri) = target(authority, client_id, ask.query("redirect_uri")) else {
+    let Some(redirect_uri) = target(authority, client_id, request.query("redirect_uri")) else {
         return wire::page(400, "The redirect_uri is not registered.");
     };
 
-    let is_s256 = ask.query("code_challenge_method") == Some("S256");
+    let is_s256 = request.query("code_challenge_method") == Some("S256");
     let approval = match fault {
         Some(Fault::RefusedS256) if is_s256 => Err(("invalid_request", "S256 is not supported")),
-        _ => approve(authority, at, ask, client_id),
+        _ => approve(authority, at, request, client_id),
     };
     let mut callback = match approval {
         Ok((code, id_token)) => {
@@ -72,9 +72,12 @@ pub(super) fn authorize(
             callback.extend(id_token.map(|token| ("id_token", token)));
             callback
         }
-        Err((error, why)) => vec![("error", error.into()), ("error_description", why.into())],
+        Err((error, description)) => vec![
+            ("error", error.into()),
+            ("error_description", description.into()),
+        ],
     };
-    match ask.query("state") {
+    match request.query("state") {
         _ if fault == Some(&Fault::MissingStateInCallback) => {}
         _ if fault == Some(&Fault::ForeignStateInCallback) => {
             callback.push(("state", "state-of-another-flow".into()));
@@ -87,7 +90,7 @@ pub(super) fn authorize(
     } else if authority.rules.names_issuer && fault != Some(&Fault::MissingIssuerInCallback) {
         callback.push(("iss", authority.rules.issuer.clone()));
     }
-    let mode = ask.query("response_mode");
+    let mode = request.query("response_mode");
     let place = match mode.map(|mode| {
         mode.strip_suffix("jwt")
             .map_or((mode, false), |mode| (mode, true))
@@ -107,11 +110,11 @@ pub(super) fn authorize(
     if place == Some("form_post") {
         return wire::posting_page(&redirect_uri, &callback);
     }
-    // "the fragment encoding" is the default as soon as a token is in the answer (OAuth 2.0 Multiple Response
+    // "the fragment encoding" is the default if the response contains a token (OAuth 2.0 Multiple Response
     // Type Encoding Practices section 5), errors included.
     let in_fragment = match place {
         Some(place) => place == "fragment",
-        None => is_hybrid(ask),
+        None => is_hybrid(request),
     };
     let joint = match (in_fragment, redirect_uri.contains('?')) {
         (true, _) => '#',
@@ -122,10 +125,14 @@ pub(super) fn authorize(
     wire::redirect(302, &format!("{redirect_uri}{joint}{query}"))
 }
 
-/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3); without a code it is
-/// asked for.
-pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    if ask.query("user_code").is_none() {
+/// `GET {verification_uri}?user_code=..`: the user approves a device (RFC 8628 section 3.3); without a code, the page
+/// asks for it.
+pub(super) fn approve_device(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
+    if request.query("user_code").is_none() {
         return wire::page(
             200,
             "<form><label>Enter the code that your device shows: <input name=\"user_code\" required autofocus></label> \
@@ -134,10 +141,11 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
     }
     let denied = authority.deny_next;
     let device = authority.devices.values_mut().find(|device| {
-        Some(device.user_code.as_str()) == ask.query("user_code") && device.awaited.is_pending(at)
+        Some(device.user_code.as_str()) == request.query("user_code")
+            && device.awaited.is_pending(at)
     });
     let Some(device) = device else {
-        return wire::page(400, "There is no such code.");
+        return wire::page(400, "Unknown code.");
     };
     authority.deny_next = false;
     let approval = if denied {
@@ -149,10 +157,10 @@ pub(super) fn approve_device(authority: &mut Authority, at: UnixTime, ask: &Ask)
     wire::page(200, if denied { "Denied." } else { "Approved." })
 }
 
-/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back where that is registered (OpenID Connect
-/// RP-Initiated Logout sections 2 and 3): to any page at the origin of a redirect URI.
-pub(super) fn end_session(authority: &mut Authority, ask: &Ask) -> Reply {
-    let given = |name| ask.query(name).or_else(|| ask.form(name));
+/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back to any page at the origin of a registered
+/// redirect URI (OpenID Connect RP-Initiated Logout sections 2 and 3).
+pub(super) fn end_session(authority: &mut Authority, request: &ReceivedRequest) -> Reply {
+    let given = |name| request.query(name).or_else(|| request.form(name));
     let Some(home) = given(personality::logout_parameter(authority)) else {
         return wire::page(200, "Signed out.");
     };
@@ -206,20 +214,23 @@ fn signed(
 }
 
 /// Whether a pushed request could be answered with a code.
-pub(super) fn is_acceptable(authority: &Authority, ask: &Ask) -> Result<(), Refusal> {
-    let client_id = ask.query("client_id").filter(|id| knows(authority, id));
+pub(super) fn is_acceptable(
+    authority: &Authority,
+    request: &ReceivedRequest,
+) -> Result<(), Refusal> {
+    let client_id = request.query("client_id").filter(|id| knows(authority, id));
     let client_id = client_id.ok_or(("invalid_client", "there is no such client"))?;
-    if ask.query("redirect_uri").is_none()
-        || target(authority, client_id, ask.query("redirect_uri")).is_none()
+    if request.query("redirect_uri").is_none()
+        || target(authority, client_id, request.query("redirect_uri")).is_none()
     {
         return Err(("invalid_request", "the redirect_uri is not registered"));
     }
-    checked(authority, ask, client_id).map(drop)
+    checked(authority, request, client_id).map(drop)
 }
 
 type Refusal = (&'static str, &'static str);
 
-/// What a person is asked to agree to.
+/// The validated parts of an authorization request, which the user approves.
 struct Checked {
     challenge: Option<String>,
     scope: String,
@@ -227,47 +238,47 @@ struct Checked {
     resources: Vec<String>,
 }
 
-/// Whether an ID token is to stand beside the code; "the order of values does not matter" (section 3 there).
-fn is_hybrid(ask: &Ask) -> bool {
+/// Whether an ID token is requested beside the code; "the order of values does not matter" (section 3 there).
+fn is_hybrid(request: &ReceivedRequest) -> bool {
     matches!(
-        ask.query("response_type"),
+        request.query("response_type"),
         Some("code id_token" | "id_token code")
     )
 }
 
-/// A code, and the ID token beside it.
+/// Issues a code, and the ID token beside it.
 fn approve(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client_id: &str,
 ) -> Result<(String, Option<String>), Refusal> {
-    let checked = checked(authority, ask, client_id)?;
+    let checked = checked(authority, request, client_id)?;
     if std::mem::take(&mut authority.deny_next) {
-        return Err(("access_denied", "the user said no"));
+        return Err(("access_denied", "the user denied the request"));
     }
-    authority.person.sign_in(ask.query("prompt"))?;
+    authority.person.sign_in(request.query("prompt"))?;
 
     let code = authority.mint(at, "code");
     let grant = Grant {
         client_id: client_id.to_owned(),
-        subject: Some(authority.person.subject(ask.query("login_hint"))),
+        subject: Some(authority.person.subject(request.query("login_hint"))),
         scope: checked.scope,
         family: authority.new_family(),
-        nonce: ask.query("nonce").map(str::to_owned),
+        nonce: request.query("nonce").map(str::to_owned),
         auth_time: Some(at),
-        login: Login::asked_by(authority, ask),
+        login: Login::asked_by(authority, request),
         details: checked.details,
         resources: checked.resources,
         ..Grant::default()
     };
-    let id_token = is_hybrid(ask).then(|| {
+    let id_token = is_hybrid(request).then(|| {
         let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
         claims["c_hash"] = id_token::half_hash(&code).into();
-        claims["s_hash"] = id_token::half_hash(ask.query("state").unwrap_or_default()).into();
+        claims["s_hash"] = id_token::half_hash(request.query("state").unwrap_or_default()).into();
         id_token::made(authority, claims)
     });
-    let redirect_uri = ask.query("redirect_uri").map(str::to_owned);
+    let redirect_uri = request.query("redirect_uri").map(str::to_owned);
     let expires = plus(at, CODE_LIFETIME);
     authority.codes.insert(
         code.clone(),
@@ -275,8 +286,8 @@ fn approve(
             grant,
             redirect_uri,
             challenge: checked.challenge,
-            // A server that binds no tokens to keys knows no such parameter, and ignores it (RFC 6749 section 3.1).
-            jkt: ask
+            // A server that does not bind tokens to keys ignores this unknown parameter (RFC 6749 section 3.1).
+            jkt: request
                 .query("dpop_jkt")
                 .filter(|_| authority.rules.binds_to_keys())
                 .map(str::to_owned),
@@ -288,8 +299,12 @@ fn approve(
     Ok((code, id_token.flatten()))
 }
 
-/// Looks at everything that a request asks for.
-fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked, Refusal> {
+/// Validates all parameters of a request.
+fn checked(
+    authority: &Authority,
+    request: &ReceivedRequest,
+    client_id: &str,
+) -> Result<Checked, Refusal> {
     let is_public = authority.is_public(client_id);
     let grants = if is_public {
         authority.rules.grants.1
@@ -298,65 +313,62 @@ fn checked(authority: &Authority, ask: &Ask, client_id: &str) -> Result<Checked,
     };
     let code = "authorization_code";
     if !grants.contains(&code) || !authority.registrations.allows_grant(client_id, code) {
-        return Err(("unauthorized_client", "this client may not ask for codes"));
+        return Err(("unauthorized_client", "this client may not request codes"));
     }
-    match ask.query("response_type") {
+    match request.query("response_type") {
         Some("code") => {}
-        Some(_) if is_hybrid(ask) && authority.rules.is_hybrid() => {
-            if ask.query("nonce").is_none() {
+        Some(_) if is_hybrid(request) && authority.rules.is_hybrid() => {
+            if request.query("nonce").is_none() {
                 return Err((
                     "invalid_request",
-                    "an ID token beside the code needs a nonce",
+                    "an ID token beside the code requires a nonce",
                 ));
             }
-            if ask.query("response_mode") == Some("query") {
-                return Err(("invalid_request", "a token stays out of the query"));
+            if request.query("response_mode") == Some("query") {
+                return Err(("invalid_request", "a token must not be in the query"));
             }
         }
-        Some(_) => return Err(("unsupported_response_type", "there are no such answers")),
+        Some(_) => return Err(("unsupported_response_type", "unknown response_type")),
         None => return Err(("invalid_request", "response_type is missing")),
     }
     let modes = authority.rules.metadata.1["response_modes_supported"].as_array();
     let plain = || ["query", "fragment", "form_post"].map(Value::from).to_vec();
     let modes = modes.cloned().unwrap_or_else(plain);
-    if ask
+    if request
         .query("response_mode")
         .is_some_and(|mode| !modes.iter().any(|known| *known == mode))
     {
-        return Err((
-            "invalid_request",
-            "this server does not answer in such a way",
-        ));
+        return Err(("invalid_request", "unknown response_mode"));
     }
-    personality::check_request(authority, ask)?;
-    let challenge = challenge(authority, ask)?;
+    personality::check_request(authority, request)?;
+    let challenge = challenge(authority, request)?;
     let needs_pkce =
         is_public && authority.rules.public_needs_pkce || authority.rules.fapi.is_some();
     if challenge.is_none() && needs_pkce {
-        return Err(("invalid_request", "this client needs PKCE"));
+        return Err(("invalid_request", "this client must use PKCE"));
     }
     let scope = authority
-        .scope(ask.query("scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .scope(request.query("scope"))
+        .map_err(|description| ("invalid_scope", description))?;
     Ok(Checked {
         challenge,
         scope,
-        details: grant_details::read(authority, ask.query("authorization_details"))?,
-        resources: grant_details::resources(authority, Some(&ask.query))?,
+        details: grant_details::read(authority, request.query("authorization_details"))?,
+        resources: grant_details::resources(authority, Some(&request.query))?,
     })
 }
 
-/// The S256 challenge, if PKCE is used. "plain" is refused: it protects nothing here.
-fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal> {
-    let standard = ask.query("code_challenge");
-    let alias = ask.query("code_verifier");
+/// The S256 challenge, if PKCE is used. `plain` is refused: it protects nothing here.
+fn challenge(authority: &Authority, request: &ReceivedRequest) -> Result<Option<String>, Refusal> {
+    let standard = request.query("code_challenge");
+    let alias = request.query("code_verifier");
     let challenge = match (standard, alias) {
         (given, None) => given,
         (None, Some(alias)) if authority.rules.challenge_alias => Some(alias),
         (Some(standard), Some(alias)) if authority.rules.challenge_alias && standard == alias => {
             Some(standard)
         }
-        // The worst mistake around PKCE: with the verifier in a URL, it proves nothing.
+        // The worst mistake with PKCE: a verifier in a URL proves nothing.
         _ => return Err(("invalid_request", "a code_verifier must not be in a URL")),
     };
     let Some(challenge) = challenge else {
@@ -366,8 +378,8 @@ fn challenge(authority: &Authority, ask: &Ask) -> Result<Option<String>, Refusal
         && challenge
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if ask.query("code_challenge_method") != Some("S256") || !is_digest {
-        return Err(("invalid_request", "the code_challenge must be an S256 one"));
+    if request.query("code_challenge_method") != Some("S256") || !is_digest {
+        return Err(("invalid_request", "the code_challenge must be for S256"));
     }
     Ok(Some(challenge.to_owned()))
 }
@@ -378,7 +390,7 @@ fn knows(authority: &Authority, client_id: &str) -> bool {
         || authority.registrations.knows(client_id)
 }
 
-/// Where to send the browser: a registered redirect URI, or nowhere.
+/// The registered redirect URI to send the browser to, if there is one.
 fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option<String> {
     let own = authority.registrations.redirect_uris(client_id);
     let registered = own.as_ref().unwrap_or(&authority.rules.redirect_uris);
@@ -398,7 +410,7 @@ fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option
     registered.iter().any(alike).then(|| asked.to_owned())
 }
 
-/// Host and path of a loopback IP redirect URI; `None` for every other.
+/// Host and path of a loopback IP redirect URI; `None` for all others.
 fn without_port(uri: &str) -> Option<(&str, &str)> {
     ["http://127.0.0.1", "http://[::1]"]
         .into_iter()

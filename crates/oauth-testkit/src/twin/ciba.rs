@@ -1,4 +1,4 @@
-//! `POST {backchannel_authentication_endpoint}`: authenticates a person on another device.
+//! `POST {backchannel_authentication_endpoint}`: authenticates a user on a different device.
 //!
 //! CIBA Core sections 7, 10 and 12
 
@@ -15,14 +15,15 @@ use super::client_auth::Client;
 use super::jwt::Jwt;
 use super::pending_approval::{Approval, Awaited};
 use super::token::{USERNAME, well_formed};
-use super::wire::{self, Ask, Pairs, Reply, find};
+use super::wire::{self, Pairs, ReceivedRequest, Reply, find};
 use super::{fapi, id_token};
 
 pub(super) const GRANT: &str = "urn:openid:params:grant-type:ciba";
 /// The purpose of authenticating at this endpoint.
 const BACKCHANNEL_AUTHENTICATION: &str = "backchannel_authentication";
-/// How long a person may take to answer, in seconds: by default (without `requested_expiry`), and at most.
+/// The time that a user has to answer, in seconds: the default (without `requested_expiry`).
 const LIFETIME: u64 = 120;
+/// The maximum of that time, in seconds.
 const LONGEST: u64 = 600;
 /// The longest `binding_message`, which both devices show, in characters.
 const LONGEST_MESSAGE: usize = 100;
@@ -32,24 +33,24 @@ const HINTS: [&str; 3] = ["login_hint", "login_hint_token", "id_token_hint"];
 
 type Refusal = (&'static str, &'static str);
 
-/// How the confidential client is registered to learn of a person's answer (CIBA Core section 5).
+/// The delivery mode that the confidential client is registered for (CIBA Core section 5).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum BackchannelDelivery {
-    /// By polling.
+    /// The client polls.
     #[default]
     Poll,
-    /// It is notified at this endpoint, and then requests the tokens; it may poll before.
+    /// The client is notified at this endpoint, and then requests the tokens; it may poll before.
     Ping(Uri),
     /// The tokens are posted to this endpoint. It may not poll.
     Push(Uri),
 }
 
-/// Requests that wait for their persons' answers, and the notifications for clients.
+/// Requests that wait for their users' answers, and the notifications for clients.
 #[derive(Default)]
 pub(super) struct Backchannel {
     delivery: BackchannelDelivery,
-    /// In the order they came.
+    /// In order of arrival.
     requests: Vec<Request>,
     notifications: Vec<http::Request<Bytes>>,
 }
@@ -61,34 +62,38 @@ struct Request {
     notification_token: Option<String>,
 }
 
-pub(super) fn authenticate(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let client = match well_formed(ask)
-        .and_then(|()| authority.authenticate(at, ask, BACKCHANNEL_AUTHENTICATION))
+pub(super) fn authenticate(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
+    let client = match well_formed(request)
+        .and_then(|()| authority.authenticate(at, request, BACKCHANNEL_AUTHENTICATION))
     {
         Ok(client) => client,
         Err(reply) => return *reply,
     };
-    let begun =
-        opened(authority, at, ask, &client).and_then(|asked| begin(authority, at, &asked, client));
+    let begun = opened(authority, at, request, &client)
+        .and_then(|asked| begin(authority, at, &asked, client));
     match begun {
         Ok(reply) => wire::unstored(200, &reply),
-        Err((error, why)) => wire::refusal(error, why),
+        Err((error, description)) => wire::refusal(error, description),
     }
 }
 
-/// The parameters, out of the signed request if there is one (section 7.1.1).
+/// The parameters, taken from the signed request if there is one (section 7.1.1).
 fn opened(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Pairs, Refusal> {
-    let form = ask.form.clone().unwrap_or_default();
-    let wrong = |why| ("invalid_request", why);
+    let form = request.form.clone().unwrap_or_default();
+    let wrong = |description| ("invalid_request", description);
     let is_fapi = authority.rules.fapi.is_some();
     let Some(object) = find(&form, "request") else {
         return match is_fapi {
-            true => Err(wrong("this server takes signed requests alone")),
+            true => Err(wrong("the request must be signed")),
             false => Ok(form),
         };
     };
@@ -97,29 +102,33 @@ fn opened(
         .iter()
         .any(|(name, _)| !is_about_the_client(name) || name == "client_notification_token")
     {
-        return Err(wrong("a parameter stands beside the signed request"));
+        return Err(wrong(
+            "there must be no parameters beside the signed request",
+        ));
     }
     let jwt = match is_fapi {
         true => fapi::client_public_key()
             .and_then(|key| Jwt::verified(object, &key, fapi::ALGS))
             .and_then(|jwt| match jwt.text("iss") == Some(&*client.id) {
                 true => Ok(jwt),
-                false => Err("iss is somebody else"),
+                false => Err("iss must be the client"),
             }),
         false => authority.trust.signed_by(&client.id, object),
     };
     let jwt = jwt.map_err(wrong)?;
     if jwt.text("aud") != Some(&authority.rules.issuer) {
-        return Err(wrong("aud of a signed request is the issuer"));
+        return Err(wrong("aud of a signed request must be the issuer"));
     }
     jwt.is_in_time(at).map_err(wrong)?;
     if ["nbf", "iat"]
         .iter()
         .any(|name| jwt.claims.get(name).is_none())
     {
-        return Err(wrong("a signed request has nbf and iat"));
+        return Err(wrong("a signed request must have nbf and iat"));
     }
-    let jti = jwt.text("jti").ok_or(wrong("a signed request has a jti"))?;
+    let jti = jwt
+        .text("jti")
+        .ok_or(wrong("a signed request must have a jti"))?;
     if !authority.seen.insert(format!("request {jti}")) {
         return Err(wrong("the signed request was used before"));
     }
@@ -129,7 +138,7 @@ fn opened(
             _ if ["iss", "aud", "exp", "nbf", "iat", "jti"].contains(&name.as_str()) => {}
             Value::String(text) => parameters.push((name.clone(), text.clone())),
             Value::Number(number) => parameters.push((name.clone(), number.to_string())),
-            _ => return Err(wrong("a parameter of the signed request is no text")),
+            _ => return Err(wrong("a parameter of the signed request must be a string")),
         }
     }
     Ok(parameters)
@@ -146,32 +155,38 @@ fn begin(
         .iter()
         .filter_map(|name| Some((*name, find(asked, name)?)));
     let (Some((name, hint)), None) = (hints.next(), hints.next()) else {
-        return Err(("invalid_request", "a person is named in exactly one way"));
+        return Err(("invalid_request", "there must be exactly one hint"));
     };
     is_known(authority, &client, name, hint)?;
     let scope = authority
         .scope(find(asked, "scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .map_err(|description| ("invalid_scope", description))?;
     if !scope.split(' ').any(|name| name == "openid") {
-        return Err(("invalid_scope", "scope has to have openid"));
+        return Err(("invalid_scope", "scope must contain openid"));
     }
     let binding_message = find(asked, "binding_message");
     let is_shown =
         |text: &str| text.chars().count() <= LONGEST_MESSAGE && !text.chars().any(char::is_control);
     if !binding_message.is_none_or(is_shown) {
-        let why = "the message cannot be shown on a small screen";
-        return Err(("invalid_binding_message", why));
+        let description = "the message cannot be shown on a small screen";
+        return Err(("invalid_binding_message", description));
     }
     let lifetime = match find(asked, "requested_expiry").map(str::parse::<u64>) {
         None => LIFETIME,
         Some(Ok(seconds)) if seconds > 0 => seconds.min(LONGEST),
-        Some(_) => return Err(("invalid_request", "requested_expiry is a positive number")),
+        Some(_) => {
+            return Err((
+                "invalid_request",
+                "requested_expiry must be a positive integer",
+            ));
+        }
     };
     let notification_token = find(asked, "client_notification_token");
     let is_polled = authority.backchannel.delivery == BackchannelDelivery::Poll;
     if !is_polled && !notification_token.is_some_and(is_notification_token) {
-        let why = "this client is notified: client_notification_token is missing or none";
-        return Err(("invalid_request", why));
+        let description =
+            "this client is notified: client_notification_token is missing or invalid";
+        return Err(("invalid_request", description));
     }
     let id = authority.mint(at, "backchannel");
     let grant = Grant {
@@ -195,27 +210,34 @@ fn begin(
     Ok(reply)
 }
 
-/// Whether somebody is who the hint says; an ID token may have expired (section 7.1).
+/// Checks that the hint identifies a user; an ID token may have expired (section 7.1).
 fn is_known(authority: &Authority, client: &Client, name: &str, hint: &str) -> Result<(), Refusal> {
-    let unknown = ("unknown_user_id", "nobody is called so");
+    let unknown = ("unknown_user_id", "no user has this name");
     match name {
         "login_hint" => match hint {
             USERNAME | id_token::EMAIL => Ok(()),
             _ => Err(unknown),
         },
         "id_token_hint" => {
-            let token = id_token::own(authority, hint).map_err(|why| ("invalid_request", why))?;
+            let token = id_token::own(authority, hint)
+                .map_err(|description| ("invalid_request", description))?;
             match token.text("aud") == Some(&client.id) {
                 true if token.text("sub") == Some(SUBJECT) => Ok(()),
                 true => Err(unknown),
-                false => Err(("invalid_request", "the ID token is another client's")),
+                false => Err((
+                    "invalid_request",
+                    "the ID token was issued to a different client",
+                )),
             }
         }
-        _ => Err(("invalid_request", "this server takes no login_hint_token")),
+        _ => Err((
+            "invalid_request",
+            "this server does not support login_hint_token",
+        )),
     }
 }
 
-/// A bearer token by its syntax, with room for the 128 bits that section 7.1 wants.
+/// Whether this has the syntax of a bearer token, and room for the 128 bits that section 7.1 requires.
 fn is_notification_token(text: &str) -> bool {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
     (22..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(is_part)
@@ -225,27 +247,30 @@ fn is_notification_token(text: &str) -> bool {
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
     if matches!(authority.backchannel.delivery, BackchannelDelivery::Push(_)) {
-        return Err(("unauthorized_client", "this client is sent its tokens"));
+        return Err((
+            "unauthorized_client",
+            "this client must not poll: its tokens are pushed",
+        ));
     }
-    let given = ask
+    let given = request
         .form("auth_req_id")
         .ok_or(("invalid_request", "auth_req_id is missing"))?;
     let mut requests = authority.backchannel.requests.iter_mut();
-    let request = requests
-        .find(|request| request.id == given)
+    let pending = requests
+        .find(|pending| pending.id == given)
         .ok_or(("invalid_grant", "unknown auth_req_id"))?;
-    let grant = request.awaited.ask(at, &client.id)?;
+    let grant = pending.awaited.poll(at, &client.id)?;
     Ok(authority.issue(at, grant, true))
 }
 
-/// `GET {the page}`: the person looks at their device, and answers the request that has waited longest, or the one
-/// that shows the `binding_message` they see elsewhere.
-pub(super) fn page(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    match decide(authority, at, ask.query("binding_message")) {
+/// The page on the user's device: they answer the request that has waited longest, or the one with the
+/// `binding_message` that they see on the other device.
+pub(super) fn page(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    match decide(authority, at, request.query("binding_message")) {
         Some(Approval::Denied) => wire::page(200, "Denied."),
         Some(_) => wire::page(200, "Approved."),
         None => wire::page(400, "Nobody asks."),
@@ -253,28 +278,28 @@ pub(super) fn page(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
 }
 
 fn decide(authority: &mut Authority, at: UnixTime, message: Option<&str>) -> Option<Approval> {
-    let shows = |request: &Request| match message {
-        Some(_) => request.binding_message.as_deref() == message,
+    let shows = |pending: &Request| match message {
+        Some(_) => pending.binding_message.as_deref() == message,
         None => true,
     };
     let mut requests = authority.backchannel.requests.iter_mut();
-    let request = requests.find(|request| request.awaited.is_pending(at) && shows(request))?;
+    let pending = requests.find(|pending| pending.awaited.is_pending(at) && shows(pending))?;
     let approval = match std::mem::take(&mut authority.deny_next) {
         true => Approval::Denied,
         false => Approval::Approved,
     };
-    request.awaited.decide(at, approval);
-    let (id, token) = (request.id.clone(), request.notification_token.clone());
+    pending.awaited.decide(at, approval);
+    let (id, token) = (pending.id.clone(), pending.notification_token.clone());
     let (endpoint, body) = match authority.backchannel.delivery.clone() {
         BackchannelDelivery::Poll => return Some(approval),
         BackchannelDelivery::Ping(endpoint) => (endpoint, json!({ "auth_req_id": id })),
         BackchannelDelivery::Push(endpoint) => {
-            let grant = request.awaited.grant.clone();
+            let grant = pending.awaited.grant.clone();
             let body = match approval {
                 Approval::Denied => json!({
                     "auth_req_id": id,
                     "error": "access_denied",
-                    "error_description": "the user said no",
+                    "error_description": "the user denied the request",
                 }),
                 _ => pushed(authority, at, grant, &id),
             };
@@ -292,9 +317,9 @@ fn decide(authority: &mut Authority, at: UnixTime, message: Option<&str>) -> Opt
     Some(approval)
 }
 
-/// The tokens as they are sent (section 10.3.1): their ID token vouches for all that comes with it.
+/// The pushed tokens (section 10.3.1), whose ID token contains the hashes of the others.
 fn pushed(authority: &mut Authority, at: UnixTime, grant: Grant, id: &str) -> Value {
-    // Nobody shows a key here.
+    // A pushed response has no proof of a key.
     authority.binding = None;
     let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
     let mut body = authority.issue(at, grant, true);
@@ -308,18 +333,19 @@ fn pushed(authority: &mut Authority, at: UnixTime, grant: Grant, id: &str) -> Va
 }
 
 impl Twin {
-    /// How the confidential client of the generic twin learns of a person's answer, from now on.
+    /// Sets the delivery mode of the generic twin's confidential client.
     pub fn set_backchannel_delivery(&mut self, delivery: BackchannelDelivery) {
         self.authority.backchannel.delivery = delivery;
     }
 
-    /// The person looks at their device, and answers the backchannel request that has waited longest: they agree,
-    /// unless [`deny_next`](Self::deny_next) says otherwise. `false` if none waits.
+    /// Has the user answer the backchannel request that has waited longest: they approve it, unless
+    /// [`deny_next`](Self::deny_next) was called. `false` if none waits.
     pub fn answer_backchannel(&mut self, at: UnixTime) -> bool {
         decide(&mut self.authority, at, None).is_some()
     }
 
-    /// What the twin would post to its client by now (CIBA Core sections 10.2 and 10.3), each once.
+    /// The notifications that the twin would have posted to its client by now (CIBA Core sections 10.2 and 10.3), each
+    /// once.
     pub fn take_notifications(&mut self) -> Vec<http::Request<Bytes>> {
         std::mem::take(&mut self.authority.backchannel.notifications)
     }

@@ -12,10 +12,10 @@ use super::fapi::{self, By};
 use super::jwt::Jwt;
 use super::personality;
 use super::rules::Basic;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::workload;
 
-/// The one type of client assertion.
+/// The type of JWT client assertions.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A client that has authenticated, or a public one that has sent its id.
@@ -30,14 +30,14 @@ impl Authority {
     pub(super) fn authenticate(
         &mut self,
         at: UnixTime,
-        ask: &Ask,
+        request: &ReceivedRequest,
         purpose: &str,
     ) -> Result<Client, Box<Reply>> {
         let accepts = (self.rules.accepts)(purpose);
-        let header = ask.headers.get(AUTHORIZATION);
-        let secret = ask.form("client_secret");
-        let claimed = ask.form("client_id");
-        if ask.query("client_secret").is_some() {
+        let header = request.headers.get(AUTHORIZATION);
+        let secret = request.form("client_secret");
+        let claimed = request.form("client_id");
+        if request.query("client_secret").is_some() {
             return Err(refused(
                 "invalid_request",
                 "credentials must not be in the URL",
@@ -72,14 +72,16 @@ impl Authority {
                 .flatten();
             return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
         }
-        if let (None, true, Some(assertion)) =
-            (&self.rules.fapi, accepts.body, ask.form("client_assertion"))
-        {
-            let client = workload::client(self, at, ask, assertion);
-            return client.map_err(|why| refused("invalid_client", why));
+        if let (None, true, Some(assertion)) = (
+            &self.rules.fapi,
+            accepts.body,
+            request.form("client_assertion"),
+        ) {
+            let client = workload::client(self, at, request, assertion);
+            return client.map_err(|description| refused("invalid_client", description));
         }
         match claimed {
-            _ if self.rules.fapi.is_some() => self.keyed(at, ask),
+            _ if self.rules.fapi.is_some() => self.keyed(at, request),
             Some(id) if accepts.public && self.is_public(id) => Ok(Client {
                 id: id.to_owned(),
                 is_public: true,
@@ -104,31 +106,34 @@ impl Authority {
         })
     }
 
-    /// A client that signs an assertion, or shows its certificate.
-    fn keyed(&mut self, at: UnixTime, ask: &Ask) -> Result<Client, Box<Reply>> {
+    /// Authenticates a client by an assertion, or by its certificate.
+    fn keyed(&mut self, at: UnixTime, request: &ReceivedRequest) -> Result<Client, Box<Reply>> {
         let client = Client {
             id: self.rules.client_id.to_owned(),
             is_public: false,
         };
-        let claimed = ask.form("client_id");
+        let claimed = request.form("client_id");
         let missing = || refused("invalid_client", "client authentication is missing");
         let fapi = self.rules.fapi.as_ref().ok_or_else(missing)?;
         let shown =
-            |(thumbprint, _): &&(String, String)| Some(thumbprint) == ask.certificate.as_ref();
+            |(thumbprint, _): &&(String, String)| Some(thumbprint) == request.certificate.as_ref();
         let svid = fapi.svids.iter().find(shown);
         let id = svid.map_or(&client.id, |(_, spiffe_id)| spiffe_id);
         if claimed.is_some_and(|claimed| claimed != id) {
             return Err(refused("invalid_client", "there is no such client"));
         }
-        match (fapi.client_auth, ask.form("client_assertion")) {
-            // The front has looked at whose it is.
-            (By::Certificate, None) if claimed.is_some() && ask.certificate.is_some() => {}
+        match (fapi.client_auth, request.form("client_assertion")) {
+            // The TLS front has verified the certificate.
+            (By::Certificate, None) if claimed.is_some() && request.certificate.is_some() => {}
             (By::Key, Some(assertion)) => {
-                if ask.form("client_assertion_type") != Some(JWT_BEARER) {
-                    return Err(refused("invalid_client", "another kind of assertion"));
+                if request.form("client_assertion_type") != Some(JWT_BEARER) {
+                    return Err(refused(
+                        "invalid_client",
+                        "unsupported client_assertion_type",
+                    ));
                 }
                 let verified = self.client_assertion(at, assertion);
-                verified.map_err(|why| refused("invalid_client", why))?;
+                verified.map_err(|description| refused("invalid_client", description))?;
             }
             _ => return Err(missing()),
         }
@@ -140,16 +145,16 @@ impl Authority {
         let jwt = Jwt::verified(assertion, &fapi::client_public_key()?, fapi::ALGS)?;
         let id = self.rules.client_id;
         if jwt.text("iss") != Some(id) || jwt.text("sub") != Some(id) {
-            return Err("iss and sub of an assertion are the client");
+            return Err("iss and sub of an assertion must be the client");
         }
         if jwt.text("aud") != Some(&self.rules.issuer) {
-            return Err("aud of an assertion is the issuer");
+            return Err("aud of an assertion must be the issuer");
         }
         jwt.is_in_time(at)?;
         match jwt.text("jti") {
             Some(jti) if self.seen.insert(format!("assertion {jti}")) => Ok(()),
             Some(_) => Err("the assertion was used before"),
-            None => Err("an assertion has a jti"),
+            None => Err("an assertion must have a jti"),
         }
     }
 }
@@ -167,7 +172,7 @@ fn basic(header: &str) -> Option<(String, String)> {
 /// "encoded using the "application/x-www-form-urlencoded" encoding algorithm" (RFC 6749 2.3.1).
 fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
     let text = |encoded: &str| {
-        // A raw '&' makes two pairs of one: it was not encoded at all.
+        // More than one pair means an unencoded '&'.
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(&format!("v={encoded}")).ok()?;
         match <[_; 1]>::try_from(pairs).ok()? {
@@ -179,11 +184,11 @@ fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
 
 /// "If the client attempted to authenticate via the Authorization request header field, the
 /// authorization server MUST respond with [...] the WWW-Authenticate response header field".
-fn challenged(why: &str) -> Box<Reply> {
-    let reply = wire::refusal("invalid_client", why);
+fn challenged(description: &str) -> Box<Reply> {
+    let reply = wire::refusal("invalid_client", description);
     Box::new(wire::with(reply, WWW_AUTHENTICATE, "Basic realm=\"twin\""))
 }
 
-fn refused(error: &str, why: &str) -> Box<Reply> {
-    Box::new(wire::refusal(error, why))
+fn refused(error: &str, description: &str) -> Box<Reply> {
+    Box::new(wire::refusal(error, description))
 }

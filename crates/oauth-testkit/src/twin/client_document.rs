@@ -1,4 +1,4 @@
-//! Clients that are known by the document at the URL that is their id
+//! Clients identified by the URL of their metadata document
 //! (draft-ietf-oauth-client-id-metadata-document).
 //!
 //! A twin sends no requests: the server around it fetches the document, and passes it to the twin before the request is
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Twin;
 use super::route::Route;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 /// "The recommended maximum response size for client metadata documents is 5 kilobytes."
 const LARGEST: usize = 5 << 10;
@@ -39,9 +39,11 @@ impl Twin {
             return None;
         }
         let (head, body) = request.clone().into_parts();
-        let ask = Ask::read(http::Request::from_parts(head, body));
-        let place = self.place(&ask.path);
-        let id = ask.query("client_id").or_else(|| ask.form("client_id"))?;
+        let request = ReceivedRequest::read(http::Request::from_parts(head, body));
+        let place = self.place(&request.path);
+        let id = request
+            .query("client_id")
+            .or_else(|| request.form("client_id"))?;
         let is_url = id.starts_with("https://") || id.starts_with("http://");
         let is_wanted = match place {
             Route::Authorize | Route::Pushed | Route::DeviceAuthorization => true,
@@ -73,27 +75,27 @@ impl Twin {
 
 fn read(url: &str, found: &http::Response<Bytes>) -> Result<Map<String, Value>, &'static str> {
     if found.status() != 200 {
-        return Err("a document comes with status 200");
+        return Err("the document's response must have status 200");
     }
     let kind = found.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
     if kind.map(str::trim) != Some("application/json") {
-        return Err("a document is application/json");
+        return Err("a document must be application/json");
     }
     if found.body().len() > LARGEST {
         return Err("the document is too large");
     }
     let Ok(Value::Object(mut metadata)) = serde_json::from_slice(found.body()) else {
-        return Err("a document is a JSON object");
+        return Err("a document must be a JSON object");
     };
     // "The client_id ... value MUST match the URL of the document using a simple string comparison"
     if metadata.remove("client_id") != Some(url.into()) {
-        return Err("client_id of a document is its URL");
+        return Err("client_id of a document must be its URL");
     }
     if metadata.contains_key("client_secret") || metadata.contains_key("client_secret_expires_at") {
-        return Err("there is no secret in a document");
+        return Err("a document must not contain a secret");
     }
-    // The default of RFC 7591 is a shared secret, which nobody can have.
+    // The default of RFC 7591 is a shared secret, which such a client cannot have.
     if metadata.get("token_endpoint_auth_method") != Some(&json!("none")) {
         return Err("only public clients may be identified by a metadata document here");
     }
@@ -105,10 +107,10 @@ fn read(url: &str, found: &http::Response<Bytes>) -> Result<Map<String, Value>, 
         metadata.entry(name).or_insert(default);
     }
     let uris = metadata["redirect_uris"].as_array();
-    let mut uris = uris.ok_or("redirect_uris is a list")?.iter();
+    let mut uris = uris.ok_or("redirect_uris must be an array")?.iter();
     match uris.all(|uri| uri.as_str().is_some_and(is_redirect_uri)) {
         true => Ok(metadata),
-        false => Err("a redirect URI is https, or on this machine"),
+        false => Err("a redirect URI must be https, or on this machine"),
     }
 }
 
@@ -144,7 +146,7 @@ mod tests {
         let mut twin = Twin::generic("https://as.test");
         let at = UnixTime::from_secs(0);
         let mut take = |found: &http::Response<Bytes>| {
-            // What was known before counts no more.
+            // An invalid document removes the earlier registration.
             assert_eq!(
                 twin.take_client_document(at, URL, &document("x", 1.into())),
                 Ok(())
@@ -157,41 +159,53 @@ mod tests {
         let good = document("client_name", "Notes".into());
         assert_eq!(take(&good), "");
         let body = String::from_utf8_lossy(good.body()).into_owned();
-        for (status, kind, why) in [
-            (302, "application/json", "a document comes with status 200"),
-            (404, "application/json", "a document comes with status 200"),
-            (200, "text/html", "a document is application/json"),
+        for (status, kind, description) in [
+            (
+                302,
+                "application/json",
+                "the document's response must have status 200",
+            ),
+            (
+                404,
+                "application/json",
+                "the document's response must have status 200",
+            ),
+            (200, "text/html", "a document must be application/json"),
         ] {
-            assert_eq!(take(&found(status, kind, body.clone())), why);
+            assert_eq!(take(&found(status, kind, body.clone())), description);
         }
         let text = found(200, "application/json", "[]".to_owned());
-        assert_eq!(take(&text), "a document is a JSON object");
-        for (name, value, why) in [
+        assert_eq!(take(&text), "a document must be a JSON object");
+        for (name, value, description) in [
             (
                 "client_id",
                 "https://app.example/Client.json".into(),
-                "client_id of a document is its URL",
+                "client_id of a document must be its URL",
             ),
             (
                 "client_secret",
                 "s".into(),
-                "there is no secret in a document",
+                "a document must not contain a secret",
             ),
             (
                 "client_secret_expires_at",
                 0.into(),
-                "there is no secret in a document",
+                "a document must not contain a secret",
             ),
             (
                 "token_endpoint_auth_method",
                 "client_secret_basic".into(),
                 "only public clients may be identified by a metadata document here",
             ),
-            ("redirect_uris", "x".into(), "redirect_uris is a list"),
+            (
+                "redirect_uris",
+                "x".into(),
+                "redirect_uris must be an array",
+            ),
             (
                 "redirect_uris",
                 json!(["http://app.example/"]),
-                "a redirect URI is https, or on this machine",
+                "a redirect URI must be https, or on this machine",
             ),
             (
                 "logo",
@@ -199,7 +213,7 @@ mod tests {
                 "the document is too large",
             ),
         ] {
-            assert_eq!(take(&document(name, value)), why);
+            assert_eq!(take(&document(name, value)), description);
         }
     }
 }

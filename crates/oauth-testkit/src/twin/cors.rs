@@ -1,4 +1,4 @@
-//! CORS: the responses that a page of another origin may read (Fetch standard, section 3.3).
+//! CORS: the responses that a page of a different origin may read (Fetch standard, section 3.3).
 
 use http::Method;
 use http::header::{
@@ -6,15 +6,15 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::{Route, Twin};
 
 impl Twin {
     /// The answer to a preflight of the allowed origin.
-    pub(super) fn preflight(&self, place: Route, ask: &Ask) -> Option<Reply> {
-        let is_preflight = ask.method == Method::OPTIONS
-            && ask.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-            && self.allowed(place, ask).is_some();
+    pub(super) fn preflight(&self, place: Route, request: &ReceivedRequest) -> Option<Reply> {
+        let is_preflight = request.method == Method::OPTIONS
+            && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && self.allowed(place, request).is_some();
         is_preflight.then(|| {
             let reply = wire::plain(204, "text/plain", "");
             let reply = wire::with(reply, ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
@@ -24,8 +24,8 @@ impl Twin {
     }
 
     /// Marks a reply as readable for the allowed origin.
-    pub(super) fn allow_origin(&self, place: Route, ask: &Ask, reply: &mut Reply) {
-        if let Some(origin) = self.allowed(place, ask) {
+    pub(super) fn allow_origin(&self, place: Route, request: &ReceivedRequest, reply: &mut Reply) {
+        if let Some(origin) = self.allowed(place, request) {
             let open = std::mem::take(reply);
             let open = wire::with(open, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             let open = wire::with(open, VARY, "origin");
@@ -34,12 +34,12 @@ impl Twin {
         }
     }
 
-    fn allowed(&self, place: Route, ask: &Ask) -> Option<&str> {
+    fn allowed(&self, place: Route, request: &ReceivedRequest) -> Option<&str> {
         let is_page = matches!(
             place,
             Route::Authorize | Route::DevicePage | Route::BackchannelPage | Route::Logout
         );
         let origin = self.cors.as_deref().filter(|_| !is_page)?;
-        (ask.header(ORIGIN) == Some(origin)).then_some(origin)
+        (request.header(ORIGIN) == Some(origin)).then_some(origin)
     }
 }

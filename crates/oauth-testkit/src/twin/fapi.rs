@@ -1,4 +1,4 @@
-//! A server of FAPI 2.0, Security Profile and Message Signing: the rules of the generic one, and those that FAPI adds.
+//! A FAPI 2.0 server (Security Profile and Message Signing): the generic server's rules, and those that FAPI adds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,14 +16,14 @@ use super::{Twin, ciba};
 /// The algorithms that its clients may sign with (FAPI 2.0 Security Profile section 5.4.1).
 pub(super) const ALGS: &[Alg] = &[Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
 const GRANTS: &[&str] = &[AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS];
-/// With backchannel requests.
+/// The grant types, including backchannel requests.
 const MORE_GRANTS: &[&str] = &[
     AUTHORIZATION_CODE,
     REFRESH_TOKEN,
     CLIENT_CREDENTIALS,
     ciba::GRANT,
 ];
-/// The types of its permissions.
+/// The supported types of authorization details.
 const DETAILS: &[&str] = &["payment", "account"];
 
 /// The client's private key: the published one of RFC 7515 appendix A.3.
@@ -31,7 +31,7 @@ const CLIENT_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-client-1","x":
 /// The server's decryption key: the published one of RFC 7517 appendix A.2.
 const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}"#;
 
-/// What FAPI 2.0 adds to the rules of a server.
+/// The rules that FAPI 2.0 adds to those of a server.
 pub(super) struct Fapi {
     pub(super) client_auth: By,
     /// The X.509-SVIDs that were issued: the certificate's thumbprint and the SPIFFE ID in it. Each of them
@@ -106,7 +106,7 @@ pub(super) fn rules(base: &str) -> Rules {
         scopes: SCOPES,
         accepts,
         alg: Alg::Ps256,
-        // "shall not use refresh token rotation" but for what cannot be helped (section 5.3.2.1).
+        // "shall not use refresh token rotation" except in extraordinary circumstances (section 5.3.2.1).
         rotation: Rotation::Never,
         sender: Some(Sender::by_key()),
         fapi: Some(Fapi {
@@ -129,7 +129,7 @@ fn accepts(_: &str) -> Accepts {
     }
 }
 
-/// The key that its client signs with.
+/// The public key of its client.
 pub(super) fn client_public_key() -> Result<PublicJwk, &'static str> {
     let private = PrivateKey::from_jwk(CLIENT_KEY, Alg::Es256);
     let public = private.map(|key| key.public_jwk().clone());
@@ -147,7 +147,7 @@ pub(super) fn encryption_jwk() -> Value {
     jwk
 }
 
-/// The text in a JWE for this server, or the text itself if it is none (RFC 7516 section 5.2).
+/// The text in a JWE for this server, or the text itself if it is not a JWE (RFC 7516 section 5.2).
 pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
     let parts: Vec<&str> = text.split('.').collect();
     let [header, encrypted_key, iv, ciphertext, tag] = parts[..] else {
@@ -157,7 +157,7 @@ pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
     let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| BROKEN);
     let fields: Value = serde_json::from_slice(&bytes(header)?).map_err(|_| BROKEN)?;
     if fields["alg"] != "ECDH-ES" || fields["enc"] != "A256GCM" {
-        return Err("the JWE is encrypted by an algorithm that is not taken");
+        return Err("the JWE's algorithm is not accepted");
     }
     let coordinate = |name: &str| bytes(fields["epk"][name].as_str().unwrap_or_default());
     let party = |name: &str| bytes(fields[name].as_str().unwrap_or_default());
@@ -185,28 +185,28 @@ pub(super) fn decrypted(text: &str) -> Result<String, &'static str> {
 }
 
 impl Twin {
-    /// A server of FAPI 2.0 (Security Profile and Message Signing, Final), with everything that the
-    /// [`generic`](Self::generic) one has but device codes, backchannel requests (see
+    /// A FAPI 2.0 server (Security Profile and Message Signing, Final), with everything that the
+    /// [`generic`](Self::generic) one has except device codes, backchannel requests (see
     /// [`take_backchannel_requests`](Self::take_backchannel_requests)), exchanges, assertions, passwords and public
     /// clients.
     ///
-    /// - `/par` is the way for authorization requests; they may be request objects, signed, and encrypted to the
-    ///   server's key on request (ECDH-ES with A256GCM);
+    /// - authorization requests must be pushed to `/par`; they may be signed request objects, optionally
+    ///   encrypted to the server's key (ECDH-ES with A256GCM);
     /// - its client authenticates with `private_key_jwt`, signed by [`client_key`](Self::client_key); the audience
-    ///   is the issuer, and nothing else;
+    ///   must be the issuer alone;
     /// - PKCE with S256, always; `iss` in every response, which is signed (PS256) for the response modes of JARM, and
     ///   encrypted on request ([`encrypt_responses`](Self::encrypt_responses));
     /// - access tokens are bound to the key of a DPoP proof, and `dpop_jkt` or a proof at `/par` bind the code; see
     ///   [`set_dpop_nonces`](Self::set_dpop_nonces);
-    /// - permissions in detail (RFC 9396) of the types `payment` and `account`, and resources (RFC 8707), which the
-    ///   token endpoint may narrow.
+    /// - authorization details (RFC 9396) of the types `payment` and `account`, and resources (RFC 8707), which the
+    ///   token request may narrow.
     ///
-    /// Proofs and assertions are good once, and refresh tokens are not rotated.
+    /// Proofs and assertions are accepted once, and refresh tokens are not rotated.
     pub fn fapi(base: &str) -> Self {
         Self::of(base, rules)
     }
 
-    /// The private key, as a JWK, of the client of the FAPI twin; empty for every other. Everybody has it.
+    /// The private key, as a JWK, of the FAPI twin's client; empty for other twins. It is public knowledge.
     pub fn client_key(&self) -> &'static str {
         match self.authority.rules.fapi {
             Some(_) => CLIENT_KEY,
@@ -214,7 +214,7 @@ impl Twin {
         }
     }
 
-    /// Clients show certificates at this origin: the metadata names its aliases there (RFC 8705 section 5).
+    /// Sets the origin at which clients present certificates; the metadata lists its aliases (RFC 8705 section 5).
     #[cfg(feature = "tls")]
     pub(crate) fn set_mutual_tls(&mut self, base: &str) {
         let rules = &mut self.authority.rules;
@@ -231,8 +231,8 @@ impl Twin {
         });
     }
 
-    /// The metadata of the FAPI twin has this alias for an endpoint, such as `token_endpoint`, or none (RFC 8705 section
-    /// 5).
+    /// Sets or removes the mutual-TLS alias of an endpoint, such as `token_endpoint`, in the FAPI twin's metadata
+    /// (RFC 8705 section 5).
     #[cfg(feature = "tls")]
     pub fn set_mutual_tls_alias(&mut self, endpoint: &str, url: Option<&str>) {
         let document = &mut self.authority.rules.metadata.1;
@@ -244,7 +244,7 @@ impl Twin {
         }
     }
 
-    /// The client of the FAPI twin authenticates with its certificate (`tls_client_auth`).
+    /// Has the FAPI twin's client authenticate with its certificate (`tls_client_auth`).
     #[cfg(feature = "tls")]
     pub fn authenticate_by_certificate(&mut self) {
         let rules = &mut self.authority.rules;
@@ -256,7 +256,7 @@ impl Twin {
         }
     }
 
-    /// The client of the FAPI twin authenticates with an X.509-SVID (`spiffe_x509`), named by the SPIFFE ID in it.
+    /// Has the FAPI twin's client authenticate with an X.509-SVID (`spiffe_x509`), identified by its SPIFFE ID.
     #[cfg(feature = "tls")]
     pub(crate) fn register_svid(&mut self, thumbprint: String, spiffe_id: &str) {
         self.authenticate_by_certificate();
@@ -266,13 +266,13 @@ impl Twin {
         self.list_svids();
     }
 
-    /// Names the methods of SVIDs in the metadata (OAuth SPIFFE Client Authentication section 4).
+    /// Lists the SVID methods in the metadata (OAuth SPIFFE Client Authentication section 4).
     pub fn list_svids(&mut self) {
         let methods = json!(["spiffe_wit", "spiffe_jwt", "spiffe_x509"]);
         self.authority.rules.metadata.1["token_endpoint_auth_methods_supported"] = methods;
     }
 
-    /// The FAPI twin binds tokens to the certificate of the client, and not to a key (RFC 8705 section 3).
+    /// Has the FAPI twin bind tokens to the client's certificate instead of a key (RFC 8705 section 3).
     #[cfg(feature = "tls")]
     pub fn bind_to_certificates(&mut self) {
         if self.authority.rules.sender.is_some() {
@@ -280,7 +280,7 @@ impl Twin {
         }
     }
 
-    /// The FAPI twin takes signed requests alone from now on (FAPI 2.0 Message Signing section 5.3).
+    /// Has the FAPI twin refuse unsigned requests from now on (FAPI 2.0 Message Signing section 5.3).
     pub fn require_signed_requests(&mut self) {
         if let Some(fapi) = &mut self.authority.rules.fapi {
             fapi.signed_only = true;
@@ -288,8 +288,8 @@ impl Twin {
         self.authority.rules.metadata.1["require_signed_request_object"] = true.into();
     }
 
-    /// The FAPI twin takes backchannel requests, too, as FAPI-CIBA (section 5.2.2) has them: signed by
-    /// [`client_key`](Self::client_key), and answered by polling or a ping. Its clients read that in the metadata.
+    /// Has the FAPI twin accept backchannel requests by FAPI-CIBA (section 5.2.2): signed by
+    /// [`client_key`](Self::client_key), in poll or ping mode. The metadata announce them.
     pub fn take_backchannel_requests(&mut self) {
         let rules = &mut self.authority.rules;
         let Some(fapi) = &rules.fapi else { return };
@@ -310,7 +310,7 @@ impl Twin {
         }
     }
 
-    /// The FAPI twin takes requests through the browser, too.
+    /// Has the FAPI twin accept authorization requests that were not pushed.
     pub fn allow_unpushed_requests(&mut self) {
         if let Some(fapi) = &mut self.authority.rules.fapi {
             fapi.pushed_only = false;

@@ -1,4 +1,4 @@
-//! The faults that a twin can be told to have, by name.
+//! The faults that can be injected into a twin, by name.
 
 mod defaults;
 
@@ -16,9 +16,9 @@ use super::wire::{self, Reply};
 /// A type of token that no twin issues (RFC 8693 section 3).
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
-/// One thing that goes wrong with one reply.
+/// A fault in one reply.
 ///
-/// As JSON, a fault is an object with its [`name`](Fault::name) and, if wanted, its values:
+/// In JSON, a fault is an object with its [`name`](Fault::name) and, optionally, its values:
 /// `{"name":"status","status":503,"retry_after":5}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -26,7 +26,7 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 pub enum Fault {
     /// The request is carried out and its reply never arrives.
     LostReply,
-    /// The server answers with this status (5xx) and carries nothing out.
+    /// The server answers with this status (5xx) and does nothing.
     Status {
         /// The status code; 503 by default.
         #[serde(default = "defaults::unavailable")]
@@ -47,27 +47,27 @@ pub enum Fault {
     },
     /// A redirect; nothing is carried out.
     RedirectTo {
-        /// Where to; `https://elsewhere.example/` by default.
+        /// The target; `https://elsewhere.example/` by default.
         #[serde(default = "defaults::elsewhere")]
         location: String,
         /// The status code; 307 by default.
         #[serde(default = "defaults::temporary_redirect")]
         status: u16,
     },
-    /// The reply is right, and its body trickles.
+    /// The reply is right, but its body is sent slowly.
     SlowBody {
         /// The pause before each byte; 50 by default.
         #[serde(default = "defaults::fifty")]
         millis_per_byte: u64,
     },
-    /// The request is carried out; the first member of its JSON reply comes twice, and the second
-    /// has another value.
+    /// The request is carried out; the first member of its JSON reply is repeated with a different
+    /// value.
     DuplicateMember,
-    /// The request is carried out; its JSON reply calls itself `text/plain`.
+    /// The request is carried out; the content type of its JSON reply is `text/plain`.
     WrongContentType,
     /// JSON nested this deep, at most a million; nothing is carried out.
     NestedJson {
-        /// How many arrays are open at once; 10 000 by default.
+        /// The depth of nested arrays; 10 000 by default.
         #[serde(default = "defaults::ten_thousand")]
         depth: usize,
     },
@@ -77,9 +77,9 @@ pub enum Fault {
         #[serde(default = "defaults::one_gibibyte")]
         expanded: u64,
     },
-    /// The request is carried out; its JSON reply lacks a member. It waits for a reply that has it.
+    /// The request is carried out; its JSON reply lacks a member. Applies to the next reply that has it.
     WithoutMember {
-        /// Which; `expires_in` by default.
+        /// The member's name; `expires_in` by default.
         #[serde(default = "defaults::expires_in")]
         member: String,
     },
@@ -89,27 +89,27 @@ pub enum Fault {
         #[serde(default = "defaults::invalid_request")]
         error: String,
     },
-    /// The request is carried out; the ID token of its reply is not as it should be.
+    /// The request is carried out; the ID token of its reply has a flaw.
     IdToken {
         /// In what way; `wrong_nonce` by default.
         #[serde(default = "defaults::wrong_nonce")]
         flaw: IdTokenFlaw,
     },
-    /// The ID token beside the code of a callback (a hybrid flow) is not as it should be.
+    /// The ID token beside the code of a callback (a hybrid flow) has a flaw.
     IdTokenInCallback {
         /// In what way; `wrong_nonce` by default.
         #[serde(default = "defaults::wrong_nonce")]
         flaw: IdTokenFlaw,
     },
-    /// The signed response (JARM) of a callback is not as it should be.
+    /// The signed response (JARM) of a callback has a flaw.
     ResponseJwt {
-        /// In what way, as far as it is no matter of people; `wrong_audience` by default.
+        /// The flaw, if it is not about a claim of the user; `wrong_audience` by default.
         #[serde(default = "defaults::wrong_audience")]
         flaw: IdTokenFlaw,
     },
-    /// The callback is not signed, though that was asked for.
+    /// The callback is not signed, although a signed response was requested.
     PlainResponse,
-    /// The callback names another issuer in `iss` (RFC 9207).
+    /// The callback has a wrong issuer in `iss` (RFC 9207).
     WrongIssuerInCallback,
     /// The callback names no issuer.
     MissingIssuerInCallback,
@@ -117,34 +117,34 @@ pub enum Fault {
     MissingStateInCallback,
     /// The callback carries a `state` that another flow sent.
     ForeignStateInCallback,
-    /// The callback says `invalid_request`, because the `code_challenge_method` is S256.
+    /// The callback has the error `invalid_request`, because the `code_challenge_method` is S256.
     RefusedS256,
-    /// The request is carried out; `iss` of the metadata is another's. It waits for metadata.
+    /// The request is carried out; the metadata's issuer is wrong. Applies to the next metadata response.
     WrongIssuerInMetadata,
-    /// The request is carried out; the kind of its token is written in the other case. It waits for a token.
+    /// The request is carried out; the case of `token_type` is changed. Applies to the next token response.
     TokenTypeCase,
     /// The request is carried out, but a key-bound token is returned with `token_type` "Bearer". Applies to the next
     /// token response.
     BearerTokenType,
-    /// The request is carried out; the scheme of its challenge is written in the other case. It waits for one.
+    /// The request is carried out; the case of the challenge's scheme is changed. Applies to the next challenge.
     ChallengeCase,
-    /// The request is carried out; the resource metadata are about another resource. It waits for such metadata.
+    /// The request is carried out; the resource metadata have a different `resource`. Applies to the next such response.
     OtherResource,
-    /// The request is carried out; the resource metadata name no authorization server. It waits for such metadata.
+    /// The request is carried out; the resource metadata list no authorization server. Applies to the next such response.
     NoAuthorizationServer,
-    /// The request is carried out; its challenge says that the resource metadata are at another place. It waits for
-    /// one that says where they are.
+    /// The request is carried out; its challenge has a different `resource_metadata`. Applies to the next challenge with
+    /// that parameter.
     OtherResourceMetadata {
-        /// Where; a private address by default.
+        /// The URL; at a private address by default.
         #[serde(default = "defaults::cloud_metadata")]
         url: String,
     },
-    /// A device code or backchannel request that has ended before its time. It waits for somebody who asks while the
-    /// person has not answered.
+    /// A device code or backchannel request expires early. Applies to the next poll while the user has not
+    /// answered.
     ExpiredToken,
-    /// Whoever asks while the person has not answered is asked to go slower. It waits for that.
+    /// The client is told to `slow_down`. Applies to the next poll while the user has not answered.
     SlowDown,
-    /// The request is carried out; another type of token is named than was issued. It waits for an exchange.
+    /// The request is carried out; `issued_token_type` is wrong. Applies to the next token exchange.
     IssuedTokenType,
     /// A 401 of the API is sent with another status, and states the error only in its body. Applies to the next 401 of
     /// the API.
@@ -152,18 +152,18 @@ pub enum Fault {
         /// The status code; 200 by default.
         #[serde(default = "defaults::ok")]
         status: u16,
-        /// The JSON; what Slack's API says of a token that has expired by default.
+        /// The JSON; by default that of Slack's API for an expired token.
         #[serde(default = "defaults::token_expired")]
         body: String,
     },
-    /// The request is carried out; a device code comes as in drafts and from Google: its page is `verification_url`,
-    /// and numbers are texts. It waits for a device code.
+    /// The request is carried out; the device authorization response has the form of drafts and Google: the page is
+    /// `verification_url`, and numbers are strings. Applies to the next such response.
     DraftDeviceAuthorization,
-    /// A 401 lists `Negotiate` alone, as a proxy's own challenge. It waits for a 401 of the API.
+    /// The only challenge of a 401 is `Negotiate`, as from a proxy. Applies to the next 401 of the API.
     NegotiateAlone,
 }
 
-/// How a reply is to be delivered, for faults that a reply cannot say of itself.
+/// The delivery of a reply, for faults that the reply itself cannot express.
 ///
 /// [`Twin::answer`](super::Twin::answer) leaves it in the reply's extensions;
 /// [`TwinDriver`](crate::TwinDriver) and [`Served`](crate::Served) obey it.
@@ -176,7 +176,7 @@ pub struct Delivery {
 }
 
 impl Fault {
-    /// Every name, in the order of the enum.
+    /// All names, in the order of the enum.
     pub const NAMES: &[&str] = &[
         "lost_reply",
         "status",
@@ -256,12 +256,12 @@ impl Fault {
         }
     }
 
-    /// The fault of this name, with its default values.
+    /// The fault with this name, with its default values.
     pub fn parse(name: &str) -> Option<Self> {
         serde_json::from_value(json!({ "name": name })).ok()
     }
 
-    /// Whether this fault shows in the redirect from the authorization endpoint.
+    /// Whether this fault applies to the redirect from the authorization endpoint.
     pub(super) fn is_of_callback(&self) -> bool {
         matches!(
             self,
@@ -276,7 +276,7 @@ impl Fault {
         )
     }
 
-    /// The reply that takes the place of the server's work, for faults that prevent it.
+    /// The reply instead of processing the request, for faults that prevent it.
     pub(super) fn instead(&self) -> Option<Reply> {
         Some(match self {
             Self::Status {
@@ -315,7 +315,7 @@ impl Fault {
         })
     }
 
-    /// Whether the fault can show in this reply: some need JSON to break.
+    /// Whether the fault applies to this reply: some need JSON to corrupt.
     pub(super) fn fits(&self, reply: &Reply) -> bool {
         match self {
             Self::TruncatedJson | Self::DuplicateMember | Self::WrongContentType => {
@@ -340,7 +340,7 @@ impl Fault {
         }
     }
 
-    /// Breaks a reply the server has made.
+    /// Applies the fault to a reply of the server.
     pub(super) fn spoil(&self, reply: &mut Reply) {
         match self {
             Self::LostReply => {
@@ -420,7 +420,7 @@ impl Fault {
     }
 }
 
-/// The challenge of a reply with another URL as its `resource_metadata`; `None` if it has none.
+/// The challenge of a reply with this URL as its `resource_metadata`; `None` if it has none.
 fn elsewhere_in_challenge(reply: &Reply, url: &str) -> Option<HeaderValue> {
     let field = reply.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
     let (before, after) = field.split_once("resource_metadata=\"")?;
@@ -430,12 +430,12 @@ fn elsewhere_in_challenge(reply: &Reply, url: &str) -> Option<HeaderValue> {
         .ok()
 }
 
-/// Whether it is a 401 with a challenge, as an API has it.
+/// Whether it is an API's 401 with a challenge.
 fn is_about_a_token(reply: &Reply) -> bool {
     reply.status() == 401 && reply.headers().contains_key(WWW_AUTHENTICATE)
 }
 
-/// A device authorization response as it was before RFC 8628; `None` if it is no such response.
+/// A device authorization response in the form of drafts before RFC 8628; `None` for other responses.
 fn as_in_drafts(reply: &Reply) -> Option<Vec<u8>> {
     let mut value: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
     let members = value.as_object_mut()?;
@@ -449,13 +449,13 @@ fn as_in_drafts(reply: &Reply) -> Option<Vec<u8>> {
     Some(value.to_string().into_bytes())
 }
 
-/// Whether the person has not answered yet.
+/// Whether the reply says that the user has not answered yet.
 fn is_pending(reply: &Reply) -> bool {
     let value: Option<serde_json::Value> = serde_json::from_slice(reply.body()).ok();
     value.is_some_and(|value| value["error"] == "authorization_pending")
 }
 
-/// `DPoP` as `dpOp`.
+/// The text with its case inverted: `DPoP` as `dpOp`.
 fn other_case(text: &str) -> String {
     let other = |c: char| match c.is_ascii_lowercase() {
         true => c.to_ascii_uppercase(),
@@ -464,7 +464,7 @@ fn other_case(text: &str) -> String {
     text.chars().map(other).collect()
 }
 
-/// The JSON of a reply with another text in one of its members; `None` if it has no such member.
+/// The JSON of a reply with one of its strings changed; `None` if it has no such member.
 fn changed(reply: &Reply, name: &str, change: fn(&str) -> String) -> Option<Vec<u8>> {
     let mut value: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
     let text = value.get(name)?.as_str().map(change)?;
@@ -485,7 +485,7 @@ fn without(reply: &Reply, name: &str) -> Option<Vec<u8>> {
     Some(value.to_string().into_bytes())
 }
 
-/// `{"a":1}` as `{"a":1,"a":"another"}`.
+/// The JSON with its first member repeated: `{"a":1}` as `{"a":1,"a":"another"}`.
 fn twice(body: &Bytes) -> Bytes {
     let text = String::from_utf8_lossy(body);
     let name = text.split('"').nth(1).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! The frame with which the twin tells a client's site of a logout.
+//! Front-channel logout: the URL of the frame that notifies a client's site.
 //!
 //! OpenID Connect Front-Channel Logout section 3
 
 use super::Twin;
 
-/// What is wrong with the URL of the frame.
+/// A flaw of the frame's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrontChannelFlaw {
@@ -16,14 +16,14 @@ pub enum FrontChannelFlaw {
     MissingIssuer,
     /// There is no `sid` beside the `iss`.
     MissingSession,
-    /// `sid` comes twice.
+    /// `sid` is repeated.
     RepeatedSession,
     /// There is neither `iss` nor `sid`.
     Nobody,
 }
 
 impl FrontChannelFlaw {
-    /// Every one.
+    /// All flaws.
     pub const ALL: &[Self] = &[
         Self::WrongIssuer,
         Self::WrongSession,
@@ -35,9 +35,9 @@ impl FrontChannelFlaw {
 }
 
 impl Twin {
-    /// The URL that the twin has a browser load in a frame when the session ends that [`set_claim`](Self::set_claim)
-    /// calls `sid`: this `frontchannel_logout_uri`, which has no query, with what `frontchannel_logout_session_required`
-    /// adds.
+    /// The URL that a browser loads in a frame when the session ends whose `sid` was set by
+    /// [`set_claim`](Self::set_claim): this `frontchannel_logout_uri`, which must not have a query, with the parameters
+    /// that `frontchannel_logout_session_required` adds.
     pub fn front_channel_logout(&self, uri: &str, flaw: Option<FrontChannelFlaw>) -> String {
         let authority = &self.authority;
         let sid = authority.person.claim("sid").and_then(|sid| sid.as_str());

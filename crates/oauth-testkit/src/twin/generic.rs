@@ -16,7 +16,7 @@ use super::sender_constrained;
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
 use super::token_exchange::ID_JAG;
 use super::token_management::{DEVICE_AUTHORIZATION, INTROSPECTION, REVOCATION};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::{Twin, assertion, ciba, id_token, renewal, saml, token_exchange, trusted_issuers};
 
 const ECHO: &str = "/api/echo";
@@ -181,28 +181,28 @@ fn accepts(purpose: &str) -> Accepts {
     }
 }
 
-pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    if let Some(resource) = ask.path.strip_prefix(RESOURCE_METADATA) {
-        return resource_metadata(authority, ask, resource);
+pub(super) fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    if let Some(resource) = request.path.strip_prefix(RESOURCE_METADATA) {
+        return resource_metadata(authority, request, resource);
     }
-    if ask.path == webfinger::PATH {
-        return webfinger::answer(authority, ask);
+    if request.path == webfinger::PATH {
+        return webfinger::answer(authority, request);
     }
-    if [renewal::EXCHANGE, renewal::RENEW].contains(&ask.path.as_str()) {
-        return renewal::renew(authority, at, ask);
+    if [renewal::EXCHANGE, renewal::RENEW].contains(&request.path.as_str()) {
+        return renewal::renew(authority, at, request);
     }
-    if ask.path != ECHO {
+    if request.path != ECHO {
         return wire::not_found();
     }
-    if ask.method != Method::GET && ask.method != Method::POST {
+    if request.method != Method::GET && request.method != Method::POST {
         return wire::method_not_allowed("GET, POST");
     }
-    let scope = if ask.method == Method::GET {
+    let scope = if request.method == Method::GET {
         "read"
     } else {
         "write"
     };
-    let (grant, token) = match sender_constrained::holder(authority, at, ask, scope) {
+    let (grant, token) = match sender_constrained::holder(authority, at, request, scope) {
         Ok(holder) => holder,
         Err(challenge) => return *challenge,
     };
@@ -213,32 +213,35 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     wire::json(
         200,
         &json!({
-            "method": ask.method.as_str(),
+            "method": request.method.as_str(),
             "client_id": grant.client_id,
             "sub": grant.subject,
             "scope": grant.scope,
-            "body": String::from_utf8_lossy(&ask.body),
+            "body": String::from_utf8_lossy(&request.body),
         }),
     )
 }
 
 /// The URL of the API's metadata, as its challenges name it (`resource_metadata`).
-pub(super) fn resource_metadata_url(authority: &Authority, ask: &Ask) -> Option<String> {
+pub(super) fn resource_metadata_url(
+    authority: &Authority,
+    request: &ReceivedRequest,
+) -> Option<String> {
     let place = || format!("{}{RESOURCE_METADATA}{ECHO}", authority.rules.issuer);
-    is_api(ask).then(place)
+    is_api(request).then(place)
 }
 
 /// Whether this request calls the API.
-pub(super) fn is_api(ask: &Ask) -> bool {
-    ask.path == ECHO
+pub(super) fn is_api(request: &ReceivedRequest) -> bool {
+    request.path == ECHO
 }
 
 /// The metadata of the API, or of the whole origin if nothing follows the well-known path.
-fn resource_metadata(authority: &Authority, ask: &Ask, resource: &str) -> Reply {
+fn resource_metadata(authority: &Authority, request: &ReceivedRequest, resource: &str) -> Reply {
     if !["", ECHO].contains(&resource) {
         return wire::not_found();
     }
-    if ask.method != Method::GET {
+    if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
     let issuer = &authority.rules.issuer;

@@ -26,20 +26,21 @@ impl Twin {
 
 /// The requested `authorization_details`; null if there are none.
 pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, Refusal> {
-    let wrong = |why| ("invalid_authorization_details", why);
+    let wrong = |description| ("invalid_authorization_details", description);
     let (Some(text), Some(fapi)) = (asked, &authority.rules.fapi) else {
         return Ok(Value::Null);
     };
-    let asked: Value = serde_json::from_str(text).map_err(|_| wrong("they are no JSON"))?;
+    let asked: Value =
+        serde_json::from_str(text).map_err(|_| wrong("authorization_details must be JSON"))?;
     let details = asked.as_array().filter(|details| !details.is_empty());
-    let details = details.ok_or(wrong("they are an array of objects"))?;
+    let details = details.ok_or(wrong("authorization_details must be an array of objects"))?;
     let is_known = |detail: &Value| {
         let kind = detail["type"].as_str();
         kind.is_some_and(|kind| fapi.details.contains(&kind))
     };
     match details.iter().all(is_known) {
         true => Ok(asked),
-        false => Err(wrong("a type that this server does not know")),
+        false => Err(wrong("unknown type of authorization details")),
     }
 }
 
@@ -71,7 +72,7 @@ pub(super) fn targets(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal
         true => Ok(resources),
         false => Err((
             "invalid_target",
-            "a resource is an absolute URI without a fragment",
+            "a resource must be an absolute URI without a fragment",
         )),
     }
 }

@@ -20,16 +20,16 @@ use super::fapi;
 use super::jwt::Jwt;
 use super::personality;
 use super::sender_constrained;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
-/// How long an ID token is valid, in seconds.
+/// The lifetime of an ID token, in seconds.
 const LIFETIME: u64 = 300;
-/// The address of the person who signs in.
+/// The email address of the user who signs in.
 pub(super) const EMAIL: &str = "alice@twin.example";
 /// The `kid` of the key, until keys are rotated.
 pub(super) const KEY_ID: &str = "twin-1";
 
-/// The published private key of RFC 7515 appendix A.2: never trust a token of a twin.
+/// The private key published in RFC 7515 appendix A.2: never trust a token of a twin.
 const PRIVATE_KEY: &str = include_str!("id_token_key.json");
 
 /// The private key of RFC 7515 appendix A.3.
@@ -60,7 +60,7 @@ fn published(alg: Alg) -> Alg {
     }
 }
 
-/// The public keys of RFC 7517 appendix A.1, with which nothing here is signed.
+/// The public keys of RFC 7517 appendix A.1, which are not used for signing.
 pub(super) fn others() -> Vec<Value> {
     vec![
         json!({
@@ -87,7 +87,7 @@ pub(super) fn keys(authority: &Authority) -> Value {
         keys.push(jwk);
     }
     if authority.rules.fapi.is_some() {
-        // Names are no promise: these go by the one of the key that signs.
+        // A `kid` may be ambiguous: these have that of the signing key.
         let decoys = others().into_iter().map(|mut jwk| {
             jwk["kid"] = authority.key_id.as_str().into();
             jwk
@@ -126,12 +126,12 @@ pub(super) fn half_hash(value: &str) -> String {
     URL_SAFE_NO_PAD.encode(left)
 }
 
-/// The claims as a signed token; `None` if there is no key for the algorithm.
+/// A token with these claims; `None` if there is no key for the algorithm.
 pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
     sign(&json!({ "alg": alg.as_str(), "kid": key_id }), claims)
 }
 
-/// An ID token with these claims, with this server's deviations.
+/// An ID token with these claims and this server's deviations.
 pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
     personality::change_claims(authority, &mut claims);
     let rules = &authority.rules;
@@ -145,14 +145,14 @@ pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
     Some(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 
-/// A token that this twin has issued: verifies its signature, but not its expiry.
+/// Parses a token that this twin has issued: verifies its signature, but not its expiry.
 pub(super) fn own(authority: &Authority, token: &str) -> Result<Jwt, &'static str> {
     let alg = authority.rules.alg;
     let key = key(alg).ok_or("the key cannot be read")?;
     let jwt = Jwt::verified(token, key.public_jwk(), &[alg])?;
     match jwt.text("iss") == Some(&authority.rules.issuer) {
         true => Ok(jwt),
-        false => Err("the ID token is another server's"),
+        false => Err("the ID token was issued by a different server"),
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) fn unsigned(claims: &Value, key_id: &str) -> Option<String> {
         .map(|(input, _)| format!("{input}."))
 }
 
-/// The claims, signed with the same key and another algorithm for RSA.
+/// The claims, signed with the same key and a different RSA algorithm.
 pub(super) fn other_alg(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
     let key = PrivateKey::from_jwk(PRIVATE_KEY, alg).ok()?;
     sign_with(&key, &json!({ "alg": alg.as_str(), "kid": key_id }), claims)
@@ -206,12 +206,16 @@ impl Twin {
 }
 
 /// `GET {userinfo_endpoint}` (OpenID Connect Core section 5.3).
-pub(super) fn userinfo(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let (grant, _) = match sender_constrained::holder(authority, at, ask, "openid") {
+pub(super) fn userinfo(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
+    let (grant, _) = match sender_constrained::holder(authority, at, request, "openid") {
         Ok(holder) => holder,
         Err(challenge) => return *challenge,
     };
-    if let Some(reply) = personality::odd_userinfo(authority, ask) {
+    if let Some(reply) = personality::odd_userinfo(authority, request) {
         return reply;
     }
     let has = |name: &str| grant.scope.split(' ').any(|granted| granted == name);
@@ -256,7 +260,7 @@ pub enum IdTokenFlaw {
     MissingIssuer,
     /// There is no `sub`.
     MissingSubject,
-    /// `sub` has a `1` at its end: another person. A fault only in the response to a refresh.
+    /// `sub` has a `1` at its end: a different user. A fault only in the response to a refresh.
     OtherSubject,
     /// `aud` has a `1` at its end.
     WrongAudience,
@@ -264,7 +268,7 @@ pub enum IdTokenFlaw {
     MissingAudience,
     /// A second audience that the client does not trust.
     ForeignAudience,
-    /// The one audience in an array, which is allowed.
+    /// The audience is an array with one element, which is allowed.
     ListedAudience,
     /// There is no `iat`.
     MissingIssuedAt,
@@ -278,23 +282,23 @@ pub enum IdTokenFlaw {
     WrongNonce,
     /// There is no nonce.
     MissingNonce,
-    /// `at_hash` is of another access token.
+    /// `at_hash` belongs to a different access token.
     WrongAccessTokenHash,
-    /// `c_hash` is of another code. A fault only of a token that comes with the code.
+    /// `c_hash` belongs to a different code. A fault only in a token that comes with the code.
     WrongCodeHash,
-    /// There is no `c_hash`. A fault only of a token that comes with the code.
+    /// There is no `c_hash`. A fault only in a token that comes with the code.
     MissingCodeHash,
     /// There is no `kid`, which is allowed with one key in the set.
     NoKeyId,
     /// `alg` is `none`, and there is no signature.
     Unsigned,
-    /// It is signed with the right key, but with another algorithm than was agreed on.
+    /// It is signed with the right key, but not with the registered algorithm.
     OtherAlgorithm,
     /// One bit of the signature is flipped.
     BrokenSignature,
     /// `alg` is `HS256`, computed with the public key as the secret.
     PublicKeyAsSecret,
-    /// `typ` is that of another kind of token.
+    /// `typ` is that of a different kind of token.
     ForeignType,
     /// There is no `auth_time`. A fault only if the request had `max_age`.
     MissingAuthTime,

@@ -9,9 +9,9 @@ use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
-/// How far a client's clock may be ahead, in seconds (FAPI 2.0 Security Profile section 5.3.2.1).
+/// The maximum lead of a client's clock, in seconds (FAPI 2.0 Security Profile section 5.3.2.1).
 const AHEAD: u64 = 10;
-/// The longest life that a JWT of a client may have, in seconds (FAPI 2.0 Message Signing section 5.3.1).
+/// The maximum lifetime of a client's JWT, in seconds (FAPI 2.0 Message Signing section 5.3.1).
 const LONGEST: u64 = 3600;
 
 /// A parsed JWT.
@@ -51,11 +51,11 @@ impl Jwt {
         Ok(jwt)
     }
 
-    /// Checks that this key has signed it, with one of these algorithms.
+    /// Verifies its signature with this key, by one of these algorithms.
     pub(super) fn is_by(&self, key: &PublicJwk, algs: &[Alg]) -> Result<(), &'static str> {
         let named = self.header["alg"].as_str();
         let Some(alg) = algs.iter().find(|alg| Some(alg.as_str()) == named) else {
-            return Err("the JWT is signed by an algorithm that is not taken");
+            return Err("the JWT's algorithm is not accepted");
         };
         let job = VerificationJob::Signature {
             alg: alg.as_str(),
@@ -65,7 +65,7 @@ impl Jwt {
         };
         match oauth_crypto::verify(&job) {
             true => Ok(()),
-            false => Err("the signature is not good"),
+            false => Err("the signature is invalid"),
         }
     }
 
@@ -81,11 +81,11 @@ impl Jwt {
             value => value
                 .as_u64()
                 .map(Some)
-                .ok_or("a time of the JWT is no number"),
+                .ok_or("a time of the JWT must be a number"),
         }
     }
 
-    /// Checks that it is valid now, and does not last for too long.
+    /// Checks that it is valid now, and that its lifetime is not too long.
     pub(super) fn is_in_time(&self, at: UnixTime) -> Result<(), &'static str> {
         let now = at.as_secs();
         let expires = self.time("exp")?.ok_or("the JWT has no exp")?;
@@ -96,21 +96,21 @@ impl Jwt {
             return Err("the JWT has expired");
         }
         if latest.is_some_and(|latest| latest > now.saturating_add(AHEAD)) {
-            return Err("the JWT is of the future");
+            return Err("the JWT is not valid yet");
         }
         let begins = begins.or(issued).unwrap_or(now);
         match expires.saturating_sub(begins) <= LONGEST {
             true => Ok(()),
-            false => Err("the JWT is good for more than an hour"),
+            false => Err("the JWT is valid for more than an hour"),
         }
     }
 
-    /// Checks that its `iat` is within so many seconds of now.
+    /// Checks that its `iat` is within this many seconds of now.
     pub(super) fn is_fresh(&self, at: UnixTime, seconds: u64) -> Result<(), &'static str> {
         let issued = self.time("iat")?.ok_or("the JWT has no iat")?;
         match issued.abs_diff(at.as_secs()) <= seconds {
             true => Ok(()),
-            false => Err("the JWT was not made just now"),
+            false => Err("the JWT was not issued just now"),
         }
     }
 }

@@ -22,13 +22,13 @@ impl Twin {
         self.authority.rules.refuses_access_tokens = true;
     }
 
-    /// Ends refresh tokens that are unused for so long, and announces that in token responses.
+    /// Expires refresh tokens that are unused for this long, and announces that in token responses.
     pub fn set_refresh_token_timeout(&mut self, seconds: u64) {
         self.authority.rules.refresh_lifetime = Some(seconds);
         self.authority.rules.reply.refresh_token_timeout = true;
     }
 
-    /// Ends a person's approval after so long, with all tokens that came from it, however often they are refreshed.
+    /// Ends a user's approval after this time, with all tokens issued for it, however often they are refreshed.
     /// Token responses announce it (`authorization_expires_in`, draft-ietf-oauth-refresh-token-expiration).
     pub fn set_authorization_lifetime(&mut self, seconds: u64) {
         self.authority.rules.authorization_lifetime = Some(seconds);

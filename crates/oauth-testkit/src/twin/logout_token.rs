@@ -1,4 +1,4 @@
-//! Logout tokens of the twin, which a server posts to clients when a person signs out.
+//! Logout tokens of the twin, which a server posts to clients when a user signs out.
 //!
 //! OpenID Connect Back-Channel Logout section 2.4
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Twin;
 use super::id_token::{other_alg, signed, unsigned};
 
-/// How long a logout token is valid, in seconds.
+/// The lifetime of a logout token, in seconds.
 const LIFETIME: u64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
@@ -19,11 +19,11 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 pub enum LogoutTokenFlaw {
     /// `alg` is `none`, and there is no signature.
     Unsigned,
-    /// It is signed with another algorithm than the server's metadata announce.
+    /// It is signed with an algorithm that the server's metadata do not list.
     OtherAlgorithm,
     /// There are no `events`.
     MissingEvent,
-    /// `events` has only another member.
+    /// `events` has only a different member.
     OtherEvent,
     /// It has a `nonce`, as an ID token does.
     Nonce,
@@ -84,8 +84,8 @@ impl LogoutTokenFlaw {
 }
 
 impl Twin {
-    /// A logout token for the confidential client, about the person who approves every authorization.
-    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the person and names a session. `None` if the system
+    /// A logout token for the confidential client, about the user who approves every authorization.
+    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the user and names a session. `None` if the system
     /// has no ID tokens.
     pub fn logout_token(&mut self, at: UnixTime, flaw: Option<LogoutTokenFlaw>) -> Option<String> {
         let authority = &mut self.authority;

@@ -1,4 +1,4 @@
-//! Requests that wait for a person's approval elsewhere: device codes and backchannel requests.
+//! Requests that wait for a user's approval on a different device: device codes and backchannel requests.
 //!
 //! RFC 8628 section 3.5, CIBA Core section 11
 
@@ -10,10 +10,10 @@ type Refusal = (&'static str, &'static str);
 
 /// The polling interval, in seconds, unless a test sets another one.
 pub(super) const INTERVAL: u64 = 5;
-/// By how many seconds a poll that comes too early extends the interval.
+/// The seconds by which a poll that comes too early extends the interval.
 const SLOW_DOWN_SECONDS: u64 = 5;
 
-/// A grant that waits for a person's approval, or has got it.
+/// A grant that waits for a user's approval, or has it.
 pub(super) struct Awaited {
     pub(super) grant: Grant,
     approval: Approval,
@@ -42,21 +42,21 @@ impl Awaited {
         }
     }
 
-    /// Whether the person may still answer.
+    /// Whether the user may still answer.
     pub(super) fn is_pending(&self, at: UnixTime) -> bool {
         self.approval == Approval::Pending && at < self.expires
     }
 
-    /// Records the person's answer.
+    /// Records the user's answer.
     pub(super) fn decide(&mut self, at: UnixTime, approval: Approval) {
         self.approval = approval;
         self.grant.auth_time = Some(at);
     }
 
     /// Handles a poll of the client: returns the grant, once.
-    pub(super) fn ask(&mut self, at: UnixTime, client_id: &str) -> Result<Grant, Refusal> {
+    pub(super) fn poll(&mut self, at: UnixTime, client_id: &str) -> Result<Grant, Refusal> {
         if self.grant.client_id != client_id {
-            return Err(("invalid_grant", "it was issued to another client"));
+            return Err(("invalid_grant", "it was issued to a different client"));
         }
         if at >= self.expires {
             return Err(("expired_token", "it has expired"));
@@ -69,7 +69,7 @@ impl Awaited {
         }
         match self.approval {
             Approval::Pending => Err(("authorization_pending", "the user has not decided yet")),
-            Approval::Denied => Err(("access_denied", "the user said no")),
+            Approval::Denied => Err(("access_denied", "the user denied the request")),
             Approval::Spent => Err(("invalid_grant", "it was used before")),
             Approval::Approved => {
                 self.approval = Approval::Spent;

@@ -1,4 +1,4 @@
-//! The person who approves every authorization: whether they are signed in, and their claims.
+//! The user who approves every authorization: whether they are signed in, and their claims.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct Person {
     approving: Option<String>,
 }
 
-/// The standard claims that a scope requests (OpenID Connect Core section 5.4).
+/// The standard claims requested by each scope (OpenID Connect Core section 5.4).
 const OF_SCOPE: [(&str, &[&str]); 4] = [
     (
         "profile",
@@ -52,14 +52,14 @@ fn is_told(claim: &str, scope: &str) -> bool {
 }
 
 impl Person {
-    /// Signs the person in; with `prompt=none` only if they are signed in already (OpenID Connect Core section
+    /// Signs the user in; with `prompt=none` only if they are signed in already (OpenID Connect Core section
     /// 3.1.2.6).
     pub(super) fn sign_in(
         &mut self,
         prompt: Option<&str>,
     ) -> Result<(), (&'static str, &'static str)> {
         if prompt == Some("none") && self.is_signed_out {
-            return Err(("login_required", "nobody is signed in"));
+            return Err(("login_required", "no user is signed in"));
         }
         self.is_signed_out = false;
         Ok(())
@@ -118,7 +118,7 @@ impl Twin {
             .insert(name.to_owned(), value.into());
     }
 
-    /// Adds another person's account: they approve authorization requests whose `login_hint` is this subject.
+    /// Adds the account of another user, who approves authorization requests whose `login_hint` is this subject.
     pub fn add_person(&mut self, subject: &str) {
         let known = &mut self.authority.person.known;
         known.entry(subject.to_owned()).or_default();
@@ -132,18 +132,18 @@ impl Twin {
         known.insert(subject.to_owned(), claims);
     }
 
-    /// The subject of the person who approves requests without a `login_hint`.
+    /// The subject of the user who approves requests without a `login_hint`.
     pub fn person(&self) -> String {
         self.authority.person.subject(None)
     }
 
-    /// Sets the person who approves requests without a `login_hint`.
+    /// Sets the user who approves requests without a `login_hint`.
     pub fn approve_as(&mut self, subject: &str) {
         self.add_person(subject);
         self.authority.person.approving = Some(subject.to_owned());
     }
 
-    /// Signs the person out at this server, as its logout page does: `prompt=none` is refused with `login_required`
+    /// Signs the user out at this server, as its logout page does: `prompt=none` is refused with `login_required`
     /// until they sign in again.
     pub fn sign_out(&mut self) {
         self.authority.person.sign_out();

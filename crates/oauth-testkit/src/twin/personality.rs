@@ -1,4 +1,4 @@
-//! Deviations of deployed servers from the standards: one engine, and a table with a row for each server.
+//! Twins of deployed servers that deviate from the standards: a table with a row for each server.
 //!
 //! The sources of these facts are in the presets of the same names.
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::authority::Authority;
 use super::jwt::Jwt;
 use super::rules::{Accepts, Basic, Paths, Rules};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::{Twin, fapi, generic};
 
-/// As long as `HS256` requires.
+/// The client secret, as long as `HS256` requires.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 type Refusal = (&'static str, &'static str);
@@ -22,15 +22,15 @@ type Refusal = (&'static str, &'static str);
 pub(super) enum Deviation {
     /// ID tokens are signed with the client's secret, unless the token request has this parameter.
     SecretSigns(&'static str),
-    /// ID tokens repeat no nonce.
+    /// ID tokens do not repeat the nonce.
     NoNonce,
     /// ID tokens have the issuer of this tenant, also at an endpoint for all tenants, and its id as `tid`.
     TenantIssuer(&'static str),
     /// A `code_verifier` is refused as if the secret were wrong.
     RefusesVerifier,
-    /// A granted scope is joined by this.
+    /// The granted scopes are joined by this separator.
     ScopeJoinedBy(&'static str),
-    /// A granted scope is a list.
+    /// The granted scope is an array.
     ScopeListed,
     /// A scope that is requested by the first name is granted under the second.
     ScopeRenamed(&'static str, &'static str),
@@ -50,11 +50,11 @@ pub(super) enum Deviation {
     ResourceNamed(&'static str),
     /// A refresh request must have a scope.
     RefreshNeedsScope,
-    /// Of two refreshes in one second the second is refused.
+    /// The second of two refreshes within a second is refused.
     OneRefreshAtATime,
     /// An access token is issued only if the client's own id is requested as a scope.
     AccessTokenForOwnScope,
-    /// UserInfo responses have another shape without this query parameter.
+    /// UserInfo responses have a different shape without this query parameter.
     UserinfoWants(&'static str, &'static str),
     /// The end session endpoint accepts this parameter instead of `post_logout_redirect_uri`.
     LogoutParameter(&'static str),
@@ -230,23 +230,26 @@ const fn accepting(basic: Basic, body: bool) -> Accepts {
 }
 
 /// Checks whether this server accepts an authorization request.
-pub(super) fn check_request(authority: &Authority, ask: &Ask) -> Result<(), Refusal> {
-    let scope = ask.query("scope").unwrap_or_default();
+pub(super) fn check_request(
+    authority: &Authority,
+    request: &ReceivedRequest,
+) -> Result<(), Refusal> {
+    let scope = request.query("scope").unwrap_or_default();
     for deviation in authority.rules.deviations {
         match deviation {
             D::FormPostFor(scopes)
                 if scope.split(' ').any(|name| scopes.contains(&name))
-                    && ask.query("response_mode") != Some("form_post") =>
+                    && request.query("response_mode") != Some("form_post") =>
             {
                 return Err((
                     "invalid_request",
                     "response_mode must be form_post when name or email scope is requested",
                 ));
             }
-            D::ResourceNamed(name) if ask.query("resource") != Some(name) => {
+            D::ResourceNamed(name) if request.query("resource") != Some(name) => {
                 return Err(("invalid_target", "the resource is unknown"));
             }
-            D::NoResource if ask.query("resource").is_some() => {
+            D::NoResource if request.query("resource").is_some() => {
                 return Err((
                     "invalid_target",
                     "AADSTS901002: the 'resource' request parameter is not supported",
@@ -259,30 +262,34 @@ pub(super) fn check_request(authority: &Authority, ask: &Ask) -> Result<(), Refu
 }
 
 /// The refusal of a token request that this server does not accept.
-pub(super) fn refused(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Option<Refusal> {
-    let is_refresh = ask.form("grant_type") == Some("refresh_token");
+pub(super) fn refused(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Option<Refusal> {
+    let is_refresh = request.form("grant_type") == Some("refresh_token");
     let rules = &mut authority.rules;
     for deviation in rules.deviations {
         match deviation {
             D::SecretSigns(parameter) => {
-                rules.alg = match ask.form(parameter) {
+                rules.alg = match request.form(parameter) {
                     Some(_) => Alg::Es256,
                     None => Alg::Hs256,
                 };
             }
-            D::RefusesVerifier if ask.form("code_verifier").is_some() => {
+            D::RefusesVerifier if request.form("code_verifier").is_some() => {
                 return Some(("invalid_client", "Client authentication failed"));
             }
-            D::ResourceNamed(name) if ask.form("resource") != Some(name) => {
+            D::ResourceNamed(name) if request.form("resource") != Some(name) => {
                 return Some(("invalid_target", "the resource is unknown"));
             }
-            D::NoResource if ask.form("resource").is_some() => {
+            D::NoResource if request.form("resource").is_some() => {
                 return Some((
                     "invalid_target",
                     "AADSTS901002: the 'resource' request parameter is not supported",
                 ));
             }
-            D::RefreshNeedsScope if is_refresh && ask.form("scope").is_none() => {
+            D::RefreshNeedsScope if is_refresh && request.form("scope").is_none() => {
                 return Some((
                     "invalid_request",
                     "AADSTS90009: the application requests a token for itself",
@@ -384,10 +391,10 @@ pub(super) fn signed_secret(authority: &Authority, secret: &str) -> Option<bool>
 }
 
 /// The deviating UserInfo response to a request without this server's query parameter.
-pub(super) fn odd_userinfo(authority: &Authority, ask: &Ask) -> Option<Reply> {
+pub(super) fn odd_userinfo(authority: &Authority, request: &ReceivedRequest) -> Option<Reply> {
     let mut deviations = authority.rules.deviations.iter();
     deviations.find_map(|deviation| match deviation {
-        D::UserinfoWants(name, value) if ask.query(name) != Some(value) => Some(wire::json(
+        D::UserinfoWants(name, value) if request.query(name) != Some(value) => Some(wire::json(
             200,
             &json!({ "user_id": "https://www.paypal.com/webapps/auth/identity/user/1" }),
         )),

@@ -1,5 +1,5 @@
-//! `POST {registration_endpoint}`, and `GET`, `PUT` and `DELETE {registration_client_uri}`: clients that register
-//! dynamically.
+//! Dynamic client registration: `POST {registration_endpoint}`, and `GET`, `PUT` and
+//! `DELETE {registration_client_uri}`.
 //!
 //! RFC 7591 section 3, RFC 7592 section 2
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Twin;
 use super::authority::Authority;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 /// Members that a client must not send (RFC 7592 section 2.2).
 const OURS: [&str; 4] = [
@@ -23,7 +23,7 @@ const OURS: [&str; 4] = [
     "client_id_issued_at",
 ];
 
-/// The registered clients, and the token that entitles others to register.
+/// The registered clients, and the initial access token.
 #[derive(Default)]
 pub(super) struct Registrations {
     clients: HashMap<String, Registered>,
@@ -140,17 +140,24 @@ impl Registrations {
 }
 
 /// `POST {registration_endpoint}`.
-pub(super) fn register(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+pub(super) fn register(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
     let wanted = authority.registrations.initial_access_token.as_deref();
-    if wanted.is_some() && wanted != bearer(ask) {
+    if wanted.is_some() && wanted != bearer(request) {
         return unknown_token();
     }
-    let metadata = match checked(authority, ask) {
+    let metadata = match checked(authority, request) {
         Ok(metadata) => metadata,
-        Err((error, why)) => return wire::refusal(error, why),
+        Err((error, description)) => return wire::refusal(error, description),
     };
     if metadata.contains_key("client_id") || metadata.contains_key("client_secret") {
-        return wire::refusal("invalid_client_metadata", "the server gives id and secret");
+        return wire::refusal(
+            "invalid_client_metadata",
+            "the server assigns id and secret",
+        );
     }
     let id = authority.mint(at, "client");
     let client = Registered {
@@ -164,21 +171,25 @@ pub(super) fn register(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Re
 }
 
 /// `GET`, `PUT` and `DELETE {registration_client_uri}`.
-pub(super) fn configure(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
+pub(super) fn configure(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
     let prefix = format!("{}/", authority.rules.paths.registration);
-    let id = ask
+    let id = request
         .path
         .strip_prefix(&prefix)
         .unwrap_or_default()
         .to_owned();
     // "If the client does not exist on this server ... 401" (section 2.1)
     let known = authority.registrations.clients.get(&id);
-    if known.is_none_or(|client| bearer(ask) != Some(client.token.as_str())) {
+    if known.is_none_or(|client| bearer(request) != Some(client.token.as_str())) {
         return unknown_token();
     }
-    match ask.method {
+    match request.method {
         Method::GET => told(authority, at, &id, 200),
-        Method::PUT => update(authority, at, ask, &id),
+        Method::PUT => update(authority, at, request, &id),
         Method::DELETE => {
             authority.registrations.clients.remove(&id);
             authority.revoke_client(&id);
@@ -188,20 +199,20 @@ pub(super) fn configure(authority: &mut Authority, at: UnixTime, ask: &Ask) -> R
     }
 }
 
-fn update(authority: &mut Authority, at: UnixTime, ask: &Ask, id: &str) -> Reply {
-    let mut metadata = match checked(authority, ask) {
+fn update(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest, id: &str) -> Reply {
+    let mut metadata = match checked(authority, request) {
         Ok(metadata) => metadata,
-        Err((error, why)) => return wire::refusal(error, why),
+        Err((error, description)) => return wire::refusal(error, description),
     };
     if metadata.remove("client_id") != Some(id.into()) {
-        return wire::refusal("invalid_request", "client_id has to be the client's");
+        return wire::refusal("invalid_request", "client_id must be the client's");
     }
     let secret = metadata.remove("client_secret");
     let Some(client) = authority.registrations.clients.get_mut(id) else {
         return unknown_token();
     };
     if secret.is_some_and(|secret| secret.as_str() != client.secret.as_deref()) {
-        return wire::refusal("invalid_request", "a client does not choose its secret");
+        return wire::refusal("invalid_request", "a client must not choose its secret");
     }
     client.metadata = metadata;
     told(authority, at, id, 200)
@@ -239,14 +250,22 @@ fn told(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply
 }
 
 /// The metadata of a request, with the defaults of RFC 7591 section 2.
-fn checked(authority: &Authority, ask: &Ask) -> Result<Map<String, Value>, Refusal> {
-    let is_json = ask.header(http::header::CONTENT_TYPE) == Some("application/json");
-    let body = serde_json::from_slice(&ask.body).ok().filter(|_| is_json);
+fn checked(
+    authority: &Authority,
+    request: &ReceivedRequest,
+) -> Result<Map<String, Value>, Refusal> {
+    let is_json = request.header(http::header::CONTENT_TYPE) == Some("application/json");
+    let body = serde_json::from_slice(&request.body)
+        .ok()
+        .filter(|_| is_json);
     let Some(Value::Object(mut metadata)) = body else {
-        return Err(("invalid_client_metadata", "the body is no JSON object"));
+        return Err(("invalid_client_metadata", "the body must be a JSON object"));
     };
     if OURS.iter().any(|name| metadata.contains_key(*name)) {
-        return Err(("invalid_request", "what the server says is not sent back"));
+        return Err((
+            "invalid_request",
+            "members assigned by the server must not be sent",
+        ));
     }
     if let Some(statement) = metadata.get("software_statement") {
         let stated = authority
@@ -257,7 +276,10 @@ fn checked(authority: &Authority, ask: &Ask) -> Result<Map<String, Value>, Refus
         metadata.extend(stated);
     }
     if metadata.contains_key("jwks") && metadata.contains_key("jwks_uri") {
-        return Err(("invalid_client_metadata", "there is one set of keys"));
+        return Err((
+            "invalid_client_metadata",
+            "there must not be both jwks and jwks_uri",
+        ));
     }
     for (name, default) in [
         ("token_endpoint_auth_method", json!("client_secret_basic")),
@@ -272,37 +294,40 @@ fn checked(authority: &Authority, ask: &Ask) -> Result<Map<String, Value>, Refus
         let list = metadata[name].as_array()?;
         list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()
     };
-    let malformed = ("invalid_client_metadata", "a list is wanted");
+    let malformed = ("invalid_client_metadata", "a member must be an array");
     let grants = texts("grant_types").ok_or(malformed)?;
     let responses = texts("response_types").ok_or(malformed)?;
     let uris = texts("redirect_uris").ok_or(malformed)?;
     let methods = authority.rules.metadata.1["token_endpoint_auth_methods_supported"].as_array();
     let takes = |method: &Value| methods.is_some_and(|methods| methods.contains(method));
     if !takes(&metadata["token_endpoint_auth_method"]) {
-        return Err(("invalid_client_metadata", "there is no such authentication"));
+        return Err((
+            "invalid_client_metadata",
+            "unknown token_endpoint_auth_method",
+        ));
     }
     if grants
         .iter()
         .any(|grant| !authority.rules.grants.0.contains(grant))
     {
-        return Err(("invalid_client_metadata", "there is no such grant"));
+        return Err(("invalid_client_metadata", "unknown grant type"));
     }
     let has_code = grants.contains(&"authorization_code");
     if responses.contains(&"code") != has_code {
         return Err((
             "invalid_client_metadata",
-            "grants and response types disagree",
+            "grant types and response types do not match",
         ));
     }
     if has_code && uris.is_empty() {
-        return Err(("invalid_redirect_uri", "there is none"));
+        return Err(("invalid_redirect_uri", "redirect_uris is missing"));
     }
     let is_native = metadata["application_type"] == "native";
     match uris.iter().all(|uri| is_redirect_uri(uri, is_native)) {
         true => Ok(metadata),
         false => Err((
             "invalid_redirect_uri",
-            "web applications have https, native ones their own",
+            "redirect URIs of web applications must be https, those of native ones their own",
         )),
     }
 }
@@ -324,13 +349,12 @@ fn is_redirect_uri(uri: &str, is_native: bool) -> bool {
     }
 }
 
-fn bearer(ask: &Ask) -> Option<&str> {
-    ask.header(AUTHORIZATION)?.strip_prefix("Bearer ")
+fn bearer(request: &ReceivedRequest) -> Option<&str> {
+    request.header(AUTHORIZATION)?.strip_prefix("Bearer ")
 }
 
 fn unknown_token() -> Reply {
-    let body =
-        json!({ "error": "invalid_token", "error_description": "this token entitles to nothing" });
+    let body = json!({ "error": "invalid_token", "error_description": "the token is unknown" });
     let reply = wire::unstored(401, &body);
     wire::with(reply, WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
 }

@@ -1,21 +1,21 @@
-//! `GET /access_token` and `GET /refresh_access_token`: access tokens that are renewed with themselves, as at Meta. A
-//! short-lived token is exchanged with the client's secret for a long-lived one, which can be renewed once it is a day
-//! old.
+//! `GET /access_token` and `GET /refresh_access_token`: renewal of access tokens without a refresh token, as at Meta.
+//! A short-lived token is exchanged with the client's secret for a long-lived one, which can be renewed once it is a
+//! day old.
 
 use oauth_core::moment::UnixTime;
 use serde_json::json;
 
 use super::authority::{Authority, plus};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
-/// Where a short-lived token is exchanged.
+/// The path at which a short-lived token is exchanged.
 pub(super) const EXCHANGE: &str = "/access_token";
-/// Where a long-lived one is renewed.
+/// The path at which a long-lived token is renewed.
 pub(super) const RENEW: &str = "/refresh_access_token";
 
-/// How long a long-lived token is valid, in seconds: 60 days.
+/// The lifetime of a long-lived token, in seconds: 60 days.
 const LONG: u64 = 60 * 24 * 3600;
-/// How old it has to be to be renewed, in seconds.
+/// The age from which it can be renewed, in seconds.
 const EARLIEST: u64 = 24 * 3600;
 
 impl super::Twin {
@@ -25,15 +25,15 @@ impl super::Twin {
     }
 }
 
-pub(super) fn renew(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let said = |name: &str| ask.query(name).unwrap_or_default();
-    let is_exchange = ask.path == EXCHANGE;
+pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let said = |name: &str| request.query(name).unwrap_or_default();
+    let is_exchange = request.path == EXCHANGE;
     let (grant_type, parameter) = match is_exchange {
         true => ("exchange_token", "short_lived_token"),
         false => ("refresh_token", "access_token"),
     };
     if said("grant_type") != grant_type {
-        return refused(100, "grant_type is another");
+        return refused(100, "unexpected grant_type");
     }
     if is_exchange
         && (said("client_id") != authority.rules.client_id
@@ -43,12 +43,12 @@ pub(super) fn renew(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     }
     let token = said(parameter).to_owned();
     let Some(grant) = authority.access(at, &token).cloned() else {
-        return refused(190, "the token has ended");
+        return refused(190, "the token has expired");
     };
     let (issued, end) = authority.access_times(&token).unwrap_or((at, None));
     let is_long = end.is_some_and(|end| end.since(issued).as_secs() >= LONG);
     if is_exchange == is_long || !is_exchange && at < plus(issued, EARLIEST) {
-        return refused(100, "this token is not renewed here, or not yet");
+        return refused(100, "this token cannot be renewed here, or not yet");
     }
     let lifetime = authority.rules.access_lifetime.replace(LONG);
     let reply = authority.issue(at, grant, false);

@@ -7,17 +7,17 @@ use oauth_core::moment::UnixTime;
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
-/// One request a twin saw.
+/// A request that a twin received.
 ///
-/// The fields hold everything, secrets included, so that tests can look. `Debug` and `Serialize`
-/// redact: no `Authorization` value, token, code, secret, verifier or password is shown, and no
-/// body that is not a form.
+/// The fields contain everything, including secrets, for tests to inspect. `Debug` and `Serialize`
+/// omit `Authorization` values, tokens, codes, secrets, verifiers and passwords, and bodies that are
+/// not forms.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Entry {
-    /// When it came.
+    /// The time of receipt.
     pub at: UnixTime,
     /// The method.
     pub method: String,
@@ -27,31 +27,36 @@ pub struct Entry {
     pub query: Vec<(String, String)>,
     /// The header fields, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The form's parameters, decoded, in order; empty if the body is no form.
+    /// The form's parameters, decoded, in order; empty if the body is not a form.
     pub form: Vec<(String, String)>,
-    /// The body as it came.
+    /// The body as received.
     pub body: Bytes,
     /// The status of the answer.
     pub status: u16,
-    /// The fault that was part of the answer.
+    /// The fault injected into the answer.
     pub fault: Option<&'static str>,
 }
 
 impl Entry {
-    pub(super) fn new(at: UnixTime, ask: Ask, status: u16, fault: Option<&'static str>) -> Self {
+    pub(super) fn new(
+        at: UnixTime,
+        request: ReceivedRequest,
+        status: u16,
+        fault: Option<&'static str>,
+    ) -> Self {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
         Self {
             at,
-            method: ask.method.to_string(),
-            path: ask.path,
-            query: ask.query,
-            headers: ask
+            method: request.method.to_string(),
+            path: request.path,
+            query: request.query,
+            headers: request
                 .headers
                 .iter()
                 .map(|(n, v)| (n.as_str().to_owned(), text(v)))
                 .collect(),
-            form: ask.form.unwrap_or_default(),
-            body: ask.body,
+            form: request.form.unwrap_or_default(),
+            body: request.body,
             status,
             fault,
         }
@@ -80,7 +85,7 @@ fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.as_str())
 }
 
-/// Names of parameters and header fields whose values stay unseen.
+/// Whether the value of the parameter or header field with this name is omitted.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [
@@ -152,7 +157,7 @@ pub struct Counters {
     pub token_requests: u64,
     /// Refresh tokens accepted.
     pub refreshes: u64,
-    /// Access tokens that were renewed with themselves.
+    /// Access tokens that were renewed without a refresh token.
     pub renewals: u64,
     /// Refresh tokens that were reused; each revoked its family.
     pub reuse_events: u64,
@@ -166,7 +171,7 @@ pub struct Counters {
     pub api_calls: u64,
     /// Requests the API answered with 401.
     pub api_401: u64,
-    /// Requests to the API with a token that is bound to another key or certificate than they prove.
+    /// Requests to the API with a token that is bound to a different key or certificate.
     pub api_misbound: u64,
     /// Requests the API answered with 429.
     pub api_429: u64,

@@ -12,16 +12,16 @@ use super::fapi;
 use super::jwt::Jwt;
 use super::sender_constrained::{self, Side};
 use super::token::well_formed;
-use super::wire::{self, Ask, Pairs, Reply, find, repeated};
+use super::wire::{self, Pairs, ReceivedRequest, Reply, find, repeated};
 
 /// The purpose of authenticating at this endpoint.
 pub(super) const PUSHED: &str = "pushed_authorization";
-/// How long a request may wait for its browser, in seconds.
+/// The lifetime of a pushed request, in seconds.
 const LIFETIME: u64 = 60;
 
 /// A pushed request, until the browser presents its `request_uri`.
 pub(super) struct Pushed {
-    ask: Ask,
+    request: ReceivedRequest,
     expires: UnixTime,
 }
 
@@ -35,21 +35,23 @@ impl Twin {
 }
 
 /// `POST {pushed_authorization_request_endpoint}`
-pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let client = match well_formed(ask).and_then(|()| authority.authenticate(at, ask, PUSHED)) {
-        Ok(client) => client,
-        Err(reply) => return *reply,
-    };
-    let refused = |(error, why)| wire::refusal(error, why);
-    let jkt = match sender_constrained::proof(authority, at, ask, Side::AuthorizationServer, None) {
-        Ok(jkt) => jkt,
-        Err(problem) => return refused(problem),
-    };
-    let form = ask.form.as_deref().unwrap_or_default();
+pub(super) fn push(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let client =
+        match well_formed(request).and_then(|()| authority.authenticate(at, request, PUSHED)) {
+            Ok(client) => client,
+            Err(reply) => return *reply,
+        };
+    let refused = |(error, description)| wire::refusal(error, description);
+    let jkt =
+        match sender_constrained::proof(authority, at, request, Side::AuthorizationServer, None) {
+            Ok(jkt) => jkt,
+            Err(problem) => return refused(problem),
+        };
+    let form = request.form.as_deref().unwrap_or_default();
     if find(form, "request_uri").is_some() {
-        return refused(("invalid_request", "a request_uri is not pushed"));
+        return refused(("invalid_request", "a request_uri must not be pushed"));
     }
-    // How the client authenticates is no part of what it asks.
+    // The client's authentication is not part of the authorization request.
     let asked = form.iter().filter(|(name, _)| {
         let name = name.as_str();
         !matches!(
@@ -65,14 +67,17 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
     if let Some(jkt) = jkt {
         match find(&parameters, "dpop_jkt") {
             Some(named) if named != jkt => {
-                return refused(("invalid_dpop_proof", "dpop_jkt is another key's"));
+                return refused((
+                    "invalid_dpop_proof",
+                    "dpop_jkt must be the thumbprint of the proof's key",
+                ));
             }
             Some(_) => {}
             None => parameters.push(("dpop_jkt".to_owned(), jkt)),
         }
     }
-    let ask = Ask::to_authorize(&authority.rules.paths.authorize, parameters);
-    if let Err(problem) = authorize::is_acceptable(authority, &ask) {
+    let request = ReceivedRequest::to_authorize(&authority.rules.paths.authorize, parameters);
+    if let Err(problem) = authorize::is_acceptable(authority, &request) {
         return refused(problem);
     }
     let name = authority.mint(at, "request");
@@ -80,7 +85,7 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
     let expires = plus(at, LIFETIME);
     authority
         .pushed
-        .insert(uri.clone(), Pushed { ask, expires });
+        .insert(uri.clone(), Pushed { request, expires });
     wire::unstored(201, &json!({ "request_uri": uri, "expires_in": LIFETIME }))
 }
 
@@ -89,22 +94,24 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply 
 pub(super) fn resolved(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
-) -> Result<Option<Ask>, &'static str> {
-    let client_id = ask.query("client_id").unwrap_or_default().to_owned();
-    match (ask.query("request_uri"), ask.query("request")) {
+    request: &ReceivedRequest,
+) -> Result<Option<ReceivedRequest>, &'static str> {
+    let client_id = request.query("client_id").unwrap_or_default().to_owned();
+    match (request.query("request_uri"), request.query("request")) {
         (Some(uri), None) if authority.hosted.contains_key(uri) => {
             let object = authority.hosted[uri].clone();
-            fetched(authority, at, ask, &object).map(Some)
+            fetched(authority, at, request, &object).map(Some)
         }
         (Some(uri), None) => {
-            // Good once, and for its client alone.
+            // Accepted once, and only for its client.
             let pushed = authority.pushed.remove(uri);
             let pushed = pushed
                 .filter(|pushed| at < pushed.expires)
-                .map(|pushed| pushed.ask);
+                .map(|pushed| pushed.request);
             let pushed = pushed.filter(|pushed| pushed.query("client_id") == Some(&client_id));
-            pushed.map(Some).ok_or("There is no such pushed request.")
+            pushed
+                .map(Some)
+                .ok_or("Unknown request_uri of a pushed request.")
         }
         _ if authority
             .rules
@@ -112,12 +119,13 @@ pub(super) fn resolved(
             .as_ref()
             .is_some_and(|fapi| fapi.pushed_only) =>
         {
-            Err("Requests have to be pushed.")
+            Err("Requests must be pushed.")
         }
         (None, Some(_)) => {
-            let asked = ask.query.clone();
-            let opened = opened(authority, at, asked, &client_id).map_err(|(_, why)| why)?;
-            Ok(Some(Ask::to_authorize(&ask.path, opened)))
+            let asked = request.query.clone();
+            let opened =
+                opened(authority, at, asked, &client_id).map_err(|(_, description)| description)?;
+            Ok(Some(ReceivedRequest::to_authorize(&request.path, opened)))
         }
         (None, None)
             if authority
@@ -126,10 +134,10 @@ pub(super) fn resolved(
                 .as_ref()
                 .is_some_and(|fapi| fapi.signed_only) =>
         {
-            Err("Requests have to be signed.")
+            Err("Requests must be signed.")
         }
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err("request and request_uri are two requests."),
+        (Some(_), Some(_)) => Err("There must not be both request and request_uri."),
     }
 }
 
@@ -143,15 +151,15 @@ fn opened(
     let Some(fapi) = &authority.rules.fapi else {
         return Err((
             "request_not_supported",
-            "this server reads no request objects",
+            "this server does not support request objects",
         ));
     };
     let Some(object) = find(&asked, "request") else {
         return match (fapi.signed_only, find(&asked, "client_id")) {
-            (true, _) => Err(("invalid_request", "requests have to be signed")),
+            (true, _) => Err(("invalid_request", "requests must be signed")),
             (false, Some(named)) if named != client_id => Err((
                 "invalid_request",
-                "the client_id of the request is another's",
+                "client_id of the request must be the client",
             )),
             (false, named) => {
                 let own = named
@@ -161,13 +169,15 @@ fn opened(
             }
         };
     };
-    let wrong = |why| ("invalid_request_object", why);
-    // Beside it stands nothing but what says whose it is.
+    let wrong = |description| ("invalid_request_object", description);
+    // Only the client's identification is allowed beside it.
     if asked
         .iter()
         .any(|(name, _)| !matches!(name.as_str(), "request" | "client_id"))
     {
-        return Err(wrong("a parameter stands beside the request object"));
+        return Err(wrong(
+            "there must be no parameters beside the request object",
+        ));
     }
     let opened = fapi::decrypted(object).map_err(wrong)?;
     let jwt = fapi::client_public_key()
@@ -181,20 +191,24 @@ fn opened(
 fn fetched(
     authority: &Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     object: &str,
-) -> Result<Ask, &'static str> {
-    let client_id = ask.query("client_id").unwrap_or_default();
+) -> Result<ReceivedRequest, &'static str> {
+    let client_id = request.query("client_id").unwrap_or_default();
     let (key, alg) = authority
         .registrations
         .request_key(client_id)
         .ok_or("The client has registered no key.")?;
     let jwt = Jwt::verified(object, &key, &[alg])?;
-    let parameters = parameters(authority, at, &jwt, client_id).map_err(|(_, why)| why)?;
-    let mut beside = ask.query.iter().filter(|(name, _)| name != "request_uri");
+    let parameters =
+        parameters(authority, at, &jwt, client_id).map_err(|(_, description)| description)?;
+    let mut beside = request
+        .query
+        .iter()
+        .filter(|(name, _)| name != "request_uri");
     match beside.all(|(name, value)| find(&parameters, name) == Some(value)) {
-        true => Ok(Ask::to_authorize(&ask.path, parameters)),
-        false => Err("A parameter beside the request object is another than in it."),
+        true => Ok(ReceivedRequest::to_authorize(&request.path, parameters)),
+        false => Err("A parameter beside the request object differs from the one in it."),
     }
 }
 
@@ -205,15 +219,15 @@ fn parameters(
     jwt: &Jwt,
     client_id: &str,
 ) -> Result<Pairs, (&'static str, &'static str)> {
-    let wrong = |why| ("invalid_request_object", why);
+    let wrong = |description| ("invalid_request_object", description);
     let typ = jwt.header.get("typ").and_then(Value::as_str);
     if typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("oauth-authz-req+jwt")) {
-        return Err(wrong("typ of a request object is oauth-authz-req+jwt"));
+        return Err(wrong("typ of a request object must be oauth-authz-req+jwt"));
     }
     let names_client = |name| jwt.text(name) == Some(client_id);
     if !names_client("iss") || !names_client("client_id") {
         return Err(wrong(
-            "iss and client_id of a request object are the client",
+            "iss and client_id of a request object must be the client",
         ));
     }
     let is_for_us = match &jwt.claims["aud"] {
@@ -224,21 +238,21 @@ fn parameters(
         _ => false,
     };
     if !is_for_us {
-        return Err(wrong("aud of a request object is the issuer"));
+        return Err(wrong("aud of a request object must be the issuer"));
     }
     jwt.is_in_time(at).map_err(wrong)?;
     if jwt.claims.get("nbf").is_none() {
-        return Err(wrong("a request object has an nbf"));
+        return Err(wrong("a request object must have an nbf"));
     }
     let about_itself = ["iss", "aud", "exp", "nbf", "iat", "jti"];
     let mut parameters = Pairs::new();
     for (name, value) in jwt.claims.as_object().into_iter().flatten() {
         match (name.as_str(), value) {
             ("request" | "request_uri" | "sub", _) => {
-                return Err(wrong("a claim that no request object has"));
+                return Err(wrong("a claim that is not allowed in a request object"));
             }
             (name, _) if about_itself.contains(&name) => {}
-            (_, Value::Null) => return Err(wrong("a claim is null")),
+            (_, Value::Null) => return Err(wrong("a claim must not be null")),
             (_, Value::String(text)) => parameters.push((name.clone(), text.clone())),
             ("resource", Value::Array(many)) => {
                 let each = many.iter().filter_map(Value::as_str);
@@ -248,7 +262,7 @@ fn parameters(
         }
     }
     match repeated(&parameters) {
-        Some(_) => Err(wrong("a parameter is given twice")),
+        Some(_) => Err(wrong("a parameter is repeated")),
         None => Ok(parameters),
     }
 }

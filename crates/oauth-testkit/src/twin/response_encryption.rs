@@ -13,7 +13,8 @@ use serde_json::json;
 use super::Twin;
 use super::authority::Authority;
 
-/// How a client is registered (`authorization_encrypted_response_alg`, `authorization_encrypted_response_enc`).
+/// A client's registered key and algorithms (`authorization_encrypted_response_alg`,
+/// `authorization_encrypted_response_enc`).
 pub(super) struct ResponseKey {
     key: PublicJwk,
     alg: JweAlg,
@@ -21,7 +22,7 @@ pub(super) struct ResponseKey {
 }
 
 impl ResponseKey {
-    /// The text in a JWE.
+    /// Encrypts the text as a JWE.
     fn sealed(&self, text: &str) -> Option<String> {
         let wrapped = PublicKeyEncrypter
             .wrap(self.alg, self.enc, &self.key)
@@ -63,12 +64,12 @@ pub(super) fn sealed(authority: &Authority, jwt: String) -> Option<String> {
 }
 
 impl Twin {
-    /// The FAPI twin encrypts its signed responses from now on, as it does for a client that is registered with
-    /// `authorization_encrypted_response_alg` and `authorization_encrypted_response_enc`: to this public key, a JWK
-    /// (RSA, or EC). Each is encrypted by another content key, so that they are no longer equal for equal requests.
+    /// Has the FAPI twin encrypt its signed responses from now on, as for a client registered with
+    /// `authorization_encrypted_response_alg` and `authorization_encrypted_response_enc`, to this public JWK (RSA or
+    /// EC). Each response has a new content key, so that equal requests no longer get equal responses.
     ///
     /// # Errors
-    /// If it is no public key that this algorithm can encrypt to.
+    /// If it is not a public key that this algorithm can encrypt to.
     pub fn encrypt_responses(&mut self, jwk: &str, alg: JweAlg, enc: Enc) -> Result<(), Error> {
         let key = PublicJwk::parse(jwk)?;
         let is_public = alg.has_ephemeral_key() || alg.is_rsa();

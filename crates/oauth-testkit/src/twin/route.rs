@@ -1,6 +1,6 @@
 //! The routes of a twin.
 
-/// Which part of the twin a path belongs to.
+/// The part of the twin that a path belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
     Authorize,

@@ -8,9 +8,9 @@ use super::authority::Authority;
 use super::fapi::{By, Fapi};
 use super::personality::Deviation;
 use super::sender_constrained::Sender;
-use super::wire::{Ask, Reply};
+use super::wire::{ReceivedRequest, Reply};
 
-/// The facts of one system. The engine beside this file is the same for all.
+/// The configuration of one system. The engine is the same for all.
 pub(super) struct Rules {
     pub(super) issuer: String,
     pub(super) paths: Paths,
@@ -32,22 +32,22 @@ pub(super) struct Rules {
     /// The client authentication methods for a purpose.
     pub(super) accepts: fn(&str) -> Accepts,
     pub(super) public_needs_pkce: bool,
-    /// The authorization request may name the challenge `code_verifier` (UserVoice).
+    /// Whether the authorization request may call the challenge `code_verifier` (UserVoice).
     pub(super) challenge_alias: bool,
-    /// Callbacks carry `iss` (RFC 9207).
+    /// Whether callbacks contain `iss` (RFC 9207).
     pub(super) names_issuer: bool,
-    /// How ID tokens and signed responses are signed.
+    /// The algorithm of ID tokens and signed responses.
     pub(super) alg: Alg,
-    /// What tokens are bound to, if they are.
+    /// The sender constraint of tokens, if there is one.
     pub(super) sender: Option<Sender>,
     /// The rules that FAPI 2.0 adds.
     pub(super) fapi: Option<Fapi>,
     pub(super) reply: Shape,
-    /// Its other deviations from the standards.
+    /// The other deviations from the standards.
     pub(super) deviations: &'static [Deviation],
     pub(super) access_lifetime: Option<u64>,
     pub(super) refresh_lifetime: Option<u64>,
-    /// How long a person's approval is valid, in seconds.
+    /// The lifetime of a user's approval, in seconds.
     pub(super) authorization_lifetime: Option<u64>,
     /// Whether a refresh token is used up even if its request is refused for lack of a nonce.
     pub(super) spends_before_nonces: bool,
@@ -58,17 +58,17 @@ pub(super) struct Rules {
     pub(super) rate_limit: Option<u32>,
     /// The length of its windows in seconds.
     pub(super) rate_window: u64,
-    pub(super) api: fn(&mut Authority, UnixTime, &Ask) -> Reply,
+    pub(super) api: fn(&mut Authority, UnixTime, &ReceivedRequest) -> Reply,
 }
 
-/// How a server treats a refresh token once it was used (RFC 9700 section 4.14.2).
+/// A server's treatment of a refresh token after its use (RFC 9700 section 4.14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Rotation {
     /// It is replaced; if it is used again, its family is revoked.
     #[default]
     Strict,
-    /// It is replaced, and accepted for so many seconds more; a later use revokes its family.
+    /// It is replaced, and accepted for this many seconds more; a later use revokes its family.
     Grace(u64),
     /// It is replaced, and stays valid.
     Lenient,
@@ -120,7 +120,7 @@ pub(super) struct Accepts {
     pub(super) basic: Basic,
     /// `client_id` and `client_secret` in the form.
     pub(super) body: bool,
-    /// `client_id` alone, of a public client.
+    /// Only `client_id`, of a public client.
     pub(super) public: bool,
 }
 
@@ -133,18 +133,18 @@ pub(super) enum Basic {
     Raw,
 }
 
-/// Which members a token response has, and what an access token looks like.
+/// The members of a token response, and the form of an access token.
 #[derive(Default)]
 pub(super) struct Shape {
     pub(super) token_type: Option<&'static str>,
     pub(super) expires_in: bool,
     pub(super) scope: bool,
     pub(super) refresh_token: bool,
-    /// With the lifetime of the refresh token, as its idle timeout.
+    /// Whether the refresh token's idle timeout is included.
     pub(super) refresh_token_timeout: bool,
-    /// With the scope `openid`.
+    /// Whether an ID token is issued for the scope `openid`.
     pub(super) id_token: bool,
     pub(super) jwt: bool,
-    /// So many hexadecimal digits, at most 64.
+    /// The number of hexadecimal digits of an access token, at most 64.
     pub(super) hex_digits: Option<usize>,
 }

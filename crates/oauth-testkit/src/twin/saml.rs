@@ -1,7 +1,7 @@
 //! SAML assertions as grants (RFC 7522).
 //!
-//! XML signatures are not verified here: the identity provider of a test announces its assertions, and what comes has to
-//! be one of them, to the byte.
+//! XML signatures are not verified here: a test announces the assertions of its identity provider, and a received
+//! assertion must be identical to one of them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,14 +11,14 @@ use serde_json::Value;
 use super::Twin;
 use super::authority::{Authority, Grant};
 use super::client_auth::Client;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:saml2-bearer";
 
 type Refusal = (&'static str, &'static str);
 
 impl Twin {
-    /// Takes this SAML assertion, in XML, once. Its `Audience` and the `Recipient` of its subject have to be this server's
+    /// Accepts this SAML assertion, in XML, once. Its `Audience` and the `Recipient` of its subject must be this server's
     /// token endpoint, and its `NotOnOrAfter` in the future (RFC 7522 section 3).
     pub fn announce_saml_assertion(&mut self, xml: &str) {
         self.authority.saml_assertions.insert(xml.to_owned());
@@ -28,38 +28,38 @@ impl Twin {
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
-    let wrong = |why| ("invalid_grant", why);
-    let given = ask
+    let wrong = |description| ("invalid_grant", description);
+    let encoded = request
         .form("assertion")
         .ok_or(("invalid_request", "assertion is missing"))?;
     // "The assertion parameter ... MUST be encoded using base64url" (section 2.1)
-    let xml = URL_SAFE_NO_PAD.decode(given).ok();
+    let xml = URL_SAFE_NO_PAD.decode(encoded).ok();
     let xml = xml.and_then(|xml| String::from_utf8(xml).ok());
-    let xml = xml.ok_or(wrong("the assertion is not in base64url"))?;
+    let xml = xml.ok_or(wrong("the assertion must be in base64url"))?;
     if !authority.saml_assertions.contains(&xml) {
-        return Err(wrong("no identity provider has made this assertion"));
+        return Err(wrong("no identity provider has issued this assertion"));
     }
     let endpoint = format!("{}{}", authority.base, authority.rules.paths.token);
     if text(&xml, "Audience") != Some(&endpoint) {
-        return Err(wrong("the assertion is for another audience"));
+        return Err(wrong("the assertion is for a different audience"));
     }
     if attribute(&xml, "Recipient") != Some(&endpoint) {
-        return Err(wrong("the assertion is for another recipient"));
+        return Err(wrong("the assertion is for a different recipient"));
     }
     let ends = attribute(&xml, "NotOnOrAfter").and_then(seconds);
     if ends.is_none_or(|ends| ends <= at.as_secs()) {
-        return Err(wrong("the assertion has ended"));
+        return Err(wrong("the assertion has expired"));
     }
-    let subject = text(&xml, "NameID").ok_or(wrong("the assertion is about nobody"))?;
+    let subject = text(&xml, "NameID").ok_or(wrong("the assertion has no NameID"))?;
     let grant = Grant {
         client_id: client.id,
         subject: Some(subject.to_owned()),
         scope: authority
-            .scope(ask.form("scope"))
-            .map_err(|why| ("invalid_scope", why))?,
+            .scope(request.form("scope"))
+            .map_err(|description| ("invalid_scope", description))?,
         family: authority.new_family(),
         ..Grant::default()
     };
@@ -68,7 +68,7 @@ pub(super) fn token(
     Ok(authority.issue(at, grant, false))
 }
 
-/// The text of the first element of this name, whatever its prefix.
+/// The text of the first element with this name, with any prefix.
 fn text<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let mut elements = xml.split('<').skip(1);
     elements.find_map(|element| {
@@ -84,7 +84,7 @@ fn attribute<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.split_once('"')?.0)
 }
 
-/// `2026-07-28T12:00:00Z` in seconds since the epoch.
+/// A time such as `2026-07-28T12:00:00Z` in seconds since the epoch.
 fn seconds(time: &str) -> Option<u64> {
     let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
     let numbers = |text: &str, joint| {

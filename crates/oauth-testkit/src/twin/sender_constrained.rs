@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::authority::{Authority, Grant};
 use super::fapi::{ALGS, By};
 use super::jwt::Jwt;
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 use super::{Twin, generic, step_up};
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -22,7 +22,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// By how many seconds the `iat` of a proof may differ from the server's time, in either direction.
 const FRESH: u64 = 60;
 
-/// What a token is bound to.
+/// The key or certificate that a token is bound to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Binding {
     /// The thumbprint of a key (`jkt`).
@@ -31,7 +31,7 @@ pub(super) enum Binding {
     Certificate(String),
 }
 
-/// What a server binds all of its tokens to.
+/// The sender constraint of a server's tokens.
 #[derive(Clone, Copy)]
 pub(super) struct Sender {
     pub(super) by: By,
@@ -48,7 +48,7 @@ impl Sender {
     }
 }
 
-/// Which nonces a server requires in DPoP proofs (RFC 9449 sections 8 and 9).
+/// The nonces that a server requires in DPoP proofs (RFC 9449 sections 8 and 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -62,14 +62,14 @@ pub enum DpopNonces {
     Once,
 }
 
-/// Which server's nonces.
+/// The server that issues the nonces.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     AuthorizationServer,
     ResourceServer,
 }
 
-/// Why a proof is refused: the error code, and the description.
+/// The refusal of a proof: the error code and the description.
 pub(super) type Problem = (&'static str, &'static str);
 
 const INVALID: &str = "invalid_dpop_proof";
@@ -79,51 +79,53 @@ const USE_NONCE: &str = "use_dpop_nonce";
 pub(super) fn proof(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     side: Side,
     token: Option<&str>,
 ) -> Result<Option<String>, Problem> {
-    let mut fields = ask.headers.get_all(DPOP).iter();
+    let mut fields = request.headers.get_all(DPOP).iter();
     let Some(field) = fields.next() else {
         return Ok(None);
     };
-    let wrong = |why| (INVALID, why);
+    let wrong = |description| (INVALID, description);
     if fields.next().is_some() {
         return Err(wrong("there are two proofs"));
     }
-    let text = field.to_str().map_err(|_| wrong("the proof is no text"))?;
+    let text = field
+        .to_str()
+        .map_err(|_| wrong("the proof must be text"))?;
     let jwt = Jwt::read(text).map_err(wrong)?;
     if jwt.header["typ"] != "dpop+jwt" {
-        return Err(wrong("typ of a proof is dpop+jwt"));
+        return Err(wrong("typ of a proof must be dpop+jwt"));
     }
     let key = PublicJwk::parse(&jwt.header["jwk"].to_string());
-    let key = key.map_err(|_| wrong("the jwk of the proof is no public key"))?;
+    let key = key.map_err(|_| wrong("jwk of a proof must be a public key"))?;
     jwt.is_by(&key, ALGS).map_err(wrong)?;
-    if jwt.text("htm") != Some(ask.method.as_str()) {
-        return Err(wrong("htm is another method"));
+    if jwt.text("htm") != Some(request.method.as_str()) {
+        return Err(wrong("htm must be the request's method"));
     }
     let fapi = authority.rules.fapi.as_ref();
     let aliases = fapi.map(|fapi| fapi.mutual_base.as_str());
     let homes = [Some(authority.base.as_str()), aliases];
     let url = jwt
         .text("htu")
-        .and_then(|url| url.strip_suffix(ask.path.as_str()));
+        .and_then(|url| url.strip_suffix(request.path.as_str()));
     if url.is_none() || !homes.contains(&url) {
-        return Err(wrong("htu is another URL"));
+        return Err(wrong("htu must be the request's URL"));
     }
     let hash = token.map(|token| URL_SAFE_NO_PAD.encode(Sha256::digest(token)));
     if jwt.text("ath") != hash.as_deref() {
-        return Err(wrong("ath is of another token"));
+        return Err(wrong("ath must be the hash of the access token"));
     }
     let nonces = authority.rules.sender.map(|sender| sender.nonces);
     if nonces.is_some_and(|nonces| nonces != DpopNonces::Unasked) {
         let known = &authority.nonces[side as usize];
         if known.is_empty() || jwt.text("nonce") != Some(known) {
-            return Err((USE_NONCE, "the proof wants the nonce of this server"));
+            return Err((USE_NONCE, "the proof must contain the nonce of this server"));
         }
     }
     jwt.is_fresh(at, FRESH).map_err(wrong)?;
-    let jti = jwt.text("jti").ok_or(wrong("a proof has a jti"))?;
+    let jti = jwt.text("jti").ok_or(wrong("a proof must have a jti"))?;
     if !authority.seen.insert(format!("proof {jti}")) {
         return Err(wrong("the proof was used before"));
     }
@@ -150,40 +152,45 @@ pub(super) fn tell_nonce(
     wire::with(reply, DPOP_NONCE, &authority.nonces[side as usize])
 }
 
-/// What the tokens of this request will be bound to; a refusal without proof or certificate, if the server issues bound
-/// tokens only.
+/// The binding of tokens issued for this request; a refusal without proof or certificate, if the server issues only
+/// bound tokens.
 pub(super) fn binding(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
 ) -> Result<Option<Binding>, Problem> {
     let Some(sender) = authority.rules.sender else {
         return Ok(None);
     };
     match sender.by {
-        By::Key => match proof(authority, at, ask, Side::AuthorizationServer, None)? {
+        By::Key => match proof(authority, at, request, Side::AuthorizationServer, None)? {
             Some(jkt) => Ok(Some(Binding::Key(jkt))),
             None => Err((
                 INVALID,
                 "this server binds tokens to keys: a proof is missing",
             )),
         },
-        By::Certificate => match &ask.certificate {
+        By::Certificate => match &request.certificate {
             Some(thumbprint) => Ok(Some(Binding::Certificate(thumbprint.clone()))),
             None => Err((
                 "invalid_request",
-                "this server binds tokens to certificates",
+                "this server binds tokens to certificates: a certificate is missing",
             )),
         },
     }
 }
 
 /// Uses up the refresh token of a request that lacks a nonce, if the server does so.
-pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &str) {
+pub(super) fn spend(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+    error: &str,
+) {
     if !authority.rules.spends_before_nonces || error != USE_NONCE {
         return;
     }
-    let given = ask.form("refresh_token").unwrap_or_default();
+    let given = request.form("refresh_token").unwrap_or_default();
     if let Some(refresh) = authority.refresh.get_mut(given) {
         refresh.spent.get_or_insert(at);
     }
@@ -194,13 +201,13 @@ pub(super) fn spend(authority: &mut Authority, at: UnixTime, ask: &Ask, error: &
 pub(super) fn holder(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     scope: &str,
 ) -> Result<(Grant, String), Box<Reply>> {
-    let given = ask
+    let given = request
         .header(AUTHORIZATION)
         .and_then(|field| field.split_once(' '));
-    let count = ask.headers.get_all(AUTHORIZATION).iter().count();
+    let count = request.headers.get_all(AUTHORIZATION).iter().count();
     let given = given.filter(|_| count == 1);
     let by_key = authority.rules.binds_to_keys();
     let wanted = if by_key { "DPoP" } else { "Bearer" };
@@ -211,13 +218,13 @@ pub(super) fn holder(
         true => format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" ")),
         false => "Bearer realm=\"twin\"".to_owned(),
     };
-    if let Some(place) = generic::resource_metadata_url(authority, ask) {
+    if let Some(place) = generic::resource_metadata_url(authority, request) {
         challenge += &format!(", resource_metadata=\"{place}\"");
     }
     // "If the request lacks any authentication information [...] the resource server SHOULD NOT
     // include an error code" (RFC 6750 section 3.1)
     let Some(token) = token else {
-        let reply = wire::plain(401, "text/plain", "who are you?");
+        let reply = wire::plain(401, "text/plain", "a token is required");
         return Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)));
     };
     let mut refused = |status, error: &str, more: &str| {
@@ -226,11 +233,11 @@ pub(super) fn holder(
         Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)))
     };
     let shown = match by_key {
-        true => match proof(authority, at, ask, Side::ResourceServer, Some(token)) {
+        true => match proof(authority, at, request, Side::ResourceServer, Some(token)) {
             Ok(jkt) => jkt.map(Binding::Key),
             Err((error, _)) => return refused(401, error, ""),
         },
-        false => ask.certificate.clone().map(Binding::Certificate),
+        false => request.certificate.clone().map(Binding::Certificate),
     };
     let bound = authority.bound(token);
     let is_of_another = bound.is_some() && bound != shown;
@@ -242,7 +249,7 @@ pub(super) fn holder(
     if is_of_another {
         return refused(401, "invalid_token", "");
     }
-    if let Some((error, more)) = step_up::missing(authority, at, ask, &grant) {
+    if let Some((error, more)) = step_up::missing(authority, at, request, &grant) {
         return refused(401, error, &more);
     }
     if !grant.scope.split(' ').any(|granted| granted == scope) {

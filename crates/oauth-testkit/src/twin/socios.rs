@@ -15,7 +15,7 @@ use serde_json::json;
 use super::authority::Authority;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 pub(super) fn rules(base: &str) -> Rules {
     Rules {
@@ -28,7 +28,7 @@ pub(super) fn rules(base: &str) -> Rules {
         },
         metadata: Default::default(),
         client_id: "sociosConsumerKey",
-        // Form-encoding would change it, and be noticed.
+        // Form-encoding would change it, which the twin would notice.
         client_secret: "c0nsumer+s3cret/xyz",
         public_client_id: "",
         grants: (
@@ -73,13 +73,13 @@ pub(super) fn rules(base: &str) -> Rules {
     }
 }
 
-fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    // As RFC 3986 section 6 reads a path: an escaped slash is no slash.
-    let segments = ask.path.trim_start_matches('/').split('/');
+fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    // RFC 3986 section 6: an escaped slash does not separate segments.
+    let segments = request.path.trim_start_matches('/').split('/');
     let segments = segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy());
     let segments: Vec<Cow<'_, str>> = segments.collect();
     let route: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-    let token = Authority::bearer(ask).unwrap_or_default();
+    let token = Authority::bearer(request).unwrap_or_default();
     let grant = authority.access(at, token).cloned();
     let subject = grant.as_ref().and_then(|grant| grant.subject.as_deref());
     // "a path segment `user` needs the user's token, everything else the application's": the
@@ -90,7 +90,7 @@ fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
             &json!({ "message": "This route needs the other kind of token" }),
         );
     }
-    let data = match (&ask.method, route.as_slice()) {
+    let data = match (&request.method, route.as_slice()) {
         (&Method::GET, ["polls", _, "polls"]) => json!([{ "id": "1", "title": "Which song?" }]),
         (&Method::GET, ["wallet", _, "user", "wallet"]) => json!({ "userId": subject }),
         (&Method::GET, ["user", "polls"]) => json!([{ "id": "1", "voted": false }]),

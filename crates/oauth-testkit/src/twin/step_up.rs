@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
 use super::authority::{Authority, Grant, plus};
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 use super::{Twin, generic};
 
 /// The login that the API requires; by default any.
@@ -29,14 +29,14 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// The person authenticates by the first of the requested `acr_values`, if the API requires any, unless a test has
-    /// set their `acr`.
-    pub(super) fn asked_by(authority: &Authority, ask: &Ask) -> Self {
+    /// The login by the first of the requested `acr_values`, if the API requires any, unless a test has set the user's
+    /// `acr`.
+    pub(super) fn asked_by(authority: &Authority, request: &ReceivedRequest) -> Self {
         let knows_acr = !authority.step_up.acr_values.is_empty();
-        let asked = ask.query("acr_values").filter(|_| knows_acr);
+        let asked = request.query("acr_values").filter(|_| knows_acr);
         let first = || asked?.split(' ').next();
         let own = authority.person.claim("acr").and_then(Value::as_str);
-        let claims = ask.query("claims").unwrap_or_default();
+        let claims = request.query("claims").unwrap_or_default();
         Self {
             acr: own.or_else(first).map(str::to_owned),
             claims: serde_json::from_str(claims).unwrap_or_default(),
@@ -48,10 +48,10 @@ impl Login {
 pub(super) fn missing(
     authority: &Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     grant: &Grant,
 ) -> Option<(&'static str, String)> {
-    if !generic::is_api(ask) {
+    if !generic::is_api(request) {
         return None;
     }
     let Requirement {
@@ -83,12 +83,12 @@ pub(super) fn missing(
 }
 
 impl Twin {
-    /// Has the API require from now on that the person authenticated in one of these ways, and within so many seconds
-    /// (RFC 9470): `insufficient_user_authentication` is the answer to any other token. Without both it requires
+    /// Has the API require from now on that the user authenticated by one of these `acr_values`, and within `max_age`
+    /// seconds (RFC 9470); any other token is answered with `insufficient_user_authentication`. Without both, it requires
     /// nothing.
     ///
     /// From then on a login has the first of the `acr_values` of its authorization request as its `acr`, in ID tokens
-    /// and introspection; [`set_claim`](Self::set_claim) of `acr` gives all logins the same one, whatever is requested.
+    /// and introspection; [`set_claim`](Self::set_claim) of `acr` sets the same one for all logins, whatever is requested.
     pub fn require_step_up(&mut self, acr_values: &[&str], max_age: Option<u64>) {
         let step_up = &mut self.authority.step_up;
         step_up.acr_values = acr_values.iter().map(|&acr| acr.to_owned()).collect();
@@ -96,7 +96,7 @@ impl Twin {
     }
 
     /// Has the API require from now on that the authorization request had exactly these `claims`, as Microsoft Entra's
-    /// do: `insufficient_claims` is the answer to any other token, with the claims in base64. `null` for none.
+    /// do; any other token is answered with `insufficient_claims`, with the claims in base64. `null` for none.
     pub fn require_claims(&mut self, claims: Value) {
         self.authority.step_up.claims = claims;
     }

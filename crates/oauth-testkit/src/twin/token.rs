@@ -14,7 +14,7 @@ use super::authorize::SUBJECT;
 use super::client_auth::Client;
 use super::rules::Rotation;
 use super::sender_constrained::{self, Binding};
-use super::wire::{self, Ask, Reply, repeated};
+use super::wire::{self, ReceivedRequest, Reply, repeated};
 use super::{assertion, ciba, grant_details, personality, saml, token_exchange};
 
 pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
@@ -29,26 +29,26 @@ pub(super) const USER_PASSWORD: &str = "w0nder+land & more";
 
 type Refusal = (&'static str, &'static str);
 
-pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    if let Err(reply) = well_formed(ask) {
+pub(super) fn token(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    if let Err(reply) = well_formed(request) {
         return *reply;
     }
-    let Some(grant_type) = ask.form("grant_type") else {
+    let Some(grant_type) = request.form("grant_type") else {
         return wire::refusal("invalid_request", "grant_type is missing");
     };
     let (confidential, public) = authority.rules.grants;
     if !confidential.contains(&grant_type) && !public.contains(&grant_type) {
         return wire::refusal(
             "unsupported_grant_type",
-            "this server does not know the grant",
+            "this server does not support the grant",
         );
     }
-    if let Some((error, why)) = personality::refused(authority, at, ask) {
-        return personality::shaped_refusal(authority, wire::refusal(error, why));
+    if let Some((error, description)) = personality::refused(authority, at, request) {
+        return personality::shaped_refusal(authority, wire::refusal(error, description));
     }
-    let client = match assertion::nobody(ask, grant_type) {
+    let client = match assertion::nobody(request, grant_type) {
         Some(client) => client,
-        None => match authority.authenticate(at, ask, grant_type) {
+        None => match authority.authenticate(at, request, grant_type) {
             Ok(client) => client,
             Err(reply) => return *reply,
         },
@@ -62,60 +62,62 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply
     if !allowed.contains(&grant_type) || !is_registered {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
-    authority.binding = match sender_constrained::binding(authority, at, ask) {
+    authority.binding = match sender_constrained::binding(authority, at, request) {
         Ok(binding) => binding,
-        Err((error, why)) => {
-            sender_constrained::spend(authority, at, ask, error);
-            return wire::refusal(error, why);
+        Err((error, description)) => {
+            sender_constrained::spend(authority, at, request, error);
+            return wire::refusal(error, description);
         }
     };
     let answer = match grant_type {
-        CLIENT_CREDENTIALS => client_credentials(authority, at, ask, client),
-        AUTHORIZATION_CODE => authorization_code(authority, at, ask, &client),
-        REFRESH_TOKEN => refresh_token(authority, at, ask, &client),
-        PASSWORD => password(authority, at, ask, client),
-        DEVICE_CODE => device_code(authority, at, ask, &client),
-        saml::GRANT => saml::token(authority, at, ask, client),
-        ciba::GRANT => ciba::token(authority, at, ask, &client),
-        assertion::GRANT => assertion::token(authority, at, ask, client),
-        _ => token_exchange::token(authority, at, ask, client),
+        CLIENT_CREDENTIALS => client_credentials(authority, at, request, client),
+        AUTHORIZATION_CODE => authorization_code(authority, at, request, &client),
+        REFRESH_TOKEN => refresh_token(authority, at, request, &client),
+        PASSWORD => password(authority, at, request, client),
+        DEVICE_CODE => device_code(authority, at, request, &client),
+        saml::GRANT => saml::token(authority, at, request, client),
+        ciba::GRANT => ciba::token(authority, at, request, &client),
+        assertion::GRANT => assertion::token(authority, at, request, client),
+        _ => token_exchange::token(authority, at, request, client),
     };
     match answer {
         Ok(reply) => wire::unstored(200, &personality::shaped(authority, reply)),
-        Err((error, why)) => personality::shaped_refusal(authority, wire::refusal(error, why)),
+        Err((error, description)) => {
+            personality::shaped_refusal(authority, wire::refusal(error, description))
+        }
     }
 }
 
 /// Checks the form of a request as every endpoint with client authentication does.
-pub(super) fn well_formed(ask: &Ask) -> Result<(), Box<Reply>> {
-    if ask.method != Method::POST {
+pub(super) fn well_formed(request: &ReceivedRequest) -> Result<(), Box<Reply>> {
+    if request.method != Method::POST {
         return Err(Box::new(wire::method_not_allowed("POST")));
     }
-    let why = match ask.form.as_deref().map(repeated) {
+    let description = match request.form.as_deref().map(repeated) {
         None => "the body is not a form",
         // "Request and response parameters MUST NOT be included more than once." (RFC 6749 3.2)
-        Some(Some(_)) => "a parameter is given twice",
+        Some(Some(_)) => "a parameter is repeated",
         Some(None) => return Ok(()),
     };
-    Err(Box::new(wire::refusal("invalid_request", why)))
+    Err(Box::new(wire::refusal("invalid_request", description)))
 }
 
 fn client_credentials(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
     let scope = authority
-        .scope(ask.form("scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .scope(request.form("scope"))
+        .map_err(|description| ("invalid_scope", description))?;
     let grant = Grant {
         client_id: client.id,
         subject: None,
         scope,
         family: authority.new_family(),
-        details: grant_details::read(authority, ask.form("authorization_details"))?,
-        resources: grant_details::resources(authority, ask.form.as_deref())?,
+        details: grant_details::read(authority, request.form("authorization_details"))?,
+        resources: grant_details::resources(authority, request.form.as_deref())?,
         ..Grant::default()
     };
     // "A refresh token SHOULD NOT be included." (4.4.3)
@@ -125,11 +127,11 @@ fn client_credentials(
 fn authorization_code(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let asked = grant_details::resources(authority, ask.form.as_deref())?;
-    let given = ask
+    let asked = grant_details::resources(authority, request.form.as_deref())?;
+    let given = request
         .form("code")
         .ok_or(("invalid_request", "code is missing"))?;
     let code = authority
@@ -137,7 +139,7 @@ fn authorization_code(
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown code"))?;
     if code.grant.client_id != client.id {
-        return Err(("invalid_grant", "the code was issued to another client"));
+        return Err(("invalid_grant", "the code was issued to a different client"));
     }
     if code.spent {
         // "SHOULD revoke (when possible) all tokens previously issued based on that
@@ -154,25 +156,25 @@ fn authorization_code(
         _ => None,
     };
     if code.jkt.is_some() && code.jkt.as_ref() != shown {
-        return Err(("invalid_dpop_proof", "the code is bound to another key"));
+        return Err(("invalid_dpop_proof", "the code is bound to a different key"));
     }
-    if code.redirect_uri.as_deref() != ask.form("redirect_uri") {
+    if code.redirect_uri.as_deref() != request.form("redirect_uri") {
         return Err((
             "invalid_grant",
-            "another redirect_uri than in the authorization request",
+            "redirect_uri differs from that of the authorization request",
         ));
     }
-    let proved = match (&code.challenge, ask.form("code_verifier")) {
+    let proved = match (&code.challenge, request.form("code_verifier")) {
         (Some(challenge), Some(verifier)) => {
             is_verifier(verifier) && URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *challenge
         }
-        // A verifier nobody asked for is a downgrade in progress (RFC 9700 section 4.8.2).
+        // A verifier without a challenge is a downgrade attack (RFC 9700 section 4.8.2).
         (challenge, verifier) => challenge.is_none() && verifier.is_none(),
     };
     if !proved {
         return Err((
             "invalid_grant",
-            "the code_verifier does not fit the code_challenge",
+            "the code_verifier does not match the code_challenge",
         ));
     }
     let mut grant = code.grant.clone();
@@ -203,11 +205,11 @@ fn is_verifier(text: &str) -> bool {
 fn refresh_token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let asked = grant_details::resources(authority, ask.form.as_deref())?;
-    let given = ask
+    let asked = grant_details::resources(authority, request.form.as_deref())?;
+    let given = request
         .form("refresh_token")
         .ok_or(("invalid_request", "refresh_token is missing"))?;
     let rotation = authority.rules.rotation;
@@ -216,10 +218,13 @@ fn refresh_token(
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown refresh token"))?;
     if refresh.grant.client_id != client.id {
-        return Err(("invalid_grant", "the token was issued to another client"));
+        return Err((
+            "invalid_grant",
+            "the token was issued to a different client",
+        ));
     }
     if refresh.is_spent(at, rotation) {
-        // Two parties hold the same token and nobody can say which is the thief (RFC 9700 4.14.2).
+        // Two parties have the same token, and it is unknown which is the attacker (RFC 9700 4.14.2).
         let family = refresh.grant.family;
         authority.counters.reuse_events += 1;
         authority.revoke_family(family);
@@ -232,7 +237,7 @@ fn refresh_token(
         return Err(("invalid_grant", "the refresh token is expired or revoked"));
     }
     let mut grant = refresh.grant.clone();
-    if let Some(scope) = ask
+    if let Some(scope) = request
         .form("scope")
         .filter(|_| !authority.rules.scopes.is_empty())
     {
@@ -254,18 +259,19 @@ fn refresh_token(
 fn password(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
-    let (Some(username), Some(password)) = (ask.form("username"), ask.form("password")) else {
+    let (Some(username), Some(password)) = (request.form("username"), request.form("password"))
+    else {
         return Err(("invalid_request", "username or password is missing"));
     };
     if (username, password) != (USERNAME, USER_PASSWORD) {
         return Err(("invalid_grant", "wrong username or password"));
     }
     let scope = authority
-        .scope(ask.form("scope"))
-        .map_err(|why| ("invalid_scope", why))?;
+        .scope(request.form("scope"))
+        .map_err(|description| ("invalid_scope", description))?;
     let subject = Some(SUBJECT.to_owned());
     let grant = Grant {
         client_id: client.id,
@@ -280,16 +286,16 @@ fn password(
 fn device_code(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let given = ask
+    let given = request
         .form("device_code")
         .ok_or(("invalid_request", "device_code is missing"))?;
     let device = authority
         .devices
         .get_mut(given)
         .ok_or(("invalid_grant", "unknown device code"))?;
-    let grant = device.awaited.ask(at, &client.id)?;
+    let grant = device.awaited.poll(at, &client.id)?;
     Ok(authority.issue(at, grant, true))
 }

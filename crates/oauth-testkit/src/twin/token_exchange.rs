@@ -1,4 +1,4 @@
-//! Token exchange of the twin: for a subject, with an actor, or for an assertion for another server.
+//! Token exchange of the twin: for a subject, with an actor, or for an identity assertion for a different server.
 //!
 //! RFC 8693 sections 2 and 4.1, draft-ietf-oauth-identity-assertion-authz-grant section 4.3
 
@@ -9,7 +9,7 @@ use super::authority::{Authority, Grant};
 use super::client_auth::Client;
 use super::grant_details;
 use super::id_token;
-use super::wire::{Ask, find};
+use super::wire::{ReceivedRequest, find};
 use super::workload;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -19,7 +19,7 @@ const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub(super) const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 /// The type of an identity assertion (section 3 of the draft).
 pub(super) const ID_JAG_TYP: &str = "oauth-id-jag+jwt";
-/// How long an identity assertion is valid, in seconds.
+/// The lifetime of an identity assertion, in seconds.
 const LIFETIME: u64 = 300;
 
 type Refusal = (&'static str, &'static str);
@@ -27,22 +27,24 @@ type Refusal = (&'static str, &'static str);
 pub(super) fn token(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
 ) -> Result<Value, Refusal> {
-    let (Some(subject), Some(kind)) = (ask.form("subject_token"), ask.form("subject_token_type"))
-    else {
+    let (Some(subject), Some(kind)) = (
+        request.form("subject_token"),
+        request.form("subject_token_type"),
+    ) else {
         return Err(("invalid_request", "subject_token or its type is missing"));
     };
-    match ask.form("requested_token_type").unwrap_or(ACCESS_TOKEN) {
-        ACCESS_TOKEN if kind == ACCESS_TOKEN => access(authority, at, ask, client, subject),
+    match request.form("requested_token_type").unwrap_or(ACCESS_TOKEN) {
+        ACCESS_TOKEN if kind == ACCESS_TOKEN => access(authority, at, request, client, subject),
         ACCESS_TOKEN if kind == workload::JWT => {
-            let mut reply = workload::exchanged(authority, at, ask, client, subject)?;
+            let mut reply = workload::exchanged(authority, at, request, client, subject)?;
             reply["issued_token_type"] = ACCESS_TOKEN.into();
             Ok(reply)
         }
-        ACCESS_TOKEN => Err(("invalid_request", "only access tokens are exchanged")),
-        ID_JAG => identity_assertion(authority, at, ask, &client, (subject, kind)),
+        ACCESS_TOKEN => Err(("invalid_request", "only access tokens can be exchanged")),
+        ID_JAG => identity_assertion(authority, at, request, &client, (subject, kind)),
         _ => Err(("invalid_request", "tokens of this type are not issued")),
     }
 }
@@ -51,26 +53,26 @@ pub(super) fn token(
 fn access(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     subject: &str,
 ) -> Result<Value, Refusal> {
-    // RFC 8693 section 2.2.2 wants invalid_request for an unacceptable subject token.
+    // RFC 8693 section 2.2.2 requires invalid_request for an unacceptable subject token.
     let subject = authority
         .access(at, subject)
-        .ok_or(("invalid_request", "the subject_token is dead"))?;
+        .ok_or(("invalid_request", "the subject_token is invalid"))?;
     let mut grant = Grant {
         client_id: client.id,
         ..subject.clone()
     };
-    if let Some(actor) = actor(authority, at, ask)? {
+    if let Some(actor) = actor(authority, at, request)? {
         // "A chain of delegation can be expressed by nesting one act claim within another" (section 4.1)
         let earlier = std::mem::replace(&mut grant.actor, actor);
         if !earlier.is_null() {
             grant.actor["act"] = earlier;
         }
     }
-    if let Some(scope) = ask.form("scope") {
+    if let Some(scope) = request.form("scope") {
         if !scope
             .split(' ')
             .all(|part| grant.scope.split(' ').any(|granted| granted == part))
@@ -79,7 +81,7 @@ fn access(
         }
         grant.scope = scope.to_owned();
     }
-    let targets = targets(ask)?;
+    let targets = targets(request)?;
     if !targets.is_empty() {
         grant.resources = targets;
     }
@@ -90,46 +92,58 @@ fn access(
 
 /// The `act` claim of an actor token, which must be a valid access token of this server; token and type must both be
 /// present (section 2.1).
-fn actor(authority: &Authority, at: UnixTime, ask: &Ask) -> Result<Option<Value>, Refusal> {
-    let wrong = |why| ("invalid_request", why);
-    match (ask.form("actor_token"), ask.form("actor_token_type")) {
+fn actor(
+    authority: &Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Result<Option<Value>, Refusal> {
+    let wrong = |description| ("invalid_request", description);
+    match (
+        request.form("actor_token"),
+        request.form("actor_token_type"),
+    ) {
         (None, None) => Ok(None),
         (Some(token), Some(ACCESS_TOKEN)) => {
             let actor = authority.access(at, token);
-            let actor = actor.ok_or(wrong("the actor_token is dead"))?;
+            let actor = actor.ok_or(wrong("the actor_token is invalid"))?;
             let name = actor.subject.as_deref().unwrap_or(&actor.client_id);
             Ok(Some(json!({ "sub": name })))
         }
-        (Some(_), Some(_)) => Err(wrong("only who has an access token acts")),
-        _ => Err(wrong("actor_token and actor_token_type stand together")),
+        (Some(_), Some(_)) => Err(wrong("the actor_token must be an access token")),
+        _ => Err(wrong(
+            "actor_token and actor_token_type must be sent together",
+        )),
     }
 }
 
 /// The requested targets: resources and audiences.
-pub(super) fn targets(ask: &Ask) -> Result<Vec<String>, Refusal> {
-    let pairs = ask.form.as_deref().unwrap_or_default();
+pub(super) fn targets(request: &ReceivedRequest) -> Result<Vec<String>, Refusal> {
+    let pairs = request.form.as_deref().unwrap_or_default();
     let mut targets = grant_details::targets(pairs)?;
     let audiences = pairs.iter().filter(|(name, _)| name == "audience");
     targets.extend(audiences.map(|(_, value)| value.clone()));
     Ok(targets)
 }
 
-/// Issues an identity assertion for another server, about the person who has signed in to this client here.
+/// Issues an identity assertion for a different server, about the user who has signed in to this client here.
 fn identity_assertion(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: &Client,
     subject: (&str, &str),
 ) -> Result<Value, Refusal> {
     let person = person(authority, at, client, subject)?;
-    if ask.form("actor_token").is_some() {
-        return Err(("invalid_request", "nobody acts in an identity assertion"));
+    if request.form("actor_token").is_some() {
+        return Err((
+            "invalid_request",
+            "an identity assertion cannot have an actor",
+        ));
     }
-    let pairs = ask.form.as_deref().unwrap_or_default();
+    let pairs = request.form.as_deref().unwrap_or_default();
     let mut audiences = pairs.iter().filter(|(name, _)| name == "audience");
     let (Some((_, audience)), None) = (audiences.next(), audiences.next()) else {
-        return Err(("invalid_request", "there is one audience"));
+        return Err(("invalid_request", "there must be exactly one audience"));
     };
     let client_id = authority.trust.client_at(audience);
     let client_id = client_id.ok_or(("invalid_target", "the audience is unknown"))?;
@@ -147,7 +161,7 @@ fn identity_assertion(
         [one] => claims["resource"] = one.as_str().into(),
         many => claims["resource"] = many.into(),
     }
-    // What scopes there are, the other server knows.
+    // Only the other server knows its scopes.
     let scope = find(pairs, "scope");
     if let Some(scope) = scope {
         claims["scope"] = scope.into();
@@ -170,23 +184,23 @@ fn identity_assertion(
     Ok(reply)
 }
 
-/// The person who has signed in to this client, by the subject token.
+/// The user who has signed in to this client, by the subject token.
 fn person(
     authority: &Authority,
     at: UnixTime,
     client: &Client,
     (token, kind): (&str, &str),
 ) -> Result<String, Refusal> {
-    let wrong = |why| ("invalid_grant", why);
+    let wrong = |description| ("invalid_grant", description);
     match kind {
         ID_TOKEN => {
             let jwt = id_token::own(authority, token).map_err(wrong)?;
             if jwt.text("aud") != Some(&client.id) {
-                return Err(wrong("the ID token is another client's"));
+                return Err(wrong("the ID token was issued to a different client"));
             }
             jwt.is_in_time(at).map_err(wrong)?;
             let person = jwt.text("sub").map(str::to_owned);
-            person.ok_or(wrong("the ID token is about nobody"))
+            person.ok_or(wrong("the ID token has no sub"))
         }
         REFRESH_TOKEN => {
             let refresh = authority.refresh.get(token);
@@ -194,8 +208,8 @@ fn person(
             let refresh =
                 refresh.filter(|one| one.is_live(at, rotation) && one.grant.client_id == client.id);
             let person = refresh.and_then(|one| one.grant.subject.clone());
-            person.ok_or(wrong("the refresh token is dead, or about nobody"))
+            person.ok_or(wrong("the refresh token is invalid, or has no user"))
         }
-        _ => Err(("invalid_request", "this says nothing of who somebody is")),
+        _ => Err(("invalid_request", "the subject_token must identify a user")),
     }
 }

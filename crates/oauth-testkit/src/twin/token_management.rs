@@ -13,7 +13,7 @@ use super::id_token;
 use super::pending_approval::Awaited;
 use super::sender_constrained::Binding;
 use super::token::{DEVICE_CODE, well_formed};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 pub(super) const REVOCATION: &str = "revocation";
 pub(super) const INTROSPECTION: &str = "introspection";
@@ -22,15 +22,16 @@ pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
 /// The media type of signed introspection responses.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
-/// How long a device code is valid, in seconds.
+/// The lifetime of a device code, in seconds.
 const LIFETIME: u64 = 600;
 
-pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let client = match well_formed(ask).and_then(|()| authority.authenticate(at, ask, REVOCATION)) {
-        Ok(client) => client,
-        Err(reply) => return *reply,
-    };
-    let Some(token) = ask.form("token") else {
+pub(super) fn revoke(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let client =
+        match well_formed(request).and_then(|()| authority.authenticate(at, request, REVOCATION)) {
+            Ok(client) => client,
+            Err(reply) => return *reply,
+        };
+    let Some(token) = request.form("token") else {
         return wire::refusal("invalid_request", "token is missing");
     };
     let family = match authority.refresh.get(token) {
@@ -50,16 +51,24 @@ pub(super) fn revoke(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Repl
 }
 
 fn foreign() -> Reply {
-    wire::refusal("invalid_grant", "the token was issued to another client")
+    wire::refusal(
+        "invalid_grant",
+        "the token was issued to a different client",
+    )
 }
 
-pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let client =
-        match well_formed(ask).and_then(|()| authority.authenticate(at, ask, INTROSPECTION)) {
-            Ok(client) => client,
-            Err(reply) => return *reply,
-        };
-    let Some(token) = ask.form("token") else {
+pub(super) fn introspect(
+    authority: &mut Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+) -> Reply {
+    let client = match well_formed(request)
+        .and_then(|()| authority.authenticate(at, request, INTROSPECTION))
+    {
+        Ok(client) => client,
+        Err(reply) => return *reply,
+    };
+    let Some(token) = request.form("token") else {
         return wire::refusal("invalid_request", "token is missing");
     };
     authority.counters.introspections += 1;
@@ -76,7 +85,7 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
             .map(|r| (&r.grant, None, r.expires))
     };
     let Some((grant, issued, expires)) = access.or_else(refresh) else {
-        return told(authority, at, ask, &client, &json!({ "active": false }));
+        return told(authority, at, request, &client, &json!({ "active": false }));
     };
     let mut reply = json!({
         "active": true,
@@ -117,12 +126,18 @@ pub(super) fn introspect(authority: &mut Authority, at: UnixTime, ask: &Ask) -> 
     if let Some(expires) = expires {
         reply["exp"] = expires.as_secs().into();
     }
-    told(authority, at, ask, &client, &reply)
+    told(authority, at, request, &client, &reply)
 }
 
 /// The response, signed if the client requests that (RFC 9701 sections 4 and 5).
-fn told(authority: &Authority, at: UnixTime, ask: &Ask, client: &Client, reply: &Value) -> Reply {
-    let accepts_jwt = ask
+fn told(
+    authority: &Authority,
+    at: UnixTime,
+    request: &ReceivedRequest,
+    client: &Client,
+    reply: &Value,
+) -> Reply {
+    let accepts_jwt = request
         .header(ACCEPT)
         .is_some_and(|types| types.contains(INTROSPECTION_JWT));
     if authority.rules.fapi.is_none() || !accepts_jwt {
@@ -148,11 +163,11 @@ fn told(authority: &Authority, at: UnixTime, ask: &Ask, client: &Client, reply: 
 pub(super) fn device_authorization(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     base: &str,
 ) -> Reply {
-    let client = match well_formed(ask)
-        .and_then(|()| authority.authenticate(at, ask, DEVICE_AUTHORIZATION))
+    let client = match well_formed(request)
+        .and_then(|()| authority.authenticate(at, request, DEVICE_AUTHORIZATION))
     {
         Ok(client) => client,
         Err(reply) => return *reply,
@@ -165,9 +180,9 @@ pub(super) fn device_authorization(
     if !allowed.contains(&DEVICE_CODE) {
         return wire::refusal("unauthorized_client", "this client may not use the grant");
     }
-    let scope = match authority.scope(ask.form("scope")) {
+    let scope = match authority.scope(request.form("scope")) {
         Ok(scope) => scope,
-        Err(why) => return wire::refusal("invalid_scope", why),
+        Err(description) => return wire::refusal("invalid_scope", description),
     };
     let device_code = authority.mint(at, "device");
     let user_code: String = authority

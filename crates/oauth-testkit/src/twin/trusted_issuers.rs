@@ -1,4 +1,5 @@
-//! The issuers that a twin trusts: keys of service accounts and identity providers, and the servers it vouches to.
+//! The issuers that a twin trusts: keys of service accounts, identity providers and publishers, and the servers for
+//! which it issues identity assertions.
 
 use oauth_core::error::Error;
 use oauth_core::jose::{Alg, PublicJwk};
@@ -15,7 +16,7 @@ pub(super) const ALGS: &[Alg] = &[Alg::Rs256, Alg::Es256];
 pub(super) struct Trust {
     /// Service accounts and clients, which sign assertions about themselves or others.
     signers: Vec<Signer>,
-    /// Identity providers, which sign identity assertions about people.
+    /// Identity providers, which sign identity assertions about users.
     identity_providers: Vec<Signer>,
     /// Publishers, which sign software statements.
     publishers: Vec<Signer>,
@@ -62,12 +63,12 @@ impl Trust {
         &self,
         statement: &str,
     ) -> Result<Map<String, Value>, (&'static str, &'static str)> {
-        let wrong = |why| ("invalid_software_statement", why);
+        let wrong = |description| ("invalid_software_statement", description);
         let jwt = Jwt::read(statement).map_err(wrong)?;
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
         if !self.publishers.iter().any(|known| known.issuer == issuer) {
-            let why = "nobody of this name may vouch for clients";
-            return Err(("unapproved_software_statement", why));
+            let description = "this issuer may not issue software statements";
+            return Err(("unapproved_software_statement", description));
         }
         let jwt = verified(&self.publishers, jwt, &issuer).map_err(wrong)?;
         let claims = jwt.claims.as_object().into_iter().flatten();
@@ -88,27 +89,27 @@ impl Trust {
 
 fn verified(signers: &[Signer], jwt: Jwt, issuer: &str) -> Result<Jwt, &'static str> {
     if jwt.text("iss") != Some(issuer) {
-        return Err("iss is somebody else");
+        return Err("iss must be the signer");
     }
     let known = signers.iter().filter(|signer| signer.issuer == issuer);
     let keys = known.flat_map(|signer| &signer.keys);
-    // Names of keys are hints alone: whoever holds one of them has signed.
+    // A `kid` is only a hint: a signature by any of the keys is valid.
     let mut problem = "the issuer is unknown";
     for key in keys {
         match jwt.is_by(key, ALGS) {
             Ok(()) => return Ok(jwt),
-            Err(why) => problem = why,
+            Err(description) => problem = description,
         }
     }
     Err(problem)
 }
 
 impl Twin {
-    /// Registers the public key, a JWK, with which assertions of this issuer are signed: a service account of any name,
+    /// Registers the public JWK with which assertions of this issuer are signed: a service account with any name,
     /// or the confidential client, which may then sign its backchannel requests as well.
     ///
     /// # Errors
-    /// If it is no public key.
+    /// If it is not a public key.
     pub fn register_assertion_key(&mut self, issuer: &str, jwk: &str) -> Result<(), Error> {
         let keys = vec![PublicJwk::parse(jwk)?];
         let issuer = issuer.to_owned();
@@ -120,7 +121,7 @@ impl Twin {
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.4).
     ///
     /// # Errors
-    /// If one of them is no public key.
+    /// If one of them is not a public key.
     pub fn trust_identity_provider(&mut self, issuer: &str, jwks: &Value) -> Result<(), Error> {
         let signer = Signer::of(issuer, jwks)?;
         self.authority.trust.identity_providers.push(signer);
@@ -131,7 +132,7 @@ impl Twin {
     /// section 2.3). Their values take precedence over the client's own.
     ///
     /// # Errors
-    /// If one of them is no public key.
+    /// If one of them is not a public key.
     pub fn trust_publisher(&mut self, issuer: &str, jwks: &Value) -> Result<(), Error> {
         let signer = Signer::of(issuer, jwks)?;
         self.authority.trust.publishers.push(signer);

@@ -1,7 +1,7 @@
 //! UserTesting: an Okta custom authorization server, the Results v2 and the Legacy v1 API.
 //!
 //! Its deviations: the metadata document is also found *after* the issuer's path, there is no
-//! refresh token, and the rate limit speaks through `x-ratelimit-reset`.
+//! refresh token, and the rate limit is reported in `x-ratelimit-reset`.
 
 use http::Method;
 use http::header::HeaderName;
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::authority::Authority;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
-/// Results API: `studies:read`, or its older name.
+/// The scopes of the Results API: `studies:read`, or its older name.
 const RESULTS: [&str; 2] = ["studies:read", "public_api.read"];
 
 /// The server for API keys: client credentials.
@@ -103,7 +103,7 @@ fn shared(base: &str, id: &str) -> Rules {
     }
 }
 
-/// What the live document is documented to list. The twin does less: it takes secrets, in the body
+/// The documented contents of the live metadata. The twin supports less: it accepts secrets in the body
 /// or in Basic, and answers in the query.
 fn document(issuer: &str) -> Value {
     let methods = [
@@ -138,16 +138,16 @@ fn document(issuer: &str) -> Value {
     })
 }
 
-fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let is_v2 = match ask.path.trim_end_matches('/') {
+fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let is_v2 = match request.path.trim_end_matches('/') {
         "/api/v2/sessionResults" => true,
         "/api/v1/sessionResults" => false,
         _ => return wire::not_found(),
     };
-    if ask.method != Method::GET {
+    if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
-    let token = Authority::bearer(ask).unwrap_or_default();
+    let token = Authority::bearer(request).unwrap_or_default();
     let Some(grant) = authority.access(at, token).cloned() else {
         return error(
             401,
@@ -164,7 +164,7 @@ fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         let reset = HeaderName::from_static("x-ratelimit-reset");
         return wire::with(reply, reset, &until.as_secs().to_string());
     }
-    let Some(test) = ask.query("testId") else {
+    let Some(test) = request.query("testId") else {
         return error(400, "BAD_REQUEST", "testId is required.");
     };
     wire::json(
@@ -173,7 +173,7 @@ fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
     )
 }
 
-/// The error body of v1. No document says what v2 answers, so it answers the same.
+/// The error body of v1. Since that of v2 is not documented, it has the same.
 fn error(status: u16, code: &str, message: &str) -> Reply {
     wire::json(
         status,

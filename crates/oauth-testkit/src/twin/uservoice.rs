@@ -12,7 +12,7 @@ use serde_json::json;
 use super::authority::Authority;
 use super::rules::{Accepts, Basic, Paths, Rotation, Rules, Shape};
 use super::token::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS};
-use super::wire::{self, Ask, Reply};
+use super::wire::{self, ReceivedRequest, Reply};
 
 pub(super) fn rules(base: &str) -> Rules {
     Rules {
@@ -63,13 +63,13 @@ pub(super) fn rules(base: &str) -> Rules {
     }
 }
 
-fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
-    let for_user = match ask.path.as_str() {
+fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
+    let for_user = match request.path.as_str() {
         "/api/v2/admin/suggestions" => false,
         "/api/v2/end_users/me" => true,
-        _ => return error(404, "record_not_found", "There is nothing here."),
+        _ => return error(404, "record_not_found", "No such route."),
     };
-    let token = Authority::bearer(ask).unwrap_or_default();
+    let token = Authority::bearer(request).unwrap_or_default();
     let Some(grant) = authority.access(at, token).cloned() else {
         return error(
             401,
@@ -81,7 +81,7 @@ fn api(authority: &mut Authority, at: UnixTime, ask: &Ask) -> Reply {
         let reply = error(429, "too_many_requests", "Slow down.");
         return wire::with(reply, RETRY_AFTER, &until.since(at).as_secs().to_string());
     }
-    if ask.method != Method::GET {
+    if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
     match (for_user, grant.subject) {

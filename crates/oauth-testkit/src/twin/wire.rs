@@ -1,4 +1,4 @@
-//! Requests and responses of the twin: an independent reader of forms, queries and OAuth errors.
+//! Requests and responses of the twin: an independent implementation of forms, queries and OAuth errors.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 pub(super) type Pairs = Vec<(String, String)>;
 pub(super) type Reply = http::Response<Bytes>;
 
-/// A request, read once.
-pub(super) struct Ask {
+/// A parsed request.
+pub(super) struct ReceivedRequest {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: Pairs,
@@ -27,7 +27,7 @@ pub(super) struct Ask {
 #[derive(Debug, Clone)]
 pub(crate) struct ClientCertificate(pub(crate) String);
 
-impl Ask {
+impl ReceivedRequest {
     pub(super) fn read(request: http::Request<Bytes>) -> Self {
         let (head, body) = request.into_parts();
         let is_form = head
@@ -79,7 +79,7 @@ impl Ask {
     }
 }
 
-/// The first parameter named twice. RFC 8707 lets `resource`, and RFC 8693 `audience`, repeat.
+/// The first repeated parameter. RFC 8707 allows `resource`, and RFC 8693 `audience`, to repeat.
 pub(super) fn repeated(pairs: &[(String, String)]) -> Option<&str> {
     let mut seen = HashSet::new();
     pairs
@@ -113,15 +113,18 @@ pub(super) fn json(status: u16, body: &Value) -> Reply {
     plain(status, "application/json", body.to_string())
 }
 
-/// An answer of the token endpoint or its siblings, which no cache may keep (RFC 6749 5.1).
+/// A response of the token endpoint or its siblings, which must not be cached (RFC 6749 5.1).
 pub(super) fn unstored(status: u16, body: &Value) -> Reply {
     with(json(status, body), CACHE_CONTROL, "no-store")
 }
 
-/// RFC 6749 section 5.2.
-pub(super) fn refusal(error: &str, why: &str) -> Reply {
+/// An error response (RFC 6749 section 5.2).
+pub(super) fn refusal(error: &str, description: &str) -> Reply {
     let status = if error == "invalid_client" { 401 } else { 400 };
-    unstored(status, &json!({ "error": error, "error_description": why }))
+    unstored(
+        status,
+        &json!({ "error": error, "error_description": description }),
+    )
 }
 
 pub(super) fn page(status: u16, text: &str) -> Reply {
@@ -173,7 +176,7 @@ pub(super) fn not_found() -> Reply {
     plain(404, "text/plain", "not found")
 }
 
-/// Adds a header; a value no header can carry is left out.
+/// Adds a header; an invalid value is left out.
 pub(super) fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
     if let Ok(value) = HeaderValue::from_str(value) {
         reply.headers_mut().insert(name, value);

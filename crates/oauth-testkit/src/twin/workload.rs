@@ -1,5 +1,5 @@
-//! The tokens of workloads, which a platform has signed whose key is registered: as client authentication, and to be
-//! exchanged.
+//! Tokens of workloads, signed by a platform whose key is registered: for client authentication, and for token
+//! exchange.
 //!
 //! RFC 7523 section 2.2, RFC 8693 section 2.1, OAuth SPIFFE Client Authentication section 3.1
 
@@ -10,37 +10,40 @@ use super::authority::{Authority, Grant};
 use super::client_auth::Client;
 use super::jwt::Jwt;
 use super::token_exchange;
-use super::wire::Ask;
+use super::wire::ReceivedRequest;
 
-/// A JWT as the subject of an exchange.
+/// The token type of a JWT as the subject of an exchange.
 pub(super) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const KINDS: [&str; 2] = [
     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
     "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
 ];
 
-/// A workload is known by its token alone: "client authentication ... allows additional authorization checks" (RFC
-/// 8693 section 2.1), and Google's exchange does without.
-pub(super) fn nobody(ask: &Ask, grant_type: &str) -> bool {
-    grant_type == token_exchange::GRANT && ask.form("subject_token_type") == Some(JWT)
+/// Whether a workload needs no client authentication: its token identifies it. "Client authentication ... allows
+/// additional authorization checks" (RFC 8693 section 2.1), and Google's exchange does without.
+pub(super) fn nobody(request: &ReceivedRequest, grant_type: &str) -> bool {
+    grant_type == token_exchange::GRANT && request.form("subject_token_type") == Some(JWT)
 }
 
-/// The confidential client, to which every workload of a registered platform is mapped. A platform gives out the same
-/// token until it replaces it, so that one may be shown again.
+/// The confidential client, to which every workload of a registered platform is mapped. A platform issues the same
+/// token until it replaces it, so a token may be used repeatedly.
 pub(super) fn client(
     authority: &Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     assertion: &str,
 ) -> Result<Client, &'static str> {
-    if !ask
+    if !request
         .form("client_assertion_type")
         .is_some_and(|kind| KINDS.contains(&kind))
     {
-        return Err("another kind of assertion");
+        return Err("unsupported client_assertion_type");
     }
     let id = authority.rules.client_id;
-    if ask.form("client_id").is_some_and(|claimed| claimed != id) {
+    if request
+        .form("client_id")
+        .is_some_and(|claimed| claimed != id)
+    {
         return Err("there is no such client");
     }
     token(authority, at, assertion)?;
@@ -50,28 +53,29 @@ pub(super) fn client(
     })
 }
 
-/// An access token for a workload, as its platform's subject.
+/// Issues an access token whose subject is the workload, as named by its platform.
 pub(super) fn exchanged(
     authority: &mut Authority,
     at: UnixTime,
-    ask: &Ask,
+    request: &ReceivedRequest,
     client: Client,
     subject: &str,
 ) -> Result<Value, (&'static str, &'static str)> {
-    let jwt = token(authority, at, subject).map_err(|why| ("invalid_request", why))?;
-    let scope = authority.scope(ask.form("scope"));
+    let jwt =
+        token(authority, at, subject).map_err(|description| ("invalid_request", description))?;
+    let scope = authority.scope(request.form("scope"));
     let grant = Grant {
         client_id: client.id,
         subject: jwt.text("sub").map(str::to_owned),
-        scope: scope.map_err(|why| ("invalid_scope", why))?,
+        scope: scope.map_err(|description| ("invalid_scope", description))?,
         family: authority.new_family(),
-        resources: token_exchange::targets(ask)?,
+        resources: token_exchange::targets(request)?,
         ..Grant::default()
     };
     Ok(authority.issue(at, grant, false))
 }
 
-/// One of a registered platform, for this server and nobody else, and not over.
+/// Parses a token of a registered platform that is only for this server and has not expired.
 fn token(authority: &Authority, at: UnixTime, text: &str) -> Result<Jwt, &'static str> {
     let jwt = authority.trust.signed(Jwt::read(text)?)?;
     let is_us = |name: &Value| *name == *authority.rules.issuer;
@@ -80,7 +84,7 @@ fn token(authority: &Authority, at: UnixTime, text: &str) -> Result<Jwt, &'stati
         one => is_us(one),
     };
     if !is_for_us {
-        return Err("aud is not the issuer");
+        return Err("aud must be the issuer");
     }
     jwt.is_in_time(at)?;
     Ok(jwt)

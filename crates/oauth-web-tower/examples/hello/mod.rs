@@ -1,4 +1,4 @@
-//! What the applications of every framework have: a host, a socket, and an API to call.
+//! The parts common to the examples of all frameworks: a host, a socket, and an API to call.
 
 use std::env;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use oauth_web_tower::{Host, SessionSource};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A host out of environment variables, whose people let it call an API. The provider is on this machine.
+/// A host from environment variables, whose users allow it to call an API. The provider is on this machine.
 pub(crate) async fn host() -> Result<Host, Error> {
     let scope = std::env::var("HELLO_SCOPE");
     let scope = Scope::parse(scope.as_deref().unwrap_or("openid read offline_access"))?;

@@ -34,14 +34,14 @@ pub(crate) struct Git {
 
 /// The description of a credential that git sends.
 #[derive(Default)]
-struct Asked<'a> {
+struct CredentialQuery<'a> {
     protocol: &'a str,
     host: &'a str,
     username: Option<&'a str>,
     password: Option<&'a str>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> CredentialQuery<'a> {
     /// Reads lines up to an empty one. Unknown names are ignored, as git requires.
     fn read(text: &'a str) -> Self {
         let mut asked = Self::default();
@@ -77,7 +77,7 @@ impl Git {
 
     fn get(self, global: &Global, output: Output) -> Result<(), Failure> {
         let text = request()?;
-        let asked = Asked::read(text.expose());
+        let asked = CredentialQuery::read(text.expose());
         let Some(url) = asked.url() else {
             return Ok(());
         };
@@ -99,7 +99,7 @@ impl Git {
 /// The host has rejected this password.
 fn erase(global: &Global, output: Output) -> Result<(), Failure> {
     let text = request()?;
-    let asked = Asked::read(text.expose());
+    let asked = CredentialQuery::read(text.expose());
     let (Some(url), Some(password)) = (asked.url(), asked.password) else {
         return Ok(());
     };

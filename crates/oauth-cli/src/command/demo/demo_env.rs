@@ -28,7 +28,7 @@ use super::wire_recorder::{self, BROWSER, Hops, WireRecorder};
 use crate::trace::Received;
 
 /// The timeout of every operation, which are all local.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// One of the four systems.
 pub(super) struct System {
@@ -47,10 +47,10 @@ pub(super) struct Flow {
     pub(super) run: fn(&DemoEnv) -> FlowResult,
 }
 
-/// How a flow ends.
+/// The result of a flow.
 pub(super) type FlowResult<T = ()> = Result<T, Failed>;
 
-/// How a flow differed from the documentation.
+/// A difference between a flow and the documentation.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) code: Option<&'static str>,
@@ -99,7 +99,7 @@ pub(super) struct Reply {
 /// The driver of every flow: without proxy and certificates, because everything is local.
 pub(super) fn driver() -> Result<Driver, Error> {
     let builder = Http::builder().no_proxy().tls_certs_only([]);
-    Driver::with_options(builder, Options::default().timeout(PATIENCE))
+    Driver::with_options(builder, Options::default().timeout(MAX_WAIT))
 }
 
 /// The environment of one flow.
@@ -130,7 +130,7 @@ impl DemoEnv {
             .tls_certs_only([])
             .redirect(redirect::Policy::none())
             .user_agent(BROWSER)
-            .timeout(PATIENCE);
+            .timeout(MAX_WAIT);
         Ok(Self {
             provider: provider.on_loopback(&base)?,
             _tap: WireRecorder::start(listener, address, hops.clone())?,
@@ -187,7 +187,7 @@ impl DemoEnv {
         self.twin(|twin| twin.counters())
     }
 
-    /// How many requests reached the twin.
+    /// The number of requests that reached the twin.
     pub(super) fn arrived(&self) -> usize {
         self.twin(|twin| twin.log().len())
     }
@@ -359,7 +359,7 @@ impl DemoEnv {
             }));
             Ok(())
         };
-        let tokens = listener.login(&self.driver, client, ask, open, PATIENCE);
+        let tokens = listener.login(&self.driver, client, ask, open, MAX_WAIT);
         if let Some(browser) = browser {
             // If it fails, the listener times out, which `tokens` reports.
             let _ = browser.join();

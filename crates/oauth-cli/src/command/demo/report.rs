@@ -65,7 +65,7 @@ pub(super) fn heading(system: &System) -> String {
     format!("\n{BOLD}{}{BOLD:#}", system.name)
 }
 
-/// How many flows of each system passed.
+/// The number of passed flows of each system.
 pub(super) fn summary(tally: &[(&str, Vec<Outcome>)]) -> String {
     let mut lines = vec![String::new()];
     for (name, flows) in tally {

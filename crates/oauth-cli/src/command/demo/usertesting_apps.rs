@@ -195,7 +195,7 @@ fn access_denied(env: &DemoEnv) -> FlowResult {
     let said = error.server_error().and_then(|server| server.description());
     env.check(
         "the server's error description is kept",
-        said == Some("the user said no"),
+        said == Some("the user denied the request"),
     )?;
     env.check("the advice is to give up", error.advice() == Advice::GiveUp)?;
     no_token_request(env)

@@ -41,7 +41,7 @@ pub(super) struct SignatureChecker {
     keys: KeyOrigin,
 }
 
-/// How the keys are obtained.
+/// The method of obtaining the keys.
 enum KeyOrigin {
     /// From this document: every request is answered with it, and none is sent.
     Document(Bytes),

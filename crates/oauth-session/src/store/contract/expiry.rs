@@ -7,7 +7,7 @@ use oauth_core::moment::UnixTime;
 use super::harness::{CaseResult, Harness, saved_version};
 use crate::store::Times;
 
-/// How many records expire: more than a store deletes at a time.
+/// The number of records that expire: more than a store deletes at a time.
 const RECORDS: usize = 24;
 
 fn from_now(seconds: u64) -> UnixTime {

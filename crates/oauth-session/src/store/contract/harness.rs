@@ -17,10 +17,10 @@ use crate::store::{Entry, Lease, Saved, Store, Times};
 /// Success of a case, or a description of the failure.
 pub(super) type CaseResult = Result<(), String>;
 
-/// How long the expiry of a short lease is waited for.
+/// The time for which the expiry of a short lease is awaited.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How many workers run at once.
+/// The number of concurrent workers.
 pub(super) const CROWD: usize = 16;
 
 #[derive(Clone)]

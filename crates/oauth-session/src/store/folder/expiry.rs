@@ -7,7 +7,7 @@ use oauth_core::error::Error;
 use super::Folder;
 use crate::store::file::{RECORD, RecordFile, decode_file};
 
-/// How many records are checked each time: as many records expire as are created, so all are checked in turn.
+/// The number of records checked each time: as many records expire as are created, so all are checked in turn.
 const LOOKED_AT: usize = 16;
 
 impl Folder {

@@ -24,7 +24,7 @@ pub(in crate::store) struct Held {
     pub(in crate::store) until: u64,
 }
 
-/// How the stored lease is changed.
+/// The change of the stored lease.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
     Keep,

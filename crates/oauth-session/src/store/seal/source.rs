@@ -16,19 +16,19 @@ use super::{ENDPOINT, setup};
 use crate::clock;
 use crate::store::Answer;
 
-/// How long a process seals with one key before it requests the next.
+/// The time for which a process seals with one key before it requests the next.
 const CURRENT_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause before the next attempt if the next key could not be obtained; until then the current key seals.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// How long an id is remembered as unknown.
+/// The time for which an id is remembered as unknown.
 const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
 
 /// The number of unknown ids that are remembered, so that a store full of forged ids does not cause a request for each.
 const MOST_UNKNOWN: usize = 64;
 
-/// How many keys are cached.
+/// The number of cached keys.
 const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// The longest id, in bytes: a key wrapped with the largest RSA keys in use, as text.

@@ -16,8 +16,8 @@ use crate::store::folder::ownership::Trusted;
 use crate::store::folder::{create_folder, io_error, ownership, setup_error};
 use crate::store::{Access, ENDPOINT, malformed};
 
-/// How long a call waits for others, which write for milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time for which a call waits for others, which write for milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The format of the table.
 const FORMAT: i64 = 1;
@@ -193,7 +193,7 @@ fn prepare(connection: &mut Connection) -> Result<(), Error> {
         let result = create_schema(connection);
         match result {
             // SQLite does not wait for others that change the mode at the same time.
-            Err(Failure::Sqlite(error)) if is_busy(&error) && started.elapsed() < PATIENCE => {
+            Err(Failure::Sqlite(error)) if is_busy(&error) && started.elapsed() < LOCK_TIMEOUT => {
                 thread::sleep(Duration::from_millis(5));
             }
             Err(Failure::Sqlite(error)) => return Err(not_done(&error)),
@@ -204,7 +204,7 @@ fn prepare(connection: &mut Connection) -> Result<(), Error> {
 }
 
 fn create_schema(connection: &mut Connection) -> Result<(), Failure> {
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
     let version = |connection: &Connection| {
         connection.query_row("pragma user_version", [], |row| row.get::<_, i64>(0))
     };

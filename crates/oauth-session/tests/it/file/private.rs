@@ -77,7 +77,7 @@ async fn a_link_is_not_followed() {
     assert!(text.contains("text"), "it was written through a link");
 }
 
-/// A link where the new record is to be written beside would lead it elsewhere.
+/// A symbolic link in place of the temporary file is not followed.
 #[tokio::test]
 async fn a_link_is_not_written_through() {
     let place = Place::new();
@@ -139,8 +139,8 @@ async fn a_folder_that_others_may_write_to_is_refused() {
     assert_eq!(error.code(), "misuse.setup");
 }
 
-/// Only root can give a file away, so this proves the rule where the tests run as root; the
-/// other way round, nobody else can make a file of ours.
+/// Only root can change a file's owner, so this only tests the rule as root. Other users cannot create
+/// files owned by us.
 #[tokio::test]
 async fn another_users_file_is_refused() {
     let place = Place::new();

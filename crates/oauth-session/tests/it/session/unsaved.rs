@@ -1,8 +1,8 @@
-//! A store that fails, and programs that end: unsaved tokens are stored later.
+//! Unsaved tokens, after failures of the store or the end of a runtime, are stored later.
 
 use super::*;
 
-/// A store that fails so many times more.
+/// A store that fails this many more times.
 #[derive(Clone, Default)]
 pub(crate) struct Failing(pub(crate) MemoryStore, pub(crate) Arc<AtomicUsize>);
 
@@ -51,7 +51,7 @@ impl Store for Failing {
     }
 }
 
-/// [`Rotating`], whose store goes down while it answers.
+/// [`Rotating`], during whose answers the store goes down.
 struct Unlucky(Rotating, Failing, usize);
 
 impl Drive for Unlucky {
@@ -78,7 +78,7 @@ async fn tokens_that_could_not_be_stored_are_stored_though_every_caller_has_gone
     assert_eq!(token.access_token.expose(), "renewed-0");
     assert!(in_store(&store.0, &key).await.contains("first"));
     drop(session);
-    // An hour, by a clock that waits for nobody.
+    // An hour, on the paused clock.
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(in_store(&store.0, &key).await.contains("renewed-0"));
 }
@@ -95,7 +95,7 @@ async fn a_login_that_could_not_be_stored_is_stored_later() {
     assert!(in_store(&store.0, &key).await.contains("first"));
 }
 
-/// [`Rotating`], and slow to be heard.
+/// [`Rotating`] with delayed answers.
 #[derive(Clone, Default)]
 struct Slow(Rotating);
 
@@ -144,7 +144,7 @@ fn a_program_that_ends_in_good_order_loses_no_grant() {
         for session in &sessions {
             let record = in_store(&memory, session.key().expect("a key")).await;
             assert!(record.contains("renewed-") && record.contains(r#""attempt":null"#));
-            // What is at hand is handed out, and nothing else.
+            // The token in memory is handed out, without further calls.
             let token = session.token().await.expect("a token");
             let error = session.renew(&token).await.expect_err("no more");
             assert_eq!(error.code(), "token_source.closed");

@@ -1,4 +1,4 @@
-//! How many renewals begin in a second, and how many are under way at once.
+//! The limits on renewals per second, and on concurrent renewals.
 
 use super::*;
 

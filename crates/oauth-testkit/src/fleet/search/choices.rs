@@ -1,4 +1,4 @@
-//! The choices of a search: the events that may come next.
+//! The choices of a search: the events that may be next.
 
 use std::cmp::Reverse;
 
@@ -10,7 +10,7 @@ use super::super::callers::Mood;
 use super::super::simulation::{Due, Scheduled, Simulation, millis, window};
 use super::super::slot::Mail;
 
-/// The troubles that have not come yet.
+/// The troubles that have not occurred yet.
 #[derive(Debug, Clone)]
 pub(super) struct Left {
     troubles: u32,
@@ -54,9 +54,9 @@ impl Left {
         self.has_come[trouble as usize] == Came::Yes
     }
 
-    /// Whether there was nothing that could have cost anybody a grant.
+    /// Whether nothing has happened that can lose a grant.
     pub(super) fn has_lost_nothing(&self, reuse: &Reuse) -> bool {
-        // Whether a marker of its own means anything, only its worker knows.
+        // Only the worker itself knows whether its marker is valid.
         let is_doubted = *reuse == Reuse::Revokes && self.has_come(Trouble::StoreFails);
         let costly = [
             Trouble::Logout,
@@ -67,7 +67,7 @@ impl Left {
         !is_doubted && !costly.iter().any(|trouble| self.has_come(*trouble))
     }
 
-    /// Whether a person has logged out.
+    /// Whether the user has logged out.
     pub(super) fn is_removed(&self) -> bool {
         self.has_come(Trouble::Logout)
     }
@@ -81,14 +81,14 @@ impl Left {
     }
 }
 
-/// One step. Events have the number they were posted under.
+/// One step. An event is identified by the number under which it was posted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Choice {
-    /// What is under way arrives.
+    /// This event happens next.
     Next(u64),
-    /// A worker gives up on the store. What it was asked may be done already, or later.
+    /// A worker gives up on the store. Its order may have been executed, or will be.
     Silent(u64),
-    /// The store refuses: this order is not carried out, and that is what the worker hears.
+    /// The store refuses this order, and the worker is told.
     Refused {
         order: u64,
         answer: u64,
@@ -98,32 +98,32 @@ pub(super) enum Choice {
     Crash(usize),
     LogIn(usize),
     LogOut,
-    /// Both workers are suspended for so many milliseconds, though something is to be done.
+    /// Both workers are suspended for this many milliseconds, although events are due.
     StandStill(u64),
-    /// There is nothing to do but wait.
+    /// Time passes until the next event.
     Wait(u64),
 }
 
-/// What an event is to a search.
+/// How a search treats an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// For nobody any more.
+    /// Its receiver no longer exists.
     Void,
-    /// It changes nothing that others see: no order of it needs to be tried.
+    /// Others cannot see its effect: its order does not matter.
     Private,
-    /// It changes nothing that others see, but one of the troubles may come before it.
+    /// Others cannot see its effect, but a trouble may come before it.
     Local,
-    /// Others see it.
+    /// Others can see its effect.
     Step,
-    /// The store carries out an order.
+    /// The store executes an order.
     Store,
-    /// The server carries out a request.
+    /// The server processes a request.
     Arrival,
-    /// A worker has waited for long enough for an answer of the store, or of the server.
+    /// A worker's wait for the store or the server times out.
     StoreTimeout,
     NetTimeout,
     Elapsed,
-    /// It is left to the end.
+    /// It is postponed to the end.
     Later,
 }
 
@@ -176,7 +176,7 @@ impl Simulation {
         }
     }
 
-    /// Does what is nobody else's business, and forgets what is for nobody any more.
+    /// Runs private events, and discards those without a receiver.
     pub(super) fn settle(&mut self) -> Result<(), Breach> {
         loop {
             let mut events = std::mem::take(&mut self.queue).into_vec();
@@ -206,7 +206,7 @@ impl Simulation {
         }
     }
 
-    /// All that may come next, in an order that is always the same.
+    /// All possible next steps, in a deterministic order.
     pub(super) fn choices(&self, left: &Left) -> Vec<Choice> {
         let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
         events.sort_unstable_by_key(|due| due.posted);
@@ -219,7 +219,7 @@ impl Simulation {
             matches!(kind, Kind::Step | Kind::Store | Kind::Arrival)
         };
         let seen = events.iter().copied().filter(is_seen);
-        // What is a worker's own affair comes first: before or after what others do, it is the same.
+        // Local events come first: their order relative to other workers' events does not matter.
         let mut choices: Vec<_> = match events.iter().find(is_local) {
             Some(due) => vec![Choice::Next(due.posted)],
             None => seen.map(|due| Choice::Next(due.posted)).collect(),
@@ -261,7 +261,7 @@ impl Simulation {
         if left.may(Trouble::Logout) {
             choices.push(Choice::LogOut);
         }
-        // The network delays nothing for as long as that.
+        // The network delays no message for that long.
         if left.may(Trouble::StandStill) && !is_under_way {
             choices.push(Choice::StandStill(lease));
             choices.push(Choice::StandStill(attempt));
@@ -322,7 +322,7 @@ impl Simulation {
     }
 }
 
-/// Whether that is the order whose answer this worker does not wait for any more.
+/// Whether `timeout` belongs to this order.
 fn is_order_of(order: &Scheduled, timeout: &Scheduled) -> bool {
     match (order, timeout) {
         (

@@ -16,8 +16,8 @@ use super::super::{Breach, Rule};
 use super::endpoints::Line;
 use super::simulation::{Shared, lock};
 
-/// How long after tokens were fetched the cache has them, including the release of the lease; in
-/// milliseconds.
+/// The maximum time from a fetch of tokens until the cache has them, including the release of the lease,
+/// in milliseconds.
 const SETTLED: u64 = 40_000;
 
 thread_local! {
@@ -30,7 +30,7 @@ pub(super) fn register(member: usize, session: &GrantSource) {
 }
 
 pub(super) fn forget(member: usize) {
-    // It is dropped when the map is free again: with it goes all that it has begun.
+    // It is dropped after the borrow of the map ends, because its tasks end with it.
     let gone = SESSIONS.with_borrow_mut(|ours| ours.remove(&member));
     drop(gone);
 }
@@ -61,7 +61,7 @@ impl Drop for Call {
     }
 }
 
-/// A person may log in at this very point.
+/// An await point at which a user may log in.
 pub(super) async fn beside(line: &Line) {
     let is_login = line.act(|sim| {
         let odds = sim.setup.odds.login_beside;
@@ -91,7 +91,7 @@ pub(super) async fn log_in(line: Line, session: GrantSource) {
     });
 }
 
-/// Asks until a token works, or patience ends.
+/// Requests tokens until one works, or the caller gives up.
 pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
     let call = Call::open(&line, "a caller");
     let turn = Duration::from_millis(1 + call.number % 64);
@@ -110,7 +110,7 @@ pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
             Err(error) => line.act(|sim| sim.check_error(line.member, error)),
         };
         line.act(|sim| sim.judge(result));
-        // Those who have waited for one renewal are woken in an order that no seed knows.
+        // The callers of one renewal are woken in an order that the seed does not determine.
         tokio::time::sleep(turn).await;
         match outcome {
             Ok(token) => {
@@ -127,7 +127,7 @@ pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
                     sim.rng.chance(3000)
                 });
                 refused = match is_told {
-                    // The same in two steps.
+                    // The same call in two steps.
                     true => {
                         session.invalidate(&tokens);
                         None
@@ -176,7 +176,7 @@ fn works(line: &Line, tokens: &Tokens) -> bool {
     })
 }
 
-/// What the cache holds, when a caller has just got these.
+/// Checks the cache after a caller has received these tokens.
 fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<(), Breach> {
     let (ready, latest) = (session.ready().ok().flatten(), session.latest());
     line.act(|sim| {
@@ -216,7 +216,10 @@ fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<()
                 .is_some_and(|at| at + SETTLED < sim.now)
             && now < stale.before(ahead * 2)
         {
-            let text = format!("session {} has fresh tokens, and none ready", line.member);
+            let text = format!(
+                "session {} has fresh tokens, but none in its cache",
+                line.member
+            );
             return Err(Breach(Rule::Answered, text));
         }
         Ok(())

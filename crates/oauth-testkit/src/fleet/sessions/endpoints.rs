@@ -19,7 +19,7 @@ use super::super::simulation::millis;
 use super::caller;
 use super::simulation::{Shared, Simulation, lock};
 
-/// After how long a store of this crate gives up, in milliseconds.
+/// The timeout of a store of this crate, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
 /// The connection of one session to the simulation.
@@ -68,14 +68,14 @@ impl Line {
         (fate, way, sim.rng.between(1, 20))
     }
 
-    /// Every call of the store goes through here.
+    /// Sends every call of the store.
     async fn ask<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Simulation) -> T + Send + 'static,
     ) -> Result<T, Error> {
         caller::beside(self).await;
         let (fate, way, back) = self.order();
-        let asked = Asked(self);
+        let asked = PendingStoreCall(self);
         match fate {
             Fate::Done => {
                 sleep(way).await;
@@ -100,7 +100,7 @@ impl Line {
             }
             Fate::Never => pending::<()>().await,
         }
-        Err(Error::lost(Cause::unknown("the store gives no answer")))
+        Err(Error::lost(Cause::unknown("the store does not answer")))
     }
 
     pub(super) fn act<T>(&self, act: impl FnOnce(&mut Simulation) -> T) -> T {
@@ -119,11 +119,11 @@ impl Line {
     }
 }
 
-/// A call of the store that the session waits for. If this is dropped, the call counts as failed: the session has given
-/// up on it.
-struct Asked<'a>(&'a Line);
+/// A call of the store that the session waits for. Dropping it means that the session has given up: the call counts as
+/// failed.
+struct PendingStoreCall<'a>(&'a Line);
 
-impl Asked<'_> {
+impl PendingStoreCall<'_> {
     fn heard(self) {
         let line = self.0;
         line.act(|sim| sim.members[line.member].is_silent = false);
@@ -131,7 +131,7 @@ impl Asked<'_> {
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for PendingStoreCall<'_> {
     fn drop(&mut self) {
         let line = self.0;
         line.act(|sim| {
@@ -142,7 +142,7 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// The store, as one session reaches it.
+/// The store as one session reaches it.
 pub(super) struct Store(pub(super) Line);
 
 impl oauth_session::Store for Store {
@@ -224,12 +224,12 @@ impl oauth_session::Store for Store {
     }
 }
 
-/// In the ledger an epoch is the life of a session: it ends with all that the session knows.
+/// The ledger's epoch of a session: its lifetime, which ends with all its state.
 pub(super) fn number(member: usize) -> u32 {
     u32::try_from(member).unwrap_or(u32::MAX)
 }
 
-/// The way to the server, as one session has it.
+/// The driver with which one session reaches the server.
 pub(super) struct Driver(pub(super) Line);
 
 impl Drive for Driver {
@@ -250,11 +250,11 @@ impl Drive for Driver {
     }
 }
 
-/// A request that is under way: whoever drops it does not know what becomes of it.
+/// A request under way. Dropping it means that its outcome is unknown.
 struct Sent<'a> {
     line: &'a Line,
     send: usize,
-    /// It is in flight, though nobody waits for it any more.
+    /// The request, which stays in flight even if its sender no longer waits.
     request: Option<http::Request<Bytes>>,
 }
 
@@ -270,7 +270,7 @@ impl Sent<'_> {
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        self.ends(&Input::Lost(Cause::unknown("nobody waits for it")));
+        self.ends(&Input::Lost(Cause::unknown("its sender has given up")));
         let (send, request) = (self.send, self.request.take());
         self.line.act(|sim| match request {
             Some(request) if sim.rng.chance(5000) => {
@@ -306,7 +306,7 @@ impl Line {
         let at = self.act(|sim| sim.moment(self.worker));
         let mut request = match exchange.resume(&at, Input::Begin)? {
             Move::Send(request) => request,
-            _ => return Err(Error::lost(Cause::unsent("an odd first move"))),
+            _ => return Err(Error::lost(Cause::unsent("an unexpected first move"))),
         };
         let (send, net, way, patience) = self.act(|sim| {
             sim.certificates.present(self.worker, &mut request);
@@ -329,7 +329,7 @@ impl Line {
         let at = self.act(|sim| sim.moment(self.worker));
         match exchange.resume(&at, input)? {
             Move::Done(tokens) => Ok(tokens),
-            _ => Err(Error::lost(Cause::unknown("an odd last move"))),
+            _ => Err(Error::lost(Cause::unknown("an unexpected last move"))),
         }
     }
 
@@ -410,14 +410,14 @@ impl Simulation {
         net
     }
 
-    /// The server itself says that it has done nothing.
+    /// The server itself responds that it is busy and has done nothing.
     fn busy(&mut self, send: usize) -> http::Response<Bytes> {
         self.ledger.refused(send, false);
         let pause = self.rng.pick(&[None, None, Some(1), Some(7), Some(40)]);
         status(429, pause)
     }
 
-    /// The server refuses what is good, and does not say that the grant has ended.
+    /// The server refuses a valid token without ending the grant.
     fn refuse(&mut self, send: usize) -> http::Response<Bytes> {
         self.ledger.refused(send, false);
         self.ledger.refused_in_words(send);
@@ -434,7 +434,7 @@ impl Simulation {
         status(self.rng.pick(&[502, 503, 504]), None)
     }
 
-    /// The server carries out a request.
+    /// The server processes a request.
     pub(super) fn process(
         &mut self,
         send: usize,

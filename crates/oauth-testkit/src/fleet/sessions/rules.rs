@@ -13,21 +13,20 @@ use super::endpoints::{Copy, number};
 use super::simulation::Simulation;
 use crate::twin::Rotation;
 
-/// How many saves must fail before tokens are handed out unsaved.
+/// The number of failed saves before tokens may be handed out unsaved.
 const SAVES: u32 = 5;
 
-/// A version that was stored more recently than this need not be known to a session; in milliseconds, and longer than a
-/// turn.
+/// The time within which a session need not know a new version, in milliseconds; longer than a turn.
 const RECENT: u64 = 7000;
 
-/// How long a session waits for a store, in milliseconds.
-const PATIENCE: u64 = 11_000;
+/// The maximum time that a session waits for a store, in milliseconds.
+const STORE_WAIT: u64 = 11_000;
 
-/// How long storing tokens and releasing the lease may take, in milliseconds: a caller that comes
-/// between these two has them before the hook.
+/// The maximum time for storing tokens and releasing the lease, in milliseconds: a caller that comes
+/// in between gets the tokens before the hook does.
 const HOOK: u64 = 120_000;
 
-/// How far the clocks of two workers may be apart, because they run in turns; in milliseconds.
+/// The maximum difference between two workers' clocks, because they run in turns; in milliseconds.
 pub(super) const TURN: u64 = 1000;
 
 fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
@@ -35,7 +34,7 @@ fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
 }
 
 impl Simulation {
-    /// Rules 1, 2 and 6, for a token request about to leave: its number in the ledger.
+    /// Checks rules 1, 2 and 6 for a token request about to be sent; returns its number in the ledger.
     pub(super) fn check_send(&mut self, member: usize, request: &http::Request<Bytes>) -> usize {
         let form: Vec<(String, String)> =
             serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
@@ -80,10 +79,10 @@ impl Simulation {
         let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
         let session = &mut self.members[member];
         if session.is_drained {
-            let text = format!("session {member} sends a request though it was drained");
+            let text = format!("session {member} sends a request although it was drained");
             return breach(Rule::Kept, text);
         }
-        // A store that took no save may be read again by now.
+        // A store that failed to save may be readable again by now.
         let mut history = self.ledger.history[session.grant].iter();
         let is_stranded = session.lease.is_none()
             && session
@@ -182,7 +181,7 @@ impl Simulation {
         }
     }
 
-    /// Rule 3: a refresh token that came twice.
+    /// Checks rule 3 for a refresh token that the server received twice.
     pub(super) fn check_reuse(&mut self, send: usize, copy: Copy) -> Result<(), Breach> {
         self.report.reuse_events += 1;
         let token = self.ledger.sends[send].refresh.clone();
@@ -201,14 +200,14 @@ impl Simulation {
                 breach(Rule::Kept, text)
             }
             (Err(why), Reuse::Unknown) => {
-                let text = format!("{name} was sent twice, though {why}");
+                let text = format!("{name} was sent twice, although {why}");
                 breach(Rule::Kept, text)
             }
             _ => Ok(()),
         }
     }
 
-    /// The session's own driver has brought tokens.
+    /// Records tokens fetched by the session's own driver.
     pub(super) fn fetched(&mut self, member: usize, tokens: &Tokens) {
         let access = tokens.access_token.expose().clone();
         let refresh = tokens.refresh_token.as_ref();
@@ -234,7 +233,7 @@ impl Simulation {
         }
     }
 
-    /// Rules 2, 5 and 6, and the hook's, for tokens that a caller gets.
+    /// Checks rules 2, 5 and 6 and the hook's rule for tokens that a caller gets.
     pub(super) fn check_hand_out(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
         let access = tokens.access_token.expose();
         let name = self.ledger.name(access).to_owned();
@@ -275,19 +274,19 @@ impl Simulation {
         Ok(())
     }
 
-    /// Rule 3: someone is told to log in. Rule 4: or that there is no way out.
+    /// Checks an error: rule 3 if it tells a caller to log in, rule 4 if it advises to give up.
     pub(super) fn check_error(&mut self, member: usize, error: &Error) -> Result<(), Breach> {
         self.report.errors += 1;
         let code = error.code();
-        self.note_of(member, || format!("a caller has an error: {code}"));
+        self.note_of(member, || format!("a caller gets an error: {code}"));
         let grant = self.members[member].grant;
         match error.advice() {
             Advice::Retry { .. } => return Ok(()),
             Advice::Reauthorize => {}
-            // Whoever still asks a source that was closed is mistaken.
+            // Using a source that was closed is the caller's mistake.
             _ if code == "token_source.closed" && self.members[member].is_closed => return Ok(()),
             _ => {
-                let text = format!("an error with no way out: {error}");
+                let text = format!("an error that advises to give up: {error}");
                 return breach(Rule::Answered, text);
             }
         }
@@ -306,10 +305,10 @@ impl Simulation {
         let session = &self.members[member];
         let awake_since = self.clocks[session.worker].awake_since;
         let looked_at = session.seen_at.max(awake_since);
-        // A session also waits for a store that does not answer after it was read.
+        // A session also waits for a store that stops answering after a read.
         let silence = match self.setup.odds.store_late {
             0 => 0,
-            _ => PATIENCE,
+            _ => STORE_WAIT,
         };
         let is_known = session.seen >= record.version || looked_at + RECENT + silence < self.now;
         if !is_promised && is_known && self.twin.honours(self.time(), refresh) {
@@ -322,7 +321,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Rule 3, when a session has been drained: the tokens that its requests brought are stored, or replaced.
+    /// Checks rule 3 when a session has been drained: the tokens of its requests are stored, or replaced.
     pub(super) fn drained(&mut self, member: usize) -> Result<(), Breach> {
         self.members[member].is_drained = true;
         let session = &self.members[member];
@@ -339,7 +338,7 @@ impl Simulation {
         let is_successor = record.is_some() && record == parent && parent != Some(refresh);
         if !is_stored && is_successor && self.twin.honours(self.time(), refresh) {
             let text = format!(
-                "session {member} is drained, and {}, which can follow what is stored, is not",
+                "session {member} is drained, but {}, a successor of the stored token, is not stored",
                 self.ledger.name(refresh)
             );
             return breach(Rule::Kept, text);
@@ -347,7 +346,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A login whose call has returned is stored, or another has come after it.
+    /// Checks that a login whose call has returned is stored, or was followed by another.
     pub(super) fn logged_in(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
         let grant = self.members[member].grant;
         let token = self.ledger.token(tokens.access_token.expose());
@@ -355,7 +354,7 @@ impl Simulation {
         if self.ledger.is_stored(grant, login) || self.ledger.newest_login() > login {
             return Ok(());
         }
-        let text = format!("session {member} has taken a login, and not stored it");
+        let text = format!("session {member} has accepted a login without storing it");
         breach(Rule::Kept, text)
     }
 }

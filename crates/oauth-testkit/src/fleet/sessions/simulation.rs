@@ -1,4 +1,4 @@
-//! The state that all workers share: the store, the server, the clock, and the ledger.
+//! The simulated state that all workers share: the store, the server, the clock, and the ledger.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub(super) struct Simulation {
     pub(super) server_down_until: u64,
     pub(super) store_down_until: u64,
     later: Vec<(u64, Later)>,
-    /// Calls of sessions without an answer, with the text that describes them.
+    /// Unanswered calls of sessions, with their descriptions.
     pub(super) open: HashMap<u64, String>,
     calls: u64,
     pub(super) breach: Option<Breach>,
@@ -53,26 +53,26 @@ pub(super) struct Simulation {
 pub(super) struct Grant {
     pub(super) id: GrantId,
     pub(super) key: String,
-    /// When somebody will log in.
+    /// The time at which a user will log in.
     pub(super) login_at: Option<u64>,
 }
 
-/// The clock of a worker: it stands at a time between two turns.
+/// The clock of a worker, which is stopped between two turns.
 pub(super) struct Clock {
     pub(super) at: u64,
     pub(super) since: Option<Instant>,
-    /// How far it is ahead, in milliseconds.
+    /// The clock's lead, in milliseconds.
     pub(super) skew: i64,
     pub(super) awake_since: u64,
 }
 
-/// A session, and what is seen of it from outside.
+/// A session, as observed from outside.
 pub(super) struct Member {
     pub(super) worker: usize,
     pub(super) grant: usize,
     pub(super) is_alive: bool,
     pub(super) is_drained: bool,
-    /// Whether its worker ends in good order.
+    /// Whether its worker shuts down gracefully.
     pub(super) is_closed: bool,
     pub(super) lease: Option<Held>,
     pub(super) holder: String,
@@ -81,20 +81,22 @@ pub(super) struct Member {
     pub(super) seen_at: u64,
     pub(super) fails: u32,
     pub(super) is_silent: bool,
-    /// The last tokens that it has fetched.
+    /// The tokens that it has fetched last.
     pub(super) landing: Option<(String, Option<String>)>,
-    /// Access tokens that it has fetched, and when; of which its hook was told, and of logins brought to it.
+    /// Access tokens that it has fetched, and when.
     pub(super) fetched: HashMap<String, u64>,
+    /// Access tokens for which its hook was called.
     pub(super) hooked: HashSet<String>,
+    /// Access tokens of logins that were brought to it.
     pub(super) logins: HashSet<String>,
-    /// The last one that it was told was refused.
+    /// The access token that was last reported to it as refused.
     pub(super) refused: Option<String>,
     pub(super) unsaved: Option<String>,
     /// Whether its last request was sent without the store.
     pub(super) is_alone: bool,
-    /// Whether a runtime has ended under it.
+    /// Whether a runtime has ended while it was in use.
     pub(super) has_lost_tasks: bool,
-    /// How many logins are being saved to it.
+    /// The number of logins being saved to it.
     pub(super) logging_in: u32,
 }
 
@@ -126,7 +128,7 @@ impl Member {
 }
 
 impl Member {
-    /// The store has given it the lease, or longer than before.
+    /// Records that the store has granted or extended its lease.
     pub(super) fn holds(&mut self, holder: String, since: u64, until: u64) {
         match &mut self.lease {
             Some(lease) if self.holder == holder => lease.until = until,
@@ -224,7 +226,7 @@ impl Simulation {
         client.keeper(id).with_policy(self.setup.policy.clone())
     }
 
-    /// A worker's own milliseconds, which everybody else learns of.
+    /// Reads a worker's clock, and advances the common one to it.
     pub(super) fn tick(&mut self, worker: usize) -> u64 {
         let clock = &self.clocks[worker];
         let gone = clock.since.map_or(0, |since| millis(since.elapsed()));
@@ -247,7 +249,7 @@ impl Simulation {
         UnixTime::from_secs(START + self.now / 1000)
     }
 
-    /// Chance for the worse.
+    /// Draws whether a fault with these odds occurs.
     pub(super) fn hits(&mut self, odds: u32) -> bool {
         !self.calm && self.rng.chance(odds)
     }
@@ -256,7 +258,7 @@ impl Simulation {
         self.later.push((self.now + after, Box::new(act)));
     }
 
-    /// What was to happen by now.
+    /// Runs the events due by now.
     pub(super) fn catch_up(&mut self) {
         let (due, left) = std::mem::take(&mut self.later)
             .into_iter()
@@ -282,7 +284,7 @@ impl Simulation {
         }
     }
 
-    /// A person logs in, and comes back to this session.
+    /// A user logs in, and returns to this session.
     pub(super) fn login(&mut self, member: usize) -> Option<Tokens> {
         let (worker, grant) = (self.members[member].worker, self.members[member].grant);
         if self.server_down_until > self.now {
@@ -308,7 +310,7 @@ impl Simulation {
         let access = tokens.access_token.expose().clone();
         self.members[member].logins.insert(access);
         let said = self.ledger.tokens(&tokens);
-        self.note_of(member, || format!("a person has logged in: {said}"));
+        self.note_of(member, || format!("a user has logged in: {said}"));
         Some(tokens)
     }
 
@@ -319,7 +321,7 @@ impl Simulation {
         if let Saved::At(version) = saved {
             self.report.logouts += 1;
             self.ledger.removed(grant, version);
-            self.note(|| format!("grant {grant}: a person logs out, record at version {version}"));
+            self.note(|| format!("grant {grant}: a user logs out, record at version {version}"));
         }
     }
 
@@ -335,7 +337,7 @@ impl Simulation {
         self.note(|| format!("worker {worker} grant {grant} session {member}: {}", text()));
     }
 
-    /// The first rule that is broken is the one to look at.
+    /// Records the first rule that is broken.
     pub(super) fn judge(&mut self, result: Result<(), Breach>) {
         if let Err(breach) = result {
             self.breach.get_or_insert(breach);

@@ -17,7 +17,7 @@ use super::simulation::{Member, Shared, lock};
 
 const MINUTE: u64 = 60_000;
 
-/// How long a worker may take to shut down gracefully, in milliseconds.
+/// The time limit of a graceful shutdown, in milliseconds.
 const DRAIN: u64 = 10_000;
 
 pub(super) struct Workers {
@@ -30,13 +30,13 @@ pub(super) struct Workers {
 struct Worker {
     runtime: Option<Runtime>,
     lines: Vec<(Line, GrantSource)>,
-    /// When one that died comes back.
+    /// The time at which a dead worker restarts.
     up_at: u64,
     asleep_until: u64,
     visit_at: u64,
-    /// When a worker that shuts down gracefully has ended.
+    /// The end of a graceful shutdown.
     ends_at: Option<u64>,
-    /// When it is started anew with another certificate.
+    /// The time at which it restarts with the next certificate.
     renewed_at: Option<u64>,
 }
 
@@ -72,14 +72,14 @@ impl Workers {
             let mut sim = lock(&self.sim);
             if self.now >= trouble && !sim.calm {
                 sim.calm = true;
-                sim.note(|| "all is well from now on".to_owned());
+                sim.note(|| "no more faults from now on".to_owned());
             }
             if is_last_round && sim.open.is_empty() {
                 return Ok(());
             }
             if self.now >= last_round + 2 * MINUTE {
                 let left = sim.open.values().min().cloned().unwrap_or_default();
-                let text = format!("{left}, has no answer when all trouble was over");
+                let text = format!("{left}, has no answer after the faults have ended");
                 return Err(Breach(Rule::Answered, text));
             }
             drop(sim);
@@ -94,7 +94,7 @@ impl Workers {
         }
     }
 
-    /// A turn of each worker, in an order that is drawn.
+    /// Runs a turn of each worker, in random order.
     fn turns(&mut self) -> Result<(), Breach> {
         let (span, first) = {
             let mut sim = lock(&self.sim);
@@ -137,7 +137,7 @@ impl Workers {
             .is_some_and(|at| at <= self.now)
         {
             self.workers[worker].renewed_at = None;
-            lock(&self.sim).note(|| format!("worker {worker} is started anew"));
+            lock(&self.sim).note(|| format!("worker {worker} restarts"));
             self.end(worker);
             self.workers[worker].up_at = self.now;
             return;
@@ -154,7 +154,7 @@ impl Workers {
         }
     }
 
-    /// A worker that has stood still: all that it waited for is due at once.
+    /// Advances the clock of a suspended worker: all that it waited for is due at once.
     fn catch_up(&self, worker: usize, to: u64) {
         let mut sim = lock(&self.sim);
         let behind = to.saturating_sub(sim.clocks[worker].at);
@@ -196,11 +196,11 @@ impl Workers {
         }
     }
 
-    /// A worker begins, with nothing in its hands: two sessions of each grant.
+    /// Starts a worker without state, with two sessions of each grant.
     fn start(&mut self, worker: usize) {
         self.new_runtime(worker);
         let grants = lock(&self.sim).grants.len();
-        // What the sessions of one process share.
+        // The client that the sessions of one process share.
         let client = lock(&self.sim).client_of(worker);
         for grant in (0..grants).chain(0..grants) {
             let mut sim = lock(&self.sim);
@@ -251,7 +251,7 @@ impl Workers {
         let mut sim = lock(&self.sim);
         let odds = sim.setup.odds;
         let spans = [millis(sim.setup.policy.lease), window(&sim.setup)];
-        // The odds are those of a step, and there are more turns than that.
+        // The odds are per step, and there are more turns than steps.
         if self.workers[worker].ends_at.is_some() || !sim.rng.chance(1000) {
             return;
         }
@@ -264,7 +264,7 @@ impl Workers {
             self.workers[worker].up_at = self.now + down;
         } else if sim.hits(odds.abandon) {
             sim.report.abandoned += 1;
-            sim.note(|| format!("the runtime of worker {worker} ends, its sessions go on"));
+            sim.note(|| format!("the runtime of worker {worker} ends, its sessions continue"));
             drop(sim);
             drop(self.workers[worker].runtime.take());
             for (line, _) in &self.workers[worker].lines {
@@ -274,7 +274,7 @@ impl Workers {
             }
             self.new_runtime(worker);
         } else if sim.hits(odds.abandon) {
-            sim.note(|| format!("worker {worker} ends in good order"));
+            sim.note(|| format!("worker {worker} shuts down gracefully"));
             for (line, _) in &self.workers[worker].lines {
                 sim.members[line.member].is_closed = true;
             }
@@ -294,12 +294,12 @@ impl Workers {
             let longest = 3 * sim.rng.pick(&spans);
             let span = sim.rng.between(100, longest);
             sim.report.pauses += 1;
-            sim.note(|| format!("worker {worker} stands still for {span} ms"));
+            sim.note(|| format!("worker {worker} is suspended for {span} ms"));
             self.workers[worker].asleep_until = self.now + span;
         }
     }
 
-    /// Callers come, some of whom do not stay.
+    /// Starts callers, some of which will be cancelled.
     fn visit(&mut self, worker: usize) {
         let mut sim = lock(&self.sim);
         if self.workers[worker].visit_at > self.now || sim.calm {
@@ -336,7 +336,7 @@ impl Workers {
         }
     }
 
-    /// People who are due to log in come back to any worker that is awake.
+    /// Logs in the users who are due, at any worker that is awake.
     fn log_ins(&mut self) {
         let grants = lock(&self.sim).grants.len();
         for grant in 0..grants {
@@ -385,7 +385,7 @@ impl Workers {
         }
         if sim.hits(odds.withdrawn) {
             sim.twin.revoke_all();
-            sim.note(|| "the server ends all grants, as a person wished".to_owned());
+            sim.note(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..sim.grants.len() {
             if !own && sim.hits(odds.login) {

@@ -1,4 +1,4 @@
-//! People and their browsers, and the provider's pages.
+//! Users and their browsers, and the provider's pages.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,11 +10,11 @@ use super::tab::{Browser, Kind, Sender, Shown, Tab, parameter};
 use super::task::{Visiting, Work};
 use super::{Breach, WebRule};
 
-/// How many redirects a browser follows.
-const MOST_HOPS: u32 = 12;
+/// The number of redirects that a browser follows.
+const MAX_REDIRECTS: u32 = 12;
 
 impl Simulation {
-    /// A person does something, or several things at once.
+    /// A user takes one action, or several at once.
     pub(super) fn act(&mut self, browser: usize) {
         let count = self.rng.pick(&[1, 1, 1, 2, 2, 3, 4]);
         for _ in 0..count {
@@ -51,14 +51,14 @@ impl Simulation {
         self.post(after, Event::Request(tab));
     }
 
-    /// Somebody else sits down, and is not signed in at the provider.
+    /// A different user takes over the browser, not signed in at the provider.
     pub(super) fn change_person(&mut self, browser: usize, person: usize) {
         self.note(|| format!("browser {browser} is person {person}'s"));
         let browser = &mut self.browsers[browser];
         (browser.person, browser.sid) = (person, None);
     }
 
-    /// The provider ends a session of its own, and tells the site.
+    /// The provider ends one of its sessions, and notifies the site.
     fn sign_out_at_provider(&mut self, browser: usize, after: u64) {
         let Browser { person, sid, .. } = self.browsers[browser];
         let Some(sid) = sid else { return };
@@ -72,7 +72,7 @@ impl Simulation {
         self.post(after, Event::Request(tab));
     }
 
-    /// A request comes to one of the workers.
+    /// A request reaches one of the workers.
     pub(super) fn arrive(&mut self, mut tab: Tab) {
         let worker = self.rng.index(self.workers.len());
         if !self.workers[worker].is_up {
@@ -127,7 +127,7 @@ impl Simulation {
         Some(Bytes::from(form))
     }
 
-    /// Whom the provider's next tokens are of.
+    /// Sets the user and the session of the provider's next tokens.
     pub(super) fn speak_of(&mut self, person: usize, sid: u64) {
         self.twin.set_claim("sub", format!("person-{person}"));
         self.twin.set_claim("sid", format!("sid-{sid}"));
@@ -137,7 +137,7 @@ impl Simulation {
         match tab.from {
             Sender::Browser(browser) => self.browsers[browser].last = Some(Shown::Nothing),
             Sender::Copy(_) => {}
-            // It tries again, for a while.
+            // The provider retries a few times.
             Sender::Provider { person, sid, tries } if tries < 5 => {
                 self.tell_site(person, sid, tries + 1, 5_000);
             }
@@ -145,7 +145,7 @@ impl Simulation {
         }
     }
 
-    /// An answer of the site comes to whoever asked.
+    /// A response of the site reaches its sender.
     pub(super) fn answered(&mut self, tab: &Tab, reply: &Reply) -> Result<(), Breach> {
         match tab.from {
             Sender::Browser(browser) => {
@@ -165,7 +165,7 @@ impl Simulation {
     fn follow(&mut self, browser: usize, tab: &Tab, reply: &Reply) -> Result<(), Breach> {
         let location = reply.headers.get(LOCATION);
         let location = location.and_then(|location| location.to_str().ok());
-        let Some(location) = location.filter(|_| tab.hops < MOST_HOPS) else {
+        let Some(location) = location.filter(|_| tab.hops < MAX_REDIRECTS) else {
             let code = reply.problem.as_ref().map_or("", |problem| problem.code);
             let status = reply.status.as_u16();
             self.note(|| format!("browser {browser} is shown {status} {code}"));
@@ -192,19 +192,19 @@ impl Simulation {
         Ok(())
     }
 
-    /// The person says yes at the provider, or is signed out there.
+    /// The user approves the request at the provider, or is signed out there.
     fn visit_provider(&mut self, browser: usize, url: &str) -> Result<String, Breach> {
         let is_logout = url.starts_with(&format!("{PROVIDER}/logout"));
         if !is_logout && self.browsers[browser].sid.is_none() {
             self.browsers[browser].sid = Some(self.ledger.next_sid());
         }
         let request = http::Request::get(url).body(Bytes::new());
-        let request = request.map_err(|_| broken("an address that is none"))?;
+        let request = request.map_err(|_| broken("an invalid URL"))?;
         let at = self.moment();
         let reply = self.twin.answer(&at, request);
         let back = reply.headers().get(LOCATION);
         let back = back.and_then(|back| back.to_str().ok());
-        let back = back.ok_or_else(|| broken("the provider shows a page"))?;
+        let back = back.ok_or_else(|| broken("the provider does not redirect"))?;
         let Browser { person, sid, .. } = self.browsers[browser];
         if is_logout {
             self.browsers[browser].sid = None;

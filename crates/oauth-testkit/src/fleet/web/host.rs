@@ -1,4 +1,4 @@
-//! The hosts: they run the steps of visits and keepers.
+//! The hosts, which run the steps of visits and keepers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::task::{Answer, Answered, Renewing, Task, Visiting, Work};
 use super::{Breach, WebFlaw, WebRule};
 
 impl Simulation {
-    /// An answer comes to a task.
+    /// An answer reaches a task.
     pub(super) fn proceed(&mut self, id: u64, answer: Answer) -> Result<(), Breach> {
         let Some(task) = self.tasks.remove(&id) else {
             return Ok(());
@@ -47,7 +47,7 @@ impl Simulation {
             Answer::Admitted => Told::Admitted(Admission::default()),
             Answer::Net(input) => {
                 let Some(mut exchange) = visiting.exchange.take() else {
-                    return odd("an answer that nobody waits for");
+                    return odd("an answer to the wrong task");
                 };
                 // It is there to be blamed for what gets lost.
                 self.keep(id, worker, Work::Visit(visiting));
@@ -306,7 +306,7 @@ impl Simulation {
             Answer::Stored(stored) => stored.of_keeper(),
             Answer::Net(input) => {
                 let Some(mut exchange) = renewing.exchange.take() else {
-                    return odd("an answer that nobody waits for");
+                    return odd("an answer to the wrong task");
                 };
                 if matches!(input, Input::Begin) && !renewing.is_sent {
                     renewing.is_sent = true;

@@ -1,5 +1,5 @@
-//! The ledger of a history: all that each worker, browser and server has observed and done, which no part of the fleet
-//! can know.
+//! The ledger of a history: what each worker, browser and server has observed and done, for checks that no part of the
+//! fleet can make.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,29 +14,29 @@ pub(super) struct Ledger {
     pub(super) logins: Vec<Login>,
     /// Logins by their codes.
     pub(super) codes: BTreeMap<String, usize>,
-    /// Logins by the tokens that came of them.
+    /// Logins by the tokens issued for them.
     pub(super) tokens: BTreeMap<String, usize>,
-    /// Sessions by their names.
+    /// Sessions by their keys.
     pub(super) sessions: BTreeMap<String, Known>,
     /// Sessions by the values of their cookies.
     pub(super) cookies: BTreeMap<String, String>,
-    /// When each session was listed, in each of the records where the provider finds it.
+    /// The time at which each session was listed in each of the records by which the provider finds it.
     pub(super) listed: BTreeMap<String, BTreeMap<String, u64>>,
-    /// The provider's sessions whose end it has announced, and when.
+    /// The provider's sessions whose end it has announced, with the time.
     pub(super) told: Vec<((usize, u64), u64)>,
     pub(super) sids: u64,
-    /// Leases of token requests that are under way, by the grants' records: the task, and until when.
+    /// Leases of token requests under way, by the grant's record: the task, and the end of the lease.
     pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
     /// The holders to which the store has granted a lease.
     pub(super) holders: BTreeSet<String>,
 }
 
-/// A person has approved a login at the provider.
+/// A login that a user has approved at the provider.
 pub(super) struct Login {
     pub(super) person: usize,
     pub(super) sid: u64,
     pub(super) refresh: Vec<String>,
-    /// Whether a fault occurred that excuses tokens of it that remain at the provider.
+    /// Whether a fault excuses its tokens remaining valid at the provider.
     pub(super) is_spoiled: bool,
 }
 
@@ -44,11 +44,11 @@ pub(super) struct Login {
 pub(super) struct Known {
     pub(super) login: usize,
     pub(super) grant: String,
-    /// When it was listed wherever the provider finds it.
+    /// The time at which it was listed in all records by which the provider finds it.
     pub(super) listed_at: u64,
-    /// Since when nobody may find it.
+    /// The time from which it must not be found.
     pub(super) ended_at: Option<u64>,
-    /// When its tokens were taken away.
+    /// The time at which its tokens were removed.
     pub(super) grant_removed_at: Option<u64>,
 }
 
@@ -81,7 +81,7 @@ impl Ledger {
         Some((login.person, login.sid))
     }
 
-    /// Which login a form to the provider is of.
+    /// The login that a form sent to the provider belongs to.
     pub(super) fn whose(&self, form: &[(String, String)]) -> Option<usize> {
         form.iter().find_map(|(name, value)| match name.as_str() {
             "code" => self.login_of(value),
@@ -127,14 +127,14 @@ impl Ledger {
         }
     }
 
-    /// Which login the tokens in a record are of.
+    /// The login that the tokens in a record belong to.
     pub(super) fn login_of_grant(&self, record: &str) -> Option<usize> {
         let mut sessions = self.sessions.values();
         let known = sessions.find(|known| known.grant == record)?;
         Some(known.login)
     }
 
-    /// A cookie of a session was given out.
+    /// Records that a session's cookie was set.
     pub(super) fn given(&mut self, value: String, session: &str) {
         self.cookies.insert(value, session.to_owned());
     }
@@ -149,7 +149,7 @@ impl Ledger {
         }
     }
 
-    /// Sessions are listed in the record of this name.
+    /// Records the sessions listed in this record.
     pub(super) fn list(&mut self, name: &str, record: &str, now: u64) {
         let list: Value = serde_json::from_str(record).unwrap_or_default();
         for listed in list["sessions"].as_array().into_iter().flatten() {
@@ -160,7 +160,7 @@ impl Ledger {
         }
     }
 
-    /// A logout token was taken that came at this time.
+    /// Ends the sessions of a logout token received at `since` and accepted at `now`.
     pub(super) fn end_all(&mut self, person: usize, sid: u64, since: u64, now: u64) {
         self.told.push(((person, sid), since));
         for known in self.sessions.values_mut() {
@@ -177,7 +177,7 @@ impl Ledger {
         }
     }
 
-    /// Whatever this works on may be left at the provider.
+    /// Records a failed call: the tokens that this task works on may remain at the provider.
     pub(super) fn failed(&mut self, work: &Work) {
         match work {
             Work::Visit(visiting) => {
@@ -204,7 +204,7 @@ impl Ledger {
         }
     }
 
-    /// A worker has died over this.
+    /// Records that the worker of this task has died.
     pub(super) fn cut_short(&mut self, work: &Work) {
         self.failed(work);
         self.land(work);
@@ -212,24 +212,24 @@ impl Ledger {
 
     fn land(&mut self, work: &Work) {
         if let Work::Renewal(renewing) = work {
-            // Whoever is dead sends nothing more, and its lease runs out by itself.
+            // A dead worker sends nothing more, and its lease expires by itself.
             self.flights.remove(&renewing.record);
         }
     }
 
-    /// The store has given a lease to this holder.
+    /// Records that the store has granted a lease to this holder.
     pub(super) fn leased(&mut self, holder: String) {
         self.holders.insert(holder);
     }
 
-    /// A token request leaves: under a lease, and no other of this grant is under way whose lease still runs.
+    /// Checks rule 3 for a token request: it has a lease, and no other request for this grant is under an unexpired one.
     pub(super) fn depart(
         &mut self,
         renewing: &Renewing,
         task: u64,
         now: u64,
     ) -> Result<(), Breach> {
-        // A refresh token that was never replaced yet is sent while the store is silent.
+        // A refresh token that was never replaced yet may be sent while the store does not answer.
         if !self.holders.contains(&renewing.holder) && !renewing.has_failed {
             let text = format!("{task} renews a grant without a lease");
             return breach(WebRule::OneRenewal, text);

@@ -56,7 +56,7 @@ impl Simulation {
         self.post(after, Event::Answer(id, answer));
     }
 
-    /// The store does what it was asked, though whoever asked may be dead by now.
+    /// The store executes an order, even if its sender is dead by now.
     pub(super) fn carry_out(&mut self, id: u64, order: Order, answered: Answered) {
         let now = Duration::from_millis(self.now);
         let done = match order {
@@ -96,12 +96,12 @@ impl Simulation {
         }
     }
 
-    /// A record is gone. Whoever was told so revokes the tokens that were in it; otherwise they may be left behind.
+    /// A record was removed. A task that learns of it revokes the tokens in it; otherwise they may be left behind.
     fn cleared(&mut self, id: u64, key: &str) {
         let login = self.ledger.login_of_grant(key);
         let work = self.tasks.get_mut(&id).map(|task| &mut task.work);
         match work {
-            // Store and provider have given it all their answers so far.
+            // Store and provider have answered all its requests so far.
             Some(Work::Visit(visiting)) if !visiting.has_failed => {
                 visiting.cleared.extend(login);
                 self.ledger.removed(key, self.now);
@@ -127,7 +127,7 @@ impl Simulation {
         }
     }
 
-    /// Takes an exchange further; its outcome, once it is over.
+    /// Drives an exchange; returns its outcome once it is finished.
     pub(super) fn fly<T: Send + 'static>(
         &mut self,
         id: u64,
@@ -188,7 +188,7 @@ impl Simulation {
         }
     }
 
-    /// The provider answers, though whoever asked may be dead by now.
+    /// The provider answers a request, even if its sender is dead by now.
     pub(super) fn reach_provider(
         &mut self,
         id: u64,

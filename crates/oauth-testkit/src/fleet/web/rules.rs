@@ -11,19 +11,19 @@ use super::task::Visiting;
 use super::{Breach, WebRule};
 
 impl Simulation {
-    /// Rules 1 and 2, when the site passes a person on to the application.
+    /// Checks rules 1 and 2 when the site passes a user to the application.
     pub(super) fn check_pass(&self, visiting: &Visiting, session: &Session) -> Result<(), Breach> {
         let key = session_key(session).unwrap_or_default();
         let Some(known) = self.ledger.sessions.get(&key) else {
-            return breach(WebRule::Person, "a session that nobody began".to_owned());
+            return breach(WebRule::Person, "a session without a login".to_owned());
         };
         if visiting.sent.as_deref() != Some(key.as_str()) {
-            let text = format!("session {} is of another cookie", short(&key));
+            let text = format!("session {} belongs to a different cookie", short(&key));
             return breach(WebRule::Person, text);
         }
         let person = self.ledger.logins[known.login].person;
         if session.identity.subject != format!("person-{person}") {
-            let text = format!("person {person} is seen as {}", session.identity.subject);
+            let text = format!("person {person} is taken for {}", session.identity.subject);
             return breach(WebRule::Person, text);
         }
         let is_before = |end: Option<u64>| end.is_some_and(|end| end < visiting.began);
@@ -32,13 +32,16 @@ impl Simulation {
             return breach(WebRule::SignedOut, text);
         }
         if is_before(known.grant_removed_at) {
-            let text = format!("session {} is found without its tokens", short(&key));
+            let text = format!(
+                "session {} is found after its tokens were removed",
+                short(&key)
+            );
             return breach(WebRule::SignedOut, text);
         }
         Ok(())
     }
 
-    /// A page of this session gets these tokens.
+    /// Checks rule 1 for tokens that a page of this session gets.
     pub(super) fn check_token(&self, session: &Session, tokens: &Tokens) -> Result<(), Breach> {
         let key = session_key(session).unwrap_or_default();
         let token = tokens.access_token.expose();
@@ -46,11 +49,14 @@ impl Simulation {
         let known = self.ledger.sessions.get(&key);
         match login.copied() == known.map(|known| known.login) && login.is_some() {
             true => Ok(()),
-            false => breach(WebRule::Person, "the token is of another login".to_owned()),
+            false => breach(
+                WebRule::Person,
+                "the token is from a different login".to_owned(),
+            ),
         }
     }
 
-    /// Records which sessions and logins have ended, once a visit was answered.
+    /// Records the sessions and logins ended by an answered visit.
     pub(super) fn write_down(&mut self, visiting: &Visiting, status: u16) {
         let now = self.now;
         let is_good = !visiting.has_failed;
@@ -84,7 +90,7 @@ impl Simulation {
         }
     }
 
-    /// Each person signs in once more, uses a token, and signs out.
+    /// Each user signs in once more, uses a token, and signs out.
     pub(super) fn last_round(&mut self) -> Result<(), Breach> {
         for person in 0..self.people {
             self.now += 70_000;
@@ -116,11 +122,11 @@ impl Simulation {
         }
     }
 
-    /// By now all sessions are over: nothing is left of them.
+    /// Checks that nothing is left of the sessions, all of which have ended.
     pub(super) fn check_end(&mut self) -> Result<(), Breach> {
         let grants = self.store.all();
         let mut grants = grants.filter(|(_, record)| record.contains("\"refresh_token\""));
-        // The same one in each run of a history.
+        // Deterministic: the same one in each run of a history.
         if let Some(left) = grants.by_ref().map(|(key, _)| key).min() {
             let mut sessions = self.ledger.sessions.iter();
             let of = sessions.find(|(_, known)| known.grant == left);
@@ -134,7 +140,7 @@ impl Simulation {
             let mut tokens = login.refresh.iter();
             let is_live = tokens.any(|token| self.twin.honours(at, token));
             if known.ended_at.is_some() && is_live && !login.is_spoiled {
-                let text = format!("the tokens of session {} are still good", short(key));
+                let text = format!("the tokens of session {} are still valid", short(key));
                 return breach(WebRule::Outlives, text);
             }
         }
@@ -142,7 +148,7 @@ impl Simulation {
     }
 }
 
-/// The name of a session, as that of its grant says it.
+/// The key of a session, which is part of its grant's name.
 pub(super) fn session_key(session: &Session) -> Option<String> {
     let grant = session.grant()?;
     grant.subject()?.strip_prefix("web:").map(str::to_owned)

@@ -1,13 +1,13 @@
-//! The events of a history, one after the other.
+//! The event loop of a history.
 
 use super::state::{Event, Odds, Simulation, Worker};
 use super::task::Work;
 use super::{Breach, WebRule};
 
-/// How long a worker that dies is away at most, in milliseconds.
+/// The maximum time until a dead worker restarts, in milliseconds.
 const AWAY: u64 = 20_000;
 
-/// When sessions that a dead worker has left half begun may be cleaned up, in milliseconds.
+/// The time after which sessions left half created by a dead worker may be cleaned up, in milliseconds.
 const LEFT_BEHIND: u64 = 400_000;
 
 impl Simulation {
@@ -18,7 +18,7 @@ impl Simulation {
             self.post(after, Event::Act(browser));
         }
         self.run_until(trouble)?;
-        self.note(|| "from now on nothing goes wrong".to_owned());
+        self.note(|| "no more faults from now on".to_owned());
         self.odds = Odds::default();
         self.queue
             .retain(|_, event| !matches!(event, Event::Act(_)));
@@ -40,13 +40,13 @@ impl Simulation {
         Ok(())
     }
 
-    /// Until nothing is under way.
+    /// Runs until nothing is under way.
     pub(super) fn run_dry(&mut self) -> Result<(), Breach> {
         let limit = self.now + 600_000;
         while !self.queue.is_empty() {
             self.happen_next()?;
             if self.now > limit {
-                let text = "something goes on for ever".to_owned();
+                let text = "the events never end".to_owned();
                 return Err(Breach(WebRule::Answered, text));
             }
         }
@@ -109,7 +109,7 @@ impl Simulation {
         }
     }
 
-    /// Requests that are on their way are given up in time, whoever stands still.
+    /// Whether this step of a task is delayed. Requests under way still time out.
     fn stalls(&mut self, id: u64) -> bool {
         let is_flying = matches!(
             self.tasks.get(&id).map(|task| &task.work),

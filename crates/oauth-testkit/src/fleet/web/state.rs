@@ -28,14 +28,15 @@ pub(super) const SHOP: &str = "https://shop.example";
 pub(super) const PROVIDER: &str = "https://as.example";
 const START: u64 = 1_750_000_000;
 
-/// For how long a session may lie unused, and how long it lives, in seconds.
+/// The idle timeout of sessions, in seconds.
 const IDLE: u64 = 240;
+/// The maximum age of sessions, in seconds.
 const LIFETIME: u64 = 500;
 
 pub(super) struct Simulation {
     pub(super) rng: Rng,
     pub(super) flaw: Option<WebFlaw>,
-    /// Milliseconds since the beginning.
+    /// Milliseconds since the start of the history.
     pub(super) now: u64,
     pub(super) queue: BTreeMap<(u64, u64), Event>,
     posted: u64,
@@ -52,7 +53,7 @@ pub(super) struct Simulation {
     pub(super) transcript: Option<Vec<String>>,
 }
 
-/// How often things go wrong, in ten-thousandths; nothing does once it is calm.
+/// The probability of each fault, in ten-thousandths; 0 once it is calm.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Odds {
     pub(super) crash: u32,
@@ -69,7 +70,7 @@ pub(super) struct Worker {
     pub(super) is_up: bool,
     pub(super) site: Site,
     pub(super) client: Client,
-    /// The grants of sessions, by the names of those.
+    /// The grants of sessions, by the sessions' keys.
     pub(super) grants: BTreeMap<String, Slot>,
 }
 
@@ -82,15 +83,15 @@ pub(super) struct Slot {
 pub(super) enum Event {
     /// A browser sends a request.
     Request(Tab),
-    /// A person does something.
+    /// A user takes an action.
     Act(usize),
-    /// An answer comes to a task.
+    /// An answer reaches a task.
     Answer(u64, Answer),
-    /// An order comes to the store.
+    /// An order reaches the store.
     Store(u64, Order, Answered),
-    /// A request comes to the provider.
+    /// A request reaches the provider.
     Provider(u64, http::Request<bytes::Bytes>, Answered),
-    /// The lease of a renewal is extended.
+    /// The lease of a renewal has to be extended.
     Extend(u64),
     Restart(usize),
 }
@@ -213,7 +214,7 @@ fn twin() -> Twin {
     twin
 }
 
-/// What the provider says of itself, which is the same in each history.
+/// The provider's metadata, the same in each history.
 fn server() -> Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     let server = SERVER.get_or_init(|| {

@@ -7,8 +7,9 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{self, Entry, Lease, Saved};
 use oauth_web::Event as Told;
 
-/// After how long a worker gives up on the store, and on the provider, in milliseconds.
+/// The timeout of a call of the store, in milliseconds.
 pub(super) const STORE_TIMEOUT: u64 = 2_000;
+/// The timeout of a request to the provider, in milliseconds.
 pub(super) const REQUEST_TIMEOUT: u64 = 15_000;
 
 pub(super) enum Order {
@@ -50,7 +51,7 @@ impl Stored {
 }
 
 fn silent() -> Error {
-    Error::lost(Cause::unknown("the store gives no answer")).at_endpoint("store")
+    Error::lost(Cause::unknown("the store does not answer")).at_endpoint("store")
 }
 
 /// The beginning of a record's name, for a transcript.

@@ -7,32 +7,32 @@ use oauth_web::{Reply, Request};
 
 pub(super) const SESSION: &str = "__Host-Http-oauth-session";
 
-/// A browser, and the person who uses it.
+/// A browser, and its user.
 pub(super) struct Browser {
     pub(super) person: usize,
-    /// The session at the provider, of which each has a number.
+    /// The number of its session at the provider.
     pub(super) sid: Option<u64>,
     pub(super) jar: Jar,
-    /// Its cookies, if they have been copied.
+    /// The copy of its cookies, if one was made.
     pub(super) copy: Option<Jar>,
-    /// How its last page ended.
+    /// The result of its last page.
     pub(super) last: Option<Shown>,
 }
 
-/// Cookies: name, value, and their end in seconds.
+/// Cookies: name, value, and expiration time in seconds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Jar(Vec<(String, String, u64)>);
 
-/// How a page ended in a browser.
+/// The result of a page in a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// The application's page, for this person.
+    /// The application's page, for this user.
     Page(usize),
-    /// The application's page for everybody: without a person.
+    /// The application's public page, without a user.
     Home,
-    /// Another answer.
+    /// A different response.
     Status(u16),
-    /// The worker died.
+    /// No response, because the worker died.
     Nothing,
 }
 
@@ -50,9 +50,9 @@ pub(super) struct Tab {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sender {
     Browser(usize),
-    /// Cookies that were copied from a browser.
+    /// The holder of cookies copied from this browser.
     Copy(usize),
-    /// The provider, about this session there, so many times before.
+    /// The provider, about this session; `tries` counts its attempts.
     Provider {
         person: usize,
         sid: u64,
@@ -62,13 +62,13 @@ pub(super) enum Sender {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Somebody opens an address.
+    /// A URL is opened directly.
     Typed,
-    /// Somebody clicks on a page of the site.
+    /// A link on a page of the site is clicked.
     Click,
-    /// A script fetches.
+    /// A script calls `fetch`.
     Fetch,
-    /// The browser comes back from the provider.
+    /// The browser returns from the provider.
     Elsewhere,
     /// A logout token is posted.
     Post,
@@ -111,7 +111,7 @@ impl Jar {
     }
 }
 
-/// The cookies that a reply sets: name, value, seconds.
+/// The cookies that a reply sets: name, value, and lifetime in seconds.
 fn cookies(reply: &Reply) -> Vec<(String, String, u64)> {
     let lines = reply.headers.get_all(SET_COOKIE).iter();
     let read = lines.filter_map(|line| {
@@ -181,7 +181,7 @@ impl Tab {
 }
 
 impl Kind {
-    /// Of a redirect by the site itself.
+    /// The kind of navigation after a redirect by the site itself.
     pub(super) const fn next(self) -> Self {
         match self {
             Self::Elsewhere => Self::Elsewhere,

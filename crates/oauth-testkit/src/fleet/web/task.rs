@@ -23,21 +23,21 @@ pub(super) struct Visiting {
     pub(super) visit: Visit,
     pub(super) tab: Tab,
     pub(super) exchange: Option<Boxed<RunOutput>>,
-    /// When it began.
+    /// The time of its start.
     pub(super) began: u64,
     /// The session whose cookie was sent.
     pub(super) sent: Option<String>,
     /// The login that its code belongs to.
     pub(super) login: Option<usize>,
-    /// The session that it has begun.
+    /// The session that it has created.
     pub(super) begun: Option<String>,
-    /// The logins whose records it has removed from the store: their tokens are revoked next.
+    /// The logins whose records it has removed from the store; their tokens are revoked next.
     pub(super) cleared: Vec<usize>,
-    /// The session of the person who was passed on, and waits for a token.
+    /// The session of the user who was passed to the application, and waits for a token.
     pub(super) session: Option<Session>,
     /// Whether it ends the session because its tokens have ended.
     pub(super) is_over: bool,
-    /// Whether the store, or the provider, once gave no answer.
+    /// Whether the store or the provider has ever failed to answer it.
     pub(super) has_failed: bool,
     /// The keys that a flawed host removes only at the end.
     pub(super) put_off: Vec<String>,
@@ -49,12 +49,12 @@ pub(super) struct Renewing {
     pub(super) record: String,
     pub(super) exchange: Option<Boxed<Tokens>>,
     pub(super) holder: String,
-    /// Until when it believes to have the lease.
+    /// The time until which it believes to have the lease.
     pub(super) leased_until: u64,
     /// Whether its token request is on its way.
     pub(super) is_sent: bool,
     pub(super) extension: Option<LeaseExtension>,
-    /// Whether the store once gave no answer.
+    /// Whether the store has ever failed to answer it.
     pub(super) has_failed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The values of faults that name none.
+//! The default values of faults.
 
 use crate::twin::IdTokenFlaw;
 

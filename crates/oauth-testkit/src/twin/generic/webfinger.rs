@@ -6,19 +6,19 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::super::authority::Authority;
-use super::super::wire::{self, Ask, Reply};
+use super::super::wire::{self, ReceivedRequest, Reply};
 
 pub(super) const PATH: &str = "/.well-known/webfinger";
 const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
 
 /// Answers for `acct:alice@{host}` and `{base}/alice`, and for `bob` in both forms, whose `subject` in the answer is
 /// alice.
-pub(super) fn answer(authority: &Authority, ask: &Ask) -> Reply {
-    if ask.method != Method::GET {
+pub(super) fn answer(authority: &Authority, request: &ReceivedRequest) -> Reply {
+    if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
-    let Some(resource) = ask.query("resource") else {
-        return wire::plain(400, "text/plain", "There is no resource.");
+    let Some(resource) = request.query("resource") else {
+        return wire::plain(400, "text/plain", "resource is missing.");
     };
     let issuer = &authority.rules.issuer;
     let (_, host) = issuer.split_once("://").unwrap_or_default();
@@ -38,7 +38,7 @@ pub(super) fn answer(authority: &Authority, ask: &Ask) -> Reply {
     };
     let link = json!({ "rel": ISSUER, "href": issuer });
     // "If no matching link relation types exist, the links array in the JRD will be empty" (RFC 7033 section 4.3)
-    let is_asked = ask.query("rel").is_none_or(|rel| rel == ISSUER);
+    let is_asked = request.query("rel").is_none_or(|rel| rel == ISSUER);
     let links: Vec<Value> = is_asked.then_some(link).into_iter().collect();
     let mut reply = wire::json(200, &json!({ "subject": subject, "links": links }));
     let media = http::HeaderValue::from_static("application/jrd+json");
