@@ -187,7 +187,7 @@ async fn a_person_is_found_by_webfinger() {
     }
 }
 
-/// After an invalid WebFinger response no metadata are requested.
+/// After an invalid WebFinger response no metadata is requested.
 #[tokio::test]
 async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
     let party = Party::new().await;
@@ -226,7 +226,7 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
     assert_eq!(party.requests(OPENID) + party.requests(OAUTH), before);
 }
 
-/// oidcc-client-test-dynamic-registration: the registered metadata are valid, and the server's response is used.
+/// oidcc-client-test-dynamic-registration: the registered metadata is valid, and the server's response is used.
 #[tokio::test]
 async fn a_client_registers_and_signs_people_in() {
     let party = Party::new().await;

@@ -1,4 +1,4 @@
-//! A client of a server whose metadata are at hand.
+//! A client of a server whose metadata is at hand.
 
 use oauth_facade::{
     Auth, Client, ClientCredentials, ErasedStep, Moment, Secret, Server, TokenRequest, Transport,

@@ -47,7 +47,7 @@ const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 /// all programs that share it. If the server has forgotten the client, it registers again, once. If the API requires a
 /// wider scope or another login, the user is asked, twice an hour at most.
 ///
-/// Metadata are used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
+/// Metadata is used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
 /// 9728 section 5.2), they are fetched again, every five minutes at most. If they have changed, the API is connected
 /// anew, once an hour at most; if they no longer name the server, the user signs in at the one that they name, and no
 /// token and no client of the former server is sent there. The tokens of the former server are removed from the store

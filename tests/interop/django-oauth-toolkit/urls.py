@@ -54,7 +54,7 @@ def pass_an_hour(request):
 
 
 class Api(ProtectedResourceMetadataView):
-    """An API whose challenges say where its metadata are (RFC 9728)."""
+    """An API whose challenges say where its metadata is (RFC 9728)."""
 
     def get_resource_metadata_url(self, request):
         return request.build_absolute_uri("/.well-known/oauth-protected-resource/api")

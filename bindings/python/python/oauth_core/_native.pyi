@@ -1733,7 +1733,7 @@ class FixedToken(Api):
 class ResourceConnection:
     """The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol.
 
-    No request is sent before a token is needed. Then the API's challenge and metadata are requested (RFC 9728), which
+    No request is sent before a token is needed. Then the API's challenge and metadata is requested (RFC 9728), which
     name its authorization server. The client is a manually registered one (client_id, at the
     issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or registers itself
     (RFC 7591): as a native app with client_name, or with client_metadata, and with initial_access_token if registration

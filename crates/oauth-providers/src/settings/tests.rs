@@ -100,7 +100,7 @@ fn client(settings: ClientSettings) -> Client {
     }
 }
 
-/// What a client whose metadata are fetched does first.
+/// What a client whose metadata is fetched does first.
 fn first(settings: ClientSettings) -> String {
     let mut connecting = settings.connect(Transport::Https, key).unwrap();
     match connecting.resume(&at(), Input::Begin).unwrap() {

@@ -15,7 +15,7 @@ use oauth_testkit::Served;
 use crate::connection_siblings::{Siblings, status, token};
 use crate::support::{counters, driver, served};
 
-/// The API `a` of the first server, in a connection whose metadata are ten minutes old.
+/// The API `a` of the first server, in a connection whose metadata is ten minutes old.
 pub(crate) struct Stage {
     pub(crate) first: Served,
     pub(crate) second: Served,

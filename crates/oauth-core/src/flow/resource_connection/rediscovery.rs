@@ -7,7 +7,7 @@ use crate::flow::resource_discovery::ResourceDiscoveryRequest;
 use crate::moment::UnixTime;
 use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
-/// How long metadata are not fetched again, whatever the API says: every token that it refuses may come
+/// How long metadata is not fetched again, whatever the API says: every token that it refuses may come
 /// with a challenge, and each would cost a request.
 const BETWEEN: Duration = Duration::from_secs(5 * 60);
 
