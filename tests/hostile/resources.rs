@@ -52,7 +52,7 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
     result.err().map(|error| error.code())
 }
 
-/// Redirects of resource metadata is not followed.
+/// Redirects of resource metadata are not followed.
 #[tokio::test]
 async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
     let (party, evil) = (Party::new().await, Party::new().await);
