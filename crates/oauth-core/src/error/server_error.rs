@@ -270,8 +270,10 @@ impl ServerError {
             (&mut self.description, if self.is_page { 200 } else { 1000 }),
             (&mut self.uri, 1000),
         ];
+        // The name of an error that this crate knows is none of the server's words.
+        let is_known = |text: &str| Denial::ALL.iter().any(|known| known.text() == text);
         for (text, limit) in texts {
-            if let Some(text) = text {
+            if let Some(text) = text.as_mut().filter(|text| !is_known(text)) {
                 *text = redacted(text, secrets, limit);
             }
         }
