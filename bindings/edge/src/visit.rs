@@ -329,7 +329,7 @@ impl NativeVisit {
     /// The client is known by then, in a setup of its own.
     pub fn connected(&mut self, setup: NativeSiteSetup) -> Result<Object, JsValue> {
         let client = setup.last().and_then(|provider| provider.client);
-        let none = || Error::from(Misuse::Setup).about("client gives a Client");
+        let none = || Error::from(Misuse::ApplicationFunction).about("client gives a Client");
         self.made(client.ok_or_else(none))
     }
 

@@ -120,6 +120,12 @@ pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
     jwt.public_jwks().map_err(fail)
 }
 
+/// Checks the values of an assertion as far as no server is needed.
+#[napi]
+pub(crate) fn check_assertion(assertion: NativeAssertion) -> Result<()> {
+    assertion.auth(None, None)?.check().map_err(fail)
+}
+
 /// For which servers the keys of a `private_key_jwt` sign: each client reads them anew.
 #[napi]
 pub struct NativeKeyUse(KeyUse);
@@ -404,6 +410,20 @@ impl NativeClient {
     pub fn introspecting(&self, how: Array<'_>) -> Result<Self> {
         let how = Introspecting::read(&mut arguments(&how)?).map_err(refused)?;
         self.0.introspecting(how).map(Self).map_err(fail)
+    }
+
+    /// The grant of a refresh token that another program has obtained for this client.
+    #[napi]
+    pub fn tokens_from_refresh_token(
+        &self,
+        refresh_token: String,
+        ask: Array<'_>,
+    ) -> Result<NativeTokens> {
+        let request = token_request(&ask)?;
+        let made = self
+            .0
+            .tokens_from_refresh_token(Secret::new(refresh_token), &request);
+        Ok(NativeTokens(Arc::new(made.map_err(fail)?)))
     }
 
     /// One grant, kept fresh: of the client's own, or of a person's.

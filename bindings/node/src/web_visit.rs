@@ -282,7 +282,7 @@ pub(crate) async fn client(ask: &Foreign, provider: &str) -> std::result::Result
         .ask(crate::js_callbacks::ask("client", provider))
         .await?;
     let client = given.provider.and_then(|provider| provider.client);
-    client.ok_or_else(|| Error::from(Misuse::Setup).about("client gives a Client"))
+    client.ok_or_else(|| Error::from(Misuse::ApplicationFunction).about("client gives a Client"))
 }
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {
@@ -329,7 +329,7 @@ async fn asked(
         return Ok(Admission::default());
     };
     let local = serde_json::from_str(&local).map_err(|why| {
-        Error::from(Misuse::Setup)
+        Error::from(Misuse::ApplicationFunction)
             .about("admit gives an object, nothing, or a Refuse")
             .caused_by(Cause::unsent(why))
     })?;

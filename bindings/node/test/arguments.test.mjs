@@ -41,7 +41,7 @@ const objects = {
   sessions: new core.Grants(client, store), api: fixed.api(), sealed: new core.SealedStore(store, Buffer.alloc(32, 1)),
   verifier: new core.AccessTokenVerifier(server, { audience: 'https://api.example' }),
   connection: new core.ResourceConnection('https://127.0.0.1:1/', { clientName: 'x', open: () => {} }),
-  key: await core.DpopKey.generate(), auth: core.clientSecretJwt('x'), network: new core.Network(),
+  key: await core.DpopKey.generate(), auth: core.clientSecretJwt('x'.repeat(32)), network: new core.Network(),
   conversation: client.exchange.revoke({ token: 'x' }),
 }
 

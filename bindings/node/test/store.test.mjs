@@ -128,5 +128,5 @@ test('what is no store, or answers nonsense, is told', async () => {
   const error = await rejection(none.token())
   assert.ok(error instanceof MisuseError)
   assert.equal(error.code, 'grant.no_refresh_token')
-  assert.throws(() => client.source(undefined, { reuse: 'perhaps' }), (thrown) => thrown.code === 'misuse.setup')
+  assert.throws(() => client.source(undefined, { reuse: 'perhaps' }), (thrown) => thrown.code === 'argument.invalid')
 })

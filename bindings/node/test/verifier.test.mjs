@@ -225,7 +225,7 @@ test('a hostile ID token is refused', async () => {
     [idToken({ nonce: 'n', at_hash: 'x' }), { ...bound, accessToken: 't' }, 'id_token.at_hash'],
     [idToken({ nonce: 'n' }, 'at+jwt'), bound, 'jwt.typ'],
     [idToken({ nonce: 'n', token_use: 'access' }), bound, 'jwt.unexpected_claim'],
-    [good, {}, 'misuse.setup'],
+    [good, {}, 'arguments.inconsistent'],
     [idToken({ nonce: '' }), { nonce: '' }, 'form.malformed_parameter'],
   ]) {
     assert.equal((await rejection(client.verifyIdToken({ token, ...given }))).code, code)

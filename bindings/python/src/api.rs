@@ -336,8 +336,7 @@ fn kept(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade
         RateLimitChoice::Nothing => Ok(api),
         RateLimitChoice::Allowance(allowance) => Ok(api.keeping(allowance)),
         RateLimitChoice::Documented => {
-            Err(Error::from(Misuse::Setup)
-                .about("no allowance is documented: server.api() knows one"))
+            Err(Error::from(Misuse::RateLimitUndocumented).about("server.api() knows one"))
         }
     }
 }

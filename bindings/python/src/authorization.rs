@@ -190,7 +190,7 @@ pub(crate) fn code_turn(
 /// Waits on a loopback address for one callback (RFC 8252 section 7.3).
 ///
 /// At this port or a free one, and this path or /callback; or at redirect_uri, which is
-/// registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
+/// registered as a whole. listener.unavailable if the port is taken, redirect_uri.refused
 /// for an address that is not loopback, TypeError for a redirect_uri together with a port or
 /// path.
 #[pyclass(frozen, module = "oauth_core")]

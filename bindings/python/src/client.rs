@@ -268,6 +268,23 @@ impl Client {
         imported.map_err(|error| errors::raise(py, &error))
     }
 
+    /// The grant of a refresh token that another library has obtained for this client, for source() and Grants.
+    ///
+    /// scope is what it was granted for, if known. Its access token is empty, and expired. argument.invalid if it is empty.
+    #[pyo3(signature = (refresh_token, /, *, scope = None))]
+    fn tokens_from_refresh_token(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] refresh_token: String,
+        scope: Option<Given>,
+    ) -> PyResult<Tokens> {
+        let ask = token_request(py, scope, None, None, None, None)?;
+        let us = &self.us.client;
+        let made = us.tokens_from_refresh_token(secret(refresh_token), &ask);
+        let tokens = made.map_err(|error| errors::raise(py, &error))?;
+        Ok(Tokens::of(Arc::new(tokens)))
+    }
+
     /// Tokens for the client itself, fetched when first needed and kept fresh.
     ///
     /// RFC 6749 section 4.4.

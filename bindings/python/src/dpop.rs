@@ -76,7 +76,7 @@ impl DpopKey {
     ///
     /// store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is in it
     /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
-    /// algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
+    /// algorithm: give a new key a new name. argument.invalid, stored.malformed, and errors of the store.
     #[staticmethod]
     #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
     fn open(

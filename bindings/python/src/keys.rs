@@ -18,7 +18,7 @@ use crate::{errors, secret};
 /// A key to seal with. It shows only its id.
 ///
 /// 32 random bytes, or their text in base64url without padding, of 43 characters;
-/// misuse.setup otherwise.
+/// key.sealing otherwise.
 #[pyclass(frozen, module = "oauth_core.stores")]
 pub(crate) struct SealingKey(seal::Key);
 
@@ -40,7 +40,7 @@ impl SealingKey {
     ///
     /// It has it for this service under this name. folder is for locks between concurrent
     /// processes, and contains no secret: it is created (0700) if it does not exist, and all must
-    /// name the same. misuse.setup if no keyring can be reached; one that is locked may prompt the
+    /// name the same. store.setup if no keyring can be reached; one that is locked may prompt the
     /// user, and is waited for.
     #[staticmethod]
     #[pyo3(signature = (folder, /, *, service = "oauth-core", name = "seal"))]

@@ -29,7 +29,7 @@ use crate::{errors, held_key, secret};
 /// request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
 /// says which may be connected to: with "public_where_marked" any address, but only public ones for
 /// a URL that a server and not the program named; with "public_only" only public ones; with "any"
-/// any (lost.not_public). misuse.setup for a file that cannot be read.
+/// any (lost.not_public). transport.setup for a file that cannot be read.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Network(Arc<Drivers>);
 

@@ -261,10 +261,8 @@ impl Start {
 
 /// Coroutines of trio, and those that are run manually, cannot await a future of asyncio.
 fn no_loop(name: &str) -> Error {
-    let hint = format!(
-        "{name}: no running event loop of asyncio; under trio call the blocking method in a thread"
-    );
-    Error::from(Misuse::Setup).about(&hint)
+    let hint = format!("{name}: none of asyncio; under trio call the blocking method in a thread");
+    Error::from(Misuse::RuntimeMissing).about(&hint)
 }
 
 /// Ends the task of a future that was cancelled; of any other it has ended already.

@@ -169,7 +169,7 @@ impl Provider {
                 // What it says may hold a secret.
                 let kind = raised.get_type(py).name();
                 let kind = kind.map_or_else(|_| "an exception".to_owned(), |kind| kind.to_string());
-                Error::from(Misuse::Setup)
+                Error::from(Misuse::ApplicationFunction)
                     .about(&format!("the function for a client raised {kind}"))
             })),
         }

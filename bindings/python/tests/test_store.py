@@ -251,4 +251,4 @@ def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client)
     assert caught.value.code == "grant.no_refresh_token"
     with pytest.raises(oauth_core.MisuseError) as caught:
         client.source(reuse="perhaps")  # type: ignore[arg-type]
-    assert caught.value.code == "misuse.setup"
+    assert caught.value.code == "argument.invalid"

@@ -322,8 +322,8 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
         (good, {**bound, "access_token": "t"}, "jwt.missing_claim"),
         (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
         (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
-        (good, {}, "misuse.setup"),
-        (good, {**bound, "unexpected_nonce": "ignore"}, "misuse.setup"),
+        (good, {}, "arguments.inconsistent"),
+        (good, {**bound, "unexpected_nonce": "ignore"}, "arguments.inconsistent"),
         (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
     ):
         with pytest.raises(oauth_core.OAuthError) as raised:

@@ -221,12 +221,12 @@ impl Error {
     }
 
     /// How long to wait before trying again: the pause that the server named, or what is left of the backoff after
-    /// failures. The next request is sent after exactly this time.
+    /// failures. A caller that waits this long is not given the same error again without a new request.
+    ///
+    /// Only of an error whose [advice](Self::advice) is `retry`. One of a source of tokens always has it, and it is a
+    /// second at least; one of a single exchange has it if the server named a pause.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.advice() {
-            Advice::Reauthorize => None,
-            advice => advice.after().or(self.0.pause),
-        }
+        self.advice().after()
     }
 
     /// Whether this is the error of an earlier attempt, reported without another one because it is too early for one.
@@ -354,7 +354,8 @@ impl fmt::Display for Error {
         if self.0.is_final && self.is_of_unknown_fate() {
             f.write_str(": the code may be spent, so begin the login anew")?;
         }
-        if let (true, Some(pause)) = (self.0.is_repeated, self.retry_after()) {
+        let pause = self.0.pause.filter(|_| self.0.is_repeated);
+        if let (Some(pause), Advice::Retry { .. } | Advice::GiveUp) = (pause, self.advice()) {
             write!(f, ": repeated; next attempt in {} s", pause.as_secs())?;
         }
         write!(f, " [{}]", self.code())

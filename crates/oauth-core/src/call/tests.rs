@@ -294,7 +294,11 @@ fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
         ("test", "got test.", "got [redacted]."),
         ("test", "client_secret=test&b", "client_secret=[redacted]&b"),
         ("test", "secret%3Dtest%26b", "secret%3D[redacted]%26b"),
-        ("test", "secret%253Dtest%2526b", "secret%253D[redacted]%2526b"),
+        (
+            "test",
+            "secret%253Dtest%2526b",
+            "secret%253D[redacted]%2526b",
+        ),
         ("test", "secret\\u003dtest\\n", "secret\\u003d[redacted]\\n"),
         ("test", "got\\ntest", "got\\n[redacted]"),
         ("test", "got&#34;test&#34;", "got&#34;[redacted]&#34;"),
@@ -310,7 +314,15 @@ fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
         assert_eq!(left_of(secret, said).0, left, "{secret} in {said}");
     }
     // What this crate writes is not garbled, and the code stays what it is.
-    for secret in ["client", "invalid_client", "token", "https", "as.example", "refused", "POST"] {
+    for secret in [
+        "client",
+        "invalid_client",
+        "token",
+        "https",
+        "as.example",
+        "refused",
+        "POST",
+    ] {
         let (_, text) = left_of(secret, "no");
         let whole = "token: POST https://as.example/token: the server refused: invalid_client: no \
                      (HTTP 401) [denied.invalid_client]";

@@ -90,9 +90,8 @@ fn ends_in_word(text: &str) -> bool {
             .then_some(front)
     };
     let is_percent = without_digits(2).is_some_and(|front| {
-        let front = (1..MAX_PERCENT_ENCODINGS).fold(front, |front, _| {
-            front.strip_suffix("25").unwrap_or(front)
-        });
+        let front = (1..MAX_PERCENT_ENCODINGS)
+            .fold(front, |front, _| front.strip_suffix("25").unwrap_or(front));
         front.ends_with('%')
     });
     let is_unicode = without_digits(4).is_some_and(|front| front.ends_with("\\u"));

@@ -85,9 +85,8 @@ impl Client {
 impl VerifyAccessToken {
     fn verifier(self, client: &Client) -> Result<Verifier, Error> {
         if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
-            return Err(
-                Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs")
-            );
+            return Err(Error::from(Misuse::ArgumentsInconsistent)
+                .about("a profile and algorithms are those of JWTs"));
         }
         let (audience, others) = self.audience.into_parts();
         let verifier = client.access_token_verifier(audience);

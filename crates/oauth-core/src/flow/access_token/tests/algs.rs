@@ -66,7 +66,10 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
     for listed in [&[][..], &["RS256"]] {
         let of = |keys: &[String], alg| checked(&verifier(listed, keys), alg, "");
         assert_eq!(of(&[ec("")], "ES256"), Ok("ES256"));
-        assert_eq!(of(&[ec(r#","alg":"ES256","use":"sig""#)], "ES256"), Ok("ES256"));
+        assert_eq!(
+            of(&[ec(r#","alg":"ES256","use":"sig""#)], "ES256"),
+            Ok("ES256")
+        );
         assert_eq!(of(&[rsa("")], "RS256"), Ok("RS256"));
         assert_eq!(of(&[rsa(r#","alg":"PS256""#)], "PS256"), Ok("PS256"));
         // The key of one algorithm is for no other, and an RSA key that names none is for the default.
@@ -74,14 +77,23 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
         assert_eq!(of(&[rsa("")], "PS256"), REFUSED);
         assert_eq!(of(&[rsa("")], "RS512"), REFUSED);
         assert_eq!(of(&[rsa(r#","alg":"RS512""#)], "PS512"), REFUSED);
-        assert_eq!(of(&[rsa(r#","alg":"PS256""#)], "RS256"), Err("jws.no_matching_key"));
+        assert_eq!(
+            of(&[rsa(r#","alg":"PS256""#)], "RS256"),
+            Err("jws.no_matching_key")
+        );
         // A key for encryption signs nothing.
         assert_eq!(of(&[rsa(""), ec(r#","use":"enc""#)], "ES256"), REFUSED);
-        assert_eq!(of(&[rsa(""), ec(r#","key_ops":["deriveKey"]"#)], "ES256"), REFUSED);
+        assert_eq!(
+            of(&[rsa(""), ec(r#","key_ops":["deriveKey"]"#)], "ES256"),
+            REFUSED
+        );
         assert_eq!(of(&[rsa(""), ec(r#","alg":"ECDH-ES""#)], "ES256"), REFUSED);
     }
     // Listed algorithms are accepted as before.
-    assert_eq!(checked(&verifier(&["PS256"], &[rsa("")]), "PS256", ""), Ok("PS256"));
+    assert_eq!(
+        checked(&verifier(&["PS256"], &[rsa("")]), "PS256", ""),
+        Ok("PS256")
+    );
 }
 
 #[test]
@@ -90,7 +102,9 @@ fn a_token_cannot_choose_an_algorithm_that_its_key_is_not_for() {
     let of = |alg, header: &str| checked(&verifier, alg, header);
     assert_eq!(of("ES256", r#","kid":"ec""#), Ok("ES256"));
     // Never a shared secret, which would be a public key, and never none, in any spelling.
-    for alg in ["HS256", "HS384", "HS512", "none", "None", "nOnE", "", "es256", "ES256 "] {
+    for alg in [
+        "HS256", "HS384", "HS512", "none", "None", "nOnE", "", "es256", "ES256 ",
+    ] {
         for header in ["", r#","kid":"ec""#, r#","kid":"rsa""#] {
             assert_eq!(of(alg, header), REFUSED, "{alg} {header}");
         }
