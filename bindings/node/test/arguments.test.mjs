@@ -126,6 +126,7 @@ const withOptions = {
   'server.api': (options) => server.api(options),
   fixedToken: (options) => core.fixedToken('x', options),
   'Tokens.bearer': (options) => core.Tokens.bearer('x', options),
+  tokensFromRefreshToken: (options) => client.tokensFromRefreshToken('x', options),
   ResourceConnection: (options) => new core.ResourceConnection('https://api.example', { clientName: 'x', ...options }),
   Grants: (options) => new core.Grants(client, store, options),
   'Grants.get': (options) => new core.Grants(client, store).get('ann', options),

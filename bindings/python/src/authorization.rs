@@ -107,9 +107,7 @@ impl PendingAuthorization {
         self.0.issuer()
     }
 
-    /// The key to find this flow by when several wait in one session.
-    ///
-    /// RFC 6749 section 10.12.
+    /// The key to find this flow by when several wait in one session (RFC 6749 section 10.12).
     #[getter]
     fn state(&self) -> &str {
         self.0.state().expose()

@@ -268,9 +268,9 @@ impl Client {
         imported.map_err(|error| errors::raise(py, &error))
     }
 
-    /// The grant of a refresh token that another library has obtained for this client, for source() and Grants.
+    /// The grant of a refresh token of this client's that another library has obtained; its first use renews it.
     ///
-    /// scope is what it was granted for, if known. Its access token is empty, and expired. argument.invalid if it is empty.
+    /// scope is what it was granted for, if known. argument.invalid for an empty token.
     #[pyo3(signature = (refresh_token, /, *, scope = None))]
     fn tokens_from_refresh_token(
         &self,

@@ -71,9 +71,7 @@ impl Keeper {
         self.0.keeper.is_stored()
     }
 
-    /// Why the last renewal failed, if it did.
-    ///
-    /// Callers do not hear of it while their token lives.
+    /// Why the last renewal failed, if it did; callers do not hear of it while their token lives.
     #[getter]
     fn last_error(&self, py: Python<'_>) -> Option<PyErr> {
         let error = self.0.keeper.last_error();

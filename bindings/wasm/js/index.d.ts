@@ -301,7 +301,7 @@ export class OAuthError extends Error {
   readonly advice: Advice
   /**
    * Seconds to wait before asking again: the pause that the server named, or the rest of the backoff after
-   * failures. Only if `advice` is `retry`; an error of a session then always has it.
+   * failures. Only if `advice` is `retry`; then always where a session failed to get a token.
    */
   readonly retryAfter: number | undefined
   /** Whether this repeats the error of the last attempt, without a new request (backoff). */

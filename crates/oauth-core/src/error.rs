@@ -223,8 +223,8 @@ impl Error {
     /// How long to wait before trying again: the pause that the server named, or what is left of the backoff after
     /// failures. A caller that waits this long is not given the same error again without a new request.
     ///
-    /// Only of an error whose [advice](Self::advice) is `retry`. One of a source of tokens always has it, and it is a
-    /// second at least; one of a single exchange has it if the server named a pause.
+    /// Only of an error whose [advice](Self::advice) is `retry`. A source that failed to get a token always names one, of a
+    /// second at least; an error of a single exchange has one if the server named it.
     pub fn retry_after(&self) -> Option<Duration> {
         self.advice().after()
     }

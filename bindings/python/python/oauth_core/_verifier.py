@@ -88,7 +88,7 @@ class AccessTokenVerifier:
     server's tokens they are; ``"jwt"`` accepts plain JWTs, which only their audience distinguishes from ID tokens of
     the same server: it must be an API's, and never a client's id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
     RFC 9470) are required of every token; a call can require others. ``algs`` are by default those of the server's
-    metadata, never with a shared secret. ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and
+    metadata, and those that a published key is for (its ``alg``, or its curve); never with a shared secret. ``clock_skew`` is how many seconds clocks may be apart, ``dpop_algs`` and
     ``realm`` appear in challenges. With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with
     the server, and plain ones refused: the content by ``access_token_encryption_enc``, ``A128CBC-HS256`` unless it says
     otherwise, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as needed, and kept for all calls of this verifier, in

@@ -50,8 +50,8 @@ class OAuthError(Exception):
     """What to do next."""
     retry_after: float | None
     """The seconds to wait before asking again, where the advice is ``retry``: the pause that the
-    server named, or what is left of the one that is kept after failures. An error of a source of
-    tokens with this advice always has it."""
+    server named, or what is left of the one that is kept after failures. A source that failed to
+    get a token always names one."""
     repeated: bool
     """Whether this repeats the error of the last attempt, without a new request (backoff)."""
     endpoint: str | None

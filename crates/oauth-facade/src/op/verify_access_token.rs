@@ -35,7 +35,8 @@ arguments! {
         pub acr_values: Vec<String>,
         /// The largest age of the authentication, in seconds (RFC 9470).
         pub max_age: Option<u64>,
-        /// The accepted algorithms, by default those of the server's metadata. Those with a shared secret are ignored.
+        /// The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists
+        /// none), and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
         pub algs: Vec<String>,
         /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,

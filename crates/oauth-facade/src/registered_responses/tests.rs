@@ -93,10 +93,20 @@ fn access_tokens_are_decrypted_with_keys_of_the_api() {
         (Some("A128KW"), Some("A256GCM"), &[shared][..], Ok(())),
         (Some("A128KW"), None, &[shared], Ok(())),
         (Some("A128KW"), None, &[], Err("arguments.inconsistent")),
-        (Some("dir"), Some("A128GCM"), &[], Err("arguments.inconsistent")),
+        (
+            Some("dir"),
+            Some("A128GCM"),
+            &[],
+            Err("arguments.inconsistent"),
+        ),
         (Some("ECDH-ES"), None, &[shared], Err("key.algorithm")),
         (Some("RSA1_5"), None, &[shared], Err("key.algorithm")),
-        (None, Some("A256GCM"), &[shared], Err("arguments.inconsistent")),
+        (
+            None,
+            Some("A256GCM"),
+            &[shared],
+            Err("arguments.inconsistent"),
+        ),
     ] {
         assert_eq!(of(alg, enc, keys), wanted, "{alg:?} {enc:?}");
     }
@@ -115,7 +125,10 @@ fn a_registration_that_makes_no_sense_is_refused() {
     };
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
     assert_eq!(of(Some("A128KW"), None, &[]), Err("arguments.inconsistent"));
-    assert_eq!(of(None, Some("A128GCM"), &[shared]), Err("arguments.inconsistent"));
+    assert_eq!(
+        of(None, Some("A128GCM"), &[shared]),
+        Err("arguments.inconsistent")
+    );
     assert_eq!(
         of(Some("A128KW"), Some("none"), &[shared]),
         Err("key.algorithm")

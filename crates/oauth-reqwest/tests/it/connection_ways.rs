@@ -128,7 +128,10 @@ async fn no_browser_is_there() {
     assert_eq!(own.token().await.unwrap_err().code(), "misuse.setup");
     let never = ResourceConnection::new(driver(), request());
     let never = never.device(DeviceLogin::Never, |_| panic!("a code"));
-    assert_eq!(never.token().await.unwrap_err().code(), "browser.unavailable");
+    assert_eq!(
+        never.token().await.unwrap_err().code(),
+        "browser.unavailable"
+    );
 }
 
 /// A sign-in at the identity provider.

@@ -295,10 +295,7 @@ async fn troubles_are_told_without_secrets() {
             Trouble::Invalid("user".to_owned(), "S3CR3T".to_owned()),
             "store.setup",
         ),
-        (
-            Trouble::NotSupportedByStore("no".to_owned()),
-            "store.setup",
-        ),
+        (Trouble::NotSupportedByStore("no".to_owned()), "store.setup"),
     ];
     for (trouble, code) in troubles {
         mock.fail(trouble);
