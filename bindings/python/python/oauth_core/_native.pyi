@@ -178,7 +178,7 @@ def allow_pickling() -> None:
 def store_url(url: str, /) -> tuple[str, str]:
     """Which store a URL names (redis, postgres, sqlite, file, memory), and what that store is opened with.
 
-    misuse.setup for the URL of none.
+    store.setup for the URL of none.
     """
 def testing_key() -> SealingKey:
     """The published key for tests: a site that others could reach refuses it."""
@@ -261,7 +261,7 @@ class DpopKey:
 
         store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is in it
         in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for another
-        algorithm: give a new key a new name. misuse.setup, stored.malformed, and errors of the store.
+        algorithm: give a new key a new name. argument.invalid, stored.malformed, and errors of the store.
         """
     @staticmethod
     def aopen(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> _Later[DpopKey]:
@@ -304,7 +304,7 @@ class Network:
     request 30. At most in_flight_per_origin requests, 16, are under way to one origin. addresses
     says which may be connected to: with "public_where_marked" any address, but only public ones for
     a URL that a server and not the program named; with "public_only" only public ones; with "any"
-    any (lost.not_public). misuse.setup for a file that cannot be read.
+    any (lost.not_public). transport.setup for a file that cannot be read.
     """
     def __new__(
         cls, *, ca: _Place | None = None, only_ca: _Place | None = None,
@@ -398,8 +398,8 @@ class PrivateKeyJwt(ClientAuth):
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public halves of all keys as a JWK Set (RFC 7517 section 5).
 
-        To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; misuse.setup for
-        no key, for two of one name, and for a kid if there are several.
+        To register as jwks, or to serve at the client's jwks_uri. key.* for an invalid key; client_auth.keys
+        for no key and for two of one name, arguments.inconsistent for a kid if there are several.
         """
 def claims_sources(claims: Mapping[str, Any], /) -> list[ClaimsSource]:
     """The sources of the claims that other parties vouch for: aggregated and distributed claims.
@@ -745,6 +745,11 @@ class Client:
 
         stored.malformed for another text, stored.issuer for the keys of another server.
         """
+    def tokens_from_refresh_token(self, refresh_token: str, /, *, scope: _Scope = None) -> Tokens:
+        """The grant of a refresh token of this client's that another library has obtained; its first use renews it.
+
+        scope is what it was granted for, if known. argument.invalid for an empty token.
+        """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, authorization_details: _Details = None, store: Store | None = None,
@@ -845,10 +850,7 @@ class PendingAuthorization:
         """The issuer the person is sent to."""
     @property
     def state(self) -> str:
-        """The key to find this flow by when several wait in one session.
-
-        RFC 6749 section 10.12.
-        """
+        """The key to find this flow by when several wait in one session (RFC 6749 section 10.12)."""
     @property
     def redirect_uri(self) -> str:
         """The URI that the callback must arrive at."""
@@ -875,7 +877,7 @@ class Listener:
     """Waits on a loopback address for one callback (RFC 8252 section 7.3).
 
     At this port or a free one, and this path or /callback; or at redirect_uri, which is
-    registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
+    registered as a whole. listener.unavailable if the port is taken, redirect_uri.refused
     for an address that is not loopback, TypeError for a redirect_uri together with a port or
     path.
     """
@@ -2155,10 +2157,7 @@ class Keeper:
         """Whether the store has the newest tokens."""
     @property
     def last_error(self) -> OAuthError | None:
-        """Why the last renewal failed, if it did.
-
-        Callers do not hear of it while their token lives.
-        """
+        """Why the last renewal failed, if it did; callers do not hear of it while their token lives."""
     @property
     def lease_extension(self) -> tuple[str, float, float] | None:
         """The lease to extend while the Exchange of a renewal runs; None if none is held.
@@ -2332,12 +2331,12 @@ class FileStore(NativeStore):
 
     Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
     record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
-    misuse.setup. Use a local file system.
+    store.setup. Use a local file system.
 
     The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
     members may read and remove every record: files are 0660, the folder 2770, as
     of a volume that containers share with fsGroup. A process that is not in the group, and
-    anything that all users may read or write, is misuse.setup.
+    anything that all users may read or write, is store.setup.
     """
     def __new__(
         cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
@@ -2349,7 +2348,7 @@ class SqliteStore(NativeStore):
     """Records in a SQLite database, for the processes of one person on one machine.
 
     Like FileStore, and better for many grants. The file is private (0600);
-    another's file, a folder that others may write to, and a link are misuse.setup. Use a
+    another's file, a folder that others may write to, and a link are store.setup. Use a
     local file system. The file is created if it does not exist, and its folder (0700) too.
     access="group" is as for FileStore.
     """
@@ -2402,7 +2401,7 @@ class SealingKey:
     """A key to seal with. It shows only its id.
 
     32 random bytes, or their text in base64url without padding, of 43 characters;
-    misuse.setup otherwise.
+    key.sealing otherwise.
     """
     def __new__(cls, key: bytes | str | SealingKey, /) -> Self: ...
     @staticmethod
@@ -2413,7 +2412,7 @@ class SealingKey:
 
         It has it for this service under this name. folder is for locks between concurrent
         processes, and contains no secret: it is created (0700) if it does not exist, and all must
-        name the same. misuse.setup if no keyring can be reached; one that is locked may prompt the
+        name the same. store.setup if no keyring can be reached; one that is locked may prompt the
         user, and is waited for.
         """
     @property
