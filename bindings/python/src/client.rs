@@ -25,9 +25,8 @@ use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{client_auth_argument, filled, server_argument, text};
 use crate::token_request::{Details, token_request};
-use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
-use crate::{errors, secret};
+use crate::{errors, secret, tokens::Tokens};
 
 /// The native half of oauth_core.Client.
 #[pyclass(frozen, subclass, module = "oauth_core")]
