@@ -264,7 +264,7 @@ impl Error {
     /// characters; never a query, a fragment or a user name, because they may hold secrets. Of an API only the origin.
     pub fn url(&self) -> Option<&str> {
         let request = self.0.request.as_deref()?;
-        request.rsplit(' ').next()
+        Some(request.split_once(' ').map_or(request, |(_, url)| url))
     }
 
     /// The member, parameter or value at fault.
