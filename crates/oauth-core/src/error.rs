@@ -124,6 +124,10 @@ impl Error {
     #[must_use]
     pub(crate) fn of_request(self, method: &str, url: &Url) -> Self {
         let url = url.without_query();
+        if IS_BROWSER_BUILD {
+            // Each byte of a page's module costs every visitor.
+            return self.at_request(url.to_owned());
+        }
         // A URL has only ASCII characters. A server may have given this one, however long.
         let url = url.get(..MAX_URL).unwrap_or(url);
         self.at_request([method, " ", url].concat())
@@ -264,6 +268,9 @@ impl Error {
     /// characters; never a query, a fragment or a user name, because they may hold secrets. Of an API only the origin.
     pub fn url(&self) -> Option<&str> {
         let request = self.0.request.as_deref()?;
+        if IS_BROWSER_BUILD {
+            return Some(request);
+        }
         Some(request.split_once(' ').map_or(request, |(_, url)| url))
     }
 
