@@ -14,8 +14,7 @@ export interface PrivateKeyAuth extends ClientAuth {
   readonly method: 'private_key_jwt'
   /**
    * The public halves of all keys as a JWK Set (RFC 7517 section 5): to register as `jwks`, or to serve at the client's
-   * `jwks_uri`. Throws `key.*` for an invalid key; `misuse.setup` for no key, for two of one name, and for a `kid` if
-   * there are several.
+   * `jwks_uri`.
    */
   publicJwks(): { keys: Array<Record<string, string>> }
 }
@@ -51,8 +50,8 @@ export interface PrivateKeyJwtOptions {
   /** The audience that the server requires in place of its issuer (RFC 10070): a key with one serves one server. */
   audience?: string | undefined
   /**
-   * Decrypts encrypted keys, as `openssl genpkey -aes256` writes them (PKCS#8 with PBES2). Without one a client
-   * throws `key.encrypted`, with a wrong one `key.passphrase`.
+   * Decrypts encrypted keys, as `openssl genpkey -aes256` writes them (PKCS#8 with PBES2). Without one
+   * {@link privateKeyJwt} throws `key.encrypted`, with a wrong one `key.passphrase`.
    */
   passphrase?: string | undefined
 }
@@ -76,9 +75,10 @@ export interface AssertionOptions {
 /**
  * `private_key_jwt`: a JWT for each request, signed by a private key (RFC 7523 section 2.2). The key is PEM (PKCS#8,
  * PKCS#1, SEC1) or a JWK, or there are several, the newest first: the newest that the server supports signs, and each
- * is named by the `kid` of its JWK or otherwise by its thumbprint. Creating a client throws `key.malformed` for text
- * that is not a key, `key.algorithm` for a key that does not support the algorithm, `key.used_at_two_servers` for one that serves
- * another server by this value; two values with the same key are not compared: use those only if the client has an id
+ * is named by the `kid` of its JWK or otherwise by its thumbprint. Throws `key.malformed` for text that is not a private
+ * key, `key.algorithm` for a key that is too short or does not support the algorithm, `client_auth.keys` for no key and for two
+ * of one name, `arguments.inconsistent` for a `kid` of several; creating a client throws `key.algorithm` if the server supports
+ * none of the key's algorithms, `key.used_at_two_servers` for a key that serves another server by this value; two values with the same key are not compared: use those only if the client has an id
  * of its own at each server. In Workers and edge runtimes WebCrypto signs, and a `passphrase` is `misuse.not_supported`.
  */
 export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth
@@ -92,8 +92,8 @@ export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions
 /**
  * A service account of Google: `file` is the text of the JSON file from Google's console, and the `clientId` of the
  * client is its `client_email`. The client's own tokens, those of `clientCredentials()`, are the account's; with a
- * `subject` they are for this person, whose organization has allowed the account to act for its members. Creating a
- * client throws `provider.data` for an invalid file, `key.*` for an invalid key.
+ * `subject` they are for this person, whose organization has allowed the account to act for its members. Throws
+ * `provider.data` for an invalid file, `key.*` for an invalid key.
  */
 export function serviceAccount(file: string, options?: { subject?: string | undefined }): ClientAuth
 

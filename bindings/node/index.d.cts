@@ -56,6 +56,7 @@ export class OAuthError extends Error {
   readonly advice: Advice
   /**
    * Seconds to wait before trying again: the pause that the server named, or the rest of the backoff after failures.
+   * Only if `advice` is `retry`; then always where a source failed to get a token.
    */
   readonly retryAfter: number | undefined
   /** Whether it is the error of an earlier attempt, reported again without another one. */
@@ -64,6 +65,11 @@ export class OAuthError extends Error {
   readonly hint: string | undefined
   /** The endpoint, such as `token`. */
   readonly endpoint: string | undefined
+  /**
+   * The URL that was requested, if a server answered it wrongly or not at all: scheme, host and path, without the query,
+   * which may hold secrets. Of an API only the origin.
+   */
+  readonly url: string | undefined
   /** The HTTP status of a refusal. */
   readonly status: number | undefined
   /** The OAuth `error` of a refusal. */
@@ -272,7 +278,7 @@ export interface SourceOptions extends TokenRequest {
   store?: Store | undefined
   /**
    * The subject of the grant: the `sub` of the issuer, or your own name for the person. The client's own grant has
-   * none (`misuse.setup`).
+   * none (`arguments.inconsistent`).
    */
   subject?: string | undefined
   /**
@@ -395,6 +401,12 @@ export class Client {
   exportKeys(): string | undefined
   /** Adds the keys that `exportKeys` wrote, unless newer ones are cached. */
   importKeys(text: string): void
+  /**
+   * The grant of a refresh token that another library has obtained for this client, for {@link Client.source} and
+   * {@link Grants}. `scope` is what it was granted for, if known. Its access token is empty and counts as expired, so it is
+   * renewed before its first use. `argument.invalid` for an empty token.
+   */
+  tokensFromRefreshToken(refreshToken: string, options?: { scope?: string | readonly string[] | undefined }): Tokens
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: Omit<SourceOptions, 'subject'>): GrantSource
   /**
@@ -403,8 +415,11 @@ export class Client {
    * `signIn` at an `identityProvider` there are none to begin with, and each renewal gets new ones with it.
    */
   source(tokens?: Tokens, options?: SourceOptions & SignInOptions): GrantSource
+  /** The same without tokens: those of the store, or of the sign-in elsewhere. */
+  source(options: SourceOptions & SignInOptions): GrantSource
   /** One grant, kept fresh by your own driver: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
+  keeper(options: KeeperOptions): Keeper
   /** {@link Client.beginAuthorization} if nothing has to be sent; otherwise `authorization.push_required`. */
   authorize(options: BeginAuthorizationArguments & MomentOptions): Authorization
   /**

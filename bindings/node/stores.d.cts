@@ -45,7 +45,7 @@ export interface RecordKeyPage {
  * Records in a folder, for the processes of one person on one machine. Each is a file that only its
  * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
  * A record that is truncated or invalid is `stored.malformed`; a folder that others may write to is
- * `misuse.setup`. Use a local file system.
+ * `store.setup`. Use a local file system.
  */
 export class FileStore implements Store {
   /** The folder is created (0700) if it does not exist. */
@@ -67,7 +67,7 @@ export interface FileOptions {
   /**
    * `'group'` shares the folder with its group, whose members may read and remove every record: files
    * are 0660, the folder 2770, as of a volume that containers share with `fsGroup`. A process that is not in the
-   * group, and anything that all users may read or write, is `misuse.setup`. By default `'owner'`.
+   * group, and anything that all users may read or write, is `store.setup`. By default `'owner'`.
    */
   access?: 'owner' | 'group' | undefined
 }
@@ -75,7 +75,7 @@ export interface FileOptions {
 /**
  * Records in a SQLite database, for the processes of one person on one machine: like `FileStore`, and
  * better for many grants. The file is private (0600); another's file, a folder that others
- * may write to, and a link are `misuse.setup`. Use a local file system.
+ * may write to, and a link are `store.setup`. Use a local file system.
  */
 export class SqliteStore implements Store {
   /** The file is created if it does not exist, and its folder (0700) too. */
@@ -178,7 +178,7 @@ export class SealingKey {
   /**
    * The key that the operating system's keyring has for this service (`'oauth-core'`) under this name (`'seal'`),
    * created on first use. `folder` is for locks between concurrent processes, and contains no secret: it is created
-   * (0700) if it does not exist, and all must name the same. `misuse.setup` if no keyring can be reached; one that is
+   * (0700) if it does not exist, and all must name the same. `store.setup` if no keyring can be reached; one that is
    * locked may prompt the user, and is waited for.
    */
   static fromKeyring(

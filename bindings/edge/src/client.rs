@@ -1,6 +1,7 @@
 //! The OAuth client of one authorization server: converts options from JavaScript, and creates exchanges.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use js_sys::{Array, Function, Object};
 use oauth_core::Secret;
@@ -18,6 +19,7 @@ use crate::moment::moment;
 use crate::plain::read;
 use crate::server::NativeServer;
 use crate::settings::NativeSettings;
+use crate::tokens::NativeTokens;
 use crate::value::{arguments, refused, token_request};
 
 /// The options of a client. Members that need algorithms are refused as unknown.
@@ -230,6 +232,20 @@ impl NativeClient {
     pub fn introspecting(&self, how: &Array) -> Result<Self, JsValue> {
         let how = Introspecting::read(&mut arguments(how)).map_err(refused)?;
         self.0.introspecting(how).map(Self).map_err(fail)
+    }
+
+    /// The grant of a refresh token that another program has obtained for this client.
+    #[wasm_bindgen(js_name = tokensFromRefreshToken)]
+    pub fn tokens_from_refresh_token(
+        &self,
+        refresh_token: String,
+        ask: &Array,
+    ) -> Result<NativeTokens, JsValue> {
+        let request = token_request(ask)?;
+        let made = self
+            .0
+            .tokens_from_refresh_token(Secret::new(refresh_token), &request);
+        Ok(NativeTokens(Arc::new(made.map_err(fail)?)))
     }
 
     /// The keeper of one grant: the client's own, or a user's.

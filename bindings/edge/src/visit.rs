@@ -336,7 +336,7 @@ impl NativeVisit {
     /// Continues with the requested client, in a setup of its own.
     pub fn connected(&mut self, setup: NativeSiteSetup) -> Result<Object, JsValue> {
         let client = setup.last().and_then(|provider| provider.client);
-        let none = || Error::from(Misuse::Setup).about("client must return a Client");
+        let none = || Error::from(Misuse::ApplicationFunction).about("client must return a Client");
         self.client_known(client.ok_or_else(none))
     }
 

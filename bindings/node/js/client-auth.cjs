@@ -150,24 +150,30 @@ class ClientAuth {
   }
 }
 
+/** An assertion whose values are valid, as far as no server is needed to tell. */
+function checked(assertion) {
+  callNative(() => native.checkAssertion(assertion))
+  return new ClientAuth(assertion)
+}
+
 /** `private_key_jwt` (RFC 7523 section 2.2). */
 function privateKeyJwt(key, options) {
   const { alg, kid, certificateThumbprint, audience, passphrase } = optionsOf('privateKeyJwt', options)
   if (passphrase !== undefined) checkText(passphrase, 'passphrase')
   const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
-  return new ClientAuth({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
+  return checked({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
 }
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */
 function clientSecretJwt(secret, options) {
   const { alg, audience } = optionsOf('clientSecretJwt', options)
-  return new ClientAuth({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
+  return checked({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
 }
 
 /** A service account of Google (RFC 7523 section 2.1). */
 function serviceAccount(file, options) {
   const { subject } = optionsOf('serviceAccount', options)
-  return new ClientAuth({ method: 'service_account', source: checkText(file, 'file'), subject })
+  return checked({ method: 'service_account', source: checkText(file, 'file'), subject })
 }
 
 /** A workload's token in a file (RFC 7521 section 4.2). */

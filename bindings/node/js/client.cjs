@@ -19,12 +19,16 @@ const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { pathOf, textOrUrl } = require('./paths.cjs')
 const { SubjectTokenSource } = require('./subject-token-source.cjs')
 const { GrantSource } = require('./source.cjs')
-const { nativeFlow, nativeTokens } = require('./tokens.cjs')
+const { Tokens, nativeFlow, nativeTokens } = require('./tokens.cjs')
 
 if (!isOnePackage) agree(FINGERPRINT)
 
 /** The method of a client that creates a verifier of access tokens; `undefined` if a function has to supply an assertion first. */
 const createVerifier = Symbol('verifier')
+
+/** The arguments of a source: tokens and options, or either. Options are no `Tokens`, so they are told apart by their class. */
+const tokensAndOptions = ([first, ...rest]) =>
+  (rest.length === 0 && first !== undefined && !(first instanceof Tokens) ? [undefined, first] : [first, ...rest])
 
 /** The exchanges of a client, for your own driver. */
 class Exchanges extends ExchangeOperations {
@@ -178,14 +182,22 @@ class Client extends Operations {
     return this.#source('client_credentials', undefined, optionsOf('clientCredentials', options))
   }
 
+  /** The grant of a refresh token that another library has obtained for this client. */
+  tokensFromRefreshToken(refreshToken, options) {
+    const given = asking(optionsOf('tokensFromRefreshToken', options))
+    return new Tokens(callNative(() => this.#native.tokensFromRefreshToken(checkText(refreshToken, 'refreshToken'), given)))
+  }
+
   /** A source of a user's tokens: from a login, from the store, or by identity assertion from another identity provider. */
-  source(tokens, options) {
+  source(...given) {
+    const [tokens, options] = tokensAndOptions(given)
     return this.#source('refresh_token', tokens, optionsOf('source', options))
   }
 
   /** The keeper of one grant, for your own driver. */
-  keeper(tokens, given) {
-    const options = optionsOf('keeper', given)
+  keeper(...given) {
+    const [tokens, named] = tokensAndOptions(given)
+    const options = optionsOf('keeper', named)
     const { grantType = 'refresh_token', shared = true, longestRequestMs, moment } = options
     return this.#keep(tokens, grantType, { shared, longestRequestMs, moment }, options)
   }

@@ -14,6 +14,7 @@ class OAuthError extends Error {
     this.retryAfter = record.retry_after ?? undefined
     this.repeated = record.repeated ?? false
     this.endpoint = record.endpoint ?? undefined
+    this.url = record.url ?? undefined
     this.status = record.status ?? undefined
     this.error = record.error ?? undefined
     this.errorDescription = record.error_description ?? undefined

@@ -436,7 +436,10 @@ export interface VerifyAccessTokenArguments {
   acrValues?: readonly string[] | undefined
   /** The largest age of the authentication, in seconds (RFC 9470). */
   maxAge?: number | undefined
-  /** The accepted algorithms, by default those of the server's metadata. Those with a shared secret are ignored. */
+  /**
+   * The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists none),
+   * and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
+   */
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
   clockSkew?: number | undefined
@@ -1252,7 +1255,8 @@ export interface Operations {
    * @param args.scope The required scope.
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
-   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
+   * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
@@ -1269,8 +1273,8 @@ export interface Operations {
    * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
    * unexpected_nonce must state explicitly that there is none.
    * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce;
-   * lost.*, denied.* and others if it could not be verified.
+   * if it is not a valid ID token of this server for this client; arguments.inconsistent without nonce and
+   * unexpected_nonce; lost.*, denied.* and others if it could not be verified.
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * delete it with the first token that is posted.
@@ -1714,7 +1718,8 @@ export interface ExchangeOperations {
    * @param args.scope The required scope.
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
-   * @param args.algs The accepted algorithms, by default those of the server's metadata. Those with a shared secret are
+   * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
@@ -1731,8 +1736,8 @@ export interface ExchangeOperations {
    * nonce does. Anyone who obtains a token that was requested without a nonce can sign in with it until it expires, so
    * unexpected_nonce must state explicitly that there is none.
    * The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and id_token.*
-   * if it is not a valid ID token of this server for this client; misuse.setup without nonce and unexpected_nonce;
-   * lost.*, denied.* and others if it could not be verified.
+   * if it is not a valid ID token of this server for this client; arguments.inconsistent without nonce and
+   * unexpected_nonce; lost.*, denied.* and others if it could not be verified.
    * @param args.token The ID token.
    * @param args.nonce The nonce that was sent for this sign-in. Keep it with the session of the browser or the app, and
    * delete it with the first token that is posted.

@@ -63,6 +63,7 @@ const OPTIONS = {
   'server.api': ['app', 'user', ...API],
   fixedToken: ['origins', 'expiresAt', 'transport', 'network', 'fetch'],
   'Tokens.bearer': ['expiresAt'],
+  tokensFromRefreshToken: ['scope'],
   ResourceConnection: [
     'clientName', 'clientMetadata', 'initialAccessToken', 'clientMetadataUrl', 'clientId', 'clientSecret', 'clientAuth', 'issuer',
     'issuers', 'onSeveralServers', 'signers', 'grantType', 'store', 'subject', 'open', 'device', 'show', 'identityProvider', 'signIn',

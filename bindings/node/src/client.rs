@@ -120,6 +120,12 @@ pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
     jwt.public_jwks().map_err(fail)
 }
 
+/// Checks the values of an assertion as far as no server is needed.
+#[napi]
+pub(crate) fn check_assertion(assertion: NativeAssertion) -> Result<()> {
+    assertion.auth(None, None)?.check().map_err(fail)
+}
+
 /// Records the servers for which the keys of a `private_key_jwt` have signed, across the clients that read the same keys.
 #[napi]
 pub struct NativeKeyUse(KeyUse);
@@ -408,6 +414,20 @@ impl NativeClient {
     pub fn introspecting(&self, settings: Array<'_>) -> Result<Self> {
         let settings = Introspecting::read(&mut arguments(&settings)?).map_err(refused)?;
         self.0.introspecting(settings).map(Self).map_err(fail)
+    }
+
+    /// The grant of a refresh token that another program has obtained for this client.
+    #[napi]
+    pub fn tokens_from_refresh_token(
+        &self,
+        refresh_token: String,
+        ask: Array<'_>,
+    ) -> Result<NativeTokens> {
+        let request = token_request(&ask)?;
+        let made = self
+            .0
+            .tokens_from_refresh_token(Secret::new(refresh_token), &request);
+        Ok(NativeTokens(Arc::new(made.map_err(fail)?)))
     }
 
     /// The keeper of one grant: the client's own, or a user's.

@@ -124,7 +124,7 @@ fn with_js_names(error: Error) -> Error {
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| {
-        Error::from(Misuse::Setup)
+        Error::from(Misuse::TransportSetup)
             .about(&format!("{EXTRA}: {}", path.display()))
             .caused_by(Cause::unsent(error))
     })

@@ -290,7 +290,7 @@ pub(crate) async fn client(
         .ask(crate::js_callbacks::ask("client", provider))
         .await?;
     let client = answer.provider.and_then(|provider| provider.client);
-    client.ok_or_else(|| Error::from(Misuse::Setup).about("client must return a Client"))
+    client.ok_or_else(|| Error::from(Misuse::ApplicationFunction).about("client must return a Client"))
 }
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {
@@ -337,7 +337,7 @@ async fn admission(
         return Ok(Admission::default());
     };
     let local = serde_json::from_str(&local).map_err(|error| {
-        Error::from(Misuse::Setup)
+        Error::from(Misuse::ApplicationFunction)
             .about("admit must return an object, nothing, or a Refuse")
             .caused_by(Cause::unsent(error))
     })?;

@@ -61,10 +61,10 @@ for (const kind of ['FileStore', 'SqliteStore']) {
   test(`strangers are refused: ${kind}`, { skip }, async (t) => {
     const folder = volume(t)
     const task = { kind, place: placeIn(folder), verb: 'load', args: ['k'] }
-    assert.equal((await asUser(ANN, { ...task, access: undefined })).code, 'misuse.setup')
+    assert.equal((await asUser(ANN, { ...task, access: undefined })).code, 'store.setup')
     if (isRoot) {
       const { code, message } = await asUser(BEN, { ...task, groups: [] })
-      assert.equal(code, 'misuse.setup')
+      assert.equal(code, 'store.setup')
       assert.match(message, /a group that this process is not in/)
     }
     chmodSync(folder, 0o2777)

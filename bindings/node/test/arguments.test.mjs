@@ -41,7 +41,7 @@ const objects = {
   sessions: new core.Grants(client, store), api: fixed.api(), sealed: new core.SealedStore(store, Buffer.alloc(32, 1)),
   verifier: new core.AccessTokenVerifier(server, { audience: 'https://api.example' }),
   connection: new core.ResourceConnection('https://127.0.0.1:1/', { clientName: 'x', open: () => {} }),
-  key: await core.DpopKey.generate(), auth: core.clientSecretJwt('x'), network: new core.Network(),
+  key: await core.DpopKey.generate(), auth: core.clientSecretJwt('x'.repeat(32)), network: new core.Network(),
   conversation: client.exchange.revoke({ token: 'x' }),
 }
 
@@ -126,6 +126,7 @@ const withOptions = {
   'server.api': (options) => server.api(options),
   fixedToken: (options) => core.fixedToken('x', options),
   'Tokens.bearer': (options) => core.Tokens.bearer('x', options),
+  tokensFromRefreshToken: (options) => client.tokensFromRefreshToken('x', options),
   ResourceConnection: (options) => new core.ResourceConnection('https://api.example', { clientName: 'x', ...options }),
   Grants: (options) => new core.Grants(client, store, options),
   'Grants.get': (options) => new core.Grants(client, store).get('ann', options),

@@ -74,8 +74,8 @@ test('an X.509-SVID names the client by its SPIFFE ID', () => {
 })
 
 test('a key that does not fit is refused at once, and never shown', () => {
-  assert.throws(() => body(privateKeyJwt('no key')), { code: 'key.malformed' })
-  assert.throws(() => body(clientSecretJwt('short')), { code: 'jws.key_too_small' })
+  assert.throws(() => privateKeyJwt('no key'), { code: 'key.malformed' })
+  assert.throws(() => clientSecretJwt('short'), { code: 'jws.key_too_small' })
   const taken = { token_endpoint_auth_signing_alg_values_supported: ['PS256'] }
   assert.throws(() => body(clientSecretJwt('a'.repeat(32)), taken), { code: 'key.algorithm' })
   assert.throws(() => body({ method: 'private_key_jwt' }), TypeError)

@@ -1,12 +1,12 @@
 // Keys of a client, of which one takes the place of another, at npm's oidc-provider.
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { core, oidcProvider, rejection, root } from './helper.mjs'
 
-const { Client, Server, discover, privateKeyJwt, clientSecretJwt } = core
+const { Client, MisuseError, Server, discover, privateKeyJwt, clientSecretJwt, serviceAccount } = core
 
 const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
 const { privateKey: young } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
@@ -48,15 +48,31 @@ test('the newest that the server can take signs', () => {
 })
 
 test('what is no set of keys is refused', () => {
-  for (const [auth, code] of [
-    [privateKeyJwt([]), 'misuse.setup'],
-    [privateKeyJwt([young, young]), 'misuse.setup'],
-    [privateKeyJwt([young, old], { kid: 'k' }), 'misuse.setup'],
-    [privateKeyJwt([young, 'no key']), 'key.malformed'],
+  const half = createPublicKey(young).export({ type: 'spki', format: 'pem' })
+  const publicJwk = JSON.stringify(createPublicKey(young).export({ format: 'jwk' }))
+  const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024, ...encodings })
+  for (const [key, options, code, argument] of [
+    [[], {}, 'client_auth.keys', 'key'],
+    [[young, young], {}, 'client_auth.keys', 'key'],
+    [[young, old], { kid: 'k' }, 'arguments.inconsistent', 'kid'],
+    [[young, 'no key'], {}, 'key.malformed', 'key'],
+    [half, {}, 'key.malformed', 'key'],
+    [publicJwk, {}, 'key.malformed', 'key'],
+    [short, {}, 'key.algorithm', 'key'],
+    [young, { alg: 'RS256' }, 'key.algorithm', 'alg'],
+    [[young], { alg: 'HS256' }, 'key.algorithm', 'alg'],
+    [young, { alg: 'none' }, 'key.algorithm', 'alg'],
   ]) {
-    assert.throws(() => auth.publicJwks(), { code })
-    assert.throws(() => header(auth, 'ES256'), { code })
+    // Where the value is made, and with the name of the argument.
+    assert.throws(() => privateKeyJwt(key, options), (error) => {
+      assert.equal(error.code, code, error.message)
+      assert.ok(error.message.includes(`: ${argument}: `), error.message)
+      return error instanceof MisuseError && !error.message.includes('PRIVATE')
+    })
   }
+  assert.throws(() => clientSecretJwt('short'), { code: 'jws.key_too_small', message: /: secret: HS256 needs 32 bytes/ })
+  assert.throws(() => clientSecretJwt('a'.repeat(32), { alg: 'ES256' }), { code: 'key.algorithm', message: /: alg: / })
+  assert.throws(() => serviceAccount('{}'), { code: 'provider.data' })
   assert.throws(() => header(privateKeyJwt([young, old]), 'ES384'), { code: 'key.algorithm' })
   assert.throws(() => privateKeyJwt([7]), TypeError)
   assert.throws(() => clientSecretJwt('a'.repeat(32)).publicJwks(), TypeError)
@@ -74,12 +90,14 @@ test('an encrypted key needs its passphrase', () => {
     privateKeyEncoding: { ...encodings.privateKeyEncoding, cipher: 'aes-256-cbc', passphrase: 'pass' },
   })
   assert.equal(header(privateKeyJwt([privateKey, old], { passphrase: 'pass' }), 'ES256').alg, 'ES256')
-  for (const [auth, code] of [
-    [privateKeyJwt(file('aes256')), 'key.encrypted'],
-    [privateKeyJwt(file('aes256'), { passphrase: 'wrong' }), 'key.passphrase'],
-    [privateKeyJwt(file('scrypt'), { passphrase: 'correct' }), 'key.malformed'],
+  for (const [name, options, code, argument] of [
+    ['aes256', {}, 'key.encrypted', 'key'],
+    ['aes256', { passphrase: 'wrong' }, 'key.passphrase', 'passphrase'],
+    ['scrypt', { passphrase: 'correct' }, 'key.malformed', 'key'],
   ]) {
-    assert.throws(() => auth.publicJwks(), { code })
-    assert.throws(() => header(auth, 'ES256'), (error) => error.code === code && !error.message.includes('wrong'))
+    assert.throws(() => privateKeyJwt(file(name), options), (error) => {
+      assert.equal(error.code, code)
+      return error.message.includes(`: ${argument}`) && !error.message.includes('wrong')
+    })
   }
 })

@@ -182,7 +182,7 @@ test('what opens the page may wait for the page that the login ends at', async (
 
 test('nobody to be, and nobody to be asked', async () => {
   assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.no_client')
-  assert.throws(() => connection({ clientId: 'id' }), { code: 'misuse.setup' })
+  assert.throws(() => connection({ clientId: 'id' }), { code: 'arguments.inconsistent' })
   assert.throws(() => connection({ grantType: 'password' }), { code: 'form.malformed_parameter' })
   assert.throws(() => connection({ open: 'firefox' }), TypeError)
 })
@@ -225,7 +225,7 @@ test('a server that knows the API by another name is sent that', async () => {
   assert.equal((await connected.fetch(connected.url)).status, 200)
   const sent = (await generic.log()).filter(({ path }) => path === '/token').map(({ form }) => new Map(form).get('resource'))
   assert.deepEqual(sent, ['api://echo', 'api://echo'])
-  assert.throws(() => api({ resource: 'api://echo', withoutResource: true }), { code: 'misuse.setup' })
+  assert.throws(() => api({ resource: 'api://echo', withoutResource: true }), { code: 'arguments.inconsistent' })
 })
 
 test('of several servers the caller chooses', async () => {

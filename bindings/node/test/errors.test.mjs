@@ -14,7 +14,7 @@ const installed = path.dirname(require.resolve('oauth-core'))
 // What makes a class of that which the addon throws; no part of the package's surface.
 const { errorFromNative } = require(path.join(installed, 'errors.cjs'))
 
-const client = () => new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id', clientSecret: 's' })
+const client = () => new Client(serverAt('https://as.example'), { clientId: 'id', clientSecret: 's' })
 function begun() {
   const exchange = client().exchange.clientCredentials()
   exchange.begin()
@@ -62,7 +62,7 @@ test('a server that says no, in every way there is', () => {
     const error = thrown(() => begun().reply({ status: record.status, headers, body }))
     assert.equal(error.constructor, DeniedError)
     assert.deepEqual([error.code, error.advice, error.message], [record.code, record.advice, record.message])
-    assert.deepEqual([error.status, error.error ?? null], [record.status, record.error])
+    assert.deepEqual([error.status, error.error ?? null, error.url], [record.status, record.error, 'https://as.example/token'])
   }
 })
 

@@ -205,7 +205,7 @@ test('a profile names the clause that it refuses by', async () => {
   const refused = { code: 'profile.forbidden', message: /FAPI 2\.0 Security Profile section 5\.3\.3\.1/ }
   await assert.rejects(us.beginAuthorization({ redirectUri }), refused)
   await assert.rejects(us.password({ username: 'ann', password: 'hunter22' }), { code: 'profile.forbidden' })
-  assert.throws(() => client('security', { profile: 'fapi' }), { code: 'misuse.setup' })
+  assert.throws(() => client('security', { profile: 'fapi' }), { code: 'argument.invalid' })
 })
 
 test('what an API wants is asked for once', async () => {
@@ -323,7 +323,7 @@ test('workers share a key in their store', async () => {
     assert.equal((await DpopKey.open(store, name)).thumbprint, thumbprint)
     assert.notEqual((await DpopKey.open(store, `${name}-2`)).thumbprint, thumbprint)
     await assert.rejects(DpopKey.open(store, name, { alg: 'EdDSA' }), { code: 'key.algorithm' })
-    await assert.rejects(DpopKey.open(store, ''), { code: 'misuse.setup' })
+    await assert.rejects(DpopKey.open(store, ''), { code: 'argument.invalid' })
   }
   // Of several that make one at once, all get the one that was stored first.
   const made = await Promise.all(Array.from({ length: 8 }, () => DpopKey.open(memory, 'race')))

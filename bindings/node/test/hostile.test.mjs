@@ -178,6 +178,8 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     await once(door, 'close')
     const gone = await rejection(at(`http://127.0.0.1:${port}`).clientCredentials().token())
     check(gone, 'lost', 'lost.connect')
+    assert.equal(gone.url, `http://127.0.0.1:${port}/token`)
+    assert.ok(gone.message.startsWith(`token: POST http://127.0.0.1:${port}/token: `), gone.message)
     assert.equal(gone.advice, 'retry')
     assert.ok(gone.cause instanceof Error)
     assert.ok(!String(gone.cause.message).includes('/token'))

@@ -137,7 +137,7 @@ test('what is encrypted for an API is read by that API alone', async () => {
   await assert.rejects(alone.verify(token), { code: 'jwe.unexpected', responseStatus: 401 })
   const other = { ...encryption, accessTokenEncryptionEnc: 'A128GCM', decryptionKeys }
   await assert.rejects(new AccessTokenVerifier(server, { audience: sealed, ...other }).verify(token), { code: 'jwe.alg_not_allowed' })
-  assert.throws(() => new AccessTokenVerifier(server, { audience: sealed, ...encryption }), { code: 'misuse.setup' })
+  assert.throws(() => new AccessTokenVerifier(server, { audience: sealed, ...encryption }), { code: 'arguments.inconsistent' })
 })
 
 /** The person says yes on the server's page. */

@@ -162,8 +162,8 @@ test('what is mistyped is not left out', async () => {
     await assert.rejects(api().verify('t', wrong), TypeError)
   }
   assert.throws(() => api({ cacheMaxAge: 'long' }), /cacheMaxAge/)
-  assert.throws(() => api({ cacheEntries: 10 }), { code: 'misuse.setup' })
-  assert.throws(() => api({ signedResponseAudience: 'api' }), { code: 'misuse.setup' })
+  assert.throws(() => api({ cacheEntries: 10 }), { code: 'arguments.inconsistent' })
+  assert.throws(() => api({ signedResponseAudience: 'api' }), { code: 'arguments.inconsistent' })
   assert.throws(() => api({ signedResponseAlg: 'XS256' }), { code: 'key.algorithm' })
   assert.throws(() => AccessTokenVerifier.introspecting(provider, { audience }), /a Client/)
   assert.deepEqual(asked, [])

@@ -101,16 +101,17 @@ test('a keeper is of one of two grants', () => {
   ].map(({ key }) => key)
   assert.equal(new Set(keys).size, 4)
   assert.equal(keys[0], offline.source(undefined, { store: new MemoryStore(), subject: 'ann' }).key)
-  const setup = { code: 'misuse.setup' }
-  assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), setup)
-  assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), setup)
-  assert.throws(() => offline.keeper(undefined, { subject: 'ann', reuse: 'perhaps' }), setup)
+  const inconsistent = { code: 'arguments.inconsistent' }
+  const nameless = { code: 'grant.subject_missing' }
+  assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), inconsistent)
+  assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), inconsistent)
+  assert.throws(() => offline.keeper(undefined, { subject: 'ann', reuse: 'perhaps' }), { code: 'argument.invalid' })
   // The client's own grant is nobody's.
-  assert.throws(() => offline.keeper(undefined, { grantType: 'client_credentials', subject: 'ann' }), setup)
-  assert.throws(() => offline.clientCredentials({ subject: 'ann' }), setup)
+  assert.throws(() => offline.keeper(undefined, { grantType: 'client_credentials', subject: 'ann' }), inconsistent)
+  assert.throws(() => offline.clientCredentials({ subject: 'ann' }), inconsistent)
   // Two people without a name would share a record.
-  assert.throws(() => offline.keeper(), setup)
-  assert.throws(() => offline.source(undefined, { store: new MemoryStore() }), setup)
+  assert.throws(() => offline.keeper(), nameless)
+  assert.throws(() => offline.source({ store: new MemoryStore() }), nameless)
   assert.throws(() => new Keeper({}), TypeError)
 })
 

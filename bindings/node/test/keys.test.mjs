@@ -135,10 +135,10 @@ test('an id that nobody knows is asked for once', async () => {
 
 test('what a service must not give', async () => {
   const cases = [
-    [{ id: 'id', key: Buffer.alloc(31) }, 'misuse.setup'],
-    [{ id: '', key: Buffer.alloc(32) }, 'misuse.setup'],
-    [{ id: 'a b', key: Buffer.alloc(32) }, 'misuse.setup'],
-    [{ key: Buffer.alloc(32) }, 'misuse.setup'],
+    [{ id: 'id', key: Buffer.alloc(31) }, 'key.sealing'],
+    [{ id: '', key: Buffer.alloc(32) }, 'key.sealing'],
+    [{ id: 'a b', key: Buffer.alloc(32) }, 'key.sealing'],
+    [{ key: Buffer.alloc(32) }, 'application.function'],
     [{ id: 7, key: Buffer.alloc(32) }, 'lost.unsent'],
     [undefined, 'lost.unsent'],
   ]
@@ -318,7 +318,7 @@ test('no keyring is told', { skip: !isLinux && 'there is always one' }, async (t
     process.env.DBUS_SESSION_BUS_ADDRESS = address
     const error = await rejection(SealingKey.fromKeyring(newPlace()))
     assert.ok(error instanceof MisuseError)
-    assert.deepEqual([error.code, error.endpoint], ['misuse.setup', 'store'])
+    assert.deepEqual([error.code, error.endpoint], ['store.setup', 'store'])
     assert.match(error.message, why)
   }
 })

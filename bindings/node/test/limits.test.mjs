@@ -106,7 +106,7 @@ test('the allowance that the preset documents is kept', async () => {
   })
   assert.deepEqual(seen, { calls: 10, refused: 0 })
   const socios = provider('socios')
-  assert.throws(() => socios.api({ app: source, allowance: 'documented' }), { code: 'misuse.setup' })
+  assert.throws(() => socios.api({ app: source, allowance: 'documented' }), { code: 'api.rate_limit_undocumented' })
 })
 
 test('a signal ends a wait, and the next in the queue goes on', async () => {

@@ -42,7 +42,7 @@ test('an authority of one\'s own is trusted on wish', async () => {
 test('what Node is told to trust is trusted', async () => {
   process.env.NODE_EXTRA_CA_CERTS = path.join(folder, 'extra.pem')
   after(() => delete process.env.NODE_EXTRA_CA_CERTS)
-  assert.throws(() => new Network(), { code: 'misuse.setup', message: /NODE_EXTRA_CA_CERTS/ })
+  assert.throws(() => new Network(), { code: 'transport.setup', message: /NODE_EXTRA_CA_CERTS/ })
   writeFileSync(process.env.NODE_EXTRA_CA_CERTS, ca)
   const network = new Network()
   delete process.env.NODE_EXTRA_CA_CERTS
@@ -182,7 +182,7 @@ test('what cannot be is told at once', () => {
   ]
   for (const [options, named] of wrong) {
     assert.throws(() => new Network(options), (error) => {
-      assert.equal(error.code, 'misuse.setup')
+      assert.equal(error.code, 'transport.setup')
       assert.ok(error.message.includes(named), error.message)
       assert.ok(!error.message.includes('S3CR3T'))
       return true

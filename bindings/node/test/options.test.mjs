@@ -54,6 +54,7 @@ const calls = {
   'server.api': (options) => server.api(options),
   fixedToken: (options) => core.fixedToken('x', options),
   'Tokens.bearer': (options) => Tokens.bearer('x', options),
+  tokensFromRefreshToken: (options) => client.tokensFromRefreshToken('x', options),
   ResourceConnection: (options) => new core.ResourceConnection('https://api.example', options),
   Grants: (options) => new core.Grants(client, store, options),
   'Grants.get': (options) => new core.Grants(client, store).get('ann', options),

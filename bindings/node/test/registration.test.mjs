@@ -48,8 +48,8 @@ for (const [answer, registered, code] of [
 }
 
 for (const [registered, code] of [
-  [{ idTokenEncryptedResponseAlg: 'RSA-OAEP' }, 'misuse.setup'],
-  [{ idTokenEncryptedResponseEnc: 'A128GCM', decryptionKeys: [key] }, 'misuse.setup'],
+  [{ idTokenEncryptedResponseAlg: 'RSA-OAEP' }, 'arguments.inconsistent'],
+  [{ idTokenEncryptedResponseEnc: 'A128GCM', decryptionKeys: [key] }, 'arguments.inconsistent'],
   [{ idTokenEncryptedResponseAlg: 'RSA1_5', decryptionKeys: [key] }, 'key.algorithm'],
   [{ idTokenEncryptedResponseAlg: 'dir', decryptionKeys: ['x'] }, 'key.malformed'],
   [{ userinfoSignedResponseAlg: 'none' }, 'key.algorithm'],

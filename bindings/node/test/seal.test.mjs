@@ -102,7 +102,7 @@ test('what is no key is told and not shown', () => {
     for (const make of [() => new SealedStore(files, key), () => new SealedStore(files, NEW, { old: [OLD, key] })]) {
       assert.throws(make, (error) => {
         assert.ok(error instanceof MisuseError)
-        assert.equal(error.code, 'misuse.setup')
+        assert.equal(error.code, 'key.sealing')
         return key.length === 0 || !inspect(error).includes(typeof key === 'string' ? key : text(key))
       })
     }

@@ -91,8 +91,21 @@ for (const [transport, client] of Object.entries(clients)) {
     const source = client.clientCredentials({ scope: 'read' })
     await twin.fault('status', { status: 503 })
     const errors = await Promise.all(Array.from({ length: 20 }, () => rejection(source.token())))
-    assert.ok(errors.every((error) => error.advice === 'retry'))
+    // The first failure names a pause too, of a second, and holds up no other caller.
+    assert.ok(errors.every((error) => error.advice === 'retry' && error.retryAfter === 1))
     assert.ok((await source.token()).accessToken)
+  })
+
+  test(`a pause is named only where waiting may help: ${transport}`, async () => {
+    const us = new Client(server, { clientId, clientSecret: 'wrong', ...(transport === 'fetch' && own) })
+    const source = us.clientCredentials()
+    let last
+    for (let tries = 0; tries < 3; tries += 1) {
+      last = await rejection(source.token())
+      assert.deepEqual([last.code, last.advice, last.retryAfter], ['denied.invalid_client', 'give_up', undefined])
+    }
+    assert.equal(last.repeated, true)
+    assert.match(last.message, /next attempt in \d+ s/)
   })
 
   test(`a pause that the server asks for is kept, by all grants of the client: ${transport}`, async () => {

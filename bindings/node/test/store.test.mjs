@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { callbackOf, core, rejection, twins } from './helper.mjs'
 import { MemoryStore, age } from './memory.mjs'
 
-const { Client, DeniedError, LostError, MisuseError, UntrustedError, discover } = core
+const { Client, DeniedError, LostError, MisuseError, Tokens, UntrustedError, discover } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
@@ -128,5 +128,34 @@ test('what is no store, or answers nonsense, is told', async () => {
   const error = await rejection(none.token())
   assert.ok(error instanceof MisuseError)
   assert.equal(error.code, 'grant.no_refresh_token')
-  assert.throws(() => client.source(undefined, { reuse: 'perhaps' }), (thrown) => thrown.code === 'misuse.setup')
+  assert.throws(() => client.source({ reuse: 'perhaps' }), (thrown) => thrown.code === 'argument.invalid')
+})
+
+test('options may stand alone, and are told from tokens by their class', async () => {
+  const store = new MemoryStore()
+  const alone = client.source({ store, subject: 'ann' })
+  assert.equal(alone.key, client.source(undefined, { store, subject: 'ann' }).key)
+  assert.equal(client.keeper({ subject: 'ann' }).key, alone.key)
+  // Tokens stay tokens, also without options; and what is neither is refused.
+  const own = Tokens.deserialize(client.tokensFromRefreshToken('r').serialize())
+  assert.equal(client.source(own, { store, subject: 'ann' }).key, alone.key)
+  assert.ok(client.source(own))
+  for (const wrong of [[{ accessToken: 'a' }], [{ stroe: store }], ['a token'], [{ store }, { subject: 'ann' }], [null]]) {
+    assert.throws(() => client.source(...wrong), TypeError, JSON.stringify(wrong))
+    assert.throws(() => client.keeper(...wrong), TypeError, JSON.stringify(wrong))
+  }
+})
+
+test('a bare refresh token becomes a grant by one call', async () => {
+  const { refreshToken } = await signIn()
+  const grant = client.tokensFromRefreshToken(refreshToken, { scope: 'read offline_access' })
+  assert.deepEqual([grant.accessToken, grant.refreshToken, grant.clientId], ['', refreshToken, client.clientId])
+  assert.ok(grant.expiresAt < new Date())
+  const store = new MemoryStore()
+  await client.source({ store, subject: 'of-another-library' }).logIn(grant)
+  const tokens = await client.source({ store, subject: 'of-another-library' }).token()
+  assert.ok(tokens.accessToken && tokens.refreshToken)
+  assert.throws(() => client.tokensFromRefreshToken(''), { code: 'argument.invalid' })
+  assert.throws(() => client.tokensFromRefreshToken(' r '), { code: 'argument.invalid' })
+  assert.throws(() => client.tokensFromRefreshToken(7), TypeError)
 })

@@ -248,17 +248,17 @@ test('what cannot be a store is told at once', () => {
   const open = path.join(folder, 'open')
   mkdirSync(open)
   chmodSync(open, 0o777)
-  const setup = { code: 'misuse.setup', endpoint: 'store' }
+  const setup = { code: 'store.setup', endpoint: 'store' }
   assert.throws(() => new FileStore(file), setup)
   assert.throws(() => new FileStore(open), setup)
   assert.throws(() => new SqliteStore(path.join(open, 'grants.db')), setup)
   assert.throws(() => new SqliteStore(7), TypeError)
   assert.throws(() => new RedisStore(`http://:${PASSWORD}@127.0.0.1/`), (error) => {
-    assert.equal(error.code, 'misuse.setup')
+    assert.equal(error.code, 'store.setup')
     return !String(error.stack).includes(PASSWORD)
   })
   assert.throws(() => new PostgresStore(`postgres://:${PASSWORD}@127.0.0.1:port/`), (error) => {
-    assert.equal(error.code, 'misuse.setup')
+    assert.equal(error.code, 'store.setup')
     return !String(error.stack).includes(PASSWORD)
   })
   assert.throws(() => new FileStore(7), TypeError)
@@ -271,7 +271,7 @@ test('a server that is gone or refuses us is told without its password', async (
   assert.ok(await store.save('of this prefix', 'text', 0) > 0)
   assert.equal(await new RedisStore(`${redis}/0`).load('of this prefix'), undefined)
   const refused = await rejection(new RedisStore(redis.replace(PASSWORD, 'wr0ng'), { timeoutMs: 20_000 }).load('k'))
-  assert.equal(refused.code, 'misuse.setup')
+  assert.equal(refused.code, 'store.setup')
   assert.ok(!inspect(refused).includes('wr0ng'))
   const port = await freePort()
   for (const gone of [
@@ -290,7 +290,7 @@ test('a table that is made once and kept', async () => {
   const store = new PostgresStore(url, { timeoutMs: 2000 })
   const missing = await rejection(store.load('k'))
   assert.ok(missing instanceof MisuseError)
-  assert.deepEqual([missing.code, missing.endpoint], ['misuse.setup', 'store'])
+  assert.deepEqual([missing.code, missing.endpoint], ['store.setup', 'store'])
   assert.match(missing.message, /migrate/)
   assert.deepEqual(await Promise.all(Array.from({ length: 4 }, () => new PostgresStore(url).migrate())), Array(4).fill(undefined))
   const version = await store.save('k', 'text', 0)
@@ -298,7 +298,7 @@ test('a table that is made once and kept', async () => {
   await store.migrate()
   assert.deepEqual(await store.load('k'), { version, record: 'text' })
   const refused = await rejection(new PostgresStore(url.replace(PASSWORD, 'wr0ng')).migrate())
-  assert.equal(refused.code, 'misuse.setup')
+  assert.equal(refused.code, 'store.setup')
   assert.ok(!inspect(refused).includes('wr0ng'))
   assert.match(PostgresStore.SCHEMA, /create table/i)
 })

@@ -1,6 +1,6 @@
 // For API servers: access tokens verified; and the ends of sessions.
 import assert from 'node:assert/strict'
-import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, rejection } from './helper.mjs'
@@ -69,6 +69,27 @@ test('an API verifies what it is shown, with keys that it fetches once', async (
   await Promise.all(Array.from({ length: 5 }, () => verifier.verify(token())))
   assert.deepEqual(asked, ['/jwks'])
   assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
+})
+
+test('a published key says how access tokens are signed where no metadata do, and no token does', async () => {
+  for (const key of [publicKey, { ...publicKey, alg: 'ES256', use: 'sig' }]) {
+    const { base, token } = await issuer()
+    const keys = { keys: [{ ...key, kid: '1' }] }
+    const place = await listen((request, reply) => reply.setHeader('content-type', 'application/json').end(JSON.stringify(keys)))
+    const server = Server.fromMetadata(base, { issuer: base, jwks_uri: `${place}/jwks` }, { transport: 'loopback_http' })
+    const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+    assert.equal((await verifier.verify(token())).subject, 'u')
+    // The public key as a shared secret, no signature at all, and another algorithm than the key's.
+    const [, claims] = token().split('.')
+    const forged = (alg) => `${Buffer.from(JSON.stringify({ alg, kid: '1', typ: 'at+jwt' })).toString('base64url')}.${claims}`
+    const text = JSON.stringify(keys.keys[0])
+    const mac = createHmac('sha256', text).update(forged('HS256')).digest('base64url')
+    for (const wrong of [`${forged('HS256')}.${mac}`, `${forged('none')}.`, `${forged('ES384')}.${'A'.repeat(128)}`]) {
+      await assert.rejects(verifier.verify(wrong), { code: 'jws.alg_not_allowed' })
+    }
+    const named = new AccessTokenVerifier(server, { audience: AUDIENCE, algs: ['RS256'] })
+    await assert.rejects(named.verify(token()), { code: 'jws.alg_not_allowed' })
+  }
 })
 
 test('what is verified with keys at hand is over before anything else happens', async () => {
@@ -225,7 +246,7 @@ test('a hostile ID token is refused', async () => {
     [idToken({ nonce: 'n', at_hash: 'x' }), { ...bound, accessToken: 't' }, 'id_token.at_hash'],
     [idToken({ nonce: 'n' }, 'at+jwt'), bound, 'jwt.typ'],
     [idToken({ nonce: 'n', token_use: 'access' }), bound, 'jwt.unexpected_claim'],
-    [good, {}, 'misuse.setup'],
+    [good, {}, 'arguments.inconsistent'],
     [idToken({ nonce: '' }), { nonce: '' }, 'form.malformed_parameter'],
   ]) {
     assert.equal((await rejection(client.verifyIdToken({ token, ...given }))).code, code)

@@ -215,7 +215,7 @@ test('what is no key is refused in a Worker when the client is made, as in Node.
     [small, 'key.algorithm'], [koblitz, 'key.algorithm'], [x25519, 'key.algorithm'],
     [JSON.stringify({ ...jwk, alg: 'ES384' }), 'key.algorithm'], [young, 'key.algorithm', { alg: 'RS256' }],
     [sealed, 'key.encrypted'],
-    [[], 'misuse.setup'], [[young, young], 'misuse.setup'], [[young, pkcs8('RSA')], 'misuse.setup', { kid: 'k' }],
+    [[], 'client_auth.keys'], [[young, young], 'client_auth.keys'], [[young, pkcs8('RSA')], 'arguments.inconsistent', { kid: 'k' }],
     [[young, 'no key'], 'key.malformed'],
   ]) {
     const { code: said, text } = await worker('token', { issuer, key, ...more })
@@ -282,7 +282,7 @@ test('Workers share a DPoP key through a store, with Node.js too', async () => {
     assert.equal((await worker('opened', { name: `made-here-${alg}`, alg })).said[0], key.thumbprint)
   }
   assert.equal((await worker('opened', { name: 'made-there-ES256', alg: 'ES384' })).code, 'key.algorithm')
-  for (const name of ['', 'x'.repeat(49), 'a\nb']) assert.equal((await worker('opened', { name })).code, 'misuse.setup')
+  for (const name of ['', 'x'.repeat(49), 'a\nb']) assert.equal((await worker('opened', { name })).code, 'argument.invalid')
   await worker('put', { name: 'broken', record: '{}' })
   assert.equal((await worker('opened', { name: 'broken' })).code, 'stored.malformed')
 })

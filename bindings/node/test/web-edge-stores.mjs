@@ -132,7 +132,7 @@ test('what no key opens is told in a Worker as in Node.js', async () => {
     assert.match(there.message, why)
     assert.equal(there.message.split(': ').slice(1).join(': '), here.message)
   }
-  assert.equal((await rejection(there('objects', 'short').load('k'))).code, 'misuse.setup')
+  assert.equal((await rejection(there('objects', 'short').load('k'))).code, 'key.sealing')
   const accepting = there('objects', OLD, { plain: 'accept' })
   assert.equal((await accepting.load('plain')).record, 'text')
 })

@@ -107,9 +107,7 @@ impl PendingAuthorization {
         self.0.issuer()
     }
 
-    /// The state parameter: the key of this flow when several are pending in one session.
-    ///
-    /// RFC 6749 section 10.12.
+    /// The state parameter: the key of this flow when several are pending in one session (RFC 6749 section 10.12).
     #[getter]
     fn state(&self) -> &str {
         self.0.state().expose()
@@ -190,7 +188,7 @@ pub(crate) fn code_turn(
 /// A listener on a loopback address for one callback (RFC 8252 section 7.3).
 ///
 /// It uses this port or a free one, and this path or /callback; or the registered redirect_uri as a whole.
-/// misuse.setup if the port is taken, redirect_uri.refused
+/// listener.unavailable if the port is taken, redirect_uri.refused
 /// for an address that is not a loopback address, TypeError for a redirect_uri together with a port or
 /// path.
 #[pyclass(frozen, module = "oauth_core")]

@@ -35,7 +35,7 @@ impl Opened {
 
 /// The kind of store that a URL names (redis, postgres, sqlite, file, memory), and the argument to open it with.
 ///
-/// misuse.setup for any other URL.
+/// store.setup for any other URL.
 #[pyfunction]
 #[pyo3(signature = (url, /))]
 pub(crate) fn store_url(
@@ -197,12 +197,12 @@ impl NativeStore {
 ///
 /// Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
 /// record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
-/// misuse.setup. Use a local file system.
+/// store.setup. Use a local file system.
 ///
 /// The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
 /// members may read and remove every record: files are 0660, the folder 2770, as
 /// on a volume that containers share with fsGroup. A process outside the group, and
-/// anything that all users may read or write, is misuse.setup.
+/// anything that all users may read or write, is store.setup.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]
 pub(crate) struct FileStore {
     store: store::FileStore,
@@ -239,7 +239,7 @@ impl FileStore {
 /// Stores records in a SQLite database, for the processes of one user on one machine.
 ///
 /// Like FileStore, but better for many grants. The file is private (0600);
-/// a file of a different user, a folder that others may write to, and a link are misuse.setup. Use a
+/// a file of a different user, a folder that others may write to, and a link are store.setup. Use a
 /// local file system. The file is created if it does not exist, and its folder (0700) too.
 /// access="group" is as for FileStore.
 #[pyclass(frozen, extends = NativeStore, module = "oauth_core.stores")]

@@ -25,9 +25,8 @@ use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{client_auth_argument, filled, server_argument, text};
 use crate::token_request::{Details, token_request};
-use crate::tokens::Tokens;
 use crate::value::{self, Given, Pairs};
-use crate::{errors, secret};
+use crate::{errors, secret, tokens::Tokens};
 
 /// The native half of oauth_core.Client.
 #[pyclass(frozen, subclass, module = "oauth_core")]
@@ -268,6 +267,23 @@ impl Client {
     ) -> PyResult<()> {
         let imported = self.inner.client.import_keys(&text);
         imported.map_err(|error| errors::raise(py, &error))
+    }
+
+    /// The grant of a refresh token of this client's that another library has obtained; its first use renews it.
+    ///
+    /// scope is what it was granted for, if known. argument.invalid for an empty token.
+    #[pyo3(signature = (refresh_token, /, *, scope = None))]
+    fn tokens_from_refresh_token(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = text)] refresh_token: String,
+        scope: Option<Given>,
+    ) -> PyResult<Tokens> {
+        let ask = token_request(py, scope, None, None, None, None)?;
+        let us = &self.us.client;
+        let made = us.tokens_from_refresh_token(secret(refresh_token), &ask);
+        let tokens = made.map_err(|error| errors::raise(py, &error))?;
+        Ok(Tokens::of(Arc::new(tokens)))
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.

@@ -127,12 +127,35 @@ impl ClientAuth {
     }
 }
 
+/// One whose values are valid, as far as no server is needed to tell.
+fn checked<T: PyClass<BaseType = ClientAuth>>(
+    py: Python<'_>,
+    auth: Auth,
+    kind: T,
+) -> PyResult<PyClassInitializer<T>> {
+    auth.check().map_err(|error| errors::raise(py, &error))?;
+    Ok(ClientAuth(auth).with(kind))
+}
+
+/// A secret that is not empty.
+///
+/// # Errors
+/// `ValueError`.
+fn filled_secret(text: String) -> PyResult<Secret<String>> {
+    match text.is_empty() {
+        true => Err(PyValueError::new_err(
+            "secret is empty: a client without one is Public()",
+        )),
+        false => Ok(secret(text)),
+    }
+}
+
 #[pymethods]
 impl ClientSecretPost {
     #[new]
     #[pyo3(signature = (secret, /))]
-    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::Post(self::secret(secret))).with(Self)
+    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyResult<PyClassInitializer<Self>> {
+        Ok(ClientAuth(Auth::Post(filled_secret(secret)?)).with(Self))
     }
 
     fn __repr__(&self) -> &'static str {
@@ -144,8 +167,8 @@ impl ClientSecretPost {
 impl ClientSecretBasic {
     #[new]
     #[pyo3(signature = (secret, /))]
-    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::Basic(self::secret(secret))).with(Self)
+    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyResult<PyClassInitializer<Self>> {
+        Ok(ClientAuth(Auth::Basic(filled_secret(secret)?)).with(Self))
     }
 
     fn __repr__(&self) -> &'static str {
@@ -170,16 +193,17 @@ impl ClientSecretJwt {
     #[new]
     #[pyo3(signature = (secret, /, *, alg = "HS256", audience = None))]
     fn new(
+        py: Python<'_>,
         #[pyo3(from_py_with = text)] secret: String,
         alg: &str,
         #[pyo3(from_py_with = text)] audience: Option<String>,
-    ) -> PyClassInitializer<Self> {
+    ) -> PyResult<PyClassInitializer<Self>> {
         let jwt = SecretJwt {
             secret: self::secret(secret),
             alg: alg.to_owned(),
             audience,
         };
-        ClientAuth(Auth::SecretJwt(jwt)).with(Self)
+        checked(py, Auth::SecretJwt(jwt), Self)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -193,13 +217,14 @@ impl PrivateKeyJwt {
     #[pyo3(signature = (key, /, *, alg = None, kid = None, certificate_thumbprint = None,
                         audience = None, passphrase = None))]
     fn new(
+        py: Python<'_>,
         #[pyo3(from_py_with = keys)] key: Vec<Secret<String>>,
         #[pyo3(from_py_with = text)] alg: Option<String>,
         #[pyo3(from_py_with = text)] kid: Option<String>,
         #[pyo3(from_py_with = text)] certificate_thumbprint: Option<String>,
         #[pyo3(from_py_with = text)] audience: Option<String>,
         #[pyo3(from_py_with = text)] passphrase: Option<String>,
-    ) -> PyClassInitializer<Self> {
+    ) -> PyResult<PyClassInitializer<Self>> {
         let jwt = KeyJwt {
             passphrase: passphrase.map(secret),
             keys: key,
@@ -209,13 +234,13 @@ impl PrivateKeyJwt {
             audience,
             used: KeyUse::default(),
         };
-        ClientAuth(Auth::PrivateKeyJwt(jwt)).with(Self)
+        checked(py, Auth::PrivateKeyJwt(jwt), Self)
     }
 
     /// The public halves of all keys as a JWK Set (RFC 7517 section 5).
     ///
-    /// Register them as jwks, or serve them at the client's jwks_uri. key.* for an invalid key; misuse.setup for
-    /// no key, for two keys with the same kid, and for the kid option with several keys.
+    /// Register them as jwks, or serve them at the client's jwks_uri. key.* for an invalid key; client_auth.keys
+    /// for no key and for two keys with the same kid, arguments.inconsistent for the kid option with several keys.
     fn public_jwks<'py>(self_: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = self_.py();
         let Auth::PrivateKeyJwt(jwt) = &self_.as_super().get().0 else {
@@ -344,10 +369,11 @@ impl ServiceAccount {
     #[new]
     #[pyo3(signature = (file, /, *, subject = None))]
     fn new(
+        py: Python<'_>,
         #[pyo3(from_py_with = text)] file: String,
         #[pyo3(from_py_with = text)] subject: Option<String>,
-    ) -> PyClassInitializer<Self> {
-        ClientAuth(Auth::ServiceAccount(secret(file), subject)).with(Self)
+    ) -> PyResult<PyClassInitializer<Self>> {
+        checked(py, Auth::ServiceAccount(secret(file), subject), Self)
     }
 
     fn __repr__(&self) -> &'static str {

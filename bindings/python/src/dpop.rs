@@ -76,7 +76,7 @@ impl DpopKey {
     ///
     /// store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is stored
     /// in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for a different
-    /// algorithm: use a new name for a new key. misuse.setup, stored.malformed, and errors of the store.
+    /// algorithm: use a new name for a new key. argument.invalid, stored.malformed, and errors of the store.
     #[staticmethod]
     #[pyo3(signature = (store, name, /, *, alg = "ES256"))]
     fn open(

@@ -50,6 +50,7 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     facts.set_item("retry_after", record.retry_after)?;
     facts.set_item("repeated", record.repeated)?;
     facts.set_item("endpoint", record.endpoint)?;
+    facts.set_item("url", record.url)?;
     facts.set_item("status", record.status)?;
     facts.set_item("error", record.error)?;
     facts.set_item("error_description", record.error_description)?;

@@ -71,9 +71,7 @@ impl Keeper {
         self.0.keeper.is_stored()
     }
 
-    /// The error of the last renewal, if it failed.
-    ///
-    /// Callers do not get it while their token is valid.
+    /// The error of the last renewal, if it failed; callers do not get it while their token is valid.
     #[getter]
     fn last_error(&self, py: Python<'_>) -> Option<PyErr> {
         let error = self.0.keeper.last_error();

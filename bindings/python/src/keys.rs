@@ -18,7 +18,7 @@ use crate::{errors, secret};
 /// A key to seal records with. Its repr shows only its id.
 ///
 /// 32 random bytes, or their text in base64url without padding, of 43 characters;
-/// misuse.setup otherwise.
+/// key.sealing otherwise.
 #[pyclass(frozen, module = "oauth_core.stores")]
 pub(crate) struct SealingKey(seal::Key);
 
@@ -39,7 +39,7 @@ impl SealingKey {
     /// The key in the operating system's keyring for this service and name, created on first use.
     ///
     /// folder is for locks between concurrent processes, and contains no secret: it is created (0700) if it
-    /// does not exist, and all processes must use the same. misuse.setup if no keyring can be reached; a locked
+    /// does not exist, and all processes must use the same. store.setup if no keyring can be reached; a locked
     /// one may prompt the user, and is waited for.
     #[staticmethod]
     #[pyo3(signature = (folder, /, *, service = "oauth-core", name = "seal"))]

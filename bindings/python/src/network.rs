@@ -29,7 +29,7 @@ use crate::{errors, held_key, secret};
 /// request 30. At most in_flight_per_origin requests, 16, run at once to one origin. addresses
 /// are the addresses to connect to: with "public_where_marked" any address, but only public ones for
 /// a URL that a server named rather than the program; with "public_only" only public ones; with "any"
-/// any (lost.not_public otherwise). misuse.setup for a file that cannot be read.
+/// any (lost.not_public otherwise). transport.setup for a file that cannot be read.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Network(Arc<Drivers>);
 

@@ -262,10 +262,8 @@ impl Start {
 
 /// The error for coroutines outside asyncio, such as those of trio, which cannot await a future of asyncio.
 fn no_loop(name: &str) -> Error {
-    let hint = format!(
-        "{name}: there is no running asyncio event loop; under trio, call the blocking method in a thread"
-    );
-    Error::from(Misuse::Setup).about(&hint)
+    let hint = format!("{name}: there is none of asyncio; under trio, call the blocking method in a thread");
+    Error::from(Misuse::RuntimeMissing).about(&hint)
 }
 
 /// Aborts the task when its future is cancelled; has no effect when the future completes.

@@ -86,14 +86,14 @@ def test_strangers_are_refused(kind: str, volume: Path) -> None:
         if kind == "file"
         else (lambda: stores.SqliteStore(volume / "grants.db"))
     )
-    assert as_user(ANN, [GROUP], strict).startswith("misuse.setup: ")
+    assert as_user(ANN, [GROUP], strict).startswith("store.setup: ")
     if os.geteuid() == 0:
         text = as_user(ANN, [], lambda: of_group(kind, volume))
-        assert text.startswith("misuse.setup: ") and "not in" in text
+        assert text.startswith("store.setup: ") and "not in" in text
     volume.chmod(0o2777)
     with pytest.raises(oauth_core.MisuseError, match="all may write") as caught:
         of_group(kind, volume)
-    assert caught.value.code == "misuse.setup"
+    assert caught.value.code == "store.setup"
 
 
 def test_access_is_the_owners_or_the_groups(tmp_path: Path) -> None:

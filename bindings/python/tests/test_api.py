@@ -277,7 +277,7 @@ def test_an_api_of_a_fixed_token_is_that_of_its_origins(twins: Twins) -> None:
     assert oauth_core.Api(source, on_rate_limit="wait").get(url).status == 200
     with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.Api(source, allowance="documented")
-    assert caught.value.code == "misuse.setup"
+    assert caught.value.code == "api.rate_limit_undocumented"
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))

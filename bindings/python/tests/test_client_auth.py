@@ -195,8 +195,12 @@ def test_an_x509_svid_names_the_client_by_its_spiffe_id() -> None:
 
 
 def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
-    assert code_of(oauth_core.PrivateKeyJwt("no key")) == "key.malformed"
-    assert code_of(oauth_core.ClientSecretJwt("short")) == "jws.key_too_small"
+    with pytest.raises(oauth_core.MisuseError) as none:
+        oauth_core.PrivateKeyJwt("no key")
+    assert none.value.code == "key.malformed"
+    with pytest.raises(oauth_core.UntrustedError) as small:
+        oauth_core.ClientSecretJwt("short")
+    assert small.value.code == "jws.key_too_small"
     taken = {"token_endpoint_auth_signing_alg_values_supported": ["PS256"]}
     long = oauth_core.ClientSecretJwt("a" * 32)
     assert code_of(long, **taken) == "key.algorithm"

@@ -10,10 +10,24 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, process
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 import oauth_core
 
 SUPPORTED = "token_endpoint_auth_signing_alg_values_supported"
+
+
+def rsa_pem(bits: int) -> tuple[str, str]:
+    """A private key and its public half."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private.decode(), public.decode()
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +91,35 @@ def test_the_newest_that_the_server_can_take_signs(pems: tuple[str, str]) -> Non
 
 
 def test_what_is_no_set_of_keys_is_refused(pems: tuple[str, str]) -> None:
-    refused: list[tuple[Any, str]] = [
-        (oauth_core.PrivateKeyJwt([]), "misuse.setup"),
-        (oauth_core.PrivateKeyJwt([pems[0], pems[0]]), "misuse.setup"),
-        (oauth_core.PrivateKeyJwt(pems, kid="k"), "misuse.setup"),
-        (oauth_core.PrivateKeyJwt([pems[0], "no key"]), "key.malformed"),
+    known = oauth_core.PrivateKeyJwt(pems[0]).public_jwks()["keys"][0]
+    refused: list[tuple[Any, dict[str, Any], str, str]] = [
+        ([], {}, "client_auth.keys", "key"),
+        ([pems[0], pems[0]], {}, "client_auth.keys", "key"),
+        (pems, {"kid": "k"}, "arguments.inconsistent", "kid"),
+        ([pems[0], "no key"], {}, "key.malformed", "key"),
+        (json.dumps(known), {}, "key.malformed", "key"),
+        (rsa_pem(2048)[1], {}, "key.malformed", "key"),
+        (rsa_pem(1024)[0], {}, "key.algorithm", "key"),
+        (pems[0], {"alg": "RS256"}, "key.algorithm", "alg"),
+        ([pems[0]], {"alg": "HS256"}, "key.algorithm", "alg"),
+        (pems[0], {"alg": "none"}, "key.algorithm", "alg"),
     ]
-    for auth, code in refused:
-        for use in (auth.public_jwks, lambda auth=auth: header(auth, "ES256")):
-            with pytest.raises(oauth_core.OAuthError) as caught:
-                use()
-            assert caught.value.code == code
+    for key, options, code, argument in refused:
+        # Where the value is made, and with the name of the argument.
+        with pytest.raises(oauth_core.MisuseError) as wrong:
+            oauth_core.PrivateKeyJwt(key, **options)
+        assert wrong.value.code == code, str(wrong.value)
+        assert f": {argument}: " in str(wrong.value) and "PRIVATE" not in str(wrong.value)
+    with pytest.raises(oauth_core.UntrustedError, match=": secret: HS256 needs 32 bytes"):
+        oauth_core.ClientSecretJwt("short")
+    with pytest.raises(oauth_core.MisuseError, match=": alg: "):
+        oauth_core.ClientSecretJwt("a" * 32, alg="ES256")  # type: ignore[arg-type]
+    with pytest.raises(oauth_core.MisuseError) as account:
+        oauth_core.ServiceAccount("{}")
+    assert account.value.code == "provider.data"
+    for made in (oauth_core.ClientSecretPost, oauth_core.ClientSecretBasic):
+        with pytest.raises(ValueError, match="secret is empty"):
+            made("")
     with pytest.raises(oauth_core.OAuthError) as caught:
         header(oauth_core.PrivateKeyJwt(pems), "ES384")
     assert caught.value.code == "key.algorithm"
@@ -101,16 +133,14 @@ def test_an_encrypted_key_needs_its_passphrase() -> None:
     opened = oauth_core.PrivateKeyJwt(encrypted, passphrase="correct")
     assert opened.public_jwks() == oauth_core.PrivateKeyJwt(plain).public_jwks()
     assert header(opened, "ES256")["alg"] == "ES256"
-    for auth, code in [
-        (oauth_core.PrivateKeyJwt(encrypted), "key.encrypted"),
-        (oauth_core.PrivateKeyJwt(encrypted, passphrase="wrong"), "key.passphrase"),
-        (
-            oauth_core.PrivateKeyJwt((folder / "scrypt.pem").read_text(), passphrase="correct"),
-            "key.malformed",
-        ),
-    ]:
-        for use in (auth.public_jwks, lambda auth=auth: header(auth, "ES256")):
-            with pytest.raises(oauth_core.MisuseError) as caught:
-                use()
-            assert caught.value.code == code
-            assert "wrong" not in str(caught.value)
+    scrypt = (folder / "scrypt.pem").read_text()
+    refused: list[tuple[str, str | None, str, str]] = [
+        (encrypted, None, "key.encrypted", "key"),
+        (encrypted, "wrong", "key.passphrase", "passphrase"),
+        (scrypt, "correct", "key.malformed", "key"),
+    ]
+    for key, passphrase, code, argument in refused:
+        with pytest.raises(oauth_core.MisuseError) as caught:
+            oauth_core.PrivateKeyJwt(key, passphrase=passphrase)
+        assert caught.value.code == code and f": {argument}" in str(caught.value)
+        assert "wrong" not in str(caught.value)

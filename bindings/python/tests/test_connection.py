@@ -216,7 +216,7 @@ def test_what_the_opener_raises_comes_out_as_it_is(generic: Twin) -> None:
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"client_id": "id"}, "misuse.setup"),
+        ({"client_id": "id"}, "arguments.inconsistent"),
         ({"grant_type": "password"}, "form.malformed_parameter"),
         ({"client_metadata": {"redirect_uris": 1}}, "client_metadata.malformed"),
         ({"www_authenticate": ['Bearer resource_metadata="https://e.example"']}, "resource_metadata.url"),
@@ -333,7 +333,7 @@ def test_a_server_that_knows_the_api_by_another_name_is_sent_that(generic: Twin)
     assert sent == ["api://echo", "api://echo"]
     with pytest.raises(oauth_core.MisuseError) as both:
         connection(generic, person, resource="api://echo", without_resource=True)
-    assert both.value.code == "misuse.setup"
+    assert both.value.code == "arguments.inconsistent"
 
 
 def test_a_client_is_known_by_the_document_at_its_id(

@@ -28,7 +28,7 @@ def by_code(record: Record) -> str:
 
 
 def client() -> oauth_core.Client:
-    return oauth_core.Client(server_at("http://127.0.0.1:1"), client_id="id", client_secret="secret")
+    return oauth_core.Client(server_at("https://as.example"), client_id="id", client_secret="secret")
 
 
 def begun() -> oauth_core.Exchange[oauth_core.Tokens]:

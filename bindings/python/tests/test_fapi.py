@@ -338,7 +338,7 @@ def test_a_profile_names_the_clause_that_it_refuses_by() -> None:
     assert error.value.code == "profile.forbidden"
     with pytest.raises(oauth_core.MisuseError) as error:
         offline(profile="fapi")
-    assert error.value.code == "misuse.setup"
+    assert error.value.code == "argument.invalid"
 
 
 def test_what_an_api_wants_is_asked_for_once() -> None:
@@ -457,8 +457,8 @@ def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
         assert opened(store, f"{name}-2").thumbprint != key.thumbprint
         for wrong, alg, code in (
             (name, "EdDSA", "key.algorithm"),
-            ("", "ES256", "misuse.setup"),
-            ("x" * 49, "ES256", "misuse.setup"),
+            ("", "ES256", "argument.invalid"),
+            ("x" * 49, "ES256", "argument.invalid"),
         ):
             with pytest.raises(oauth_core.MisuseError) as error:
                 opened(store, wrong, alg=alg)  # type: ignore[arg-type]

@@ -142,11 +142,26 @@ def test_an_error_goes_to_all_who_wait_and_the_next_asks_again(
     assert len({id(error) for error in errors}) == 20, "each has an exception of its own"
     for error in errors:
         assert isinstance(error, oauth_core.OAuthError)
-        assert error.advice == "retry"
+        # The first failure names a pause too, of a second, and holds up no other caller.
+        assert (error.advice, error.retry_after) == ("retry", 1)
     assert len(server.seen) == 1
     with pytest.raises(oauth_core.OAuthError):
         source.token()
     assert len(server.seen) == 2
+
+
+def test_a_pause_is_named_only_where_waiting_may_help(plain: Callable[[Answer], Plain]) -> None:
+    refused = reply(401, b'{"error":"invalid_client"}', content_type="application/json")
+    server = plain(refused)
+    client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
+    source = client.client_credentials()
+    for _ in range(3):
+        with pytest.raises(oauth_core.DeniedError) as caught:
+            source.token()
+        error = caught.value
+        assert (error.code, error.advice) == ("denied.invalid_client", "give_up")
+        assert error.retry_after is None
+    assert error.repeated and "next attempt in" in str(error)
 
 
 def test_a_pause_that_the_server_asks_for_is_kept(plain: Callable[[Answer], Plain]) -> None:

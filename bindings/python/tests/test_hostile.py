@@ -247,7 +247,32 @@ def test_nobody_there(plain: Start) -> None:
     with pytest.raises(oauth_core.LostError) as caught:
         client.client_credentials().token()
     assert (caught.value.code, caught.value.advice) == ("lost.connect", "retry")
-    assert "http://127.0.0.1:9: " in str(caught.value), "where to, and no path"
+    assert caught.value.url == "http://127.0.0.1:9/token"
+    assert "token: POST http://127.0.0.1:9/token: " in str(caught.value)
+
+
+def test_an_error_names_the_request_without_its_query(generic: Twin, plain: Start) -> None:
+    client = generic_client(generic)
+    generic.fault("status", status=404)
+    with pytest.raises(oauth_core.DeniedError) as refused:
+        client.client_credentials().token()
+    assert refused.value.url == f"{generic.base}/token"
+    # A server that names an endpoint with a query, of any length.
+    base = "http://127.0.0.1:9"
+    metadata = {"issuer": base, "token_endpoint": f"{base}/{'t' * 999}?key=S3CR3T"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    odd = oauth_core.Client(server, client_id="id", client_secret="secret")
+    with pytest.raises(oauth_core.LostError) as lost:
+        odd.client_credentials().token()
+    assert lost.value.url is not None and lost.value.url.startswith(f"{base}/ttt")
+    assert len(lost.value.url) == 300 and "\n" not in str(lost.value)
+    for text in (str(lost.value), repr(lost.value), str(vars(lost.value))):
+        assert "S3CR3T" not in text
+    # Of an API the origin alone, as its paths are the application's.
+    source = client.client_credentials()
+    with pytest.raises(oauth_core.LostError) as api:
+        oauth_core.Api(source, origins=[base]).get(f"{base}/private/path?q=1")
+    assert api.value.url == base and "private" not in str(api.value)
 
 
 def test_a_server_that_never_answers(generic: Twin) -> None:

@@ -199,8 +199,8 @@ MISTYPED: list[dict[str, Any]] = [
 ]
 NOT_OF_A_CALL: list[dict[str, Any]] = [{"scopes": None}, {"audience": "a"}, {"realm": "r"}]
 UNUSABLE: list[tuple[str, dict[str, Any]]] = [
-    ("misuse.setup", {"cache_entries": 10}),
-    ("misuse.setup", {"signed_response_audience": "api"}),
+    ("arguments.inconsistent", {"cache_entries": 10}),
+    ("arguments.inconsistent", {"signed_response_audience": "api"}),
     ("key.algorithm", {"signed_response_alg": "XS256"}),
 ]
 

@@ -170,19 +170,19 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
     }
     assert len(keys) == 4
     assert client.keeper(subject="ann").key == client.source(store=MemoryStore(), subject="ann").key
-    mistakes: list[dict[str, Any]] = [
-        {"grant_type": "password"},
-        {"grant_type": "client_credentials", "tokens": tokens_of_old()},
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"grant_type": "password"}, "arguments.inconsistent"),
+        ({"grant_type": "client_credentials", "tokens": tokens_of_old()}, "arguments.inconsistent"),
         # The client's own grant is nobody's.
-        {"grant_type": "client_credentials", "subject": "ann"},
-        {"subject": "ann", "reuse": "perhaps"},
+        ({"grant_type": "client_credentials", "subject": "ann"}, "arguments.inconsistent"),
+        ({"subject": "ann", "reuse": "perhaps"}, "argument.invalid"),
         # Two people without a name would share a record.
-        {},
+        ({}, "grant.subject_missing"),
     ]
-    for mistake in mistakes:
+    for mistake, code in mistakes:
         with pytest.raises(oauth_core.MisuseError) as caught:
             client.keeper(**mistake)
-        assert caught.value.code == "misuse.setup"
+        assert caught.value.code == code
 
 
 def test_a_record_that_the_store_tells_of_is_learned() -> None:

@@ -148,9 +148,9 @@ def test_what_a_service_must_not_give() -> None:
             return self.given  # type: ignore[return-value]
 
     cases: list[tuple[object, str]] = [
-        (("id", b"short"), "misuse.setup"),
-        (("", bytes(32)), "misuse.setup"),
-        (("a b", bytes(32)), "misuse.setup"),
+        (("id", b"short"), "key.sealing"),
+        (("", bytes(32)), "key.sealing"),
+        (("a b", bytes(32)), "key.sealing"),
         (bytes(32), "lost.unsent"),
         (None, "lost.unsent"),
     ]
@@ -314,4 +314,4 @@ def test_no_keyring_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
             with pytest.raises(oauth_core.MisuseError, match=why) as caught:
                 stores.SealingKey.from_keyring(tmp_path / "locks")
-            assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
+            assert (caught.value.code, caught.value.endpoint) == ("store.setup", "store")

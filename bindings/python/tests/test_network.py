@@ -173,7 +173,7 @@ def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
     for options, named in wrong:
         with pytest.raises(oauth_core.MisuseError) as caught:
             oauth_core.Network(**options)
-        assert caught.value.code == "misuse.setup"
+        assert caught.value.code == "transport.setup"
         assert f": {named}" in str(caught.value) or f" {named}" in str(caught.value)
         assert "S3CR3T" not in str(caught.value)
 

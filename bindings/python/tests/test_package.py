@@ -189,7 +189,7 @@ def test_a_coroutine_that_has_to_wait_needs_asyncio(
     source = client.client_credentials()
     with pytest.raises(oauth_core.MisuseError, match="asyncio") as caught:
         source.atoken().send(None)
-    assert caught.value.code == "misuse.setup"
+    assert caught.value.code == "runtime.missing"
     assert generic.counters["token_requests"] == 0
     # Under whatever runs it, trio or nothing at all, a token at hand is handed out.
     tokens = source.token()

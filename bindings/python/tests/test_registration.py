@@ -72,8 +72,8 @@ def test_what_comes_otherwise_than_registered_is_refused(
 @pytest.mark.parametrize(
     ("registered", "code"),
     [
-        ({"id_token_encrypted_response_alg": "RSA-OAEP"}, "misuse.setup"),
-        ({"id_token_encrypted_response_enc": "A128GCM", "decryption_keys": [KEY]}, "misuse.setup"),
+        ({"id_token_encrypted_response_alg": "RSA-OAEP"}, "arguments.inconsistent"),
+        ({"id_token_encrypted_response_enc": "A128GCM", "decryption_keys": [KEY]}, "arguments.inconsistent"),
         ({"id_token_encrypted_response_alg": "RSA1_5", "decryption_keys": [KEY]}, "key.algorithm"),
         ({"id_token_encrypted_response_alg": "ECDH-ES", "decryption_keys": [KEY]}, "key.algorithm"),
         ({"id_token_encrypted_response_alg": "dir", "decryption_keys": ["x"]}, "key.malformed"),

@@ -133,7 +133,7 @@ def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: SealingKey) -
     for current, old in cases:
         with pytest.raises(oauth_core.MisuseError) as caught:
             stores.SealedStore(files, current, old=old)
-        assert caught.value.code == "misuse.setup"
+        assert caught.value.code == "key.sealing"
         assert not key or repr(key)[2:-1] not in str(caught.value)
 
 

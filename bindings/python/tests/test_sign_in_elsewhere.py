@@ -90,7 +90,7 @@ def test_workers_that_share_a_store_make_one_exchange(stage: Stage, tmp_path: Pa
     assert stage.there.source(store=store, subject="ann", scope="read").key != first.key
     with pytest.raises(oauth_core.MisuseError) as unnamed:
         stage.source(nobody, store=store).token()
-    assert unnamed.value.code == "misuse.setup"
+    assert unnamed.value.code == "grant.subject_missing"
 
 
 def test_an_id_token_that_has_ended_is_renewed_by_its_source(stage: Stage) -> None:

@@ -251,4 +251,22 @@ def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client)
     assert caught.value.code == "grant.no_refresh_token"
     with pytest.raises(oauth_core.MisuseError) as caught:
         client.source(reuse="perhaps")  # type: ignore[arg-type]
-    assert caught.value.code == "misuse.setup"
+    assert caught.value.code == "argument.invalid"
+
+
+def test_a_bare_refresh_token_becomes_a_grant_by_one_call(person: Person) -> None:
+    client, tokens = person
+    bare = tokens.refresh_token
+    assert bare is not None
+    grant = client.tokens_from_refresh_token(bare, scope=["read", "offline_access"])
+    assert (grant.access_token, grant.refresh_token) == ("", bare)
+    assert (grant.issuer, grant.client_id) == (client.server.issuer, client.client_id)
+    assert set(grant.scope) == {"read", "offline_access"} and bare not in repr(grant)
+    store = MemoryStore()
+    with client.source(store=store, subject="ann") as source:
+        source.log_in(oauth_core.Tokens.deserialize(grant.serialize()))
+        assert source.token().access_token != ""
+    for wrong in ("", " r "):
+        with pytest.raises(oauth_core.MisuseError) as caught:
+            client.tokens_from_refresh_token(wrong)
+        assert caught.value.code == "argument.invalid"

@@ -342,13 +342,13 @@ def test_what_cannot_be_a_store_is_told_at_once(tmp_path: Path) -> None:
     for path in (tmp_path / "file", open_to_all):
         with pytest.raises(oauth_core.MisuseError) as caught:
             stores.FileStore(path)
-        assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
+        assert (caught.value.code, caught.value.endpoint) == ("store.setup", "store")
     with pytest.raises(oauth_core.MisuseError) as caught:
         stores.RedisStore(f"http://:{PASSWORD}@127.0.0.1/")
-    assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
+    assert caught.value.code == "store.setup" and PASSWORD not in str(caught.value)
     with pytest.raises(oauth_core.MisuseError) as caught:
         stores.PostgresStore(f"postgres://:{PASSWORD}@127.0.0.1:port/")
-    assert caught.value.code == "misuse.setup" and PASSWORD not in str(caught.value)
+    assert caught.value.code == "store.setup" and PASSWORD not in str(caught.value)
     with pytest.raises(TypeError):
         stores.FileStore(7)  # type: ignore[arg-type]
 
@@ -360,7 +360,7 @@ def test_a_server_that_is_gone_or_refuses_us_is_told_without_its_password(tmp_pa
         refused = stores.RedisStore(url.replace(PASSWORD, "wr0ng"), timeout=2)
         with pytest.raises(oauth_core.MisuseError) as caught:
             refused.load("k")
-        assert caught.value.code == "misuse.setup"
+        assert caught.value.code == "store.setup"
         assert "wr0ng" not in f"{caught.value}{caught.value.__cause__}"
         assert stores.RedisStore(url).load("k") is None, "another prefix"
     with pytest.raises(oauth_core.LostError) as lost:
@@ -375,7 +375,7 @@ def test_a_table_that_is_made_once_and_kept() -> None:
         store = stores.PostgresStore(url, timeout=2)
         with pytest.raises(oauth_core.MisuseError, match="migrate") as caught:
             store.load("k")
-        assert (caught.value.code, caught.value.endpoint) == ("misuse.setup", "store")
+        assert (caught.value.code, caught.value.endpoint) == ("store.setup", "store")
         with ThreadPoolExecutor(4) as pool:
             for made in [pool.submit(stores.PostgresStore(url).migrate) for _ in range(4)]:
                 made.result()
@@ -386,7 +386,7 @@ def test_a_table_that_is_made_once_and_kept() -> None:
         refused = stores.PostgresStore(url.replace(PASSWORD, "wr0ng"), timeout=2)
         with pytest.raises(oauth_core.MisuseError) as caught:
             refused.migrate()
-        assert caught.value.code == "misuse.setup"
+        assert caught.value.code == "store.setup"
         assert "wr0ng" not in f"{caught.value}{caught.value.__cause__}"
     with pytest.raises(oauth_core.LostError) as lost:
         store.load("k")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import hmac
 import json
 import pickle
 import time
@@ -15,6 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import ROOT, Answer, Plain, reply
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 import oauth_core
 
@@ -97,6 +101,38 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
 
     asyncio.run(several())
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
+
+
+def test_a_published_key_says_how_access_tokens_are_signed(
+    issuer: Issuer, plain: Callable[[Answer], Plain]
+) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    point = private.public_key().public_numbers()
+    key = {"kty": "EC", "crv": "P-256", "kid": "1"}
+    key |= {name: encoded(getattr(point, name).to_bytes(32, "big")) for name in ("x", "y")}
+    place = plain(reply(200, json.dumps({"keys": [key]}).encode(), content_type="application/json"))
+    # No metadata say how access tokens are signed.
+    metadata = {"issuer": issuer.base, "jwks_uri": f"{place.base}/jwks"}
+    server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
+    claims = issuer.token().split(".")[1]
+
+    def text(alg: str) -> str:
+        header = {"alg": alg, "kid": "1", "typ": "at+jwt"}
+        return f"{encoded(json.dumps(header).encode())}.{claims}"
+
+    der = private.sign(text("ES256").encode(), ec.ECDSA(hashes.SHA256()))
+    numbers = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(der))
+    good = f"{text('ES256')}.{encoded(numbers)}"
+    verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
+    assert verifier.verify(good).subject == "u"
+    # The public key as a shared secret, no signature at all, and another algorithm than the key's.
+    mac = hmac.digest(json.dumps(key).encode(), text("HS256").encode(), "sha256")
+    forged = [f"{text('HS256')}.{encoded(mac)}", f"{text('none')}.", f"{text('ES384')}.{'A' * 128}"]
+    named = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=["RS256"])
+    for judge, token in [*((verifier, wrong) for wrong in forged), (named, good)]:
+        with pytest.raises(oauth_core.UntrustedError) as refused:
+            judge.verify(token)
+        assert refused.value.code == "jws.alg_not_allowed"
 
 
 def by_hand(coroutine: Any) -> Any:
@@ -322,8 +358,8 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
         (good, {**bound, "access_token": "t"}, "jwt.missing_claim"),
         (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
         (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
-        (good, {}, "misuse.setup"),
-        (good, {**bound, "unexpected_nonce": "ignore"}, "misuse.setup"),
+        (good, {}, "arguments.inconsistent"),
+        (good, {**bound, "unexpected_nonce": "ignore"}, "arguments.inconsistent"),
         (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
     ):
         with pytest.raises(oauth_core.OAuthError) as raised:

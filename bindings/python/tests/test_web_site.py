@@ -73,7 +73,7 @@ def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> No
         ({"providers": [Provider(client, scope="profile")]}, "web.setup"),
         ({"providers": [Provider(client), Provider(client)]}, "web.setup"),
         ({"idle": 60.0}, "web.setup"),
-        ({"key": "short"}, "misuse.setup"),
+        ({"key": "short"}, "key.sealing"),
     ):
         with pytest.raises(oauth_core.MisuseError) as caught:
             site(client, **settings)

@@ -221,7 +221,7 @@ def test_a_function_gives_the_client_and_its_errors_are_its_own() -> None:
     site = Site(providers=[given], base_url=BASE, key="k" * 43, transport="loopback_http")
     assert given.client is None and site.visit(asked("/")) is None and asked_for == []
     failed = site.visit(asked("/me"), "signed_in")
-    assert told(failed) == (500, "misuse.setup")
+    assert told(failed) == (500, "application.function")
     assert isinstance(failed, Reply) and SECRET.encode() not in failed.body
     # It is no outage of the provider's: nothing is remembered.
     site.visit(asked("/me"), "signed_in")
@@ -260,7 +260,7 @@ def test_all_variables_that_are_missing_are_named_at_once() -> None:
         ("OAUTH_ISSUER", "as.example", "issuer.not_absolute", "OAUTH_ISSUER"),
         ("OAUTH_BASE_URL", "app.example", "url.syntax", "base_url"),
         ("OAUTH_BASE_URL", BASE, "url.insecure", 'transport="loopback_http"'),
-        ("OAUTH_KEY", "q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=", "misuse.setup", "base64url"),
+        ("OAUTH_KEY", "q83vq83vq83vq83vq83vq83vq83vq83vq83vq83vq80=", "key.sealing", "base64url"),
         ("OAUTH_STORE", f"mysql://u:{SECRET}@h/d", "web.setup", "redis://"),
     ],
 )

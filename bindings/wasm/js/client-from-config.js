@@ -38,7 +38,7 @@ function askedFor({ resource = [], audience = [], tokenExtra = {} }) {
 
 async function presetOf(provider) {
   if (provider === undefined) return undefined
-  if (!providers.includes(provider)) throw setupError(`no provider is called ${provider}`)
+  if (!providers.includes(provider)) throw setupError(`there is no provider of the name ${provider}`, 'provider.unknown')
   const { presets } = await import('./presets.js')
   return JSON.stringify(presets[provider])
 }
@@ -49,7 +49,7 @@ async function serverOf(wasm, config, preset, stored) {
     const variables = Object.entries(config.variables ?? {}).flat()
     return wasm.Server.fromPreset(preset, variables, config.options ?? [], loopback || undefined)
   }
-  if (typeof issuer !== 'string') throw setupError('provider or issuer is missing')
+  if (typeof issuer !== 'string') throw setupError('provider or issuer is missing', 'arguments.inconsistent')
   if (metadata !== undefined) {
     return wasm.Server.fromMetadata(issuer, JSON.stringify(metadata), Boolean(loopback))
   }

@@ -192,9 +192,11 @@ export type LostCode =
   | 'store.conflict'
 /** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 export type MisuseCode =
+  | 'misuse.setup'
+  | 'argument.invalid'
+  | 'arguments.inconsistent'
   | 'misuse.no_clock'
   | 'misuse.no_randomness'
-  | 'misuse.setup'
   | 'misuse.not_supported'
   | 'misuse.metadata'
   | 'misuse.out_of_order'
@@ -309,5 +311,19 @@ export type MisuseCode =
   | 'provider.data'
   | 'provider.unknown'
   | 'provider.variable'
+  | 'client_auth.keys'
+  | 'grant.subject_missing'
+  | 'key.sealing'
+  | 'store.setup'
+  | 'transport.setup'
+  | 'listener.unavailable'
+  | 'browser.unavailable'
+  | 'runtime.missing'
+  | 'application.function'
+  | 'api.rate_limit_undocumented'
+  | 'page.popup_blocked'
+  | 'redirect_uri.other_origin'
+  | 'page.insecure'
+  | 'page.missing'
 /** Every code there is. */
 export type ErrorCode = DeniedCode | MalformedCode | UntrustedCode | LostCode | MisuseCode

@@ -11,6 +11,7 @@ export class OAuthError extends Error {
     this.retryAfter = record.retry_after ?? undefined
     this.repeated = record.repeated ?? false
     this.endpoint = record.endpoint ?? undefined
+    this.url = record.url ?? undefined
     this.status = record.status ?? undefined
     this.error = record.error ?? undefined
     this.errorDescription = record.error_description ?? undefined
@@ -40,13 +41,8 @@ const classes = {
 // end of what is generated
 
 /** An error of the browser or the settings, which needs no module. */
-export const setupError = (detail) =>
-  new MisuseError({
-    kind: 'misuse',
-    code: 'misuse.setup',
-    advice: 'give_up',
-    message: `the system or the settings do not allow this: ${detail} [misuse.setup]`,
-  })
+export const setupError = (detail, code = 'misuse.setup') =>
+  new MisuseError({ kind: 'misuse', code, advice: 'give_up', message: `${detail} [${code}]` })
 
 /** Creates an error from a record of the module. */
 export function errorOf(json) {

@@ -301,12 +301,14 @@ export class OAuthError extends Error {
   readonly advice: Advice
   /**
    * Seconds to wait before asking again: the pause that the server named, or the rest of the backoff after
-   * failures.
+   * failures. Only if `advice` is `retry`; then always where a session failed to get a token.
    */
   readonly retryAfter: number | undefined
   /** Whether this repeats the error of the last attempt, without a new request (backoff). */
   readonly repeated: boolean
   readonly endpoint: string | undefined
+  /** The URL that was requested, without its query; of an API only the origin. */
+  readonly url: string | undefined
   /** The HTTP status, `error` and `error_description` of a refusal. */
   readonly status: number | undefined
   readonly error: string | undefined

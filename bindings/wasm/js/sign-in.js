@@ -23,11 +23,11 @@ export async function signIn(settings, options = {}) {
   try {
     const prepared = await prepare(settings, undefined, options)
     const { wasm, server, client, config } = prepared
-    if (popup === null) throw setupError('the browser blocked the popup')
+    if (popup === null) throw setupError('the browser blocked the popup', 'page.popup_blocked')
     const { origin } = new URL(config.redirectUri)
     // A page of another origin could read neither this page's storage nor its messages.
     if (origin !== location.origin) {
-      throw setupError(`the redirect URI is at ${origin}, and this page at ${location.origin}`)
+      throw setupError(`the redirect URI is at ${origin}, and this page at ${location.origin}`, 'redirect_uri.other_origin')
     }
     if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
     const { redirectUri, responseType, responseMode, resource, audience, tokenExtra } = config

@@ -153,7 +153,7 @@ test('a redirect URI of another origin is refused before the person is sent away
       ([config, mode]) => told(web.signIn(config, { mode })),
       [config, mode],
     )
-    assert.equal(result.code, 'misuse.setup')
+    assert.equal(result.code, 'redirect_uri.other_origin')
     assert.match(result.message, /redirect URI is at https:\/\/app\.example, and this page at http:/)
   }
   await loaded(page)

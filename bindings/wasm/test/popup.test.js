@@ -242,7 +242,7 @@ test('a blocked popup is told', async () => {
     (config) => told(web.signIn(config, { mode: 'popup' })),
     us.configs.generic,
   )
-  assert.equal(result.code, 'misuse.setup')
+  assert.equal(result.code, 'page.popup_blocked')
   assert.match(result.message, /blocked the popup/)
 })
 

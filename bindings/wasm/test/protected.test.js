@@ -99,7 +99,7 @@ test('a profile refuses what it forbids', async () => {
     assert.match(message, /FAPI 2\.0 Security Profile section 5\.3\.3\.1.*private_key_jwt or mutual TLS/)
   }
   const unknown = await tell('fapi')
-  assert.equal(unknown.code, 'misuse.setup')
+  assert.equal(unknown.code, 'argument.invalid')
   assert.match(unknown.message, /oauth21, strict/)
   // Nobody was asked but for the server's metadata.
   assert.deepEqual(asked.filter((path) => /\/(auth|request|token)$/.test(path)), [])

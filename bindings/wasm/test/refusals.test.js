@@ -182,7 +182,7 @@ test('a tenant is one label of a host name', async () => {
   const moved = await refusal(page, { ...us.configs.uservoice, loopback: 'https://evil.example' })
   assert.equal(moved.code, 'url.insecure')
   const nobody = await refusal(page, { ...us.configs.uservoice, provider: 'toString' })
-  assert.equal(nobody.code, 'misuse.setup')
+  assert.equal(nobody.code, 'provider.unknown')
 })
 
 test('plain http is only for loopback that was asked for', async () => {

@@ -104,9 +104,7 @@ impl<E: Endpoint> Call<E> {
             Next::Read(sent, response) => {
                 let reply = Reply::new(&response, run.config.server.rules(), at.now());
                 let read = endpoint.read(&Context::new(&run.config, at), reply);
-                Step::Done(
-                    read.map_err(|error| error.redact(&redact::secrets(&run.config, &sent)))?,
-                )
+                Step::Done(read.map_err(|error| sent.error(&run.config, error))?)
             }
         })
     }
@@ -143,7 +141,9 @@ impl Run {
             }
             (State::Fetching(..), Input::Lost(cause)) => Err(workload::unsent_error(&cause)),
             (State::Waiting(sent), Input::Reply(reply)) => {
-                if sent.remember_nonce(&self.config, &reply)? && self.nonce == Retry::Unused {
+                let is_asked = sent.remember_nonce(&self.config, &reply);
+                let is_asked = is_asked.map_err(|error| sent.error(&self.config, error))?;
+                if is_asked && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;
                     return self.begin(at, None, request_of);
                 }
@@ -161,7 +161,7 @@ impl Run {
             }
             (State::Signing(_), Input::Lost(cause)) => Err(Error::lost(cause)),
             (State::Waiting(sent), Input::Lost(cause)) => {
-                Err(Error::lost(cause).at_origin(&sent.origin()))
+                Err(sent.error(&self.config, Error::lost(cause)))
             }
             (State::Over, _) => Err(Misuse::Over.into()),
             _ => Err(Misuse::OutOfOrder.into()),

@@ -346,7 +346,8 @@ impl Client {
     }
 
     /// A refresh token of this client that does not come from [`Tokens`], such as one from another
-    /// program's store. `scope` is what it was granted for; empty if that is not known.
+    /// program's store. `scope` is what it was granted for; empty if that is not known. `Tokens::from` makes a grant of it,
+    /// for a source that keeps it fresh.
     pub fn refresh_token(&self, token: impl Into<Secret<String>>, scope: Scope) -> RefreshToken {
         RefreshToken {
             secret: token.into(),

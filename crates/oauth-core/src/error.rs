@@ -19,12 +19,16 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::secret::Secret;
+use crate::url::Url;
 
 pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
 pub use refusal::ApiRefusal;
 pub use server_error::{Denial, ServerError};
 pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
+
+/// How much of a request's URL an error keeps, in characters.
+const MAX_URL: usize = 300;
 
 /// An error of an exchange: its kind, which says whose fault it is, with code and details.
 ///
@@ -37,6 +41,8 @@ pub struct Error(Box<Facts>);
 struct Facts {
     kind: Kind,
     endpoint: Option<&'static str>,
+    /// The method and the URL of the request, or the origin of an API.
+    request: Option<Box<str>>,
     detail: Option<Box<str>>,
     source: Option<Cause>,
     is_final: bool,
@@ -85,6 +91,7 @@ impl Error {
         Self(Box::new(Facts {
             kind,
             endpoint: None,
+            request: None,
             detail: None,
             source: None,
             is_final: false,
@@ -112,13 +119,30 @@ impl Error {
         self
     }
 
-    /// Names the origin that gave no answer, unless the error already has a detail: never a path or a query.
+    /// Names the request that failed, unless one is named already: its method, and its URL without the query, which may
+    /// hold codes and secrets.
+    #[must_use]
+    pub(crate) fn of_request(self, method: &str, url: &Url) -> Self {
+        let url = url.without_query();
+        if IS_BROWSER_BUILD {
+            // Each byte of a page's module costs every visitor.
+            return self.at_request(url.to_owned());
+        }
+        // A URL has only ASCII characters. A server may have given this one, however long.
+        let url = url.get(..MAX_URL).unwrap_or(url);
+        self.at_request([method, " ", url].concat())
+    }
+
+    /// Names the origin of the API that was called, unless a request is named already: the paths of APIs may hold
+    /// secrets.
     #[must_use]
     pub fn at_origin(self, origin: &str) -> Self {
-        match (&self.0.kind, &self.0.detail) {
-            (Kind::Lost(_), None) => self.about(origin),
-            _ => self,
-        }
+        self.at_request(printable(origin))
+    }
+
+    fn at_request(mut self, request: String) -> Self {
+        self.0.request.get_or_insert(request.into_boxed_str());
+        self
     }
 
     /// Adds the name of the member, parameter or value at fault; never a secret. Control
@@ -201,12 +225,12 @@ impl Error {
     }
 
     /// How long to wait before trying again: the pause that the server named, or what is left of the backoff after
-    /// failures. The next request is sent after exactly this time.
+    /// failures. A caller that waits this long is not given the same error again without a new request.
+    ///
+    /// Only of an error whose [advice](Self::advice) is `retry`. A source that failed to get a token always names one, of a
+    /// second at least; an error of a single exchange has one if the server named it.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.advice() {
-            Advice::Reauthorize => None,
-            advice => advice.after().or(self.0.pause),
-        }
+        self.advice().after()
     }
 
     /// Whether this is the error of an earlier attempt, reported without another one because it is too early for one.
@@ -238,6 +262,16 @@ impl Error {
     /// The endpoint, such as `token` or `revocation`.
     pub const fn endpoint(&self) -> Option<&'static str> {
         self.0.endpoint
+    }
+
+    /// The URL that was requested, if a server answered it wrongly or not at all: scheme, host and path, at most 300
+    /// characters; never a query, a fragment or a user name, because they may hold secrets. Of an API only the origin.
+    pub fn url(&self) -> Option<&str> {
+        let request = self.0.request.as_deref()?;
+        if IS_BROWSER_BUILD {
+            return Some(request);
+        }
+        Some(request.split_once(' ').map_or(request, |(_, url)| url))
     }
 
     /// The member, parameter or value at fault.
@@ -272,6 +306,12 @@ impl Error {
         if let Some(detail) = &mut self.0.detail {
             *detail = redaction::redacted(detail, secrets, 200).into_boxed_str();
         }
+        if let Some(request) = self.0.request.as_mut().filter(|_| !IS_BROWSER_BUILD) {
+            // No text of the server's: a short secret is a part of it only by chance.
+            let is_long = |secret: &&Secret<String>| secret.expose().len() >= redaction::LONG;
+            let long: Vec<_> = secrets.iter().filter(is_long).cloned().collect();
+            *request = redaction::redacted(request, &long, 2 * MAX_URL).into_boxed_str();
+        }
         self
     }
 }
@@ -305,6 +345,9 @@ impl fmt::Display for Error {
         if let Some(endpoint) = self.0.endpoint {
             write!(f, "{endpoint}: ")?;
         }
+        if let Some(request) = &self.0.request {
+            write!(f, "{request}: ")?;
+        }
         match &self.0.kind {
             Kind::Denied(server) => write!(f, "{server}")?,
             kind => f.write_str(kind.row().text())?,
@@ -318,7 +361,8 @@ impl fmt::Display for Error {
         if self.0.is_final && self.is_of_unknown_fate() {
             f.write_str(": the code may be spent, so begin the login anew")?;
         }
-        if let (true, Some(pause)) = (self.0.is_repeated, self.retry_after()) {
+        let pause = self.0.pause.filter(|_| self.0.is_repeated);
+        if let (Some(pause), Advice::Retry { .. } | Advice::GiveUp) = (pause, self.advice()) {
             write!(f, ": repeated; next attempt in {} s", pause.as_secs())?;
         }
         write!(f, " [{}]", self.code())
@@ -344,11 +388,11 @@ impl std::error::Error for Error {
 
 impl Serialize for Error {
     /// The JSON form that every binding and `--json` show: `code`, `message`, `advice`, `retry_after` (seconds),
-    /// `repeated`, `endpoint`, `cause`, and, for a refusal, `status`, `error`, `error_description`.
+    /// `repeated`, `endpoint`, `url`, `cause`, and, for a refusal, `status`, `error`, `error_description`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = self.server_error();
         let advice = self.advice();
-        let mut record = serializer.serialize_struct("Error", 10)?;
+        let mut record = serializer.serialize_struct("Error", 11)?;
         record.serialize_field("code", self.code())?;
         record.serialize_field("message", &self.to_string())?;
         record.serialize_field("advice", advice.as_str())?;
@@ -356,6 +400,7 @@ impl Serialize for Error {
         record.serialize_field("retry_after", &pause)?;
         record.serialize_field("repeated", &self.0.is_repeated)?;
         record.serialize_field("endpoint", &self.0.endpoint)?;
+        record.serialize_field("url", &self.url())?;
         record.serialize_field("status", &server.and_then(ServerError::status))?;
         record.serialize_field("error", &server.and_then(ServerError::error))?;
         record.serialize_field(

@@ -46,13 +46,13 @@ impl ClientKeys {
     ///
     /// # Errors
     /// `key.malformed` for a string that is not a key, `key.algorithm` for a key without a supported algorithm;
-    /// `misuse.setup` if there is no key, or two keys have the same name.
+    /// `client_auth.keys` if there is no key, or two keys have the same name.
     pub fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let keys = texts.into_iter().map(ClientKey::read);
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let misuse = |detail: &str| Err(Error::from(Misuse::Setup).about(detail));
+        let misuse = |detail: &str| Err(Error::from(Misuse::ClientKeys).about(detail));
         if keys.is_empty() {
-            return misuse("a client that signs has a key");
+            return misuse("none is given");
         }
         // A server that finds a key by its name would find either.
         let mut kids: Vec<_> = keys.iter().map(|key| &key.kid).collect();

@@ -116,8 +116,8 @@ fn what_is_no_set_of_keys_is_refused() -> Outcome {
         read.map(drop).map_err(|error| error.code())
     };
     let key = pem(Alg::Es256)?;
-    assert_eq!(code(&[]), Err("misuse.setup"));
-    assert_eq!(code(&[&key, &key]), Err("misuse.setup"));
+    assert_eq!(code(&[]), Err("client_auth.keys"));
+    assert_eq!(code(&[&key, &key]), Err("client_auth.keys"));
     // One that cannot be read is not passed over for one that can.
     assert_eq!(code(&[&key, "no key"]), Err("key.malformed"));
     assert_eq!(code(&["no key", &key]), Err("key.malformed"));

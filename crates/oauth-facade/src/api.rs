@@ -67,7 +67,7 @@ impl Server {
     /// [`TokenOwner::Any`] for one source that serves all routes.
     ///
     /// # Errors
-    /// `url.*`, `provider.*`, `resource.no_token_source`; `misuse.setup` if the documented allowance should be kept, and
+    /// `url.*`, `provider.*`, `resource.no_token_source`; `api.rate_limit_undocumented` if the documented allowance should be kept, and
     /// none is documented.
     pub fn api(
         &self,
@@ -86,14 +86,15 @@ impl Server {
                 .with_expired_token_replies(provider.expired_token_replies()?)?;
             documented = provider.rate_limit().and_then(|limit| limit.allowance);
         }
-        let allowance =
-            match keeping {
-                RateLimitChoice::Nothing => None,
-                RateLimitChoice::Allowance(allowance) => Some(allowance),
-                RateLimitChoice::Documented => Some(documented.take().ok_or_else(|| {
-                    Error::from(Misuse::Setup).about("no allowance is documented")
-                })?),
-            };
+        let allowance = match keeping {
+            RateLimitChoice::Nothing => None,
+            RateLimitChoice::Allowance(allowance) => Some(allowance),
+            RateLimitChoice::Documented => Some(
+                documented
+                    .take()
+                    .ok_or_else(|| Error::from(Misuse::RateLimitUndocumented))?,
+            ),
+        };
         if let Some(allowance) = allowance {
             api = api.keeping(allowance);
         }

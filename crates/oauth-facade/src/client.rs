@@ -191,7 +191,7 @@ impl Client {
     /// Applies the profile of this name: `oauth21`, `strict`, `fapi2_security` or `fapi2_message_signing`.
     ///
     /// # Errors
-    /// `misuse.setup` for another name.
+    /// `argument.invalid` for another name.
     pub fn with_profile(self, name: &str) -> Result<Self, Error> {
         let profile = SecurityProfile::named(name).ok_or_else(|| {
             let all: Vec<_> = SecurityProfile::ALL
@@ -199,7 +199,7 @@ impl Client {
                 .map(|known| known.as_str())
                 .collect();
             let both = format!("no profile {name}; there are {}", all.join(", "));
-            Error::from(Misuse::Setup).about(&both)
+            Error::from(Misuse::ArgumentInvalid).about(&both)
         })?;
         Ok(self.core.with_profile(profile).into())
     }
@@ -241,7 +241,7 @@ impl Client {
     /// the cached responses.
     ///
     /// # Errors
-    /// `key.algorithm`, and `misuse.setup` for settings that have no effect.
+    /// `key.algorithm`, and `arguments.inconsistent` for settings that have no effect.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     pub fn introspecting(&self, how: Introspecting) -> Result<Self, Error> {
         let asking = how.apply(self.core.introspecting_verifier(""))?;
@@ -314,6 +314,24 @@ impl Client {
         callback: &str,
     ) -> Result<ErasedExchange, Error> {
         self.core.redeem(pending, callback).map(ErasedExchange::new)
+    }
+
+    /// The grant of a refresh token that another program has obtained for this client, which is renewed before its first
+    /// use. Of the request only the scope counts: what the token was granted for, if known.
+    ///
+    /// # Errors
+    /// `argument.invalid` for an empty token or one with white space around it; those of [`TokenRequest`].
+    pub fn tokens_from_refresh_token(
+        &self,
+        refresh_token: Secret<String>,
+        request: &TokenRequest,
+    ) -> Result<oauth_core::Tokens, Error> {
+        let text = refresh_token.expose();
+        if text.is_empty() || text.trim() != text {
+            return Err(Error::from(Misuse::ArgumentInvalid).about("refresh_token"));
+        }
+        let scope = request.to_core()?.scope;
+        Ok(self.core.refresh_token(refresh_token, scope).into())
     }
 
     /// The cached public keys of the server, to store them.

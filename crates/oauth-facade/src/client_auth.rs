@@ -86,6 +86,23 @@ pub struct PrivateKeyJwt {
 }
 
 impl Auth {
+    /// Checks keys and secrets as far as no server is needed, so that a wrong one is reported where it is given.
+    ///
+    /// # Errors
+    /// `key.*`, `jws.key_too_small`, `client_auth.keys`, `arguments.inconsistent`, naming the argument; `provider.data` for
+    /// the file of a service account.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "crypto")]
+            Self::PrivateKeyJwt(jwt) => jwt.check(),
+            #[cfg(feature = "crypto")]
+            Self::SecretJwt(jwt) => jwt.check(),
+            #[cfg(all(feature = "crypto", feature = "providers"))]
+            Self::ServiceAccount(file, _) => check_service_account(file),
+            _ => Ok(()),
+        }
+    }
+
     /// The method at this server, which does not come from a preset.
     ///
     /// # Errors
@@ -151,6 +168,14 @@ pub(crate) mod by_key {
     }
 }
 
+/// Checks the file of a service account, and its key.
+#[cfg(all(feature = "crypto", feature = "providers"))]
+fn check_service_account(file: &Secret<String>) -> Result<(), Error> {
+    let account = oauth_providers::ServiceAccount::from_json(file.expose())?;
+    let alg = Some(oauth_core::jose::Alg::Rs256);
+    oauth_crypto::PrivateKey::read_with(account.private_key().expose(), alg).map(drop)
+}
+
 #[cfg(feature = "crypto")]
 mod assertion {
     use oauth_core::Secret;
@@ -163,6 +188,20 @@ mod assertion {
     use super::{PrivateKeyJwt, SecretJwt};
 
     impl SecretJwt {
+        /// Checks the values as far as no server is needed.
+        ///
+        /// # Errors
+        /// `key.algorithm`, `jws.key_too_small`, naming the argument.
+        pub(super) fn check(&self) -> Result<(), Error> {
+            let alg = named(&self.alg).map_err(|error| of_argument("alg", error))?;
+            if !alg.is_symmetric() {
+                let error = Error::from(Misuse::KeyAlgorithm).about(&self.alg);
+                return Err(of_argument("alg", error));
+            }
+            let made = oauth_crypto::client_secret_jwt(self.secret.clone(), alg);
+            made.map(drop).map_err(|error| of_argument("secret", error))
+        }
+
         pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
             let alg = named(&self.alg)?;
             let assertion = oauth_crypto::client_secret_jwt(self.secret, alg)?;
@@ -170,7 +209,44 @@ mod assertion {
         }
     }
 
+    /// The error with the name of the argument that is at fault.
+    fn of_argument(name: &str, error: Error) -> Error {
+        let detail = match error.detail() {
+            Some(detail) => format!("{name}: {detail}"),
+            None => name.to_owned(),
+        };
+        error.about(&detail)
+    }
+
     impl PrivateKeyJwt {
+        /// Checks the values as far as no server is needed: each key is one, and one of them supports the algorithm.
+        ///
+        /// # Errors
+        /// `key.*`, `client_auth.keys`, `arguments.inconsistent`, naming the argument.
+        pub(super) fn check(&self) -> Result<(), Error> {
+            let alg = self.alg.as_deref().map(named).transpose();
+            let alg = alg.map_err(|error| of_argument("alg", error))?;
+            self.all().map_err(|error| {
+                let name = match error.code() {
+                    "key.passphrase" => "passphrase",
+                    "arguments.inconsistent" => "kid",
+                    _ => "key",
+                };
+                of_argument(name, error)
+            })?;
+            let mut unfit = None;
+            for key in &self.keys {
+                let read = self
+                    .decrypted(key)
+                    .and_then(|key| PrivateKey::read_with(key.expose(), alg));
+                match read {
+                    Ok(_) => return Ok(()),
+                    Err(error) => unfit = Some(of_argument("alg", error)),
+                }
+            }
+            unfit.map_or(Ok(()), Err)
+        }
+
         pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
             let alg = self.alg.as_deref().map(named).transpose()?;
             let mut assertion = match &*self.keys {
@@ -191,8 +267,8 @@ mod assertion {
         /// serve at the client's `jwks_uri`.
         ///
         /// # Errors
-        /// `key.*`; `misuse.setup` if there is no key, if two have the same name, or if a setting for one key is given
-        /// with several.
+        /// `key.*`; `client_auth.keys` if there is no key, or if two have the same name; `arguments.inconsistent` if a
+        /// setting for one key is given with several.
         pub fn public_jwks(&self) -> Result<String, Error> {
             let keys = self.all()?;
             Ok(match &self.kid {
@@ -205,7 +281,7 @@ mod assertion {
             let is_of_one = self.kid.is_some() || self.certificate_thumbprint.is_some();
             if self.keys.len() > 1 && is_of_one {
                 let why = "a kid and a certificate are of one key: several are named by their JWKs";
-                return Err(Error::from(Misuse::Setup).about(why));
+                return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
             }
             let keys = self.keys.iter().map(|key| self.decrypted(key));
             let keys = keys.collect::<Result<Vec<_>, _>>()?;

@@ -64,7 +64,7 @@ impl HeldKeyJwt {
     /// The assertions at this server.
     ///
     /// # Errors
-    /// `key.algorithm`; `misuse.setup` if there is no key, if two have the same name, or if a setting for one key is given
+    /// `key.algorithm`; `client_auth.keys` if there is no key, or if two have the same name; `arguments.inconsistent` if a setting for one key is given
     /// with several.
     pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
         let alg = self.alg.as_deref().map(named).transpose()?;
@@ -81,17 +81,16 @@ impl HeldKeyJwt {
 
     /// The newest of several keys that the server supports.
     fn newest(&self, server: &Server, alg: Option<Alg>) -> Result<SigningKey, Error> {
-        let setup = |why: &str| Err(Error::from(Misuse::Setup).about(why));
+        let misnamed = |why: &str| Err(Error::from(Misuse::ClientKeys).about(why));
         if self.kid.is_some() || self.certificate_thumbprint.is_some() {
-            return setup(
-                "a kid and a certificate are of one key: several are named by their JWKs",
-            );
+            let why = "a kid and a certificate are of one key: several are named by their JWKs";
+            return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
         }
         let mut kids: Vec<_> = self.keys.iter().map(|key| &key.kid).collect();
         kids.sort_unstable();
         // A server that finds a key by its name would find either.
         if kids.windows(2).any(|pair| pair.first() == pair.last()) {
-            return setup("two keys have one kid");
+            return misnamed("two keys have one kid");
         }
         let mut unfit = None;
         for key in &self.keys {
@@ -102,7 +101,7 @@ impl HeldKeyJwt {
         }
         match unfit {
             Some(unfit) => Err(unfit),
-            None => setup("a client that signs has a key"),
+            None => misnamed("none is given"),
         }
     }
 }

@@ -52,7 +52,7 @@ mod verifier {
                     Ok(verifier.with_introspection_cache(max_age, entries))
                 }
                 (None, None) => Ok(verifier),
-                (None, Some(_)) => Err(Error::from(Misuse::Setup)
+                (None, Some(_)) => Err(Error::from(Misuse::ArgumentsInconsistent)
                     .about("answers are kept for an age, and none is given")),
             }
         }
@@ -67,9 +67,8 @@ pub(crate) fn signed_response(
     let Some(name) = alg else {
         return match audience {
             None => Ok(None),
-            Some(_) => {
-                Err(Error::from(Misuse::Setup).about("an audience is that of a signed answer"))
-            }
+            Some(_) => Err(Error::from(Misuse::ArgumentsInconsistent)
+                .about("an audience is that of a signed answer")),
         };
     };
     let alg = Alg::named(&name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(&name))?;

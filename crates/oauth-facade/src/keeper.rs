@@ -66,13 +66,13 @@ impl GrantSettings {
     /// The id of the client's own grant.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`]; `misuse.setup` if a subject is named.
+    /// Those of [`TokenRequest`]; `arguments.inconsistent` if a subject is named.
     pub fn client_grant(&self) -> Result<GrantId, Error> {
         match self.subject {
             None => Ok(GrantId::client().requesting(self.request.to_core()?)),
             Some(_) => {
                 let what = "the client's own grant is nobody's: it has no subject";
-                Err(Error::from(Misuse::Setup).about(what))
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
             }
         }
     }
@@ -92,7 +92,7 @@ impl GrantSettings {
     /// The policy of the grant's keeper.
     ///
     /// # Errors
-    /// `misuse.setup` for an unknown word.
+    /// `argument.invalid` for an unknown word.
     pub fn policy(&self) -> Result<Policy, Error> {
         let mut policy = Policy::default();
         policy.reuse = match self.reuse.as_deref() {
@@ -101,7 +101,7 @@ impl GrantSettings {
             Some("tolerated") => Reuse::Tolerated,
             Some(_) => {
                 let what = "reuse is unknown, revokes or tolerated";
-                return Err(Error::from(Misuse::Setup).about(what));
+                return Err(Error::from(Misuse::ArgumentInvalid).about(what));
             }
         };
         policy.lease = self.lease.unwrap_or(policy.lease);
@@ -160,7 +160,7 @@ impl Keeper {
     /// Keeps tokens for the client itself.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`], and `misuse.setup` for an unknown word in `settings`.
+    /// Those of [`TokenRequest`], and `argument.invalid` for an unknown word in `settings`.
     pub fn client_credentials(client: &Client, settings: &GrantSettings) -> Result<Self, Error> {
         let keeper = client.core().keeper(settings.client_grant()?);
         Ok(Self::of(keeper.with_policy(settings.policy()?)))
@@ -169,7 +169,7 @@ impl Keeper {
     /// Keeps tokens of a user: these, or those of the store if none are given.
     ///
     /// # Errors
-    /// `stored.issuer` for tokens of another server or client; `misuse.setup`.
+    /// `stored.issuer` for tokens of another server or client; `argument.invalid`.
     pub fn refreshing(
         client: &Client,
         at: &Moment,
@@ -188,7 +188,7 @@ impl Keeper {
     /// scope of `settings`, or `refresh_token`.
     ///
     /// # Errors
-    /// Those of both, and `misuse.setup` for any other grant type, and for a user's tokens with `client_credentials`.
+    /// Those of both, and `arguments.inconsistent` for any other grant type, and for a user's tokens with `client_credentials`.
     pub fn of_grant(
         client: &Client,
         at: &Moment,
@@ -196,7 +196,7 @@ impl Keeper {
         tokens: Option<Tokens>,
         settings: &GrantSettings,
     ) -> Result<Self, Error> {
-        let refused = |what| Err(Error::from(Misuse::Setup).about(what));
+        let refused = |what| Err(Error::from(Misuse::ArgumentsInconsistent).about(what));
         match (grant_type, tokens) {
             ("refresh_token", tokens) => Self::refreshing(client, at, tokens, settings),
             ("client_credentials", None) => Self::client_credentials(client, settings),
@@ -215,12 +215,11 @@ impl Keeper {
     /// Shares the grant through a store.
     ///
     /// # Errors
-    /// `misuse.setup` for a user's grant without a subject, because two users would share a record.
+    /// `grant.subject_missing` for a user's grant without a subject, because two users would share a record.
     pub fn shared(self) -> Result<Self, Error> {
         let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         if state.keeper.id().owner == GrantOwner::Person(None) {
-            let what = "a person's grant in a store has a subject: say whose it is";
-            return Err(Error::from(Misuse::Setup).about(what));
+            return Err(Misuse::SubjectMissing.into());
         }
         Ok(Self::of(state.keeper.shared()))
     }

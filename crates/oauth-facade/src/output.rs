@@ -86,13 +86,15 @@ pub struct ErrorRecord {
     pub message: String,
     /// `retry`, `reauthorize` or `give_up`.
     pub advice: &'static str,
-    /// Seconds to wait before trying again: the pause that the server named, or the rest of the backoff after
-    /// failures.
+    /// Seconds to wait before trying again, if `advice` is `retry`: the pause that the server named, or the rest of the
+    /// backoff after failures.
     pub retry_after: Option<u64>,
     /// Whether it is the error of an earlier attempt, reported without another one.
     pub repeated: bool,
     /// The endpoint that was called.
     pub endpoint: Option<&'static str>,
+    /// The URL that was requested, without its query; of an API its origin.
+    pub url: Option<String>,
     /// The HTTP status of a refusal.
     pub status: Option<u16>,
     /// The OAuth `error` of a refusal.
@@ -133,6 +135,7 @@ impl ErrorRecord {
         self.retry_after.write(members.next("retry_after"));
         self.repeated.write(members.next("repeated"));
         self.endpoint.map(own).write(members.next("endpoint"));
+        self.url.write(members.next("url"));
         self.status.write(members.next("status"));
         self.error.write(members.next("error"));
         self.error_description
@@ -179,6 +182,7 @@ impl From<&Error> for ErrorRecord {
             retry_after: error.retry_after().map(|pause| pause.as_secs()),
             repeated: error.is_repeated(),
             endpoint: error.endpoint(),
+            url: error.url().map(str::to_owned),
             status: server.and_then(ServerError::status),
             error: server.and_then(ServerError::error).map(str::to_owned),
             error_description: server.and_then(ServerError::description).map(str::to_owned),

@@ -15,7 +15,7 @@ impl Client {
     ///
     /// # Errors
     /// `stored.malformed`; `stored.issuer` for a client of another server; `client_auth.no_usable_method` if `own` is
-    /// not what the method needs, `key.*`; `misuse.setup` for a secret that does not come from the registration.
+    /// not what the method needs, `key.*`; `arguments.inconsistent` for a secret that does not come from the registration.
     pub fn registered(
         server: &Server,
         stored: &Secret<String>,
@@ -43,7 +43,7 @@ impl Auth {
             _ => {
                 let why =
                     "the registration says how the client authenticates, and has the secret for it";
-                return Err(Error::from(Misuse::Setup).about(why));
+                return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
             }
         }
         #[cfg(not(feature = "crypto"))]
@@ -113,7 +113,7 @@ mod tests {
             assert_eq!(made(method, None), Ok(method));
         }
         let other = made("client_secret_basic", Some(Auth::Post("other".into())));
-        assert_eq!(other, Err("misuse.setup"));
+        assert_eq!(other, Err("arguments.inconsistent"));
         let jwt = SecretJwt {
             secret: "s".repeat(32).into(),
             alg: "HS256".to_owned(),

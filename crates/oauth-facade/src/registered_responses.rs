@@ -59,7 +59,7 @@ impl Registration {
     ///
     /// # Errors
     /// `key.algorithm` for an unknown name and if none of the keys fits, `key.malformed`,
-    /// `misuse.setup` for encryption without keys or an `enc` without its `alg`.
+    /// `arguments.inconsistent` for encryption without keys or an `enc` without its `alg`.
     pub(crate) fn apply(&self, mut client: Client) -> Result<Client, Error> {
         if let Some(name) = &self.userinfo_signed_response_alg {
             client = client.with_userinfo_algs([alg(name)?]);
@@ -118,7 +118,7 @@ impl Registration {
 
     /// How authorization requests are signed, if they are.
     fn request_signing(&self, client: &Client) -> Result<Option<RequestSigning>, Error> {
-        let setup = |why: &str| Error::from(Misuse::Setup).about(why);
+        let setup = |why: &str| Error::from(Misuse::ArgumentsInconsistent).about(why);
         let Some(name) = &self.request_object_signing_alg else {
             return match self.request_object_signing_key {
                 Some(_) => Err(setup("a key for request objects without their alg")),
@@ -154,7 +154,7 @@ impl Registration {
             }
             None if enc.is_some() => {
                 let why = "a request_object_encryption_enc without its alg";
-                Err(Error::from(Misuse::Setup).about(why))
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(why))
             }
             None => Ok(None),
         }
@@ -166,7 +166,7 @@ impl Registration {
         alg: Option<&str>,
         enc: Option<&str>,
     ) -> Result<Option<ResponseEncryption>, Error> {
-        let setup = |why: &str| Error::from(Misuse::Setup).about(why);
+        let setup = |why: &str| Error::from(Misuse::ArgumentsInconsistent).about(why);
         let Some(name) = alg else {
             return match enc {
                 Some(_) => Err(setup("an enc without its alg")),

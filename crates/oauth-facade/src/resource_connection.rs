@@ -102,7 +102,7 @@ impl Connect {
     /// The same, as a type of the core.
     ///
     /// # Errors
-    /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `misuse.setup` for a
+    /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `arguments.inconsistent` for a
     /// `client_id` without its issuer, and a `resource` that is not sent; `form.malformed_parameter` for another
     /// `grant_type`, `on_several_servers` or `signers`; `jwks.malformed` for the keys of a signer.
     pub fn to_core(&self) -> Result<ConnectRequest, Error> {
@@ -132,7 +132,7 @@ impl Connect {
         if let Some(uri) = &self.resource {
             if self.without_resource {
                 let why = "without_resource sends no resource: name none";
-                return Err(Error::from(Misuse::Setup).about(why));
+                return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
             }
             request = request.resource_value(uri)?;
         }
@@ -193,7 +193,8 @@ impl Connect {
             Some(id) => {
                 let issuer = self.issuer.as_ref().or(self.issuers.first());
                 let issuer = issuer.ok_or_else(|| {
-                    Error::from(Misuse::Setup).about("a client_id is that of one issuer: name it")
+                    Error::from(Misuse::ArgumentsInconsistent)
+                        .about("a client_id is that of one issuer: name it")
                 })?;
                 ClientCandidates::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
             }
@@ -254,14 +255,17 @@ mod tests {
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
         let cases: [Case; 10] = [
-            (|c| c.client_id = Some("id".into()), "misuse.setup"),
+            (
+                |c| c.client_id = Some("id".into()),
+                "arguments.inconsistent",
+            ),
             (
                 |c| c.grant_type = Some("password".into()),
                 "form.malformed_parameter",
             ),
             (
                 |c| (c.resource, c.without_resource) = (Some("api://notes".into()), true),
-                "misuse.setup",
+                "arguments.inconsistent",
             ),
             (
                 |c| c.on_several_servers = Some("ask".into()),

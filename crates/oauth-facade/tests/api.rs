@@ -109,7 +109,7 @@ fn the_documented_allowance_is_kept_on_wish() {
     assert_eq!(error.code(), "resource.rate_limited");
 
     let none = preset("socios").api(None, &[TokenOwner::User], RateLimitChoice::Documented);
-    assert_eq!(none.unwrap_err().code(), "misuse.setup");
+    assert_eq!(none.unwrap_err().code(), "api.rate_limit_undocumented");
 }
 
 #[test]

@@ -146,14 +146,15 @@ fn what_is_no_set_of_keys_is_refused() {
     };
     assert_eq!(
         code(&any, Auth::HeldKeyJwt(jwt(Vec::new()))),
-        "misuse.setup"
+        "client_auth.keys"
     );
     assert_eq!(
         code(&any, Auth::HeldKeyJwt(jwt(vec![one(), one()]))),
-        "misuse.setup"
+        "client_auth.keys"
     );
     let several = kid(vec![one(), held("old", &RSA)]);
-    assert_eq!(code(&any, Auth::HeldKeyJwt(several)), "misuse.setup");
+    let seen = code(&any, Auth::HeldKeyJwt(several));
+    assert_eq!(seen, "arguments.inconsistent");
     let named = job(&any, Auth::HeldKeyJwt(kid(vec![one()]))).expect("a job");
     assert_eq!(named.key_id, "2026-11");
     // The name of its own is that among several.

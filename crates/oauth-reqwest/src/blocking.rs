@@ -57,7 +57,7 @@ impl Driver {
     /// both the same certificates.
     ///
     /// # Errors
-    /// `misuse.setup` if the TLS roots cannot be loaded, or the builder's settings are impossible.
+    /// `transport.setup` if the TLS roots cannot be loaded, or the builder's settings are impossible.
     pub fn new(builder: reqwest::blocking::ClientBuilder) -> Result<Self, Error> {
         Self::with_options(builder, Options::default())
     }

@@ -18,7 +18,7 @@ const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
 /// Opens `url` with the system's own opener: `xdg-open`, `open` or `rundll32`.
 ///
 /// # Errors
-/// `misuse.setup` if there is no such program. That it started does not prove that a page was shown: print the URL as
+/// `browser.unavailable` if there is no such program. That it started does not prove that a page was shown: print the URL as
 /// well, for users without a browser on this machine.
 pub fn open(url: &Url) -> Result<(), Error> {
     let (program, arguments) = PROGRAM;
@@ -28,7 +28,7 @@ pub fn open(url: &Url) -> Result<(), Error> {
 /// Opens `url` with a program of the caller's choice, with the URL as its only argument.
 ///
 /// # Errors
-/// `misuse.setup` if the program cannot be started.
+/// `browser.unavailable` if the program cannot be started.
 pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
     start(&mut Command::new(program), url)
 }
@@ -66,7 +66,7 @@ fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
         .spawn();
     let failed = |why: std::io::Error| {
         let program = command.get_program().to_string_lossy().into_owned();
-        Error::from(Misuse::Setup)
+        Error::from(Misuse::BrowserUnavailable)
             .about(&format!("cannot start {program}"))
             .caused_by(Cause::unsent(why))
     };

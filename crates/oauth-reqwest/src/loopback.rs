@@ -85,7 +85,7 @@ impl Listener {
     /// registered loopback address (RFC 8252 section 7.3).
     ///
     /// # Errors
-    /// `misuse.setup` if neither address can be bound.
+    /// `listener.unavailable` if neither address can be bound.
     pub async fn bind() -> Result<Self, Error> {
         Self::bind_on(0).await
     }
@@ -93,7 +93,7 @@ impl Listener {
     /// Listens on this port, for servers that compare ports, contrary to RFC 8252.
     ///
     /// # Errors
-    /// `misuse.setup` if the port is taken: the program that has it would get the callback, so there is no alternative.
+    /// `listener.unavailable` if the port is taken: the program that has it would get the callback, so there is no alternative.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
         let (socket, host) = ListenerSockets::on(port).await?;
         let redirect_uri = RedirectUri::parse(&format!("http://{host}/callback"))?;
@@ -107,7 +107,7 @@ impl Listener {
     /// `127.0.0.1` and to `[::1]`. Prefer a literal address if the server accepts one.
     ///
     /// # Errors
-    /// `redirect_uri.refused` if it is not plain http on a loopback address; `misuse.setup` if the
+    /// `redirect_uri.refused` if it is not plain http on a loopback address; `listener.unavailable` if the
     /// port is taken.
     pub async fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
         let (socket, host, redirect_uri) = ListenerSockets::at(redirect_uri).await?;

@@ -111,7 +111,7 @@ pub(crate) fn builder_failed(error: reqwest::Error) -> Error {
     if let Err(named) = crate::root_certificates::named() {
         return named.caused_by(Cause::unsent(error.without_url()));
     }
-    Error::from(Misuse::Setup)
+    Error::from(Misuse::TransportSetup)
         .about("the HTTP client cannot be built")
         .caused_by(Cause::unsent(error.without_url()))
 }

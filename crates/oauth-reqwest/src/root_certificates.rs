@@ -17,7 +17,7 @@ const FOLDER: &str = "SSL_CERT_DIR";
 /// Checks that there is something where the environment says that the certificates are.
 ///
 /// # Errors
-/// `misuse.setup`, with the variables and what they name.
+/// `transport.setup`, with the variables and what they name.
 pub(crate) fn named() -> Result<(), Error> {
     // These two have their own certificate stores, and look nowhere else.
     if cfg!(any(target_vendor = "apple", windows)) {
@@ -36,7 +36,7 @@ fn check(file: Option<OsString>, folders: Option<OsString>) -> Result<(), Error>
         (Some(Err(one)), None) | (None, Some(Err(one))) => one,
     };
     let what = format!("{told}: so no certificate authority is trusted; correct it or unset it");
-    Err(Error::from(Misuse::Setup).about(&what))
+    Err(Error::from(Misuse::TransportSetup).about(&what))
 }
 
 fn of_file(path: &Path) -> Result<(), String> {
@@ -121,7 +121,7 @@ mod tests {
             ),
         ] {
             let error = check(file, folders).unwrap_err();
-            assert_eq!(error.code(), "misuse.setup");
+            assert_eq!(error.code(), "transport.setup");
             for word in words {
                 assert!(error.to_string().contains(word), "{word}: {error}");
             }

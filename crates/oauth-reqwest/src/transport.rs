@@ -164,7 +164,7 @@ impl Transport {
     /// A driver with these settings.
     ///
     /// # Errors
-    /// `misuse.setup` for an invalid certificate or proxy, and if `SSL_CERT_FILE` and `SSL_CERT_DIR` point nowhere.
+    /// `transport.setup` for an invalid certificate or proxy, and if `SSL_CERT_FILE` and `SSL_CERT_DIR` point nowhere.
     pub fn driver(&self) -> Result<Driver, Error> {
         let resolver = Resolver::default();
         let builder = configured!(reqwest::Client::builder(), self.parts()?, resolver);
@@ -291,7 +291,7 @@ fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
 }
 
 fn bad_setting(what: &str) -> Error {
-    Error::from(Misuse::Setup).about(what)
+    Error::from(Misuse::TransportSetup).about(what)
 }
 
 /// The error without the text, which may contain a key or a password.

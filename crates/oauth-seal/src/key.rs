@@ -44,7 +44,7 @@ impl Key {
     /// Reads a key from text: 43 characters of base64url without padding.
     ///
     /// # Errors
-    /// `misuse.setup` if it is anything else.
+    /// `key.sealing` if it is anything else.
     pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
         let decoded = URL_SAFE_NO_PAD.decode(text.expose());
         let decoded = Secret::new(decoded.map_err(|_| no_key())?);
@@ -54,7 +54,7 @@ impl Key {
     /// A key of a slice of bytes; see [`new`](Self::new).
     ///
     /// # Errors
-    /// `misuse.setup` unless they are 32.
+    /// `key.sealing` unless they are 32.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
         bytes.try_into().map(Self::new).map_err(|_| no_key())
     }
@@ -75,7 +75,7 @@ impl Key {
     /// SHA-256).
     ///
     /// # Errors
-    /// `misuse.setup`, never for a key made by this crate.
+    /// `key.sealing`, never for a key made by this crate.
     pub fn hide(&self, name: &str) -> Result<String, Error> {
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose())
             .map_err(|_| setup("no such key"))?;
@@ -108,7 +108,7 @@ impl Key {
             .is_err()
         {
             text.zeroize();
-            return Err(setup("it is too large to seal"));
+            return Err(Error::from(Misuse::Setup).about("it is too large to seal"));
         }
         Ok([nonce.as_slice(), &text].concat())
     }
@@ -136,7 +136,7 @@ impl From<[u8; 32]> for Key {
 }
 
 fn setup(what: &str) -> Error {
-    Error::from(Misuse::Setup).about(what)
+    Error::from(Misuse::SealingKey).about(what)
 }
 
 fn no_key() -> Error {

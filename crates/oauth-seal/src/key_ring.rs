@@ -205,7 +205,7 @@ mod tests {
             format!("{}, x", text(&[1]).expose()),
         ] {
             let refused = Keys::parse(&Secret::new(wrong)).err();
-            assert_eq!(refused.map(|error| error.code()), Some("misuse.setup"));
+            assert_eq!(refused.map(|error| error.code()), Some("key.sealing"));
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ struct Stored<S> {
 /// ```
 ///
 /// # Errors
-/// `misuse.setup` for a name that is empty, longer than 48 bytes, or contains a control character;
+/// `argument.invalid` for a name that is empty, longer than 48 bytes, or contains a control character;
 /// `key.algorithm` for an algorithm with a shared secret, and if the stored key is for another algorithm: give a
 /// new key a new name. `stored.malformed`, and those of [`Store::load`] and [`Store::save`].
 pub async fn open<S: Store + ?Sized>(store: &S, name: &str, alg: Alg) -> Result<DpopKey, Error> {
@@ -96,7 +96,7 @@ pub async fn remove<S: Store + ?Sized>(store: &S, name: &str) -> Result<bool, Er
 /// The name of the record.
 fn record_of(name: &str) -> Result<String, Error> {
     match name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-        true => Err(Error::from(Misuse::Setup).about("the name of the DPoP key")),
+        true => Err(Error::from(Misuse::ArgumentInvalid).about("the name of the DPoP key")),
         false => Ok(format!("{DPOP_KEYS}{name}")),
     }
 }

@@ -420,7 +420,7 @@ impl GrantSource {
 
 fn runtime() -> Result<tokio::runtime::Handle, Error> {
     tokio::runtime::Handle::try_current()
-        .map_err(|_| Error::from(oauth_core::error::Misuse::Setup).about("no tokio runtime"))
+        .map_err(|_| Error::from(oauth_core::error::Misuse::RuntimeMissing).about("none of tokio"))
 }
 
 /// The reason for which a caller waits, or its outcome.

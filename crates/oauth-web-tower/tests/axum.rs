@@ -341,7 +341,7 @@ async fn a_variable_that_is_missing_is_named_before_anything_is_asked() {
         assert!(error.to_string().contains(name), "{error}");
     }
     let error = out_of(all).await.unwrap_err();
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
     assert!(twin.with(|twin| twin.log().is_empty()));
 }
 

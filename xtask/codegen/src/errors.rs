@@ -77,4 +77,9 @@ helps is `Error::hint` in Rust, `error.hint` in Python and Node.js, and `hintFor
 The tables show the advice of the code alone. An error may know better: where an authorization code
 may be spent, `retry` becomes `reauthorize`; where the status says to come back later (408, 429,
 503), `give_up` becomes `retry`.
+
+An error that a server caused, by its reply or by none, has the `url` that was requested: scheme,
+host and path, and of an API only the origin. `retry_after` is in seconds, and only errors whose
+advice is `retry` have it: where a source failed to get a token always, and at least 1; for a
+single request if the server named a pause.
 ";

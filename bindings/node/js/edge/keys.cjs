@@ -8,6 +8,10 @@ const { KeyError, PrivateKey, generated, macOf } = require('./private-key.cjs')
 /** The longest name of a DPoP key in a store, in bytes, and the format of its record: the same in every language. */
 const MAX_NAME = 48
 const FORMAT = 1
+/** The algorithms of HMACs, and how many bytes a secret has at least. */
+const MACS = { HS256: 32, HS384: 48, HS512: 64 }
+/** Why settings for one key are refused. */
+const OF_ONE = 'kid: a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs'
 /** How many saves are tried before giving up on a store that always reports a conflict. */
 const TRIES = 16
 /** The algorithms of DPoP proofs, the usual one first. */
@@ -56,16 +60,37 @@ function keysOver(wasm, notSupportedHere) {
     }
   }
 
+  /** Checks the values of an assertion as far as no server is needed. A service account is refused by the client. */
+  function checkAssertion({ method, source, keys: texts, passphrase, alg, kid, certificateThumbprint }) {
+    if (method === 'client_secret_jwt') return checkMac(source, alg)
+    if (method !== 'private_key_jwt') return
+    const keys = texts.map((text) => read(text, passphrase))
+    const isOfOne = kid !== undefined || certificateThumbprint !== undefined
+    if (keys.length > 1 && isOfOne) throw failed('arguments.inconsistent', OF_ONE)
+    checkNames(keys.length > 1 ? keys.map(nameOf) : keys)
+    if (alg !== undefined && !keys.some(({ algs }) => algs.includes(alg))) throw failed('key.algorithm', `alg: ${alg}`)
+  }
+
+  function checkMac(secret, alg = 'HS256') {
+    const least = MACS[alg]
+    if (least === undefined) throw failed('key.algorithm', `alg: ${alg}`)
+    if (new TextEncoder().encode(secret).length < least) throw failed('jws.key_too_small', `secret: ${alg} needs ${least} bytes`)
+  }
+
+  /** Each key of a client has a name of its own, and there is one at least. */
+  function checkNames(names) {
+    if (names.length === 0) throw failed('client_auth.keys', 'key: none is given')
+    if (new Set(names).size < names.length) throw failed('client_auth.keys', 'key: two keys have one kid')
+  }
+
   /** The public halves of all keys, as a JWK Set. */
   function publicJwks({ keys: texts, passphrase, kid: named }) {
-    const setup = (reason) => failed('misuse.setup', reason)
-    if (texts.length > 1 && named !== undefined) throw setup('kid can be given for one key only: set the kid of several keys in their JWKs')
+    if (texts.length > 1 && named !== undefined) throw failed('arguments.inconsistent', OF_ONE)
     const keys = texts.map((text) => read(text, passphrase)).map((key) => {
       const { kty, crv, x, y, n, e } = JSON.parse(publicText(key))
       return { kty, crv, x, y, n, e, kid: named ?? nameOf(key), use: 'sig', alg: key.alg }
     })
-    if (keys.length === 0) throw setup('privateKeyJwt must have at least one key')
-    if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw setup('two keys have the same kid')
+    checkNames(keys.map(({ kid }) => kid))
     return JSON.stringify({ keys })
   }
 
@@ -115,7 +140,7 @@ function keysOver(wasm, notSupportedHere) {
   /** The key of this name in a store, as a JWK; the first caller creates it. */
   async function dpopKeyIn(store, name, alg) {
     const isText = name !== '' && !/\p{Cc}/u.test(name) && new TextEncoder().encode(name).length <= MAX_NAME
-    if (!isText) throw failed('misuse.setup', 'the name of the DPoP key')
+    if (!isText) throw failed('argument.invalid', 'the name of the DPoP key')
     if (!isProof(alg)) throw failed('key.algorithm', alg)
     const key = `dpop-key:${name}`
     const callStore = async (question) => {
@@ -155,7 +180,7 @@ function keysOver(wasm, notSupportedHere) {
     }
   }
 
-  return { clientOf, dpop, dpopKeyIn, hold, macClientOf, publicJwks }
+  return { checkAssertion, clientOf, dpop, dpopKeyIn, hold, macClientOf, publicJwks }
 }
 
 module.exports = { keysOver }

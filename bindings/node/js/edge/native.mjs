@@ -30,7 +30,7 @@ export const postgresSchema = absent('PostgreSQL').schema
 wasm.NativeSettings.fromFile = absent('a file').open
 
 const keys = keysOver(wasm, notSupportedHere)
-export const { publicJwks } = keys
+export const { checkAssertion, publicJwks } = keys
 
 const { pemOf, ...keyConstructors } = keys.dpop
 Object.assign(wasm.NativeDpopKey, keyConstructors)

@@ -22,12 +22,17 @@ export async function use(signal: AbortSignal): Promise<void> {
   const source: GrantSource = client.clientCredentials({ scope: ['read'], onTokens: async (tokens) => tokens.serialize() })
   const tokens: Tokens = await source.token({ signal })
   const patient: Tokens = await source.token({ signal, timeoutMs: 1000 })
+  const alone: GrantSource = client.source({ subject: 'ann' })
+  const bare: GrantSource = client.source(client.tokensFromRefreshToken('r', { scope: ['read'] }))
+  const keys: string[] = [alone.key, bare.key, client.keeper({ subject: 'ann' }).key]
+  // @ts-expect-error options stand alone or behind tokens
+  client.source({ subject: 'ann' }, { subject: 'ann' })
   const byIdentity: GrantSource = client.source(undefined, { identityProvider: client, signIn: source, subject: 'ann' })
   client.keeper(undefined, { identityProvider: client, signIn: async () => 'token', subjectTokenType: 'saml2', moment: () => ({ now: 0, seed: new Uint8Array(32) }) })
   await byIdentity.close()
   await source.close()
   await source[Symbol.asyncDispose]()
-  const texts: string[] = [patient.accessToken, tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
+  const texts: string[] = [...keys, patient.accessToken, tokens.accessToken, ...tokens.scope, ...providers(), preset.issuer]
   const end: Date | undefined = tokens.expiresAt
   const reply: Response = await source.fetch('https://api.example/', { method: 'POST', body: '{}', signal })
   await source.fetch(new URL('https://api.example/'))

@@ -194,9 +194,11 @@ LostCode = Literal[
     "store.conflict",
 ]
 MisuseCode = Literal[
+    "misuse.setup",
+    "argument.invalid",
+    "arguments.inconsistent",
     "misuse.no_clock",
     "misuse.no_randomness",
-    "misuse.setup",
     "misuse.not_supported",
     "misuse.metadata",
     "misuse.out_of_order",
@@ -311,5 +313,19 @@ MisuseCode = Literal[
     "provider.data",
     "provider.unknown",
     "provider.variable",
+    "client_auth.keys",
+    "grant.subject_missing",
+    "key.sealing",
+    "store.setup",
+    "transport.setup",
+    "listener.unavailable",
+    "browser.unavailable",
+    "runtime.missing",
+    "application.function",
+    "api.rate_limit_undocumented",
+    "page.popup_blocked",
+    "redirect_uri.other_origin",
+    "page.insecure",
+    "page.missing",
 ]
 ErrorCode = Literal[DeniedCode, MalformedCode, UntrustedCode, LostCode, MisuseCode]

@@ -90,4 +90,10 @@ HINTS: dict[str, str] = {
     "web.session_too_large": "keep fewer claims in the session, or keep sessions in a store",
     "stored.malformed": "start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key",
     "provider.variable": "give every variable that the provider's page lists",
+    "grant.subject_missing": "name the user with `subject`, such as the `sub` of the ID token or your own id of the user",
+    "key.sealing": "a key is 32 random bytes, or their text in base64url without padding, and its id is ASCII without spaces",
+    "listener.unavailable": "another program may have the port: close it, or register and use a redirect URI with another port",
+    "browser.unavailable": "print the URL for the user to open, or use the device flow",
+    "page.popup_blocked": "open the popup in the handler of a click, before anything is awaited",
+    "page.insecure": "serve the page with https, or from localhost",
 }

@@ -178,7 +178,7 @@ def allow_pickling() -> None:
 def store_url(url: str, /) -> tuple[str, str]:
     """The kind of store that a URL names (redis, postgres, sqlite, file, memory), and the argument to open it with.
 
-    misuse.setup for any other URL.
+    store.setup for any other URL.
     """
 def testing_key() -> SealingKey:
     """The publicly known key for tests; a site that is not on a loopback address refuses it."""
@@ -261,7 +261,7 @@ class DpopKey:
 
         store is one of oauth_core.stores, or an object with the methods of a store; without SealedStore, the key is stored
         in the clear, as refresh tokens are. name has at most 48 bytes. key.algorithm if the stored key is for a different
-        algorithm: use a new name for a new key. misuse.setup, stored.malformed, and errors of the store.
+        algorithm: use a new name for a new key. argument.invalid, stored.malformed, and errors of the store.
         """
     @staticmethod
     def aopen(store: Store, name: str, /, *, alg: _SigningAlg = "ES256") -> _Later[DpopKey]:
@@ -304,7 +304,7 @@ class Network:
     request 30. At most in_flight_per_origin requests, 16, run at once to one origin. addresses
     are the addresses to connect to: with "public_where_marked" any address, but only public ones for
     a URL that a server named rather than the program; with "public_only" only public ones; with "any"
-    any (lost.not_public otherwise). misuse.setup for a file that cannot be read.
+    any (lost.not_public otherwise). transport.setup for a file that cannot be read.
     """
     def __new__(
         cls, *, ca: _Place | None = None, only_ca: _Place | None = None,
@@ -398,8 +398,8 @@ class PrivateKeyJwt(ClientAuth):
     def public_jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public halves of all keys as a JWK Set (RFC 7517 section 5).
 
-        Register them as jwks, or serve them at the client's jwks_uri. key.* for an invalid key; misuse.setup for
-        no key, for two keys with the same kid, and for the kid option with several keys.
+        Register them as jwks, or serve them at the client's jwks_uri. key.* for an invalid key; client_auth.keys
+        for no key and for two keys with the same kid, arguments.inconsistent for the kid option with several keys.
         """
 def claims_sources(claims: Mapping[str, Any], /) -> list[ClaimsSource]:
     """The sources of aggregated and distributed claims.
@@ -745,6 +745,11 @@ class Client:
 
         stored.malformed for any other text, stored.issuer for the keys of a different server.
         """
+    def tokens_from_refresh_token(self, refresh_token: str, /, *, scope: _Scope = None) -> Tokens:
+        """The grant of a refresh token of this client's that another library has obtained; its first use renews it.
+
+        scope is what it was granted for, if known. argument.invalid for an empty token.
+        """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
         extra: _Extra = None, authorization_details: _Details = None, store: Store | None = None,
@@ -845,10 +850,7 @@ class PendingAuthorization:
         """The issuer that the user is sent to."""
     @property
     def state(self) -> str:
-        """The state parameter: the key of this flow when several are pending in one session.
-
-        RFC 6749 section 10.12.
-        """
+        """The state parameter: the key of this flow when several are pending in one session (RFC 6749 section 10.12)."""
     @property
     def redirect_uri(self) -> str:
         """The URI at which the callback must arrive."""
@@ -875,7 +877,7 @@ class Listener:
     """A listener on a loopback address for one callback (RFC 8252 section 7.3).
 
     It uses this port or a free one, and this path or /callback; or the registered redirect_uri as a whole.
-    misuse.setup if the port is taken, redirect_uri.refused
+    listener.unavailable if the port is taken, redirect_uri.refused
     for an address that is not a loopback address, TypeError for a redirect_uri together with a port or
     path.
     """
@@ -2154,10 +2156,7 @@ class Keeper:
         """Whether the store has the newest tokens."""
     @property
     def last_error(self) -> OAuthError | None:
-        """The error of the last renewal, if it failed.
-
-        Callers do not get it while their token is valid.
-        """
+        """The error of the last renewal, if it failed; callers do not get it while their token is valid."""
     @property
     def lease_extension(self) -> tuple[str, float, float] | None:
         """The lease to extend while the Exchange of a renewal runs; None if none is held.
@@ -2331,12 +2330,12 @@ class FileStore(NativeStore):
 
     Each is a file that only its owner may read, replaced as a whole: a process killed at any point leaves the old
     record or the new one. A truncated or unreadable record is stored.malformed; a folder that others may write to is
-    misuse.setup. Use a local file system.
+    store.setup. Use a local file system.
 
     The folder is created (0700) if it does not exist. access="group" shares it with its group, whose
     members may read and remove every record: files are 0660, the folder 2770, as
     on a volume that containers share with fsGroup. A process outside the group, and
-    anything that all users may read or write, is misuse.setup.
+    anything that all users may read or write, is store.setup.
     """
     def __new__(
         cls, path: str | os.PathLike[str], /, *, access: Literal["owner", "group"] = "owner"
@@ -2348,7 +2347,7 @@ class SqliteStore(NativeStore):
     """Stores records in a SQLite database, for the processes of one user on one machine.
 
     Like FileStore, but better for many grants. The file is private (0600);
-    a file of a different user, a folder that others may write to, and a link are misuse.setup. Use a
+    a file of a different user, a folder that others may write to, and a link are store.setup. Use a
     local file system. The file is created if it does not exist, and its folder (0700) too.
     access="group" is as for FileStore.
     """
@@ -2401,7 +2400,7 @@ class SealingKey:
     """A key to seal records with. Its repr shows only its id.
 
     32 random bytes, or their text in base64url without padding, of 43 characters;
-    misuse.setup otherwise.
+    key.sealing otherwise.
     """
     def __new__(cls, key: bytes | str | SealingKey, /) -> Self: ...
     @staticmethod
@@ -2411,7 +2410,7 @@ class SealingKey:
         """The key in the operating system's keyring for this service and name, created on first use.
 
         folder is for locks between concurrent processes, and contains no secret: it is created (0700) if it
-        does not exist, and all processes must use the same. misuse.setup if no keyring can be reached; a locked
+        does not exist, and all processes must use the same. store.setup if no keyring can be reached; a locked
         one may prompt the user, and is waited for.
         """
     @property

@@ -1098,8 +1098,9 @@ class Operations:
             scope: The required scope.
             acr_values: The accepted acr values, one of which is required (RFC 9470).
             max_age: The largest age of the authentication, in seconds (RFC 9470).
-            algs: The accepted algorithms, by default those of the server's metadata. Those with
-                a shared secret are ignored.
+            algs: The accepted algorithms. By default those that the server's metadata lists for
+                ID tokens (RS256 if it lists none), and those that a published key is for, by its
+                alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
                 request (RFC 9449 section 4.3).
@@ -1154,8 +1155,8 @@ class Operations:
 
         The server's keys are fetched as needed, and cached for all calls of the client. jwe.*,
         jws.*, jwt.* and id_token.* if it is not a valid ID token of this server for this client;
-        misuse.setup without nonce and unexpected_nonce; lost.*, denied.* and others if it could not
-        be verified.
+        arguments.inconsistent without nonce and unexpected_nonce; lost.*, denied.* and others if it
+        could not be verified.
 
         Args:
             token: The ID token.

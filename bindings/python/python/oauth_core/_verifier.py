@@ -88,7 +88,7 @@ class AccessTokenVerifier:
     of the server's tokens; ``"jwt"`` accepts plain JWTs, which only their audience distinguishes from ID tokens of
     the same server: it must be an API's, and never a client id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
     RFC 9470) are required of every token; a call can replace them. ``algs`` are by default those of the server's
-    metadata, never with a shared secret. ``clock_skew`` is the tolerated difference of clocks in seconds, ``dpop_algs``
+    metadata, and those that a published key is for (its ``alg``, or its curve); never with a shared secret. ``clock_skew`` is the tolerated difference of clocks in seconds, ``dpop_algs``
     and ``realm`` appear in challenges. With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed
     with the server, and plain ones refused: the content with ``access_token_encryption_enc``, by default
     ``A128CBC-HS256``, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as

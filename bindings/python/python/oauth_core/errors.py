@@ -49,12 +49,16 @@ class OAuthError(Exception):
     advice: Advice
     """The step to take after an error."""
     retry_after: float | None
-    """The seconds to wait before trying again: the pause that the server requested, or the rest of
-    the pause after failures (backoff)."""
+    """The seconds to wait before trying again, where the advice is ``retry``: the pause that the
+    server requested, or the rest of the pause after failures (backoff). A source that failed to
+    get a token always names one."""
     repeated: bool
     """Whether this repeats the error of the last attempt, without a new request (backoff)."""
     endpoint: str | None
     """The endpoint that was used, such as ``token``."""
+    url: str | None
+    """The URL that was requested, if a server answered it wrongly or not at all: scheme, host and path,
+    without the query, which may hold secrets. Of an API only the origin."""
     status: int | None
     """The HTTP status of a refusal."""
     error: str | None
@@ -77,6 +81,7 @@ class OAuthError(Exception):
         retry_after: float | None = None,
         repeated: bool = False,
         endpoint: str | None = None,
+        url: str | None = None,
         status: int | None = None,
         error: str | None = None,
         error_description: str | None = None,
@@ -90,6 +95,7 @@ class OAuthError(Exception):
         self.retry_after = retry_after
         self.repeated = repeated
         self.endpoint = endpoint
+        self.url = url
         self.status = status
         self.error = error
         self.error_description = error_description

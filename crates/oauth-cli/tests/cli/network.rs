@@ -130,7 +130,7 @@ fn a_proxy_is_asked_to_open_the_way() {
         &["--config", &said, "--proxy", "ftp://S3CR3T", "token"],
     )
     .run();
-    assert!(wrong.stderr.contains("misuse.setup") && !wrong.stderr.contains("S3CR3T"));
+    assert!(wrong.stderr.contains("transport.setup") && !wrong.stderr.contains("S3CR3T"));
 }
 
 #[test]

@@ -454,7 +454,7 @@ fn the_store_is_private() {
     // Other users may have read the record.
     let record = home.record();
     std::fs::set_permissions(&record, std::fs::Permissions::from_mode(0o644)).unwrap();
-    says(&home.p(&["token"]), 2, &["misuse.setup", "chmod 600"]);
+    says(&home.p(&["token"]), 2, &["store.setup", "chmod 600"]);
 }
 
 /// The obstacle here stands for a file system that was mounted read-only.

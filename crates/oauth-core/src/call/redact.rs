@@ -18,17 +18,19 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
     let values = parameter_values(body);
     let values = values
         .iter()
-        .filter(|(name, _)| !is_public(name))
+        .filter(|(name, value)| !is_public(name) && (value.len() >= 4 || is_secret(name)))
         .map(|(_, value)| value.as_ref());
     let signed = sent.client_jwt.as_ref();
     let secrets = values
         .chain(config.auth.secret())
         .chain(signed.map(|jwt| jwt.expose().as_str()))
         .chain(credentials.map(|(_, credentials)| credentials))
-        .filter(|text| text.len() >= 4);
+        .filter(|text| !text.is_empty());
     if !IS_BROWSER_BUILD {
         return secrets.map(Secret::from).collect();
     }
+    // Anything shorter is replaced within words as well.
+    let secrets = secrets.filter(|text| text.len() >= 4);
     // The only encoding that a page's build looks for: that of the form which it sent.
     let mut written = Vec::new();
     for secret in secrets {
@@ -54,6 +56,11 @@ fn parameter_values(body: &str) -> Pairs<'_> {
     }
 }
 
+/// Whether a parameter is secret however short its value is. Of any other a short value is a number or a flag.
+fn is_secret(name: &str) -> bool {
+    ["client_secret", "password", "user_code"].contains(&name)
+}
+
 /// Whether a parameter is not secret.
 fn is_public(name: &str) -> bool {
     let public_names = [
@@ -63,6 +70,11 @@ fn is_public(name: &str) -> bool {
         "username",
         "resource",
         "audience",
+        "prompt",
+        "display",
+        "response_mode",
+        "acr_values",
+        "ui_locales",
     ];
     // The public members of a registration (RFC 7591 section 2) have these suffixes.
     let public_suffixes = ["_type", "_uri", "_name", "_alg", "_method"];

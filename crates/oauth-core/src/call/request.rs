@@ -292,6 +292,7 @@ impl Unsent {
             client_jwt: self.client_jwt,
             role: side,
             proved_at: self.proves_key.then_some(self.proved_at),
+            method: self.method.clone(),
             url: self.url,
         };
         let mut request = Request::new(request_body);

@@ -4,9 +4,10 @@
 use std::fmt;
 
 use crate::http::header::WWW_AUTHENTICATE;
-use crate::http::{HeaderValue, Response, StatusCode};
+use crate::http::{HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 
+use super::redact;
 use super::request::assertion_facts;
 use crate::challenge;
 use crate::client_auth::{Made, Origin};
@@ -24,6 +25,7 @@ pub(super) struct Sent {
     pub(super) body: Bytes,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
+    pub(super) method: Method,
     /// The URL it was sent to, in case it has to be sent again.
     pub(super) url: Url,
     /// The role of the receiving server. Nonces and clock differences are stored per role.
@@ -40,9 +42,10 @@ impl fmt::Debug for Sent {
 }
 
 impl Sent {
-    /// The origin to which the request was sent.
-    pub(super) fn origin(&self) -> String {
-        self.url.origin()
+    /// The error of this request's answer, or of the lack of one: it names the request, and holds no secret of it.
+    pub(super) fn error(&self, config: &ClientConfig, error: Error) -> Error {
+        let named = error.of_request(self.method.as_str(), &self.url);
+        named.redact(&redact::secrets(config, self))
     }
 
     /// The workload's token, if the server refused the one that was sent and it has been replaced in the meantime.

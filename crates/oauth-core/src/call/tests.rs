@@ -276,6 +276,60 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
     assert_eq!(said, Some("a%26b \u{e4} 100% a&b<c>d"));
 }
 
+/// The description that is left of what the server says to a client with this secret.
+fn left_of(secret: &str, said: &str) -> (String, String) {
+    let auth = ClientAuth::post(secret);
+    let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
+    let body = serde_json::json!({"error": "invalid_client", "error_description": said});
+    let ask = client.client_credentials(Scope::none());
+    let error = answered(ask, json(401, &body.to_string())).unwrap_err();
+    let description = error.server_error().and_then(|said| said.description());
+    (description.unwrap().to_owned(), error.to_string())
+}
+
+#[test]
+fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
+    for (secret, said, left) in [
+        ("test", "a tested client attests", "a tested client attests"),
+        ("test", "got test.", "got [redacted]."),
+        ("test", "client_secret=test&b", "client_secret=[redacted]&b"),
+        ("test", "secret%3Dtest%26b", "secret%3D[redacted]%26b"),
+        (
+            "test",
+            "secret%253Dtest%2526b",
+            "secret%253D[redacted]%2526b",
+        ),
+        ("test", "secret\\u003dtest\\n", "secret\\u003d[redacted]\\n"),
+        ("test", "got\\ntest", "got\\n[redacted]"),
+        ("test", "got&#34;test&#34;", "got&#34;[redacted]&#34;"),
+        ("test", "\u{e4}test test\u{e4}", "\u{e4}test test\u{e4}"),
+        ("-pw-", "x-pw-y", "x[redacted]y"),
+        // A text that lacks its words would tell the secret, and little else.
+        ("a", "a client is not known", "[redacted]"),
+        ("a", "no match: bad mac", "no match: bad mac"),
+        ("pw", "pw is wrong", "[redacted]"),
+        // Nobody writes words of this length, and so long a secret may stand in another value.
+        ("0123456789abcdef", "x0123456789abcdefy", "x[redacted]y"),
+    ] {
+        assert_eq!(left_of(secret, said).0, left, "{secret} in {said}");
+    }
+    // What this crate writes is not garbled, and the code stays what it is.
+    for secret in [
+        "client",
+        "invalid_client",
+        "token",
+        "https",
+        "as.example",
+        "refused",
+        "POST",
+    ] {
+        let (_, text) = left_of(secret, "no");
+        let whole = "token: POST https://as.example/token: the server refused: invalid_client: no \
+                     (HTTP 401) [denied.invalid_client]";
+        assert_eq!(text, whole, "{secret}");
+    }
+}
+
 /// An endpoint that says itself what it sends.
 struct Sends(EndpointRequest);
 
@@ -404,9 +458,6 @@ fn a_request_that_found_no_answer_says_where_it_went_and_not_what_it_asked() {
     sent(exchange.resume(&at(), Input::Begin).unwrap());
     let lost = Input::Lost(Cause::unknown("reset"));
     let error = exchange.resume(&at(), lost).unwrap_err().to_string();
-    assert!(error.contains("https://own.example:8443: reset"), "{error}");
-    assert!(
-        !error.contains("path") && !error.contains("S3CR3T"),
-        "{error}"
-    );
+    let text = "own: POST https://own.example:8443/path: no answer arrived: reset [lost]";
+    assert_eq!(error, text);
 }

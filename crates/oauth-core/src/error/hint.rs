@@ -332,6 +332,30 @@ const HINTS: &[(&str, &str)] = &[
         "give every variable that the provider's page lists",
     ),
     (
+        "listener.unavailable",
+        "another program may have the port: close it, or register and use a redirect URI with another port",
+    ),
+    (
+        "browser.unavailable",
+        "print the URL for the user to open, or use the device flow",
+    ),
+    (
+        "grant.subject_missing",
+        "name the user with `subject`, such as the `sub` of the ID token or your own id of the user",
+    ),
+    (
+        "key.sealing",
+        "a key is 32 random bytes, or their text in base64url without padding, and its id is ASCII without spaces",
+    ),
+    (
+        "page.popup_blocked",
+        "open the popup in the handler of a click, before anything is awaited",
+    ),
+    (
+        "page.insecure",
+        "serve the page with https, or from localhost",
+    ),
+    (
         "web.signed_out",
         "open the sign-in page; a page that uses fetch should navigate there",
     ),

@@ -10,38 +10,95 @@ const MAX_PERCENT_ENCODINGS: usize = 3;
 /// text is compared with so many bytes at most, whatever the server writes.
 const ENOUGH: usize = 64;
 
+/// A secret of so many bytes is redacted wherever it stands. A shorter one may also be a part of a word, such as `test` or
+/// `client`: it is redacted only where it stands by itself.
+pub(super) const LONG: usize = 16;
+
+/// A secret with fewer bytes may be a word of the text, such as `a`: a text in which it stands by itself is dropped as a
+/// whole, because one that lacks some of its words is of no use and tells what they are.
+const TINY: usize = 4;
+
+/// What stands in place of a secret.
+const REDACTED: &str = "[redacted]";
+
 /// At most `limit` characters of `text`, with `[redacted]` in place of each secret.
 pub(super) fn redacted(text: &str, secrets: &[Secret<String>], limit: usize) -> String {
     let mut shown = String::new();
-    let mut rest = text;
+    let mut end = 0;
     // If the text were truncated first, a part of a secret could remain.
-    while let Some(first) = rest.chars().next().filter(|_| shown.len() < 4 * limit) {
-        let secret_len = secrets
+    while let Some(first) = text.get(end..).and_then(|rest| rest.chars().next())
+        && shown.len() < 4 * limit
+    {
+        let found = secrets
             .iter()
-            .filter_map(|secret| prefix_len(rest, secret))
-            .max();
-        let (kept, skipped) = match secret_len {
-            Some(len) => ("[redacted]", len),
-            None => (
-                rest.get(..first.len_utf8()).unwrap_or_default(),
-                first.len_utf8(),
-            ),
+            .filter_map(|secret| Some((length_at(text, end, secret)?, secret)));
+        let next = match found.max_by_key(|(len, _)| *len) {
+            Some((_, secret)) if !IS_BROWSER_BUILD && secret.expose().len() < TINY => {
+                return REDACTED.to_owned();
+            }
+            Some((len, _)) => {
+                shown.push_str(REDACTED);
+                end + len
+            }
+            None => {
+                shown.push(first);
+                end + first.len_utf8()
+            }
         };
-        shown.push_str(kept);
-        rest = rest.get(skipped..).unwrap_or_default();
+        end = next;
     }
     shown.chars().take(limit).collect()
 }
 
 /// Whether one of the secrets stands in `text`.
 pub(super) fn contains(text: &str, secrets: &[Secret<String>]) -> bool {
-    let at = |(start, _)| text.get(start..).unwrap_or_default();
-    let mut starts = text.char_indices().map(at);
-    starts.any(|rest| {
+    let stands_at = |start: usize| {
         secrets
             .iter()
-            .any(|secret| prefix_len(rest, secret).is_some())
-    })
+            .any(|secret| length_at(text, start, secret).is_some())
+    };
+    text.char_indices().any(|(start, _)| stands_at(start))
+}
+
+/// The length of the secret at `start`, if it stands there; of a short one, if it stands there by itself.
+fn length_at(text: &str, start: usize, secret: &Secret<String>) -> Option<usize> {
+    let (before, rest) = text.split_at_checked(start)?;
+    let length = prefix_len(rest, secret)?;
+    let text = secret.expose();
+    if IS_BROWSER_BUILD || text.len() >= LONG {
+        return Some(length);
+    }
+    let begins_as_word = text.starts_with(char::is_alphanumeric);
+    let ends_as_word = text.ends_with(char::is_alphanumeric);
+    let goes_on = rest
+        .get(length..)
+        .is_some_and(|after| after.starts_with(char::is_alphanumeric));
+    let is_part = begins_as_word && ends_in_word(before) || ends_as_word && goes_on;
+    (!is_part).then_some(length)
+}
+
+/// Whether `text` ends with a letter or digit that is not the end of an escape: `%3D`, `%253D`, `\u003d`, `\n`.
+fn ends_in_word(text: &str) -> bool {
+    if !text.ends_with(char::is_alphanumeric) {
+        return false;
+    }
+    let without_digits = |count: usize| {
+        let (front, digits) = text.split_at_checked(text.len().checked_sub(count)?)?;
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit())
+            .then_some(front)
+    };
+    let is_percent = without_digits(2).is_some_and(|front| {
+        let front = (1..MAX_PERCENT_ENCODINGS)
+            .fold(front, |front, _| front.strip_suffix("25").unwrap_or(front));
+        front.ends_with('%')
+    });
+    let is_unicode = without_digits(4).is_some_and(|front| front.ends_with("\\u"));
+    let is_letter = ["\\n", "\\r", "\\t", "\\b", "\\f"]
+        .iter()
+        .any(|escape| text.ends_with(escape));
+    !(is_percent || is_unicode || is_letter)
 }
 
 /// The length of the secret at the start of `text`, if it stands there: verbatim, percent-encoded (RFC 3986 section 2.1) as

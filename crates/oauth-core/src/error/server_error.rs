@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::printable;
 use super::redaction::{contains, redacted};
 use super::table::{Advice, table};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::extra::Extra;
 use crate::secret::Secret;
 use crate::value::{self, Map, Value};
@@ -270,8 +271,11 @@ impl ServerError {
             (&mut self.description, if self.is_page { 200 } else { 1000 }),
             (&mut self.uri, 1000),
         ];
+        // The name of an error that this crate knows is none of the server's words.
+        let is_known =
+            |text: &str| !IS_BROWSER_BUILD && Denial::ALL.iter().any(|known| known.text() == text);
         for (text, limit) in texts {
-            if let Some(text) = text {
+            if let Some(text) = text.as_mut().filter(|text| !is_known(text)) {
                 *text = redacted(text, secrets, limit);
             }
         }

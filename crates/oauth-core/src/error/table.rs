@@ -41,22 +41,32 @@ const REAUTHORIZE: Advice = Advice::Reauthorize;
 const GIVE_UP: Advice = Advice::GiveUp;
 
 macro_rules! table {
-    ($(#[$meta:meta])* $name:ident { $($variant:ident $code:literal $advice:ident $text:literal)* }) => {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($variant:ident $code:literal $advice:ident $text:literal)* }
+        $(outside_pages { $($other:ident $other_code:literal $other_advice:ident $other_text:literal)* })?
+    ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum $name { $(#[doc = $text] $variant),* }
+        pub enum $name {
+            $(#[doc = $text] $variant,)*
+            $($(#[doc = $other_text] $other,)*)?
+        }
 
         impl $name {
             /// Every row of the table.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)* $($(Self::$other,)*)?];
 
             /// The stable code.
             pub const fn code(self) -> &'static str {
                 if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($code, "\n"),*), self as usize);
                 }
-                match self { $(Self::$variant => $code),* }
+                match self {
+                    $(Self::$variant => $code,)*
+                    $($(Self::$other => $other_code,)*)?
+                }
             }
 
             /// One sentence for people.
@@ -64,12 +74,18 @@ macro_rules! table {
                 if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($text, "\n"),*), self as usize);
                 }
-                match self { $(Self::$variant => $text),* }
+                match self {
+                    $(Self::$variant => $text,)*
+                    $($(Self::$other => $other_text,)*)?
+                }
             }
 
             /// The advice for the caller.
             pub const fn advice(self) -> Advice {
-                match self { $(Self::$variant => $advice),* }
+                match self {
+                    $(Self::$variant => $advice,)*
+                    $($(Self::$other => $other_advice,)*)?
+                }
             }
         }
     };
@@ -77,8 +93,9 @@ macro_rules! table {
 pub(super) use table;
 
 /// The line with this number, from 0. A web page build finds the text of a row this way, so that its module need not
-/// contain the offsets.
+/// contain the offsets. A row that is not in it reads as the first one.
 pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
+    let whole = lines;
     let (mut rest, mut number) = (lines, number);
     loop {
         let (mut bytes, mut end) = (rest.as_bytes(), 0);
@@ -88,10 +105,13 @@ pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
             (bytes, end) = (after, end + 1);
         }
         let (line, after) = rest.split_at(end);
-        if number == 0 || after.is_empty() {
+        if number == 0 {
             return line;
         }
-        (rest, number) = (after.split_at(1).1, number - 1);
+        (rest, number) = match after.len() {
+            0 | 1 => (whole, 0),
+            _ => (after.split_at(1).1, number - 1),
+        };
     }
 }
 
@@ -256,9 +276,11 @@ table! {
 table! {
     /// Why a call cannot be carried out.
     Misuse {
+        Setup "misuse.setup" GIVE_UP "the system or the settings do not allow this"
+        ArgumentInvalid "argument.invalid" GIVE_UP "an argument has an invalid value"
+        ArgumentsInconsistent "arguments.inconsistent" GIVE_UP "an argument needs or excludes another one"
         NoClock "misuse.no_clock" GIVE_UP "the system clock is before 1970"
         NoRandomness "misuse.no_randomness" GIVE_UP "the system provided no random bytes"
-        Setup "misuse.setup" GIVE_UP "the system or the settings do not allow this"
         NotSupported "misuse.not_supported" GIVE_UP "the operation is not supported here"
         MetadataText "misuse.metadata" GIVE_UP "the metadata passed in is not a JSON object, or is too large"
         OutOfOrder "misuse.out_of_order" GIVE_UP "the input does not match the step it answers"
@@ -373,5 +395,22 @@ table! {
         ProviderData "provider.data" GIVE_UP "the provider file does not conform to its format"
         ProviderUnknown "provider.unknown" GIVE_UP "there is no provider of this name"
         ProviderVariable "provider.variable" GIVE_UP "a provider variable is missing, unknown or of the wrong type"
+    }
+    // What the module of a page never reports; the scripts around it may.
+    outside_pages {
+        ClientKeys "client_auth.keys" GIVE_UP "a client that signs needs a key, and each of several keys a kid of its own"
+        SubjectMissing "grant.subject_missing" GIVE_UP "a user's grant in a store needs a subject, which says whose it is"
+        SealingKey "key.sealing" GIVE_UP "the key that seals, or its id, is malformed or missing"
+        StoreSetup "store.setup" GIVE_UP "the store is not set up so that it can be used safely"
+        TransportSetup "transport.setup" GIVE_UP "the settings of the HTTP client are inconsistent, or a certificate or key of theirs cannot be read"
+        ListenerUnavailable "listener.unavailable" GIVE_UP "the program cannot listen for the callback on this machine"
+        BrowserUnavailable "browser.unavailable" GIVE_UP "no browser can be started on this machine"
+        RuntimeMissing "runtime.missing" GIVE_UP "there is no running event loop, which this call needs"
+        ApplicationFunction "application.function" GIVE_UP "a function of the application failed, or gave a value of the wrong type"
+        RateLimitUndocumented "api.rate_limit_undocumented" GIVE_UP "no rate limit is documented for this API"
+        PopupBlocked "page.popup_blocked" GIVE_UP "the browser blocked the popup"
+        RedirectUriOtherOrigin "redirect_uri.other_origin" GIVE_UP "the redirect URI is at another origin than the page"
+        PageInsecure "page.insecure" GIVE_UP "the page is not in a secure context, so the browser offers it no cryptography"
+        PageMissing "page.missing" GIVE_UP "there is no page here: this runs in a browser alone"
     }
 }

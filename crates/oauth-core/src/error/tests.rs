@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
 use super::*;
 
 #[test]
@@ -88,4 +90,39 @@ fn what_may_be_spent_is_told_where_no_answer_came() {
     for error in [unsent, ServerError::of_status(503).into()] {
         assert!(!error.once_only().to_string().contains(spent));
     }
+}
+
+#[test]
+fn an_error_names_the_request_without_its_query() {
+    let url = |text: &str| Url::parse(text).unwrap();
+    let refused = || Error::from(ServerError::of_status(404));
+    let error = refused()
+        .of_request("GET", &url("https://AS.example:8443/a/b?code=s3cret"))
+        .at_endpoint("metadata");
+    assert_eq!(error.url(), Some("https://as.example:8443/a/b"));
+    let text = "metadata: GET https://as.example:8443/a/b: the server refused (HTTP 404) \
+                [denied.http_status]";
+    assert_eq!(error.to_string(), text);
+    assert!(!format!("{error:?}{}", serde_json::json!(error)).contains("s3cret"));
+    let record = serde_json::json!(error);
+    assert_eq!(record["url"], "https://as.example:8443/a/b");
+    // The first name stays; a request that was not sent has none.
+    let again = error.of_request("POST", &url("https://other.example/"));
+    assert_eq!(again.url(), Some("https://as.example:8443/a/b"));
+    assert_eq!(refused().url(), None);
+    // A server that names a long endpoint fills no log.
+    let long = url(&format!("https://as.example/{}", "a".repeat(5000)));
+    let error = refused().of_request("POST", &long);
+    assert_eq!(error.url().map(str::len), Some(300));
+}
+
+#[test]
+fn of_an_api_the_origin_is_named() {
+    let error = Error::lost(Cause::unsent("refused")).at_origin("https://api.example");
+    assert_eq!(error.url(), Some("https://api.example"));
+    let text = error.to_string();
+    assert!(text.starts_with("https://api.example: "), "{text}");
+    // A caller that gives other text cannot write a line of its own.
+    let odd = Error::lost(Cause::unsent("refused")).at_origin("https://a\n\u{1b}[0m\u{202e}b");
+    assert_eq!(odd.url(), Some("https://a[0mb"));
 }

@@ -43,6 +43,8 @@ pub use refusal::Scheme;
 pub struct AccessTokenVerifier {
     config: Arc<ClientConfig>,
     algs: Arc<[Alg]>,
+    /// Whether the caller named the algorithms.
+    are_algs_named: bool,
     /// How tokens are encrypted, if they are.
     encryption: Option<Arc<dyn DecryptJwe>>,
     /// Shared with each verification, of which there are thousands in a second.
@@ -58,7 +60,9 @@ impl AccessTokenVerifier {
     /// indicator, RFC 8707). Each further server needs its own verifier.
     ///
     /// Tokens must be signed with one of the algorithms that the server's metadata lists for ID tokens, `RS256` if it
-    /// lists none; never with a shared secret.
+    /// lists none (RFC 9068 section 2.1), or with one to which a published key is bound, because no member of the
+    /// metadata lists those of access tokens: a key's `alg`, or its curve (`ES256` for P-256). Never with a shared
+    /// secret. [`Self::with_algs`] names them instead.
     pub fn new(server: Server, audience: impl Into<String>) -> Self {
         Self::of(Arc::new(ClientConfig::anonymous(server)), audience.into())
     }
@@ -67,6 +71,7 @@ impl AccessTokenVerifier {
     pub(crate) fn of(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
             algs: id_token::metadata_algs(&config.server).into(),
+            are_algs_named: false,
             encryption: config.access_token_encryption.clone(),
             config,
             checks: Arc::new(Checks::new(audience)),
@@ -112,6 +117,7 @@ impl AccessTokenVerifier {
     #[must_use]
     pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         self.algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
+        self.are_algs_named = true;
         self
     }
 
@@ -218,6 +224,10 @@ impl AccessTokenVerifier {
         }
         let signature = Verification::new(Arc::clone(&config), token, self.algs.to_vec());
         let signature = signature.encrypted(self.encryption.clone());
+        let signature = match self.are_algs_named {
+            true => signature,
+            false => signature.or_algs_of_keys(),
+        };
         let verified = signature.and_then(move |at, jws| {
             checks
                 .check(&config.server, &jws, &proven, at.now())

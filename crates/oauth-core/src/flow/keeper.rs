@@ -256,7 +256,7 @@ impl Keeper {
     }
 
     /// Shares the grant through a store. A user's grant needs a subject, or [`ask`](Self::ask) fails with
-    /// `misuse.setup`, because two users would share a record.
+    /// `grant.subject_missing`, because two users would share a record.
     #[must_use]
     pub fn shared(mut self) -> Self {
         // The tokens it began with were local, and have to be saved now. What it has read from the

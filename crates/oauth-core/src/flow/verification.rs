@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::jwks::{FetchedKeys, Jwks};
@@ -33,6 +34,7 @@ pub(crate) struct Verification {
     config: Arc<ClientConfig>,
     token: Secret<String>,
     allowed: Vec<Alg>,
+    other_algs: OtherAlgs,
     encryption: Option<Arc<dyn DecryptJwe>>,
     issuer: IssuerCheck,
     refetch: Refetch,
@@ -50,6 +52,14 @@ enum IssuerCheck {
     First,
     /// By the caller of the verification.
     Later,
+}
+
+/// Whether a token may be signed with an algorithm that is not listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OtherAlgs {
+    Refused,
+    /// With one to which a published key is bound.
+    OfKeys,
 }
 
 /// Whether the keys may be fetched for this token.
@@ -87,6 +97,7 @@ impl Verification {
             config,
             token,
             allowed,
+            other_algs: OtherAlgs::Refused,
             encryption: None,
             issuer: IssuerCheck::Later,
             refetch: Refetch::Possible,
@@ -103,6 +114,13 @@ impl Verification {
         self
     }
 
+    /// Accepts an asymmetric algorithm that is not listed as well, if the server publishes a key that is for this
+    /// algorithm alone, by its `alg` or its curve.
+    pub(crate) const fn or_algs_of_keys(mut self) -> Self {
+        self.other_algs = OtherAlgs::OfKeys;
+        self
+    }
+
     /// Checks `iss` first, for a JWT from an unknown source: unless it names this server, no keys are fetched for it.
     pub(crate) const fn issuer_first(mut self) -> Self {
         self.issuer = IssuerCheck::First;
@@ -112,7 +130,15 @@ impl Verification {
     fn begin(&mut self, at: &Moment) -> Result<Step<Jws>, Error> {
         let token = std::mem::replace(&mut self.token, Secret::new(String::new()));
         let signed = decrypt_if_encrypted(token, self.encryption.as_deref())?;
-        let jws = Jws::parse(signed.expose(), &self.allowed)?;
+        // No page verifies access tokens.
+        let jws = match self.other_algs {
+            OtherAlgs::OfKeys if !IS_BROWSER_BUILD => {
+                let known = Alg::ALL.iter().copied();
+                let with_key_pairs: Vec<_> = known.filter(|alg| !alg.is_symmetric()).collect();
+                Jws::parse(signed.expose(), &with_key_pairs)?
+            }
+            _ => Jws::parse(signed.expose(), &self.allowed)?,
+        };
         if self.issuer == IssuerCheck::First {
             id_token::issuer(&self.config.server, &Claims::parse(jws.payload())?)?;
         }
@@ -168,9 +194,19 @@ impl Verification {
     /// The keys that may have signed the token, or others.
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
         self.tried = Some(Arc::clone(keys));
-        let candidates = keys.candidates(jws.alg, jws.kid.as_deref()).into_iter();
+        let kid = jws.kid.as_deref();
+        let candidates = match self.is_listed(&jws) {
+            true => keys.candidates(jws.alg, kid),
+            false => keys.bound_candidates(jws.alg, kid),
+        };
+        let candidates = candidates.into_iter();
         let candidates = candidates.map(VerificationKey::Public).collect();
         self.verify(at, jws, candidates)
+    }
+
+    /// Whether the token's algorithm is listed, and does not depend on the published keys.
+    fn is_listed(&self, jws: &Jws) -> bool {
+        IS_BROWSER_BUILD || self.allowed.contains(&jws.alg)
     }
 
     fn verify(
@@ -215,6 +251,7 @@ impl Verification {
         }
         Err(match self.signature {
             Signature::Tried => ValidationFailure::JwsSignature.into(),
+            Signature::Untried if !self.is_listed(&jws) => jws.alg_refused(&self.allowed),
             Signature::Untried => {
                 let keys = self.tried.as_deref();
                 let why = keys.map(|keys| keys.why_none(jws.alg, jws.kid.as_deref()));

@@ -144,6 +144,10 @@ impl PublicJwk {
         )
     }
 
+    pub(super) const fn is_rsa(&self) -> bool {
+        matches!(self.alg_family, Family::Rsa)
+    }
+
     /// Whether keys of this kind can sign.
     pub(super) fn can_sign(&self) -> bool {
         self.alg_family != Family::X25519

@@ -61,11 +61,7 @@ impl Jws {
             _ => Err(malformed().about(name)),
         };
         let name = text("alg")?.ok_or_else(|| malformed().about("alg"))?;
-        let refused = || {
-            let allowed_algs: Vec<_> = allowed_algs.iter().map(|alg| alg.as_str()).collect();
-            let detail = format!("{name}, allowed: {}", allowed_algs.join(" "));
-            Error::from(ValidationFailure::JwsAlg).about(&detail)
-        };
+        let refused = || alg_refused(name, allowed_algs);
         let alg = Alg::named(name).ok_or_else(refused)?;
         if !allowed_algs.contains(&alg) {
             return Err(refused());
@@ -79,6 +75,11 @@ impl Jws {
             signature: signature.into(),
             payload: payload_bytes,
         })
+    }
+
+    /// The error of a token whose algorithm is not one of these.
+    pub(crate) fn alg_refused(&self, allowed_algs: &[Alg]) -> Error {
+        alg_refused(self.alg.as_str(), allowed_algs)
     }
 
     /// The signed payload. Nothing in it may be trusted before the signature is verified.
@@ -104,6 +105,12 @@ impl Jws {
             .unwrap_or(&media_type);
         accepted_types.contains(&media_type)
     }
+}
+
+fn alg_refused(name: &str, allowed_algs: &[Alg]) -> Error {
+    let allowed_algs: Vec<_> = allowed_algs.iter().map(|alg| alg.as_str()).collect();
+    let detail = format!("{name}, allowed: {}", allowed_algs.join(" "));
+    Error::from(ValidationFailure::JwsAlg).about(&detail)
 }
 
 /// Refuses critical extensions, because none is supported here (RFC 7515 section 4.1.11).

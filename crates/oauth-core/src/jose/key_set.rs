@@ -94,7 +94,20 @@ impl KeySet {
     /// The candidate keys for a signature by this algorithm: those with this `kid`. Without a `kid`, all keys; if no
     /// key has it, the keys without a `kid`.
     pub(crate) fn candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
-        let fits = |entry: &&Entry| entry.fits(alg);
+        self.candidates_where(kid, |entry| entry.fits(alg))
+    }
+
+    /// Of these candidates, the ones that are for this algorithm alone.
+    pub(crate) fn bound_candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
+        self.candidates_where(kid, |entry| entry.is_bound_to(alg))
+    }
+
+    fn candidates_where(
+        &self,
+        kid: Option<&str>,
+        fits: impl Fn(&Entry) -> bool,
+    ) -> Vec<Arc<PublicJwk>> {
+        let fits = |entry: &&Entry| fits(entry);
         let with_kid = kid.map_or(&[][..], |kid| self.named(kid));
         let keys: Vec<_> = match kid {
             Some(_) if !with_kid.is_empty() => {
@@ -230,6 +243,12 @@ impl Entry {
                     && ["EdDSA", "Ed25519"].contains(&key_alg)
         });
         is_for_alg && self.key.fits(alg)
+    }
+
+    /// Whether the key is for this algorithm alone: by its `alg`, or because a curve has one algorithm (RFC 7518 section
+    /// 3.4, RFC 8037 section 3.1). An RSA key without `alg` may be for any of six.
+    fn is_bound_to(&self, alg: Alg) -> bool {
+        self.fits(alg) && (self.alg.is_some() || !self.key.is_rsa())
     }
 
     fn to_value(&self) -> Value {

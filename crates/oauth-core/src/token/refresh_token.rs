@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::authorized_resources::AuthorizedResources;
 use super::step_up_requirement::StepUpLogin;
+use super::{TokenType, Tokens};
 use crate::certificate::KnownCertificate;
 use crate::client_config::Binding;
+use crate::extra::Extra;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -76,5 +78,32 @@ impl RefreshToken {
     /// invalid earlier, at any time.
     pub const fn expires_at(&self) -> Option<UnixTime> {
         self.expires_at
+    }
+}
+
+/// The tokens of a grant of which only the refresh token is known, such as one from another library or a database
+/// ([`Client::refresh_token`](crate::Client::refresh_token)). They count as expired, so a source renews them before it gives
+/// out the first token.
+impl From<RefreshToken> for Tokens {
+    fn from(refresh: RefreshToken) -> Self {
+        let access_token = match refresh.renews {
+            Renews::AsRefreshToken => Secret::new(String::new()),
+            Renews::ByItself(_) => refresh.secret.clone(),
+        };
+        Self {
+            access_token,
+            token_type: TokenType::Bearer,
+            received_at: UnixTime::from_secs(0),
+            expires_in: Some(0),
+            authorization_expires_at: refresh.authorization_expires_at,
+            scope: refresh.scope.clone(),
+            id_token: refresh.id_token.clone(),
+            extra: Extra::default(),
+            warnings: Vec::new(),
+            answered: refresh.answered.clone(),
+            certificate: refresh.certificate.clone(),
+            binding: Arc::clone(&refresh.binding),
+            refresh_token: Some(refresh),
+        }
     }
 }

@@ -398,7 +398,7 @@ fn an_introspection_may_ask_for_a_signed_answer() {
     assert!(unknown.contains("[key.algorithm]"), "{unknown}");
     let plain = vec![text("t"), Arg::Null, Arg::Null, text("https://rs.example")];
     let refused = code("introspect", plain);
-    assert!(refused.contains("[misuse.setup]"), "{refused}");
+    assert!(refused.contains("[arguments.inconsistent]"), "{refused}");
 }
 
 fn introspecting(how: Introspecting) -> Client {
@@ -426,7 +426,7 @@ fn a_client_may_ask_about_the_tokens_it_is_shown() {
         (Arg::Null, Arg::List(vec![text("ES256")])),
     ] {
         match verifying(&asks, profile, algs) {
-            Err(Refused::Call(error)) => assert_eq!(error.code(), "misuse.setup"),
+            Err(Refused::Call(error)) => assert_eq!(error.code(), "arguments.inconsistent"),
             other => panic!("{other:?}"),
         }
     }
@@ -455,7 +455,7 @@ fn answers_are_kept_for_an_age() {
         ..Introspecting::default()
     };
     let refused = client().introspecting(ageless).expect_err("no age");
-    assert_eq!(refused.code(), "misuse.setup");
+    assert_eq!(refused.code(), "arguments.inconsistent");
 }
 
 #[test]

@@ -35,7 +35,8 @@ arguments! {
         pub acr_values: Vec<String>,
         /// The largest age of the authentication, in seconds (RFC 9470).
         pub max_age: Option<u64>,
-        /// The accepted algorithms, by default those of the server's metadata. Those with a shared secret are ignored.
+        /// The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists
+        /// none), and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
         pub algs: Vec<String>,
         /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,
@@ -85,9 +86,8 @@ impl Client {
 impl VerifyAccessToken {
     fn verifier(self, client: &Client) -> Result<Verifier, Error> {
         if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
-            return Err(
-                Error::from(Misuse::Setup).about("a profile and algorithms are those of JWTs")
-            );
+            return Err(Error::from(Misuse::ArgumentsInconsistent)
+                .about("a profile and algorithms are those of JWTs"));
         }
         let (audience, others) = self.audience.into_parts();
         let verifier = client.access_token_verifier(audience);

@@ -22,7 +22,7 @@ arguments! {
     /// so unexpected_nonce must state explicitly that there is none.
     ///
     /// The server's keys are fetched as needed, and cached for all calls of the client. jwe.*, jws.*, jwt.* and
-    /// id_token.* if it is not a valid ID token of this server for this client; misuse.setup without nonce and
+    /// id_token.* if it is not a valid ID token of this server for this client; arguments.inconsistent without nonce and
     /// unexpected_nonce; lost.*, denied.* and others if it could not be verified.
     pub struct VerifyIdToken {
         /// The ID token.
@@ -50,7 +50,7 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         if self.nonce.is_some() == self.unexpected_nonce.is_some() {
-            return Err(Error::from(Misuse::Setup).about("either nonce or unexpected_nonce"));
+            return Err(Error::from(Misuse::ArgumentsInconsistent).about("either nonce or unexpected_nonce"));
         }
         if self.nonce.as_ref().is_some_and(|nonce| nonce.expose().is_empty()) {
             // An empty nonce is one that a store has lost: anyone could request a token with it.

@@ -60,8 +60,8 @@ fn shared_keys_are_made_of_the_client_secret() {
         ("A192KW", vec![], Ok(())),
         // A key for something else stands beside it.
         ("A256GCMKW", vec![pem(Alg::Es256)], Ok(())),
-        ("ECDH-ES", vec![], Err("misuse.setup")),
-        ("ECDH-ES+A128KW", vec![], Err("misuse.setup")),
+        ("ECDH-ES", vec![], Err("arguments.inconsistent")),
+        ("ECDH-ES+A128KW", vec![], Err("arguments.inconsistent")),
         ("RSA-OAEP", vec![pem(Alg::Es256)], Err("key.algorithm")),
     ] {
         let registration = Registration {
@@ -92,11 +92,21 @@ fn access_tokens_are_decrypted_with_keys_of_the_api() {
     for (alg, enc, keys, wanted) in [
         (Some("A128KW"), Some("A256GCM"), &[shared][..], Ok(())),
         (Some("A128KW"), None, &[shared], Ok(())),
-        (Some("A128KW"), None, &[], Err("misuse.setup")),
-        (Some("dir"), Some("A128GCM"), &[], Err("misuse.setup")),
+        (Some("A128KW"), None, &[], Err("arguments.inconsistent")),
+        (
+            Some("dir"),
+            Some("A128GCM"),
+            &[],
+            Err("arguments.inconsistent"),
+        ),
         (Some("ECDH-ES"), None, &[shared], Err("key.algorithm")),
         (Some("RSA1_5"), None, &[shared], Err("key.algorithm")),
-        (None, Some("A256GCM"), &[shared], Err("misuse.setup")),
+        (
+            None,
+            Some("A256GCM"),
+            &[shared],
+            Err("arguments.inconsistent"),
+        ),
     ] {
         assert_eq!(of(alg, enc, keys), wanted, "{alg:?} {enc:?}");
     }
@@ -114,8 +124,11 @@ fn a_registration_that_makes_no_sense_is_refused() {
         })
     };
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
-    assert_eq!(of(Some("A128KW"), None, &[]), Err("misuse.setup"));
-    assert_eq!(of(None, Some("A128GCM"), &[shared]), Err("misuse.setup"));
+    assert_eq!(of(Some("A128KW"), None, &[]), Err("arguments.inconsistent"));
+    assert_eq!(
+        of(None, Some("A128GCM"), &[shared]),
+        Err("arguments.inconsistent")
+    );
     assert_eq!(
         of(Some("A128KW"), Some("none"), &[shared]),
         Err("key.algorithm")
@@ -138,7 +151,7 @@ fn requests_are_encrypted_to_public_keys_alone() {
         (Some("A128KW"), None, Err("key.algorithm")),
         (Some("RSA1_5"), None, Err("key.algorithm")),
         (Some("ECDH-ES"), Some("A7"), Err("key.algorithm")),
-        (None, Some("A256GCM"), Err("misuse.setup")),
+        (None, Some("A256GCM"), Err("arguments.inconsistent")),
     ] {
         let registration = Registration {
             request_object_encryption_alg: alg.map(str::to_owned),

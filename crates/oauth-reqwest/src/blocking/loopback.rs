@@ -29,7 +29,7 @@ impl Listener {
     /// Listens on a free port of `127.0.0.1`, or of `[::1]` if there is no IPv4.
     ///
     /// # Errors
-    /// `misuse.setup` if neither address can be bound.
+    /// `listener.unavailable` if neither address can be bound.
     pub fn bind() -> Result<Self, Error> {
         Self::bind_on(0)
     }
@@ -37,7 +37,7 @@ impl Listener {
     /// Listens on this port, for servers that compare ports, contrary to RFC 8252.
     ///
     /// # Errors
-    /// `misuse.setup` if the port is taken.
+    /// `listener.unavailable` if the port is taken.
     pub fn bind_on(port: u16) -> Result<Self, Error> {
         let runtime = runtime()?;
         let listener = runtime.block_on(loopback::Listener::bind_on(port))?;
@@ -48,7 +48,7 @@ impl Listener {
     /// [`crate::loopback::Listener::at`] does.
     ///
     /// # Errors
-    /// `redirect_uri.refused`, or `misuse.setup` if the port is taken.
+    /// `redirect_uri.refused`, or `listener.unavailable` if the port is taken.
     pub fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
         let runtime = runtime()?;
         let listener = runtime.block_on(loopback::Listener::at(redirect_uri))?;
@@ -181,7 +181,7 @@ fn by_code(
 fn runtime() -> Result<Runtime, Error> {
     let built = Builder::new_current_thread().enable_all().build();
     built.map_err(|why| {
-        Error::from(Misuse::Setup)
+        Error::from(Misuse::ListenerUnavailable)
             .about("cannot listen")
             .caused_by(Cause::unsent(why))
     })

@@ -119,7 +119,7 @@ fn failed(port: u16, why: io::Error) -> Error {
         0 => "cannot listen".to_owned(),
         _ => format!("cannot listen on port {port}: {}", why.kind()),
     };
-    Error::from(Misuse::Setup)
+    Error::from(Misuse::ListenerUnavailable)
         .about(&what)
         .caused_by(Cause::unsent(why))
 }

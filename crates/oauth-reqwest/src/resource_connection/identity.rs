@@ -54,12 +54,12 @@ impl IdentityProvider {
 /// The identity provider, if tokens come from an identity assertion.
 ///
 /// # Errors
-/// `misuse.setup` if no provider was configured.
+/// `arguments.inconsistent` if no provider was configured.
 pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
     match (settings.request.chosen_grant(), &settings.identity) {
         (GrantChoice::IdentityAssertion, None) => {
             let why = "identity assertions are those of an identity provider: name it";
-            Err(Error::from(Misuse::Setup).about(why))
+            Err(Error::from(Misuse::ArgumentsInconsistent).about(why))
         }
         (GrantChoice::IdentityAssertion, provider) => Ok(provider.as_ref()),
         _ => Ok(None),

@@ -37,7 +37,7 @@ pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Er
 /// The listener at the redirect URI with which this client is registered.
 ///
 /// # Errors
-/// `misuse.setup` if another program has the port: the client can be registered for another.
+/// `listener.unavailable` if another program has the port: the client can be registered for another.
 pub(super) async fn registered_listener(
     settings: &Settings,
     connection: &Connection,

@@ -77,7 +77,7 @@ impl Settings {
     /// Reads the files, and returns the transport.
     ///
     /// # Errors
-    /// `misuse.setup` for a file that cannot be read, a number that is not a time, both `ca` and `only_ca`, a key
+    /// `transport.setup` for a file that cannot be read, a number that is not a time, both `ca` and `only_ca`, a key
     /// without a certificate, a user agent that is not a valid header, or an unknown policy of addresses.
     pub fn read(&self) -> Result<Transport, Error> {
         let mut transport = Transport {

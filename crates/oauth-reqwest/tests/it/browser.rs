@@ -5,7 +5,7 @@ use oauth_reqwest::browser;
 fn without_the_program_there_is_an_error() {
     let url = Url::parse("https://as.example/authorize?state=S3CR3T").unwrap();
     let error = browser::open_with("/no/such/browser", &url).unwrap_err();
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "browser.unavailable");
     assert!(error.to_string().contains("/no/such/browser"));
     assert!(!format!("{error:?}").contains("S3CR3T"));
 }

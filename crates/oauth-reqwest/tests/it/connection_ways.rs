@@ -128,7 +128,10 @@ async fn no_browser_is_there() {
     assert_eq!(own.token().await.unwrap_err().code(), "misuse.setup");
     let never = ResourceConnection::new(driver(), request());
     let never = never.device(DeviceLogin::Never, |_| panic!("a code"));
-    assert_eq!(never.token().await.unwrap_err().code(), "misuse.setup");
+    assert_eq!(
+        never.token().await.unwrap_err().code(),
+        "browser.unavailable"
+    );
 }
 
 /// A sign-in at the identity provider.
@@ -274,7 +277,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     assert_eq!(exchanged, *refresh_token.secret().expose());
     let nobody = ResourceConnection::new(driver(), known(&served, GrantChoice::IdentityAssertion));
     let refused = nobody.client_auth(auth(&served)).token().await.unwrap_err();
-    assert_eq!(refused.code(), "misuse.setup");
+    assert_eq!(refused.code(), "arguments.inconsistent");
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn lo_bind() {
     // A port in use is refused.
     let taken = Listener::bind_on(port.parse().unwrap()).await;
     let taken = taken.unwrap_err();
-    assert_eq!(taken.code(), "misuse.setup");
+    assert_eq!(taken.code(), "listener.unavailable");
     let said = format!("cannot listen on port {port}: address in use");
     assert_eq!(taken.detail(), Some(said.as_str()));
 }

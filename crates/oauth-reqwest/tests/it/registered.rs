@@ -88,7 +88,7 @@ async fn without_a_port_any_will_do() {
     let wanted = format!("http://127.0.0.1:{port}/cb");
     assert_eq!(listener.redirect_uri().as_str(), wanted);
     let taken = Listener::at(listener.redirect_uri()).await.unwrap_err();
-    assert_eq!(taken.code(), "misuse.setup");
+    assert_eq!(taken.code(), "listener.unavailable");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn localhost_is_both_addresses_and_nothing_else() {
         let other = TcpListener::bind("[::1]:0").await.unwrap();
         let port = other.local_addr().unwrap().port();
         let taken = Listener::at(&uri(&format!("http://localhost:{port}/cb"))).await;
-        assert_eq!(taken.unwrap_err().code(), "misuse.setup");
+        assert_eq!(taken.unwrap_err().code(), "listener.unavailable");
     }
 }
 

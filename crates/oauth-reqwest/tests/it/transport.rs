@@ -216,7 +216,7 @@ fn what_cannot_be_read_is_told_without_its_text() {
     ];
     for transport in bad {
         let error = transport.driver().unwrap_err();
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "transport.setup");
         assert!(
             !format!("{error} {error:?}").contains("S3CR3T"),
             "{error:?}"
@@ -287,7 +287,7 @@ fn settings_that_cannot_be_are_told_at_once() {
         let mut settings = Settings::default();
         change(&mut settings);
         let error = settings.read().unwrap_err();
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "transport.setup");
         let text = format!("{error} {error:?}");
         assert!(text.contains(word), "{text}");
         assert!(!text.contains("S3CR3T"), "{text}");
@@ -315,7 +315,7 @@ fn a_key_that_lacks_its_lines_is_never_shown() {
             change(&mut settings, key);
             for settings in [settings.clone(), settings.beside("/home/a.b".as_ref())] {
                 let error = settings.read().unwrap_err();
-                assert_eq!(error.code(), "misuse.setup");
+                assert_eq!(error.code(), "transport.setup");
                 let text = format!("{error} {error:?}");
                 assert!(text.contains("neither PEM"), "{text}");
                 assert!(!text.contains(&base64[..20]), "{text}");

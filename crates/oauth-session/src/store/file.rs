@@ -39,7 +39,7 @@ pub(super) const RECORD: &str = "json";
 /// A file that does not belong to this store is refused, as is a file or folder that others could have written:
 /// - `stored.malformed`: a record that is truncated, empty, or not a record. Only a new login
 ///   ([`GrantSource::log_in`](crate::GrantSource::log_in)) replaces it;
-/// - `misuse.setup`: a symbolic link, another user's file, one that others may read or write (its
+/// - `store.setup`: a symbolic link, another user's file, one that others may read or write (its
 ///   tokens may be known to them), a folder that others may write to, or that is in one where others could replace it.
 ///   [`open`](Self::open) shares it with a group.
 ///
@@ -93,7 +93,7 @@ impl FileStore {
     /// writers are deleted.
     ///
     /// # Errors
-    /// `misuse.setup` if others may write to the folder, or it cannot be opened.
+    /// `store.setup` if others may write to the folder, or it cannot be opened.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(folder, Access::Owner)
     }
@@ -103,7 +103,7 @@ impl FileStore {
     /// the folder's group. All others are refused as usual.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new); also `misuse.setup` if this process is not in the folder's group, if the
+    /// Those of [`new`](Self::new); also `store.setup` if this process is not in the folder's group, if the
     /// group may not write to the folder, or if what is made in the folder would be another group's
     /// (the setgid bit is not set).
     pub fn open(folder: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
@@ -115,7 +115,7 @@ impl FileStore {
     /// The keys of all records, sorted. Only names are listed: no record is read.
     ///
     /// # Errors
-    /// `misuse.setup` or `lost` if the folder cannot be read.
+    /// `store.setup` or `lost` if the folder cannot be read.
     pub async fn list(&self) -> Result<Vec<String>, Error> {
         let folder = Arc::clone(&self.0);
         run_blocking(move || folder.keys(RECORD)).await

@@ -270,7 +270,7 @@ fn encode_key(key: &str) -> Result<String, Error> {
         }
     }
     if name.len() > LONGEST_NAME {
-        let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
+        let error = Error::from(Misuse::StoreSetup).at_endpoint(ENDPOINT);
         return Err(error.about("the key is too long for the name of a file"));
     }
     Ok(name)
@@ -311,7 +311,7 @@ pub(super) fn io_error(name: &str, error: io::Error) -> Error {
 }
 
 pub(super) fn setup_error(name: &str, reason: &str) -> Error {
-    let error = Error::from(Misuse::Setup).at_endpoint(ENDPOINT);
+    let error = Error::from(Misuse::StoreSetup).at_endpoint(ENDPOINT);
     error.about(&format!("{name}: {reason}"))
 }
 
@@ -359,7 +359,7 @@ mod tests {
     fn a_long_key_is_refused() {
         assert!(encode_key(&"\u{e9}".repeat(30)).is_ok());
         let error = encode_key(&"\u{e9}".repeat(40)).expect_err("too long");
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "store.setup");
     }
 
     /// Every process must use the same lock, whatever version of this library it was built with.

@@ -30,12 +30,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// service. The folder holds no secrets.
 ///
 /// A record has the contents that `FileStore` writes into a file, under the name of the service and the key. Some keyrings accept no
-/// large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then `misuse.setup`, and
+/// large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then `store.setup`, and
 /// nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`SealedStore`), work everywhere.
 ///
 /// Keyrings cannot be listed, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///
-/// If no keyring can be reached within 5 s, the error is `misuse.setup`. A locked keyring may prompt the user to unlock
+/// If no keyring can be reached within 5 s, the error is `store.setup`. A locked keyring may prompt the user to unlock
 /// it. The call waits until then; calls of other processes for the same record fail with `lost` after some seconds.
 #[derive(Clone)]
 pub struct KeyringStore {
@@ -55,7 +55,7 @@ impl KeyringStore {
     /// Whether there is a keyring is only checked later.
     ///
     /// # Errors
-    /// `misuse.setup` if others may write to the folder, or it cannot be opened.
+    /// `store.setup` if others may write to the folder, or it cannot be opened.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(folder.into(), None)
     }
@@ -267,7 +267,7 @@ impl Store for KeyringStore {
 }
 
 fn setup(detail: &str) -> Error {
-    Error::from(Misuse::Setup)
+    Error::from(Misuse::StoreSetup)
         .at_endpoint(ENDPOINT)
         .about(detail)
 }

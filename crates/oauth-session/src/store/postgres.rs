@@ -159,7 +159,7 @@ impl PostgresStore {
     /// all hosts and `target_session_attrs=read-write`.
     ///
     /// # Errors
-    /// `misuse.setup` if it is not such a URL. Whether there is a server is only checked later.
+    /// `store.setup` if it is not such a URL. Whether there is a server is only checked later.
     pub fn new(url: &str) -> Result<Self, Error> {
         Self::with_timeout(url, DEFAULT_TIMEOUT)
     }
@@ -216,7 +216,7 @@ impl PostgresStore {
     /// Creates the table, unless it exists.
     ///
     /// # Errors
-    /// `misuse.setup` if the database user may not create tables; `lost` as for the methods of [`Store`].
+    /// `store.setup` if the database user may not create tables; `lost` as for the methods of [`Store`].
     pub async fn migrate(&self) -> Result<(), Error> {
         let mut client = self.client().await?;
         let migration = async {

@@ -77,7 +77,7 @@ impl RedisStore {
     /// Uses Redis at this URL, see above.
     ///
     /// # Errors
-    /// `misuse.setup` if it is not such a URL. Whether there is a server is only checked later.
+    /// `store.setup` if it is not such a URL. Whether there is a server is only checked later.
     pub fn new(url: &str) -> Result<Self, Error> {
         #[cfg(feature = "redis-tls")]
         if url.starts_with("rediss") && rustls::crypto::CryptoProvider::get_default().is_none() {
@@ -369,7 +369,7 @@ fn removal_shows() -> String {
 }
 
 fn setup(detail: &str) -> Error {
-    Error::from(Misuse::Setup)
+    Error::from(Misuse::StoreSetup)
         .at_endpoint(ENDPOINT)
         .about(detail)
 }

@@ -200,7 +200,7 @@ fn is_unopened(error: &Error) -> bool {
 }
 
 fn setup(detail: &str) -> Error {
-    Error::from(Misuse::Setup)
+    Error::from(Misuse::SealingKey)
         .at_endpoint(ENDPOINT)
         .about(detail)
 }

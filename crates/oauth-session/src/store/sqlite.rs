@@ -32,7 +32,7 @@ use database::{Database, Keeping};
 /// meantime. Tombstones are deleted after 30 days, at another removal.
 ///
 /// The file is created private (0600), and so is the folder (0700) if it does not exist. A file that others could
-/// read, a folder that they could write to, and a symbolic link are refused as `misuse.setup`; a file that is not such
+/// read, a folder that they could write to, and a symbolic link are refused as `store.setup`; a file that is not such
 /// a database is `stored.malformed`; [`open`](Self::open) shares it with a group. If the file is deleted or replaced,
 /// the next call opens the one that is there then.
 ///
@@ -72,7 +72,7 @@ impl SqliteStore {
     /// Opens the records in this file, which is created if it does not exist.
     ///
     /// # Errors
-    /// `misuse.setup` if others have access to the file or its folder, or it cannot be opened;
+    /// `store.setup` if others have access to the file or its folder, or it cannot be opened;
     /// `stored.malformed` if it is something else.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(path, Access::Owner)

@@ -24,7 +24,7 @@ use super::{ENDPOINT, MemoryStore, Store};
 /// use oauth_session::store::StoreUrl;
 ///
 /// assert!(matches!(StoreUrl::parse("sqlite:///var/lib/shop.db")?, StoreUrl::Sqlite(path) if path == "/var/lib/shop.db"));
-/// assert_eq!(StoreUrl::parse("mysql://shop").unwrap_err().code(), "misuse.setup");
+/// assert_eq!(StoreUrl::parse("mysql://shop").unwrap_err().code(), "store.setup");
 /// # Ok::<(), oauth_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl StoreUrl {
     /// Reads the URL of a store.
     ///
     /// # Errors
-    /// `misuse.setup` for an unknown kind of store. The error shows nothing of the URL, which may hold a password.
+    /// `store.setup` for an unknown kind of store. The error shows nothing of the URL, which may hold a password.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
         let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -66,7 +66,7 @@ impl StoreUrl {
         };
         kind.ok_or_else(|| {
             let reason = "not the URL of a store: redis://, postgresql://, sqlite:PATH, file:PATH or memory: is one";
-            Error::from(Misuse::Setup).at_endpoint(ENDPOINT).about(reason)
+            Error::from(Misuse::StoreSetup).at_endpoint(ENDPOINT).about(reason)
         })
     }
 

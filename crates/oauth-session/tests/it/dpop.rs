@@ -103,7 +103,7 @@ async fn what_cannot_be_a_key_is_refused() {
     for name in ["", "a\n", &"x".repeat(49)] {
         assert_eq!(
             open(name, Alg::Es256).await,
-            Err("misuse.setup"),
+            Err("argument.invalid"),
             "{name:?}"
         );
     }

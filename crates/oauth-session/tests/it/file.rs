@@ -259,7 +259,7 @@ async fn a_folder_that_is_gone_is_told() {
     let store = place.store();
     fs::remove_dir_all(place.path()).expect("removed");
     let error = load(&store).await.expect_err("no folder");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
     assert_eq!(error.endpoint(), Some("store"));
 }
 

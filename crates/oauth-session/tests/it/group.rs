@@ -117,7 +117,7 @@ fn said(command: &mut Command) -> Result<String, String> {
 
 fn refused(command: &mut Command, why: &str) {
     let error = said(command).expect_err("refused");
-    assert!(error.contains("misuse.setup"), "{error}");
+    assert!(error.contains("store.setup"), "{error}");
     assert!(error.contains(why), "{error}");
 }
 
@@ -281,7 +281,7 @@ fn a_folder_above_that_all_may_write_to_is_refused() {
         for opened in [files(), base()] {
             assert_eq!(opened.is_ok(), is_taken, "{mode:o}");
             if let Err(error) = opened {
-                assert_eq!(error.code(), "misuse.setup");
+                assert_eq!(error.code(), "store.setup");
                 let named = error.to_string();
                 assert!(
                     named.contains("above: every user can write to it"),

@@ -84,7 +84,7 @@ fn no_session_is_told() {
     let output = outside.output().expect("a worker");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        !output.status.success() && error.contains("misuse.setup"),
+        !output.status.success() && error.contains("store.setup"),
         "{error}"
     );
 }
@@ -130,7 +130,7 @@ fn a_bus_that_is_silent_is_told() {
         .expect("a worker");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{error}");
-    assert!(error.contains("misuse.setup"), "{error}");
+    assert!(error.contains("store.setup"), "{error}");
     assert!(
         error.contains("no keyring can be reached: it gives no answer"),
         "{error}"
@@ -285,7 +285,7 @@ async fn troubles_are_told_without_secrets() {
     let troubles = [
         (Trouble::PlatformFailure("gone".into()), "lost"),
         (Trouble::NoStorageAccess("locked".into()), "lost.unsent"),
-        (Trouble::TooLong("secret".to_owned(), 2560), "misuse.setup"),
+        (Trouble::TooLong("secret".to_owned(), 2560), "store.setup"),
         (Trouble::BadEncoding(secret()), "stored.malformed"),
         (
             Trouble::BadDataFormat(secret(), "odd".into()),
@@ -293,12 +293,9 @@ async fn troubles_are_told_without_secrets() {
         ),
         (
             Trouble::Invalid("user".to_owned(), "S3CR3T".to_owned()),
-            "misuse.setup",
+            "store.setup",
         ),
-        (
-            Trouble::NotSupportedByStore("no".to_owned()),
-            "misuse.setup",
-        ),
+        (Trouble::NotSupportedByStore("no".to_owned()), "store.setup"),
     ];
     for (trouble, code) in troubles {
         mock.fail(trouble);

@@ -363,7 +363,7 @@ async fn an_id_that_is_none_is_refused() {
     for id in [String::new(), "a b".to_owned(), "x".repeat(2049)] {
         let store = SealedStore::new(MemoryStore::new(), Keys::from_source(Odd(id)));
         let error = put(&store, NAME, TEXT).await.expect_err("no id");
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "key.sealing");
     }
     let longest = Keys::from_source(Odd("x".repeat(2048)));
     put(&SealedStore::new(MemoryStore::new(), longest), NAME, TEXT)

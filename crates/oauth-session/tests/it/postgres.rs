@@ -137,7 +137,7 @@ async fn a_missing_table_is_told() {
     let error = store.load(KEY).await.expect_err("no table");
     assert_eq!(
         (error.code(), error.endpoint()),
-        ("misuse.setup", Some("store"))
+        ("store.setup", Some("store"))
     );
     assert!(error.to_string().contains("migrate()"), "{error}");
 }
@@ -241,10 +241,10 @@ async fn errors_show_no_secret() {
     let (wrong, absent) = (wrong.expect_err("refused"), absent.expect_err("refused"));
     assert_eq!(
         (wrong.code(), absent.code()),
-        ("misuse.setup", "misuse.setup")
+        ("store.setup", "store.setup")
     );
     let no_url = PostgresStore::new("postgres://user:S3CR3T@host:port/x").expect_err("no URL");
-    assert_eq!(no_url.code(), "misuse.setup");
+    assert_eq!(no_url.code(), "store.setup");
     // A server whose error messages repeat the query's values.
     let spoil = "alter table oauth_core_grant add check (record = 'good')";
     connect(&server)

@@ -179,14 +179,14 @@ async fn errors_show_no_secret() {
         .save(KEY, &record, 0, Times::NONE)
         .await
         .expect_err("refused");
-    assert_eq!(refused.code(), "misuse.setup");
+    assert_eq!(refused.code(), "store.setup");
     let nobody = RedisStore::new(&format!("redis://127.0.0.1:{}", server.port)).expect("a store");
     let unknown = nobody
         .save(KEY, &record, 0, Times::NONE)
         .await
         .expect_err("refused");
     let no_url = RedisStore::new("redis://user:S3CR3T@host:port/x").expect_err("no URL");
-    assert_eq!(no_url.code(), "misuse.setup");
+    assert_eq!(no_url.code(), "store.setup");
     // The key has a value of a different type.
     let store = store(&server);
     let client = redis::Client::open(server.redis_url()).expect("a client");

@@ -188,7 +188,7 @@ fn a_key_is_read_from_text() {
     );
     for bytes in [&NEW[1..], &[NEW, NEW].concat(), &[]] {
         let error = Key::from_slice(bytes).expect_err("no key");
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "key.sealing");
     }
     assert_ne!(Key::new(NEW).id(), Key::new(OLD).id());
     for text in [
@@ -198,7 +198,7 @@ fn a_key_is_read_from_text() {
         "password!AgICAgICAgICAgICAgICAgICAgICAgICAgICAgI",
     ] {
         let error = Key::parse(&Secret::from(text)).expect_err("no key");
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "key.sealing");
         assert!(text.is_empty() || !error.to_string().contains(text));
     }
 }

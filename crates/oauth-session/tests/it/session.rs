@@ -261,7 +261,7 @@ fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
             std::task::Poll::Pending => Ok(()),
         }
     });
-    assert_eq!(polled, Some(Err("misuse.setup")));
+    assert_eq!(polled, Some(Err("runtime.missing")));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     assert!(runtime.block_on(session.token()).is_ok());
 }

@@ -306,7 +306,7 @@ mod unix {
         ] {
             set_mode(&path, bad);
             let error = place.refused();
-            assert_eq!(error.code(), "misuse.setup", "{}", path.display());
+            assert_eq!(error.code(), "store.setup", "{}", path.display());
             set_mode(&path, good);
             assert!(place.store().load(KEY).await.expect("loaded").is_some());
         }
@@ -323,6 +323,6 @@ mod unix {
         let link = place.folder.path().join("deep/link.db");
         symlink(place.path(), &link).expect("linked");
         let error = SqliteStore::new(link).expect_err("a link");
-        assert_eq!(error.code(), "misuse.setup");
+        assert_eq!(error.code(), "store.setup");
     }
 }

@@ -11,6 +11,10 @@ use crate::moment::{Moment, UnixTime};
 /// The longest pause between two attempts, unless the server names one.
 const LONGEST: u64 = 60;
 
+/// The shortest pause that a caller is told to keep. The first failure causes none, so that the next caller's attempt is
+/// not delayed, but a program that repeats its own should not do it in a tight loop.
+const SHORTEST_TOLD: Duration = Duration::from_secs(1);
+
 /// Renewals that were caused by a refused access token. If every token is refused, renewing does not help, and costs
 /// the server a refresh each time. They are kept in the record, so that those of all workers count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,7 +135,7 @@ impl Backoff {
         let now = at.now();
         let named = Pause::of(&error, now).map_or(now, |pause| pause.end(now));
         self.set(now, named.max(now.after(pause)), &error);
-        error.pausing(self.remaining(now))
+        error.pausing(self.remaining(now).max(SHORTEST_TOLD))
     }
 
     /// The same, while the token is valid.

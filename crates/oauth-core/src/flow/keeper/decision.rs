@@ -14,8 +14,7 @@ impl Keeper {
     /// Decides what a caller has to do. `refused` is a token that a resource server refused, if any.
     pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Decision {
         if self.lacks_subject() {
-            let why = "a person's grant in a store has a subject: say whose it is";
-            return Decision::Fail(Error::from(Misuse::Setup).about(why));
+            return Decision::Fail(Misuse::SubjectMissing.into());
         }
         if let Some(refused) = refused {
             self.refuse(refused);

@@ -384,7 +384,7 @@ impl ResourceRequest {
         let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
         let status = status.map(|status| status.as_u16());
         Error::from(ServerError::rate_limited(whole, status))
-            .about(&origin.unwrap_or_default())
+            .at_origin(&origin.unwrap_or_default())
             .at_endpoint("resource")
     }
 }

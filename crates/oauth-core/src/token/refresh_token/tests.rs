@@ -123,3 +123,26 @@ fn a_refresh_asks_for_no_other_resource_than_the_authorization() {
     let from_elsewhere = client().refresh_token("r", Scope::none());
     assert!(from_elsewhere.resources().is_empty());
 }
+
+#[test]
+fn a_bare_refresh_token_becomes_a_grant_that_is_renewed_before_its_first_use() {
+    let scope = crate::Scope::parse("read write").unwrap();
+    let tokens = Tokens::from(client().refresh_token("r-of-another-library", scope));
+    assert_eq!(
+        (tokens.issuer(), tokens.client_id()),
+        ("https://as.example", "id")
+    );
+    assert_eq!(tokens.scope.as_str(), "read write");
+    assert!(tokens.access_token.expose().is_empty());
+    assert!(tokens.expires_at().unwrap() < at().now());
+    // It is stored and read like any other.
+    let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
+    let (body, renewed) = refreshed_for(&tokens, &[]).unwrap();
+    assert_eq!(
+        body,
+        "grant_type=refresh_token&refresh_token=r-of-another-library"
+    );
+    let kept = renewed.refresh_token.unwrap();
+    assert_eq!(kept.secret().expose(), "r-of-another-library");
+    assert!(!format!("{tokens:?}").contains("r-of-another"));
+}

@@ -18,7 +18,7 @@ impl KeyringStore {
     /// If the keyring loses the key, everything sealed with it is lost too.
     ///
     /// # Errors
-    /// `misuse.setup` if no keyring can be reached; `stored.malformed` if it has something else under this name; those
+    /// `store.setup` if no keyring can be reached; `stored.malformed` if it has something else under this name; those
     /// of the methods of [`Store`](crate::Store).
     pub async fn seal_key(&self, name: &str) -> Result<Key, Error> {
         loop {

@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use super::ENDPOINT;
 
 pub(super) fn setup(detail: &str) -> Error {
-    Error::from(Misuse::Setup)
+    Error::from(Misuse::StoreSetup)
         .at_endpoint(ENDPOINT)
         .about(detail)
 }

@@ -184,7 +184,7 @@ mod tests {
             "http+cluster://one",
         ] {
             let error = Address::parse(url).err().expect(url);
-            assert_eq!(error.code(), "misuse.setup");
+            assert_eq!(error.code(), "store.setup");
             assert!(!error.to_string().contains("S3CR3T"));
         }
     }

@@ -38,7 +38,7 @@ async fn a_record_that_others_may_read_or_write_is_refused() {
             load(&store).await.expect_err("refused"),
             save(&store, "new", first).await.expect_err("refused"),
         ] {
-            assert_eq!(error.code(), "misuse.setup");
+            assert_eq!(error.code(), "store.setup");
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
         assert_eq!(mode(&place.record()), wide);
@@ -59,9 +59,9 @@ async fn a_link_is_not_followed() {
     fs::rename(place.record(), &aside).expect("moved");
     symlink(&aside, place.record()).expect("a link");
     let error = load(&store).await.expect_err("refused");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
     let error = save(&store, "new", 1).await.expect_err("refused");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
     let lock = fs::read_dir(place.path()).expect("the folder");
     let lock = lock.map(|entry| entry.expect("an entry").path());
     let lock = lock
@@ -71,7 +71,7 @@ async fn a_link_is_not_followed() {
     fs::remove_file(&lock).expect("removed");
     symlink(&aside, &lock).expect("a link");
     let error = load(&store).await.expect_err("refused");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
     assert!(error.to_string().contains("symbolic link"), "{error}");
     let text = fs::read_to_string(&aside).expect("the file");
     assert!(text.contains("text"), "it was written through a link");
@@ -100,14 +100,14 @@ async fn what_is_not_a_file_is_refused() {
     let store = place.store();
     fs::create_dir(place.record()).expect("a folder");
     let error = load(&store).await.expect_err("refused");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
     fs::remove_dir(place.record()).expect("removed");
     let made = std::process::Command::new("mkfifo")
         .arg(place.record())
         .status();
     assert!(made.expect("mkfifo").success());
     let error = load(&store).await.expect_err("refused");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
 }
 
 #[tokio::test]
@@ -130,13 +130,13 @@ async fn a_folder_that_others_may_write_to_is_refused() {
             Ok(_) => assert!(is_ours, "{mode:o}"),
             Err(error) => {
                 assert!(!is_ours, "{mode:o}: {error}");
-                assert_eq!(error.code(), "misuse.setup");
+                assert_eq!(error.code(), "store.setup");
             }
         }
     }
     fs::write(place.folder.path().join("file"), "").expect("written");
     let error = FileStore::new(place.folder.path().join("file")).expect_err("refused");
-    assert_eq!(error.code(), "misuse.setup");
+    assert_eq!(error.code(), "store.setup");
 }
 
 /// Only root can change a file's owner, so this only tests the rule as root. Other users cannot create
@@ -149,7 +149,7 @@ async fn another_users_file_is_refused() {
     match chown(place.record(), Some(12_345), None) {
         Ok(()) => {
             let error = load(&store).await.expect_err("refused");
-            assert_eq!(error.code(), "misuse.setup");
+            assert_eq!(error.code(), "store.setup");
             assert!(error.to_string().contains("another user"), "{error}");
         }
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),

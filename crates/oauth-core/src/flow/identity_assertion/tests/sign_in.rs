@@ -225,7 +225,7 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
     for id in [GrantId::unnamed_person(), GrantId::client()] {
         let mut nobodys = by_identity(&slot).keeper(id).shared();
         match nobodys.ask(later(0).now(), None) {
-            Decision::Fail(error) => assert_eq!(error.code(), "misuse.setup"),
+            Decision::Fail(error) => assert_eq!(error.code(), "grant.subject_missing"),
             decision => panic!("{decision:?}"),
         }
     }

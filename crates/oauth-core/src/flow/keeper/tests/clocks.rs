@@ -132,9 +132,10 @@ fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error:
     assert!(matches!(store.ask(keeper), Decision::Renew), "at {millis}");
     let error = store.renew(keeper, Err(error.clone())).unwrap_err();
     assert!(!error.is_repeated());
-    let pause = error.retry_after().unwrap_or_default().as_secs() * 1000;
+    let pause = error.retry_after().unwrap().as_secs();
+    assert!(pause >= 1);
     // Just before, it is told what is left, and that it is told again.
-    if pause > 0 {
+    if pause > 1 {
         let Decision::Fail(again) = store.ask(keeper) else {
             panic!("it is not too early at {millis}");
         };
@@ -146,7 +147,7 @@ fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error:
             "{again}"
         );
     }
-    millis + pause
+    millis + pause * 1000
 }
 
 #[test]
@@ -170,8 +171,7 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
 
 #[test]
 fn a_caller_held_back_after_failures_is_told_for_how_long() {
-    let html = Error::from(crate::error::ProtocolViolation::ReplyContentType);
-    for error in [lost(), html, ServerError::of_status(500).into()] {
+    for error in [lost(), ServerError::of_status(500).into()] {
         let mut keeper = keeper_for(Reuse::Tolerated);
         let mut store = TestStore::with(tokens(1));
         let mut millis = 601_999;
@@ -181,6 +181,31 @@ fn a_caller_held_back_after_failures_is_told_for_how_long() {
         // Each pause but the first was longer, so it took a while.
         assert!(millis > 601_999 + 60_000, "{millis}");
     }
+}
+
+#[test]
+fn a_pause_is_told_as_one_to_wait_only_where_waiting_may_help() {
+    let html = Error::from(crate::error::ProtocolViolation::ReplyContentType);
+    let mut keeper = keeper_for(Reuse::Tolerated);
+    let mut store = TestStore::with(tokens(1));
+    store.now = START + 601;
+    for _ in 0..2 {
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        let error = store.renew(&mut keeper, Err(html.clone())).unwrap_err();
+        assert_eq!(
+            (error.advice().as_str(), error.retry_after()),
+            ("give_up", None)
+        );
+    }
+    let Decision::Fail(again) = store.ask(&mut keeper) else {
+        panic!("it is not too early");
+    };
+    assert!(again.is_repeated());
+    assert_eq!(
+        (again.advice().as_str(), again.retry_after()),
+        ("give_up", None)
+    );
+    assert!(again.to_string().contains("next attempt in"), "{again}");
 }
 
 /// How many token requests callers cost who ask every second, where each token has the next of these

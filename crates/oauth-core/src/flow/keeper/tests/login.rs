@@ -177,7 +177,7 @@ fn a_persons_grant_in_a_store_says_whose_it_is() {
     let mut nobodys = alone().shared();
     nobodys.replace(&store.at(), tokens(1)).unwrap();
     let decision = store.ask(&mut nobodys);
-    assert!(matches!(&decision, Decision::Fail(error) if error.code() == "misuse.setup"));
+    assert!(matches!(&decision, Decision::Fail(error) if error.code() == "grant.subject_missing"));
     // Without a store, nobody else can come upon it.
     let mut unnamed = alone();
     unnamed.replace(&store.at(), tokens(1)).unwrap();
