@@ -322,8 +322,9 @@ impl KeySource for Foreign {
     fn data_key(&self) -> Answer<'_, DataKey> {
         Box::pin(async {
             let Reply { said, key, .. } = self.ask(ask("data_key", "")).await?;
-            let none =
-                || Error::from(Misuse::ApplicationFunction).about("dataKey must return { id, key }");
+            let none = || {
+                Error::from(Misuse::ApplicationFunction).about("dataKey must return { id, key }")
+            };
             let (id, key) = said.id.zip(key).ok_or_else(none)?;
             Ok(DataKey::new(id, key?))
         })

@@ -290,7 +290,9 @@ pub(crate) async fn client(
         .ask(crate::js_callbacks::ask("client", provider))
         .await?;
     let client = answer.provider.and_then(|provider| provider.client);
-    client.ok_or_else(|| Error::from(Misuse::ApplicationFunction).about("client must return a Client"))
+    client.ok_or_else(|| {
+        Error::from(Misuse::ApplicationFunction).about("client must return a Client")
+    })
 }
 
 fn taken<T: Default>(shared: &Mutex<T>) -> T {

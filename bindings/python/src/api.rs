@@ -336,9 +336,8 @@ fn limited(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_fac
     match keeping {
         RateLimitChoice::Nothing => Ok(api),
         RateLimitChoice::Allowance(allowance) => Ok(api.keeping(allowance)),
-        RateLimitChoice::Documented => Err(Error::from(Misuse::RateLimitUndocumented).about(
-            "only server.api() of a preset knows one",
-        )),
+        RateLimitChoice::Documented => Err(Error::from(Misuse::RateLimitUndocumented)
+            .about("only server.api() of a preset knows one")),
     }
 }
 

@@ -175,7 +175,8 @@ impl Provider {
                 // Not the exception's message, which may contain a secret.
                 let kind = raised.get_type(py).name();
                 let kind = kind.map_or_else(|_| "an exception".to_owned(), |kind| kind.to_string());
-                Error::from(Misuse::ApplicationFunction).about(&format!("the client function raised {kind}"))
+                Error::from(Misuse::ApplicationFunction)
+                    .about(&format!("the client function raised {kind}"))
             })),
         }
     }

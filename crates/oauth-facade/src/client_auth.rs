@@ -280,7 +280,7 @@ mod assertion {
         fn all(&self) -> Result<ClientKeys, Error> {
             let is_of_one = self.kid.is_some() || self.certificate_thumbprint.is_some();
             if self.keys.len() > 1 && is_of_one {
-                let why = "a kid and a certificate are of one key: several are named by their JWKs";
+                let why = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
                 return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
             }
             let keys = self.keys.iter().map(|key| self.decrypted(key));

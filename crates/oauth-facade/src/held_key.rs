@@ -83,7 +83,7 @@ impl HeldKeyJwt {
     fn newest(&self, server: &Server, alg: Option<Alg>) -> Result<SigningKey, Error> {
         let misnamed = |why: &str| Err(Error::from(Misuse::ClientKeys).about(why));
         if self.kid.is_some() || self.certificate_thumbprint.is_some() {
-            let why = "a kid and a certificate are of one key: several are named by their JWKs";
+            let why = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
             return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
         }
         let mut kids: Vec<_> = self.keys.iter().map(|key| &key.kid).collect();
