@@ -51,7 +51,7 @@ function setErrorHandler(site, app) {
 /** Hooks run only for routes, so the site's pages are registered as routes. The hook responds before the body is read. */
 function plugin(site) {
   const register = async (app) => {
-    app.decorateRequest('user', null)
+    app.decorateRequest('user')
     app.addHook('onRequest', (request, reply) => visitRequest(site, {}, request, reply))
     setErrorHandler(site, app)
     const handler = (request, reply) => reply.callNotFound()
