@@ -1,6 +1,10 @@
+import type { PageSessionActions, PageSessionState, UsePageSessionOptions } from './page-session.js'
 import type { ServerSessionActions, ServerSessionState, UseSessionOptions } from './server-session.js'
 
+export type * from './page-session.js'
 export type * from './server-session.js'
 
-/** What is known of who is signed in, and what can be done about it. All components share one session. */
+/** What is known of who is signed in at the page's server, and what can be done about it. All components share one session. */
 export function useSession(options?: UseSessionOptions): ServerSessionState & ServerSessionActions
+/** The same for a page without a server, which keeps the tokens itself: that half of the package is loaded at the first use. */
+export function useSession(options: UsePageSessionOptions): PageSessionState & PageSessionActions

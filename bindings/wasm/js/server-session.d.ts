@@ -46,4 +46,5 @@ export interface ServerSessionActions {
 export interface UseSessionOptions {
   /** Where the server has its pages: `/auth` unless set. */
   prefix?: string
+  config?: undefined
 }
