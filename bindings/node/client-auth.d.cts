@@ -79,7 +79,7 @@ export interface AssertionOptions {
  * is named by the `kid` of its JWK or otherwise by its thumbprint. Creating a client throws `key.malformed` for text
  * that is not a key, `key.algorithm` for a key that does not support the algorithm, `key.used_at_two_servers` for one that serves
  * another server by this value; two values with the same key are not compared: use those only if the client has an id
- * of its own at each server. In Workers and edge runtimes WebCrypto signs, and a `passphrase` is `misuse.not_supported`.
+ * of its own at each server. In Workers and edge runtimes WebCrypto signs.
  */
 export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth
 

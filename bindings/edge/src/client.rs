@@ -35,14 +35,21 @@ struct Options {
     profile: Option<String>,
 }
 
-/// The method of this registered name, or the documented one.
-fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth, JsValue> {
+/// The method of this registered name, or the documented one; `mac` makes HMACs of the secret.
+fn by_name(
+    chosen: Option<&str>,
+    secret: Option<Secret<String>>,
+    mac: Option<Function>,
+) -> Result<Auth, JsValue> {
     let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
         let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
         Ok(auth(secret))
     };
     match (chosen, secret) {
-        (None, secret) => Ok(Auth::Documented(secret)),
+        (None, secret) => Ok(match (secret, mac) {
+            (Some(secret), Some(mac)) => Auth::DocumentedHolding(secret, held_key::holder(mac)),
+            (secret, _) => Auth::Documented(secret),
+        }),
         (Some("none"), None) => Ok(Auth::None),
         (Some("none"), Some(_)) => Err(fail(Misuse::SecretNotAllowed.into())),
         (Some("client_secret_basic"), secret) => with(Auth::Basic, secret),
@@ -70,12 +77,12 @@ impl NativeClient {
 
 /// How a client authenticates.
 enum How<'a> {
-    /// As its options say.
-    Options,
+    /// As its options say; JavaScript makes HMACs of the secret that they may have.
+    Options(Option<Function>),
     /// By what JavaScript holds.
     Keys(Box<Auth>),
-    /// As its settings say; JavaScript holds the key that they may have.
-    Settings(&'a NativeSettings, &'a Function),
+    /// As its settings say; JavaScript holds the key or the secret that they may have.
+    Settings(&'a NativeSettings, &'a Function, &'a Function),
 }
 
 fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, JsValue> {
@@ -84,15 +91,16 @@ fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, 
     let secret = options.client_secret.map(Secret::new);
     let client = match (how, &options.client_id) {
         (_, None) => Ok(Client::unregistered(&server.0)),
-        (How::Options, Some(id)) => {
-            let auth = by_name(options.client_auth.as_deref(), secret)?;
+        (How::Options(mac), Some(id)) => {
+            let auth = by_name(options.client_auth.as_deref(), secret, mac)?;
             Client::new(&server.0, id, auth)
         }
         (How::Keys(_), Some(_)) if secret.is_some() => Err(Misuse::SecretNotAllowed.into()),
         (How::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
-        (How::Settings(settings, hold), Some(id)) => {
+        (How::Settings(settings, hold, hold_secret), Some(id)) => {
             let held = |text: &Secret<String>| held_key::of_text(hold, text);
-            settings.0.client_holding(&server.0, id, held)
+            let mac = |secret: &Secret<String>| held_key::of_secret(hold_secret, secret);
+            settings.0.client_holding(&server.0, id, held, mac)
         }
     };
     let mut client = client.map_err(fail)?;
@@ -118,9 +126,13 @@ fn made(server: &NativeServer, given: &JsValue, how: How<'_>) -> Result<Client, 
 
 #[wasm_bindgen]
 impl NativeClient {
-    /// A client of `server`.
-    pub fn of(server: &NativeServer, options: &JsValue) -> Result<Self, JsValue> {
-        made(server, options, How::Options).map(Self)
+    /// A client of `server`. `mac` makes HMACs of its secret, if the server accepts secrets in no other way.
+    pub fn of(
+        server: &NativeServer,
+        options: &JsValue,
+        mac: Option<Function>,
+    ) -> Result<Self, JsValue> {
+        made(server, options, How::Options(mac)).map(Self)
     }
 
     /// The same, which authenticates with keys that JavaScript holds: what is known of them, and who signs with each.
@@ -148,15 +160,17 @@ impl NativeClient {
         made(server, options, How::Keys(Box::new(auth))).map(Self)
     }
 
-    /// The same, which authenticates as its settings say. `hold` takes the key that they may have.
+    /// The same, which authenticates as its settings say. `hold` takes the key that they may have, and `hold_secret` a secret
+    /// that signs.
     #[wasm_bindgen(js_name = ofSettings)]
     pub fn of_settings(
         server: &NativeServer,
         options: &JsValue,
         settings: &NativeSettings,
         hold: &Function,
+        hold_secret: &Function,
     ) -> Result<Self, JsValue> {
-        made(server, options, How::Settings(settings, hold)).map(Self)
+        made(server, options, How::Settings(settings, hold, hold_secret)).map(Self)
     }
 
     /// The same client, whose tokens are bound to this key.

@@ -16,8 +16,11 @@ const idle = (timer) => timer.unref()
 /** Chunks of bytes as one. */
 const joined = (chunks) => Buffer.concat(chunks)
 
+/** The addon and `fetch` of Node.js, Bun and Deno send one. */
+const userAgent = () => undefined
+
 module.exports = {
-  Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline,
+  Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline, userAgent,
   /** Requests of clients that name no `fetch` go over the addon. */
   fetch: undefined,
   /** One request may wait for the promise of another, unlike in Workers. */

@@ -19,9 +19,9 @@ function keysOver(wasm, elsewhere) {
 
   /** The parsed key, or an error in the form of the native half. */
   function read(text, passphrase) {
-    if (passphrase !== undefined) throw elsewhere('a passphrase')
+    const decrypt = passphrase === undefined ? undefined : (der) => wasm.decryptKey(der, passphrase)
     try {
-      return new PrivateKey(text)
+      return new PrivateKey(text, decrypt)
     } catch (error) {
       throw error instanceof KeyError ? failed(error.code, error.message) : error
     }
@@ -155,7 +155,7 @@ function keysOver(wasm, elsewhere) {
     }
   }
 
-  return { clientOf, dpop, dpopKeyIn, hold, macClientOf, publicJwks }
+  return { clientOf, dpop, dpopKeyIn, hold, holdSecret: macOf, macClientOf, publicJwks }
 }
 
 module.exports = { keysOver }
