@@ -79,7 +79,7 @@ export interface AssertionOptions {
  * key, `key.algorithm` for a key that is too short or does not support the algorithm, `client_auth.keys` for no key and for two
  * of one name, `arguments.inconsistent` for a `kid` of several; creating a client throws `key.algorithm` if the server supports
  * none of the key's algorithms, `key.used_at_two_servers` for a key that serves another server by this value; two values with the same key are not compared: use those only if the client has an id
- * of its own at each server. In Workers and edge runtimes WebCrypto signs, and a `passphrase` is `misuse.not_supported`.
+ * of its own at each server. In Workers and edge runtimes WebCrypto signs.
  */
 export function privateKeyJwt(key: string | readonly string[], options?: PrivateKeyJwtOptions): PrivateKeyAuth
 

@@ -6,8 +6,8 @@ export * from './web.cjs'
 declare global {
   namespace Express {
     interface Request {
-      /** Who is signed in. Nobody, whatever this type says, on a page that `site.required` does not guard. */
-      user: User
+      /** Who is signed in; somebody is behind `site.required`, of which Express does not tell a handler. */
+      user?: User | undefined
     }
   }
 }

@@ -6,7 +6,7 @@ export * from './web.cjs'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who is signed in. Nobody, whatever this type says, on a page that `site.required` does not guard. */
-    user: User
+    /** Who is signed in; somebody is behind `site.required`, of which Fastify does not tell a handler. */
+    user?: User | undefined
   }
 }

@@ -37,14 +37,21 @@ struct Options {
     profile: Option<String>,
 }
 
-/// The authentication method with this registered name, or the one that the server documents.
-fn by_name(chosen: Option<&str>, secret: Option<Secret<String>>) -> Result<Auth, JsValue> {
+/// The authentication method with this registered name, or the one that the server documents; `mac` makes HMACs of the secret.
+fn by_name(
+    chosen: Option<&str>,
+    secret: Option<Secret<String>>,
+    mac: Option<Function>,
+) -> Result<Auth, JsValue> {
     let with = |auth: fn(Secret<String>) -> Auth, secret: Option<Secret<String>>| {
         let secret = secret.ok_or_else(|| fail(Misuse::SecretMissing.into()))?;
         Ok(auth(secret))
     };
     match (chosen, secret) {
-        (None, secret) => Ok(Auth::Documented(secret)),
+        (None, secret) => Ok(match (secret, mac) {
+            (Some(secret), Some(mac)) => Auth::DocumentedHolding(secret, held_key::holder(mac)),
+            (secret, _) => Auth::Documented(secret),
+        }),
         (Some("none"), None) => Ok(Auth::None),
         (Some("none"), Some(_)) => Err(fail(Misuse::SecretNotAllowed.into())),
         (Some("client_secret_basic"), secret) => with(Auth::Basic, secret),
@@ -72,12 +79,12 @@ impl NativeClient {
 
 /// The source of a client's authentication method.
 enum Authentication<'a> {
-    /// As its options say.
-    Options,
+    /// As its options say; JavaScript makes HMACs of the secret that they may have.
+    Options(Option<Function>),
     /// With keys that JavaScript holds.
     Keys(Box<Auth>),
-    /// As its settings say; JavaScript holds the key that they may have.
-    Settings(&'a NativeSettings, &'a Function),
+    /// As its settings say; JavaScript holds the key or the secret that they may have.
+    Settings(&'a NativeSettings, &'a Function, &'a Function),
 }
 
 fn create(
@@ -90,17 +97,18 @@ fn create(
     let secret = options.client_secret.map(Secret::new);
     let client = match (authentication, &options.client_id) {
         (_, None) => Ok(Client::unregistered(&server.0)),
-        (Authentication::Options, Some(id)) => {
-            let auth = by_name(options.client_auth.as_deref(), secret)?;
+        (Authentication::Options(mac), Some(id)) => {
+            let auth = by_name(options.client_auth.as_deref(), secret, mac)?;
             Client::new(&server.0, id, auth)
         }
         (Authentication::Keys(_), Some(_)) if secret.is_some() => {
             Err(Misuse::SecretNotAllowed.into())
         }
         (Authentication::Keys(auth), Some(id)) => Client::new(&server.0, id, *auth),
-        (Authentication::Settings(settings, hold), Some(id)) => {
+        (Authentication::Settings(settings, hold, hold_secret), Some(id)) => {
             let held = |text: &Secret<String>| held_key::of_text(hold, text);
-            settings.0.client_holding(&server.0, id, held)
+            let mac = |secret: &Secret<String>| held_key::of_secret(hold_secret, secret);
+            settings.0.client_holding(&server.0, id, held, mac)
         }
     };
     let mut client = client.map_err(fail)?;
@@ -126,9 +134,13 @@ fn create(
 
 #[wasm_bindgen]
 impl NativeClient {
-    /// A client of `server`.
-    pub fn of(server: &NativeServer, options: &JsValue) -> Result<Self, JsValue> {
-        create(server, options, Authentication::Options).map(Self)
+    /// A client of `server`. `mac` makes HMACs of its secret, if the server accepts secrets in no other way.
+    pub fn of(
+        server: &NativeServer,
+        options: &JsValue,
+        mac: Option<Function>,
+    ) -> Result<Self, JsValue> {
+        create(server, options, Authentication::Options(mac)).map(Self)
     }
 
     /// The same, which authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has
@@ -157,15 +169,17 @@ impl NativeClient {
         create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
-    /// The same, which authenticates as its settings say. `hold` takes the key that they may have.
+    /// The same, which authenticates as its settings say. `hold` takes the key that they may have, and `hold_secret` a secret
+    /// that signs.
     #[wasm_bindgen(js_name = ofSettings)]
     pub fn of_settings(
         server: &NativeServer,
         options: &JsValue,
         settings: &NativeSettings,
         hold: &Function,
+        hold_secret: &Function,
     ) -> Result<Self, JsValue> {
-        create(server, options, Authentication::Settings(settings, hold)).map(Self)
+        create(server, options, Authentication::Settings(settings, hold, hold_secret)).map(Self)
     }
 
     /// The same client, whose tokens are bound to this key.

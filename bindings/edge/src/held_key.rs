@@ -153,6 +153,14 @@ pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey,
     })
 }
 
+/// The secret of a string that JavaScript takes: it answers who makes HMACs of it.
+pub(crate) fn of_secret(hold: &Function, secret: &Secret<String>) -> Result<Holder, Error> {
+    let sign = hold.call1(&JsValue::UNDEFINED, &secret.expose().as_str().into());
+    let sign = sign.ok().and_then(|sign| sign.dyn_into().ok());
+    let sign: Function = sign.ok_or_else(|| Error::from(Misuse::NoUsableMethod))?;
+    Ok(holder(sign))
+}
+
 /// The thumbprint of a public key (RFC 7638), which names it.
 #[wasm_bindgen]
 pub fn thumbprint(jwk: &str) -> Result<String, JsValue> {

@@ -6,6 +6,7 @@ mod claims_source;
 mod client;
 mod contexts;
 mod dpop;
+mod encrypted_key;
 mod error;
 mod exchange;
 mod held_key;
@@ -25,6 +26,12 @@ mod verifier;
 mod visit;
 
 use wasm_bindgen::prelude::*;
+
+/// The `User-Agent` of requests that have none, as that of `oauth-reqwest`: Workers send none, and some APIs demand one.
+#[wasm_bindgen(js_name = userAgent)]
+pub fn user_agent() -> String {
+    concat!("oauth-core/", env!("CARGO_PKG_VERSION")).to_owned()
+}
 
 /// The fingerprint of the operations, which must be the same in JavaScript and here.
 #[wasm_bindgen]

@@ -5,7 +5,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
-const { checkLimit, pause } = require('./exchange.cjs')
+const { checkLimit, named, pause } = require('./exchange.cjs')
 const { lineOf } = require('./network.cjs')
 const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
@@ -56,7 +56,7 @@ class Api {
     const sender = ({ method, headers, body }) => ({ url, authorization, dpop }) => fetch(url, {
       ...otherInit(others),
       method,
-      headers: [...headers, ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
+      headers: [...named(headers), ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
       body: stream ?? (body.length > 0 ? body : undefined),
       ...(stream && { duplex: 'half' }),
       redirect: 'manual',

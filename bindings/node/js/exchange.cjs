@@ -3,7 +3,7 @@
 // `Exchange`: one conversation with an authorization server, and the driver that runs it over any `fetch` without
 // following redirects or retrying. (The token exchange of RFC 8693 is an operation in ops.cjs.)
 
-const { idle, inspect, joined } = require('#host')
+const { idle, inspect, joined, userAgent } = require('#host')
 const native = require('#native')
 const { timeoutError, errorFromNative, callNative, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./fetch-errors.cjs')
@@ -189,12 +189,19 @@ function causeText(reason) {
   return under.code ? `${under.name} ${under.code}` : under.name
 }
 
+/** The header fields with a `User-Agent`, unless they have one or the platform sends one. */
+function named(headers) {
+  const agent = userAgent()
+  if (agent === undefined || headers.some(([name]) => name.toLowerCase() === 'user-agent')) return headers
+  return [...headers, ['user-agent', agent]]
+}
+
 /** A `send` function over any `fetch`. */
 function sendOver(fetch) {
   return async ({ method, url, headers, body, signal }) => {
     const reply = await fetch(url, {
       method,
-      headers: [...headers, ...UNCOMPRESSED],
+      headers: [...named(headers), ...UNCOMPRESSED],
       body: body.length > 0 ? body : undefined,
       redirect: 'manual',
       signal,
@@ -423,4 +430,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, momentOf, sendOver }
+module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, momentOf, named, sendOver }

@@ -16,8 +16,11 @@ const idle = (timer) => timer.unref()
 /** Concatenates chunks of bytes. */
 const joined = (chunks) => Buffer.concat(chunks)
 
+/** The addon and `fetch` of Node.js, Bun and Deno send one. */
+const userAgent = () => undefined
+
 module.exports = {
-  Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline,
+  Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline, userAgent,
   /** Clients without a `fetch` option send requests natively. */
   fetch: undefined,
   /** One request may wait for the promise of another, unlike in Workers. */

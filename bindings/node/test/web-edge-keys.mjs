@@ -2,6 +2,7 @@
 // installed the package where they are bundled.
 import assert from 'node:assert/strict'
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -47,6 +48,17 @@ const code = `
   const clientOf = ({ issuer, ...how }) => new core.Client(at(issuer), { clientId: 'me', clientAuth: authOf(how) })
   const uses = {
     async token(given) { return (await clientOf(given).clientCredentials().token()).accessToken },
+    async negotiated({ issuer, secret, methods, isOfFile }) {
+      const metadata = { issuer, token_endpoint: issuer + '/token', token_endpoint_auth_methods_supported: methods }
+      const server = core.Server.fromMetadata(issuer, metadata, { transport: 'loopback_http' })
+      if (!isOfFile) return (await new core.Client(server, { clientId: 'me', clientSecret: secret }).clientCredentials().token()).accessToken
+      const text = JSON.stringify({ issuer, client_id: 'me', client_secret: secret })
+      return (await (await core.Client.fromJson(text, { transport: 'loopback_http' })).clientCredentials().token()).accessToken
+    },
+    async named({ issuer, headers }) {
+      const client = new core.Client(at(issuer), { clientId: 'me', clientSecret: 's', headers })
+      return (await client.clientCredentials({ origins: [issuer] }).fetch(issuer + '/things', { headers })).status
+    },
     async discovered({ issuer, clientId, scope, ...how }) {
       const server = await core.discover(issuer, { transport: 'loopback_http' })
       const client = new core.Client(server, { clientId, clientAuth: authOf(how) })
@@ -61,8 +73,8 @@ const code = `
       const clientAuth = core.privateKeyJwt(key, { audience })
       return issuers.map((issuer) => new core.Client(at(issuer), { clientId: 'me', clientAuth }).clientId)
     },
-    jwks: ({ key, kid }) => core.privateKeyJwt(key, { kid }).publicJwks(),
-    dpop: ({ key, alg }) => new core.DpopKey(key, { alg }).thumbprint,
+    jwks: ({ key, kid, passphrase }) => core.privateKeyJwt(key, { kid, passphrase }).publicJwks(),
+    dpop: ({ key, alg, passphrase }) => new core.DpopKey(key, { alg, passphrase }).thumbprint,
     async opened({ name, alg }) {
       const keys = await Promise.all(Array.from({ length: 4 }, () => core.DpopKey.open(store, name, { alg })))
       return keys.map((key) => key.thumbprint)
@@ -174,6 +186,67 @@ test('a Worker makes HMACs of a secret', async () => {
   assert.equal((await worker('token', { issuer, secret: 'short' })).code, 'jws.key_too_small')
 })
 
+test('a secret without a method signs in a Worker where the server accepts secrets in no other way', async () => {
+  const issuer = await checking(new TextEncoder().encode(SECRET))
+  const methods = ['client_secret_jwt']
+  assert.deepEqual(await worker('negotiated', { issuer, secret: SECRET, methods }), { said: 'HS256.' })
+  assert.equal((await worker('negotiated', { issuer, secret: 'short', methods })).code, 'jws.key_too_small')
+  // A secret that may be sent is sent, which this server takes for none.
+  const sent = await worker('negotiated', { issuer, secret: SECRET, methods: [...methods, 'client_secret_post'] })
+  assert.equal(sent.code, 'denied.invalid_client')
+  const discovering = await listen(async (request, response) => {
+    response.setHeader('content-type', 'application/json')
+    if (request.url !== '/token') {
+      const more = { authorization_endpoint: `${discovering}/authorize`, jwks_uri: `${discovering}/jwks`, response_types_supported: ['code'] }
+      return response.end(JSON.stringify({ issuer: discovering, token_endpoint: `${discovering}/token`, token_endpoint_auth_methods_supported: methods, ...more }))
+    }
+    const form = new URLSearchParams(Buffer.concat(await request.toArray()).toString())
+    const { protectedHeader: { alg } } = await jwtVerify(form.get('client_assertion'), new TextEncoder().encode(SECRET), { audience: discovering })
+    response.end(JSON.stringify({ access_token: alg, token_type: 'Bearer' }))
+  })
+  assert.deepEqual(await worker('negotiated', { issuer: discovering, secret: SECRET, isOfFile: true }), { said: 'HS256' })
+})
+
+test('requests of a Worker name the package, unless the application names itself', async () => {
+  const seen = []
+  const issuer = await listen((request, response) => {
+    seen.push([request.url, request.headers['user-agent']])
+    response.setHeader('content-type', 'application/json').end('{"access_token":"t","token_type":"Bearer"}')
+  })
+  assert.deepEqual(await worker('named', { issuer }), { said: 200 })
+  assert.deepEqual(await worker('named', { issuer, headers: { 'User-Agent': 'shop' } }), { said: 200 })
+  const { version } = JSON.parse(readFileSync(path.join(root, 'bindings/node/package.json'), 'utf8'))
+  const ours = `oauth-core/${version}`
+  assert.deepEqual(seen, [['/token', ours], ['/things', ours], ['/token', 'shop'], ['/things', 'shop']])
+})
+
+test('an encrypted key signs in a Worker with its passphrase', async () => {
+  for (const [kind, cipher] of [['P-256', 'aes-256-cbc'], ['RSA', 'aes-128-cbc'], ['Ed25519', 'aes-192-cbc']]) {
+    const key = kinds[kind].privateKey.export({ type: 'pkcs8', format: 'pem', cipher, passphrase: 'correct' })
+    const issuer = await checking(kinds[kind].publicKey)
+    const [alg] = algs[kind]
+    assert.deepEqual(await worker('token', { issuer, key, alg, passphrase: 'correct' }), { said: `${alg}.` })
+    assert.equal((await worker('token', { issuer, key, alg, passphrase: 'wrong' })).code, 'key.passphrase')
+    assert.equal((await worker('token', { issuer, key, alg })).code, 'key.encrypted')
+    // PKCS#8 of Ed25519 is without its public half.
+    if (kind === 'Ed25519') continue
+    assert.deepEqual((await worker('jwks', { key, passphrase: 'correct' })).said, core.privateKeyJwt(key, { passphrase: 'correct' }).publicJwks())
+  }
+  const file = (name) => readFileSync(path.join(root, `crates/oauth-crypto/tests/encrypted/${name}.pem`), 'utf8')
+  const thumbprint = new core.DpopKey(file('aes256'), { passphrase: 'correct' }).thumbprint
+  assert.deepEqual(await worker('dpop', { key: file('aes256'), passphrase: 'correct' }), { said: thumbprint })
+  for (const name of readdirSync(path.join(root, 'crates/oauth-crypto/tests/encrypted')).map((name) => name.replace('.pem', ''))) {
+    let wanted
+    try {
+      wanted = { said: new core.DpopKey(file(name), { passphrase: 'correct' }).thumbprint }
+    } catch ({ code }) {
+      wanted = { code }
+    }
+    const { said, code } = await worker('dpop', { key: file(name), passphrase: 'correct' })
+    assert.deepEqual(said === undefined ? { code } : { said }, wanted, name)
+  }
+})
+
 test('one key of a client takes the place of another in a Worker, at oidc-provider', async () => {
   const [young, old] = [pkcs8('P-256'), pkcs8('RSA')]
   const { said: jwks } = await worker('jwks', { key: [young, old] })
@@ -226,8 +299,7 @@ test('what is no key is refused in a Worker when the client is made, as in Node.
     // Of PKCS#8 that is cut off, Node.js says that it fits no algorithm; it reads no name of a key that stands alone.
     if (key !== cut && key !== unnamed) assert.throws(here, { code: wanted })
   }
-  // What would have to be decrypted before there is a client.
-  assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'p' })).code, 'misuse.not_supported')
+  assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'q' })).code, 'key.passphrase')
 })
 
 /** A token endpoint and an API that want proofs with a nonce of their own. */

@@ -126,3 +126,52 @@ print(*seen)
 """
     refused = "401" if "signed_in" in given else "200"
     assert run(GUARDED + program, given).split() == ["200", refused, "200", refused]
+
+
+def test_open_views_see_nobody_in_the_place_of_a_deactivated_user() -> None:
+    program = """
+from django.contrib.auth import alogout
+
+def told(request): return f"{request.user.is_authenticated} {request.oauth is not None}"
+def open_view(request): return HttpResponse(told(request))
+async def later(request):
+    user = await request.auser()
+    return HttpResponse(f"{told(request)} {user.is_authenticated}")
+async def leave(request):
+    await alogout(request)
+    return HttpResponse("bye")
+urlpatterns += [path("open", open_view), path("later", later), path("leave", leave)]
+
+def state(person, is_active):
+    person.is_active = is_active
+    person.save()
+
+ann = come()
+for is_active in (True, False, True):
+    state(ann.person, is_active)
+    print(ann.get("/open").content, ann.get("/later").content)
+# A view may still end the session.
+state(ann.person, False)
+assert ann.get("/out").cookies["oauth-session"]["max-age"] == "0"
+state(ann.person, True)
+print(ann.get("/open").content)
+deleted = come("cid")
+deleted.person.delete()
+print(deleted.get("/open").content)
+
+async def main():
+    bob = AsyncClient()
+    person = await sync_to_async(sign_in)(bob, "bob")
+    for is_active in (True, False, True):
+        await sync_to_async(state)(person, is_active)
+        print((await bob.get("/open")).content, (await bob.get("/later")).content)
+    await sync_to_async(state)(person, False)
+    assert (await bob.get("/leave")).cookies["oauth-session"]["max-age"] == "0"
+    print((await AsyncClient().get("/later")).content)
+
+asyncio.run(main())
+"""
+    signed_in, nobody = "b'True True' b'True True True'", "b'False False' b'False False False'"
+    alone = "b'False False'"
+    assert run(GUARDED + program).splitlines() == [
+        signed_in, nobody, signed_in, alone, alone, signed_in, nobody, signed_in, "b'False False False'"]

@@ -236,9 +236,9 @@ export class Session {
   /** The same object until something changes, for React's `useSyncExternalStore`. */
   readonly getSnapshot: () => Snapshot
   /**
-   * The user who signed in on this page: the verified claims of the ID token (OpenID Connect Core section 2). `undefined`
-   * without the scope `openid`, and in sessions that another tab or an earlier page began. `iss` and `sub` together
-   * identify a user.
+   * The user who signed in: the claims of the ID token (OpenID Connect Core section 2), verified in the page of the sign-in, which
+   * passes them on together with the tokens. `undefined` without the scope `openid`. `iss` and `sub` together identify a
+   * user.
    */
   readonly claims: UserClaims | undefined
   /** The ID token as received. Its verified content is in `claims`. */

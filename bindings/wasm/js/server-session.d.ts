@@ -46,4 +46,5 @@ export interface ServerSessionActions {
 export interface UseSessionOptions {
   /** The path of the server's pages for sign-in: `/auth` unless set. */
   prefix?: string
+  config?: undefined
 }

@@ -1,5 +1,5 @@
 // The session at the server of this page (oauth-web), which keeps the tokens: no token and no WebAssembly is loaded here.
-// A session whose tokens the page holds is in session.js.
+// With a `config`, page-session.js is loaded, and the page keeps them. What hooks return is documented in server-session.d.ts.
 
 /** The CSRF header, which scripts of other origins cannot send without CORS (RFC 10017 section 6.1.3.3). */
 const PROTECTION = ['x-csrf-protection', '1']
@@ -7,39 +7,44 @@ const PROTECTION = ['x-csrf-protection', '1']
 const LONGEST = 2 ** 31 - 1
 /** Sent to other tabs before the sign-out reaches the server; they request the session after this many milliseconds. */
 const LEAVING = { leaving: 5000 }
+const NOBODY = Object.fromEntries(['user', 'provider', 'tenant', 'until', 'error', 'session'].map((name) => [name, undefined]))
 
 const sessions = new Map()
 
-/** The one session of all components whose server has its pages below `prefix`. */
-export function sessionAt(prefix = '/auth') {
-  if (!sessions.has(prefix)) sessions.set(prefix, new ServerSession(prefix))
-  return sessions.get(prefix)
+/** The one session of all components with this server or this client. */
+export function sessionOf({ prefix = '/auth', config } = {}) {
+  const key = JSON.stringify({ prefix, ...config, storage: 0 })
+  if (!sessions.has(key)) sessions.set(key, new ServerSession(prefix, config))
+  return sessions.get(key)
 }
 
 /** Requests the session from the server, and is notified by other tabs of changes. */
 export class ServerSession {
   #prefix
-  #state = { isLoading: true, user: undefined, provider: undefined, tenant: undefined, until: undefined, error: undefined }
-  #pages
+  #config
+  #state = { ...NOBODY, isLoading: true }
+  #pages = {}
   #listeners = new Set()
   #asking
   #channel
   #timer
+  /** Bound, because hooks pass them on. */
+  actions = {}
 
-  constructor(prefix = '/auth') {
+  constructor(prefix = '/auth', config) {
     this.#prefix = prefix
-    this.#pages = { login: `${prefix}/login`, logout: `${prefix}/logout` }
-    // Bound, because hooks pass them on as functions.
-    for (const name of ['get', 'subscribe', 'refresh', 'signIn', 'signOut', 'fetch']) this[name] = this[name].bind(this)
+    this.#config = config
+    const page = () => import('./page-session.js').catch((error) => this.failed(error))
+    for (const name of ['refresh', 'signIn', 'signOut', 'fetch']) {
+      this.actions[name] = config ? async (...given) => (await page())[name](this, config, ...given) : this[name].bind(this)
+    }
   }
 
   /** The current state: the same object until it changes. */
-  get() {
-    return this.#state
-  }
+  get = () => this.#state
 
-  /** Calls `listener` after every change, until the returned function is called. The first subscription requests the session. */
-  subscribe(listener) {
+  /** The first subscription requests the session. */
+  subscribe = (listener) => {
     this.#listeners.add(listener)
     if (this.#listeners.size === 1) this.#open()
     return () => {
@@ -48,14 +53,14 @@ export class ServerSession {
   }
 
   #open() {
-    if (typeof BroadcastChannel !== 'undefined') {
+    if (typeof BroadcastChannel !== 'undefined' && !this.#config) {
       this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
       this.#channel.onmessage = ({ data }) => {
         if (data?.leaving) return this.#left(data.leaving)
         if (data !== this.#who()) this.#ask().catch(() => {})
       }
     }
-    this.refresh().catch(() => {})
+    this.actions.refresh().catch(() => {})
   }
 
   #close() {
@@ -68,17 +73,17 @@ export class ServerSession {
   async #left(pause) {
     await this.#asking?.catch(() => {})
     if (!this.#channel) return
-    this.#set({})
+    this.set({})
     this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
   }
 
-  /** Requests the session again; concurrent calls share one request. */
   async refresh() {
     await this.#ask()
     this.#channel?.postMessage(this.#who())
     return this.#state
   }
 
+  /** Concurrent calls share one request. */
   #ask() {
     return (this.#asking ??= this.#load().finally(() => {
       this.#asking = undefined
@@ -91,16 +96,14 @@ export class ServerSession {
       if (!reply.ok) throw new Error(`${this.#prefix}/session: ${reply.status}`)
       const { signed_in: isIn, user, provider, tenant, until, login, logout } = await reply.json()
       this.#pages = { login, logout }
-      this.#set(isIn ? { user, provider, tenant, until: new Date(until * 1000) } : {})
+      this.set(isIn ? { user, provider, tenant, until: new Date(until * 1000) } : {})
     } catch (error) {
-      // A network error does not mean that the user is signed out.
-      this.#set({ ...this.#state, error })
-      throw error
+      this.failed(error)
     }
   }
 
-  #set({ user, provider, tenant, until, error }) {
-    this.#state = { isLoading: false, user, provider, tenant, until, error }
+  set(state) {
+    const { until } = (this.#state = { ...NOBODY, ...state, isLoading: false })
     clearTimeout(this.#timer)
     if (until && this.#listeners.size > 0) {
       const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, LONGEST)
@@ -109,16 +112,20 @@ export class ServerSession {
     for (const listener of [...this.#listeners]) listener()
   }
 
+  /** A network error does not mean that the user is signed out. */
+  failed(error) {
+    this.set({ ...this.#state, error })
+    throw error
+  }
+
   #who() {
     return this.#state.user?.sub
   }
 
-  /** Navigates to the login, which returns to this page or to `returnTo`. */
   signIn({ returnTo = location.pathname + location.search, provider, loginHint } = {}) {
     location.assign(this.#page('login', { return_to: returnTo, provider, login_hint: loginHint }))
   }
 
-  /** Signs out, here and at the provider, and returns to `returnTo`. */
   signOut({ returnTo = '/' } = {}) {
     const form = document.createElement('form')
     Object.assign(form, { method: 'post', action: this.#page('logout', { return_to: returnTo }) })
@@ -128,19 +135,18 @@ export class ServerSession {
   }
 
   #page(name, parameters) {
-    const page = new URL(this.#pages[name], location.href)
+    const page = new URL(this.#pages[name] ?? `${this.#prefix}/${name}`, location.href)
     for (const [name, value] of Object.entries(parameters)) if (value !== undefined) page.searchParams.set(name, value)
     return page.href
   }
 
-  /** `fetch` of this origin with the CSRF header. After a 401, the user is signed out. */
   async fetch(input, init) {
     const request = new Request(input, init)
     if (new URL(request.url).origin !== location.origin) throw new TypeError('this fetch is for the page’s own origin')
     request.headers.set(...PROTECTION)
     const reply = await globalThis.fetch(request)
     if (reply.status === 401) {
-      this.#set({})
+      this.set({})
       this.#channel?.postMessage(undefined)
     }
     return reply

@@ -110,7 +110,7 @@ export class Session {
     return end === undefined ? undefined : new Date(end * 1000)
   }
 
-  /** The verified claims of the ID token, in the page where the user signed in. Other tabs and later pages have only the tokens. */
+  /** The claims of the ID token, which the page of the sign-in verified. */
   get claims() {
     const { claims } = this.#context
     return claims === undefined ? undefined : JSON.parse(claims)
@@ -124,7 +124,7 @@ export class Session {
   /** The claims of the UserInfo endpoint, whose `sub` is compared with that of the ID token. */
   async userinfo() {
     const { client, config } = this.#context
-    const subject = this.claims?.sub ?? (await import('./subject.js')).subjectOf(this.#live().idToken)
+    const subject = this.claims?.sub
     const { claims } = await run(userinfo(client, { tokens: await this.#ask(), subject }), config)
     return JSON.parse(claims)
   }
@@ -258,7 +258,7 @@ export class Session {
   #share({ sid, version }) {
     const isBehind = sid === undefined || (sid === this.#sid && version < this.#entry?.version)
     if (!this.#entry || !isBehind) return undefined
-    return { sid: this.#sid, ...this.#entry }
+    return { sid: this.#sid, claims: this.#context.claims, ...this.#entry }
   }
 
   /** Takes over another tab's record, if it is newer than our own. */
@@ -271,6 +271,7 @@ export class Session {
     this.#keeper ??= new wasm.Keeper(client, ...moment())
     this.#keeper.learn(...moment(), version, record)
     this.#sid = share.sid
+    this.#context.claims ??= share.claims
     await this.#put({ version, record })
     config.observe?.({ kind: 'tab', what: 'took over the tokens of another tab' })
     this.#changed()

@@ -1,8 +1,12 @@
+import type { PageSessionActions, PageSessionState, UsePageSessionOptions } from './page-session.js'
 import type { ServerSessionActions, ServerSessionState, UseSessionOptions } from './server-session.js'
 
+export type * from './page-session.js'
 export type * from './server-session.js'
 
-/** The session of the signed-in user as refs, and its actions. All components share one session. */
-export function useSession(options?: UseSessionOptions): {
-  readonly [name in keyof ServerSessionState]: { readonly value: ServerSessionState[name] }
-} & ServerSessionActions
+type Refs<State> = { readonly [name in keyof State]: { readonly value: State[name] } }
+
+/** The session of the signed-in user at the page's server, as refs, and its actions. All components share one session. */
+export function useSession(options?: UseSessionOptions): Refs<ServerSessionState> & ServerSessionActions
+/** The same for a page without a server, which keeps the tokens itself: that half of the package is loaded at the first use. */
+export function useSession(options: UsePageSessionOptions): Refs<PageSessionState> & PageSessionActions

@@ -1,18 +1,11 @@
-// The server session as a Vue composable.
-import { computed, onScopeDispose, shallowRef } from 'vue'
-import { sessionAt } from './server-session.js'
+// The session as a Vue composable.
+import { onScopeDispose, shallowReactive, shallowReadonly, toRefs } from 'vue'
+import { sessionOf } from './server-session.js'
 
-/** The state of the server session as refs, with its actions. All components share one session. */
-export function useSession({ prefix } = {}) {
-  const session = sessionAt(prefix)
-  const { signIn, signOut, fetch, refresh } = session
-  const state = shallowRef(session.get())
+export function useSession(options) {
+  const { get, subscribe, actions } = sessionOf(options)
+  const state = shallowReactive({ ...get() })
   // A server renders a page once, so no subscription is needed there.
-  if (typeof window !== 'undefined') {
-    onScopeDispose(session.subscribe(() => {
-      state.value = session.get()
-    }))
-  }
-  const refs = Object.keys(state.value).map((name) => [name, computed(() => state.value[name])])
-  return { ...Object.fromEntries(refs), signIn, signOut, fetch, refresh }
+  if (typeof window !== 'undefined') onScopeDispose(subscribe(() => Object.assign(state, get())))
+  return { ...toRefs(shallowReadonly(state)), ...actions }
 }

@@ -1,6 +1,34 @@
 // Pages of the documentation, as they stand, with the servers moved to the twins.
 
-const MAP = '<script type="importmap">{"imports":{"oauth-core-web":"/js/index.js"}}</script>'
+import { readFileSync } from 'node:fs'
+
+const IMPORTS = {
+  'oauth-core-web': '/js/index.js',
+  'oauth-core-web/react': '/js/react.js',
+  'oauth-core-web/vue': '/js/vue.js',
+  react: '/made/react.js',
+  'react-dom/client': '/made/react.js',
+  vue: '/node_modules/vue/dist/vue.esm-browser.prod.js',
+}
+const MAP = `<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>`
+
+/** React as one module of a browser's: it is published for bundlers only. */
+function react() {
+  const files = { react: 'react', scheduler: 'scheduler', 'react-dom': 'react-dom', 'react-dom/client': 'react-dom-client' }
+  const modules = Object.entries(files).map(([name, file]) => {
+    const folder = name.split('/')[0]
+    const path = `../node_modules/${folder}/cjs/${file}.production.js`
+    return `${JSON.stringify(name)}(exports) {\n${readFileSync(new URL(path, import.meta.url), 'utf8')}\n},`
+  })
+  return `const modules = {${modules.join('\n')}}
+const known = {}
+function require(name) {
+  if (!known[name]) modules[name]((known[name] = {}))
+  return known[name]
+}
+export const { createElement, StrictMode, useEffect, useState, useSyncExternalStore } = require('react')
+export const { createRoot } = require('react-dom/client')`
+}
 
 /** The pages of a string. */
 export const pagesOf = (text) => [...text.matchAll(/^```html\n([^]*?)^```$/gm)].map(([, page]) => page)
@@ -24,4 +52,5 @@ export const moved = (us, page) =>
 /** Serves a page at a path of this world. */
 export const serve = (us, path, page) => {
   us.made[path] = () => `<!doctype html>${MAP}${page}`
+  us.made['/made/react.js'] ??= react
 }

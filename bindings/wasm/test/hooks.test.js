@@ -166,5 +166,7 @@ test('each is at most two kilobytes', () => {
   for (const name of ['react.js', 'vue.js']) {
     const size = brotliCompressSync(Buffer.concat([read(name), read('server-session.js')])).length
     assert.ok(size <= 2000, `${name}: ${size}`)
+    // Whatever else a page without a server needs is loaded by the first call.
+    assert.doesNotMatch(String(read(name)) + String(read('server-session.js')), /from '\.\/(?!server-session\.js')/)
   }
 })

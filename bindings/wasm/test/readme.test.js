@@ -21,6 +21,17 @@ test('the example signs in and calls the API', async () => {
   assert.match(await answer.textContent(), /"id":/)
 })
 
+test('the example with React signs in, and out', async () => {
+  const [, example] = pagesOf(readme)
+  for (const path of ['/account', '/callback', '/']) serve(us, path, moved(us, example))
+  const tab = await us.context.newPage()
+  await tab.goto(`${us.origin}/account`)
+  await tab.locator('#sign-in').click()
+  await tab.locator('#sign-out', { hasText: 'user-' }).click()
+  await tab.waitForURL(`${us.origin}/`)
+  await tab.locator('#sign-in').waitFor()
+})
+
 test('the example with a pasted token calls the API', async () => {
   const [, example] = readme.match(/^```js\n(import { fixedToken[^]*?)^```$/m)
   const code = moved(us, example).replace('{ origins', '{ loopback: true, origins')

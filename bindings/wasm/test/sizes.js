@@ -7,7 +7,7 @@ import { brotliCompressSync, gzipSync } from 'node:zlib'
 const here = fileURLToPath(new URL('..', import.meta.url))
 const read = (name) => readFileSync(here + name)
 /** What only some pages load: they have a row of their own, or a limit in hooks.test.js. */
-const others = ['presets.js', 'react.js', 'server-session.js', 'session-management.js', 'vue.js']
+const others = ['page-session.js', 'presets.js', 'react.js', 'server-session.js', 'session-management.js', 'vue.js']
 const own = readdirSync(`${here}js`).filter((name) => name.endsWith('.js') && !others.includes(name))
 
 /** Rows of name, raw, gzip, brotli. */

@@ -87,6 +87,15 @@ test('signing out in one tab ends the session in all', async () => {
   await second.waitForFunction(() => session.signedIn === false)
 })
 
+test('what one tab verified of the person is known in others', async () => {
+  const first = await signedIn(us, us.configs.generic, { scope: 'openid profile' })
+  const second = await joined(us.configs.generic)
+  const known = (page) => page.evaluate(async () => [session.claims, (await session.userinfo()).name])
+  const [claims, name] = await known(first)
+  assert.deepEqual(await known(second), [claims, name])
+  assert.deepEqual([typeof claims.sub, claims.iss, name], ['string', us.configs.generic.issuer, 'Alice Liddell'])
+})
+
 test('a reloaded tab gets the session back from another, not from storage', async () => {
   const first = await signedIn(us, us.configs.generic)
   const second = await joined(us.configs.generic)

@@ -81,3 +81,21 @@ export function account(): string {
   const name = user.name
   return isLoading ? String(name) : (user?.name ?? refs.user.value?.sub ?? until?.toISOString() ?? '')
 }
+
+export async function accountWithoutServer(): Promise<string> {
+  const { user, session, signIn, signOut, fetch, until, error } = useSession({ config })
+  const refs = useVueSession({ config })
+  await signIn({ mode: 'popup', scope: 'openid profile', loginHint: 'ann' })
+  await signOut({ returnTo: '/bye' })
+  const { status } = await fetch('https://api.example/me', { onRateLimit: 'wait' })
+  const claims: UserClaims | undefined = refs.user.value
+  const tokens: Session | undefined = session ?? refs.session.value
+  // @ts-expect-error the page has one server
+  await signIn({ provider: 'other' })
+  // @ts-expect-error tokens are at the server, or in the page
+  useSession({ prefix: '/auth', config })
+  // @ts-expect-error tokens at the server are out of reach
+  void useSession().session
+  // @ts-expect-error nobody may be there
+  return [user.sub, user?.email, claims?.name, tokens?.scope, status, until, error].join(' ')
+}

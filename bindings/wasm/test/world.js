@@ -24,7 +24,9 @@ export const TYPES = {
 export async function pages(page = 'test/page.html', made = {}) {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://x').pathname)
-    if (Object.hasOwn(made, path)) return response.end(made[path]())
+    if (Object.hasOwn(made, path)) {
+      return response.setHeader('content-type', TYPES[extname(path)] ?? TYPES['.html']).end(made[path]())
+    }
     const file = extname(path) ? join(here, path) : join(here, page)
     try {
       const body = await readFile(file)

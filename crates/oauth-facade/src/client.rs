@@ -68,6 +68,11 @@ impl Client {
                 }
                 Auth::Documented(secret)
             }
+            // A preset says how a secret is sent.
+            #[cfg(feature = "held-keys")]
+            Auth::DocumentedHolding(secret, _) if server.has_preset() => {
+                return Self::new(server, client_id, Auth::Documented(Some(secret)));
+            }
             #[cfg(all(feature = "crypto", feature = "providers"))]
             Auth::ServiceAccount(file, subject) => {
                 return Self::of_service_account(server, client_id, &file, subject);

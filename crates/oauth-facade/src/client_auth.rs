@@ -10,6 +10,8 @@ use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
 
 #[cfg(feature = "held-keys")]
 use crate::held_key::{HeldKeyJwt, HeldSecretJwt};
+#[cfg(feature = "held-keys")]
+use oauth_core::exchange::Holder;
 
 /// How the client authenticates.
 #[derive(Debug, Clone)]
@@ -17,6 +19,9 @@ pub enum Auth {
     /// As the preset documents it, with this secret; without one, as a public client. For a server without a preset,
     /// its metadata determines the method; `client_secret_basic` if it lists none.
     Documented(Option<Secret<String>>),
+    /// The same with a secret, whose HMACs the host makes if the server accepts secrets in no other way.
+    #[cfg(feature = "held-keys")]
+    DocumentedHolding(Secret<String>, Holder),
     /// A public client.
     None,
     /// `client_secret_basic`.
@@ -111,6 +116,10 @@ impl Auth {
         Ok(match self {
             Self::Documented(Some(secret)) => {
                 return by_secret(secret, server);
+            }
+            #[cfg(feature = "held-keys")]
+            Self::DocumentedHolding(secret, holder) => {
+                return crate::held_key::by_secret(secret, holder, server);
             }
             Self::Documented(None) | Self::None => ClientAuth::none(),
             Self::Basic(secret) => ClientAuth::basic(secret),

@@ -1,7 +1,7 @@
 //! Private keys that the host holds (WebCrypto, KMS, HSM), where this process has no algorithms.
 
 use oauth_core::Secret;
-use oauth_core::client_auth::ClientAssertion;
+use oauth_core::client_auth::{ClientAssertion, ClientAuth, Credentials};
 use oauth_core::crypto::{KeyUse, SigningKey};
 use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::exchange::Holder;
@@ -126,14 +126,42 @@ impl HeldSecretJwt {
     /// `key.algorithm` for an algorithm that is not an HMAC; `jws.key_too_small` for a secret that is shorter than its
     /// hash (RFC 7518 section 3.2).
     pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
-        let alg = named(&self.alg)?;
-        let least = alg.signature_bytes().unwrap_or_default();
-        if alg.is_symmetric() && self.secret.expose().len() < least {
-            let detail = format!("{} needs {least} bytes", alg.as_str());
-            return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
-        }
-        let key = SigningKey::host("", alg).held_by(self.holder);
+        let key = mac_key(&self.secret, named(&self.alg)?, self.holder)?;
         let assertion = ClientAssertion::with_shared_secret(self.secret, key)?;
         Ok(for_audience(assertion, self.audience))
     }
+}
+
+/// The key of HMACs with this secret, which the host makes.
+///
+/// # Errors
+/// `jws.key_too_small` for a secret that is shorter than the hash (RFC 7518 section 3.2).
+pub(crate) fn mac_key(
+    secret: &Secret<String>,
+    alg: Alg,
+    holder: Holder,
+) -> Result<SigningKey, Error> {
+    let least = alg.signature_bytes().unwrap_or_default();
+    if alg.is_symmetric() && secret.expose().len() < least {
+        let detail = format!("{} needs {least} bytes", alg.as_str());
+        return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
+    }
+    Ok(SigningKey::host("", alg).held_by(holder))
+}
+
+/// The method for a secret, which the server's metadata determines: the secret is sent unless the server accepts only
+/// HMACs of it.
+pub(crate) fn by_secret(
+    secret: Secret<String>,
+    holder: Holder,
+    server: &Server,
+) -> Result<ClientAuth, Error> {
+    let sent = ClientAuth::negotiate(Credentials::secret(secret.clone()), server);
+    let mut methods = server.token_endpoint_auth_methods().into_iter();
+    if sent.is_ok() || !methods.any(|method| method == "client_secret_jwt") {
+        return sent;
+    }
+    let alg = ClientAssertion::mac_alg_at(server, secret.expose().len());
+    let key = mac_key(&secret, alg, holder)?;
+    ClientAssertion::with_shared_secret(secret, key).map(ClientAuth::assertion)
 }

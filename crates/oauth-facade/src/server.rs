@@ -133,6 +133,16 @@ impl Server {
         self.provider.as_ref()
     }
 
+    /// Whether a preset says how clients authenticate.
+    #[cfg(feature = "held-keys")]
+    pub(crate) const fn has_preset(&self) -> bool {
+        #[cfg(feature = "providers")]
+        if self.provider.is_some() {
+            return true;
+        }
+        self.facts.is_some()
+    }
+
     /// The origins of the preset's API; empty without a preset.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use oauth_core::client_auth::ClientIdParameter;
 use oauth_core::crypto::SigningKey;
 use oauth_core::error::{Error, Misuse};
 #[cfg(feature = "held-keys")]
-use oauth_core::jose::Alg;
+use oauth_core::exchange::Holder;
 use oauth_core::scope::Scope;
 use oauth_core::workload::Environment;
 use oauth_providers::{ClientSettings, KeyText, Platform, ServerSettings};
@@ -115,23 +115,23 @@ impl Settings {
         }))
     }
 
-    /// The client of these settings at its server, where the host holds the key that they have. `hold` gives it a key's
-    /// text.
+    /// The client of these settings at its server, where the host holds the key or the secret that they have. `hold` gives
+    /// it a key's text, and `hold_secret` a secret that signs, because the server accepts secrets in no other way.
     ///
     /// # Errors
-    /// Those of [`Client::new`](crate::Client::new), and those of `hold`.
+    /// Those of [`Client::new`](crate::Client::new), and those of both functions.
     #[cfg(feature = "held-keys")]
     pub fn client_holding(
         &self,
         server: &Server,
         client_id: &str,
         hold: impl Fn(&Secret<String>) -> Result<HeldKey, Error>,
+        hold_secret: impl Fn(&Secret<String>) -> Result<Holder, Error>,
     ) -> Result<crate::Client, Error> {
         check(client_id, &self.0)?;
         let held = |server: &oauth_core::server::Server, key: KeyText<'_>| {
-            if key.alg.is_some_and(Alg::is_symmetric) {
-                let why = "a secret signs here only if `client_secret_jwt` is chosen";
-                return Err(Error::from(Misuse::NoUsableMethod).about(why));
+            if let Some(alg) = key.alg.filter(|alg| alg.is_symmetric()) {
+                return crate::held_key::mac_key(key.text, alg, hold_secret(key.text)?);
             }
             hold(key.text)?.signing_key(server, key.kid, key.alg)
         };

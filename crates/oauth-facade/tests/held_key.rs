@@ -186,6 +186,65 @@ fn the_host_makes_the_hmac_of_a_secret_that_is_long_enough() {
     assert_eq!(code(&any, auth(&"s".repeat(64), "ES256")), "key.algorithm");
 }
 
+/// A server that lists these methods.
+fn accepting(methods: &[&str], algs: &[&str]) -> Server {
+    let metadata = serde_json::json!({
+        "issuer": ISSUER,
+        "token_endpoint": format!("{ISSUER}/token"),
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algs,
+    });
+    Server::from_metadata(ISSUER, &metadata.to_string(), Transport::Https).expect("metadata")
+}
+
+#[test]
+fn a_secret_signs_where_the_server_accepts_secrets_in_no_other_way() {
+    let auth = |secret: &str| {
+        let holder = Holder::new(Vault("mac"));
+        Auth::DocumentedHolding(Secret::new(secret.to_owned()), holder)
+    };
+    let signing = accepting(&["client_secret_jwt"], &["HS512", "HS256"]);
+    let made = job(&signing, auth(&"s".repeat(40))).expect("a job");
+    // The first for which the secret is long enough.
+    assert_eq!(made.alg, "HS256");
+    assert_eq!(code(&signing, auth("short")), "jws.key_too_small");
+    // A secret that may be sent is sent.
+    for methods in [
+        &["client_secret_jwt", "client_secret_post"][..],
+        &["client_secret_basic"],
+    ] {
+        let server = accepting(methods, &["HS256"]);
+        let client = Client::new(&server, "me", auth("short")).expect("a client");
+        assert!(matches!(begun(&client).1, ErasedStep::Send(_)));
+    }
+    let neither = accepting(&["private_key_jwt"], &["ES256"]);
+    assert_eq!(
+        code(&neither, auth(&"s".repeat(32))),
+        "client_auth.no_usable_method"
+    );
+}
+
+#[test]
+fn the_secret_of_settings_is_given_to_its_holder_where_it_signs() {
+    let secret = "s".repeat(32);
+    let file =
+        format!(r#"{{"issuer": "{ISSUER}", "client_id": "me", "client_secret": "{secret}"}}"#);
+    let settings = Settings::from_json(&file, Arc::new(Nothing)).expect("settings");
+    let hold = |_: &Secret<String>| -> Result<HeldKey, Error> { panic!("there is no key") };
+    let mac = |text: &Secret<String>| {
+        assert_eq!(text.expose(), &secret);
+        Ok(Holder::new(Vault("mac")))
+    };
+    let signing = accepting(&["client_secret_jwt"], &["HS256"]);
+    let client = settings.client_holding(&signing, "me", hold, mac);
+    let ErasedStep::Sign(job) = begun(&client.expect("a client")).1 else {
+        panic!("something to sign");
+    };
+    assert_eq!(job.alg, "HS256");
+    let holder = job.holder.expect("a holder");
+    assert_eq!(holder.downcast::<Vault>().as_deref(), Some(&Vault("mac")));
+}
+
 /// No variables, and no files.
 #[derive(Debug)]
 struct Nothing;
@@ -211,12 +270,14 @@ fn the_key_of_settings_is_given_to_its_holder() {
         other => panic!("not {other}"),
     };
     let any = server(&[]);
-    let client = settings.client_holding(&any, "me", hold).expect("a client");
+    let mac = |_: &Secret<String>| -> Result<Holder, Error> { panic!("there is no secret") };
+    let client = settings.client_holding(&any, "me", hold, mac);
+    let client = client.expect("a client");
     let ErasedStep::Sign(job) = begun(&client).1 else {
         panic!("something to sign");
     };
     assert_eq!((job.key_id.as_str(), job.alg), ("k1", "ES256"));
-    let other = settings.client_holding(&any, "you", hold);
+    let other = settings.client_holding(&any, "you", hold, mac);
     assert_eq!(other.expect_err("another client").code(), "misuse.setup");
 }
 

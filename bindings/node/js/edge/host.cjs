@@ -27,8 +27,11 @@ function joined(chunks) {
   return bytes
 }
 
+/** Workers send none, and some APIs refuse requests without one, such as that of GitHub. */
+const userAgent = () => require('#native').userAgent()
+
 module.exports = {
-  channel, environment, idle, inspect, joined,
+  channel, environment, idle, inspect, joined, userAgent,
   fetch: (input, init) => globalThis.fetch(input, init),
   /** Workers cancel a request's fetches when it ends, so no other request may wait for them. */
   isShared: false,

@@ -23,9 +23,9 @@ function keysOver(wasm, notSupportedHere) {
 
   /** The parsed key, or an error in the form of the native half. */
   function read(text, passphrase) {
-    if (passphrase !== undefined) throw notSupportedHere('a passphrase')
+    const decrypt = passphrase === undefined ? undefined : (der) => wasm.decryptKey(der, passphrase)
     try {
-      return new PrivateKey(text)
+      return new PrivateKey(text, decrypt)
     } catch (error) {
       throw error instanceof KeyError ? failed(error.code, error.message) : error
     }
@@ -180,7 +180,7 @@ function keysOver(wasm, notSupportedHere) {
     }
   }
 
-  return { checkAssertion, clientOf, dpop, dpopKeyIn, hold, macClientOf, publicJwks }
+  return { checkAssertion, clientOf, dpop, dpopKeyIn, hold, holdSecret: macOf, macClientOf, publicJwks }
 }
 
 module.exports = { keysOver }

@@ -8,7 +8,7 @@ export {
   NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeyUse, NativeKeys, NativeServer, NativeSettings, NativeSignIn, NativeTokens,
   NativeVerifier,
   checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
-  readFields, requestKey, stepUp, userClaims, webSetupError,
+  readFields, requestKey, stepUp, userAgent, userClaims, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 
 const notSupportedHere = (what) => new Error(wasm.elsewhereError(what))
@@ -47,7 +47,9 @@ export class NativeClient {
     if (how?.method === 'private_key_jwt') return keys.clientOf(server, plain, how, used)
     if (how?.method === 'client_secret_jwt') return keys.macClientOf(server, plain, how)
     if (how !== undefined) throw notSupportedHere('this method of client authentication')
-    return settings === undefined ? wasm.NativeClient.of(server, options) : wasm.NativeClient.ofSettings(server, options, settings, keys.hold)
+    if (settings !== undefined) return wasm.NativeClient.ofSettings(server, options, settings, keys.hold, keys.holdSecret)
+    const { clientSecret } = options
+    return wasm.NativeClient.of(server, options, clientSecret === undefined ? undefined : keys.holdSecret(clientSecret))
   }
 }
 

@@ -19,7 +19,9 @@ class KeyError extends Error {
 
 const malformed = () => new KeyError('key.malformed', 'neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK')
 const unfit = () => new KeyError('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
-const encrypted = () => new KeyError('key.encrypted', 'the key is encrypted: convert it with openssl pkcs8')
+const encrypted = () => new KeyError('key.encrypted', '')
+const ENCRYPTED = 'ENCRYPTED PRIVATE KEY'
+const OTHERWISE = 'the key is encrypted otherwise than by PBES2 with PBKDF2 of at most ten million iterations and AES-CBC: convert it with openssl pkcs8 -topk8 -v2 aes256'
 
 /** The largest text that is read, in characters. */
 const MAX_TEXT = 64 << 10
@@ -133,16 +135,29 @@ function pkcs8Jwk(der) {
 
 const PEM = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----([^]*?)-----END \1-----/
 
-function pemOf(text) {
-  const [, label, body] = PEM.exec(text) ?? []
-  if (label === undefined) throw malformed()
-  if (label === 'ENCRYPTED PRIVATE KEY' || body.includes('ENCRYPTED')) throw encrypted()
-  const der = decoded(body.replace(/\s+/g, ''))
+function pemOf(text, decrypt) {
+  const [, named, body] = PEM.exec(text) ?? []
+  if (named === undefined) throw malformed()
+  // The encryption of PEM itself (RFC 1421), which OpenSSL still supports for old files, is not supported.
+  if (named !== ENCRYPTED && body.includes('ENCRYPTED')) throw decrypt ? new KeyError('key.malformed', OTHERWISE) : encrypted()
+  if (named === ENCRYPTED && decrypt === undefined) throw encrypted()
+  const given = decoded(body.replace(/\s+/g, ''))
+  const [label, der] = named === ENCRYPTED ? ['PRIVATE KEY', decrypted(given, decrypt)] : [named, given]
   switch (label) {
     case 'PRIVATE KEY': return { jwk: pkcs8Jwk(der), pkcs8: der }
     case 'RSA PRIVATE KEY': return { jwk: rsaJwk(der) }
     case 'EC PRIVATE KEY': return { jwk: ecJwk(der) }
     default: throw unfit()
+  }
+}
+
+/** A key without its encryption: `decrypt` throws the code of its error. */
+function decrypted(der, decrypt) {
+  try {
+    return decrypt(der)
+  } catch (code) {
+    if (typeof code !== 'string') throw code
+    throw new KeyError(code, code === 'key.malformed' ? OTHERWISE : '')
   }
 }
 
@@ -162,9 +177,10 @@ class PrivateKey {
   #pkcs8
   #imported = new Map()
 
-  constructor(text) {
+  /** `decrypt` decrypts an `EncryptedPrivateKeyInfo` in DER, if there is a passphrase for that. */
+  constructor(text, decrypt) {
     if (text.length > MAX_TEXT) throw malformed()
-    const { jwk, pkcs8 } = text.trimStart().startsWith('{') ? jwkOf(text) : pemOf(text)
+    const { jwk, pkcs8 } = text.trimStart().startsWith('{') ? jwkOf(text) : pemOf(text, decrypt)
     const { algs, members } = shapeOf(jwk)
     for (const name of ['alg', 'kid']) if (jwk[name] === '' || !['undefined', 'string'].includes(typeof jwk[name])) throw malformed()
     this.algs = jwk.alg === undefined ? algs : algs.filter((name) => name === jwk.alg)

@@ -51,7 +51,7 @@ function setErrorHandler(site, app) {
 /** Registers the site's pages as routes, because hooks run only for routes. The hook responds before the body is read. */
 function plugin(site) {
   const register = async (app) => {
-    app.decorateRequest('user', null)
+    app.decorateRequest('user')
     app.addHook('onRequest', (request, reply) => visitRequest(site, {}, request, reply))
     setErrorHandler(site, app)
     const handler = (request, reply) => reply.callNotFound()

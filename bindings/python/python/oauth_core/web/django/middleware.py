@@ -10,7 +10,6 @@ from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from ..._native import MAX_FORM, Forward, Reply
@@ -18,14 +17,15 @@ from .. import asgi, wsgi
 from .._site import Site
 from .._types import Ended, Request, is_over
 from .replies import async_chunks, response, streamed, with_logout_cookies
-from .site import SERVED, at_once, is_anonymous, site
+from .site import SERVED, at_once, site
 
 
 class Middleware:
     """Signs users in before their requests reach a view. Place it after Django's middleware for sessions and users.
 
-    ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. A user who is signed in
-    with a Django password stays signed in. A view that calls ``logout``, or ``login`` for a different user, as the admin
+    ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. Of a person whose user is not
+    active, or has been deleted, views see neither, as with Django's own sessions. A user who is signed in with a Django
+    password stays signed in. A view that calls ``logout``, or ``login`` for a different user, as the admin
     does, also ends the session of this package, and oauth_site grant.
     """
 
@@ -54,8 +54,8 @@ class Middleware:
             return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, wsgi.chunks(api_response))
         if isinstance(ended, Reply):
             return response(ended)
-        _set_user(seen, ended)
-        if self.access == "signed_in" and is_anonymous(seen):
+        _set_user(seen, ended, _user_of(ended))
+        if self.access == "signed_in" and seen.oauth is None:
             return response(self.site.sign_out(seen.oauth_request))
         answer: HttpResponse = self.get_response(seen)
         return with_logout_cookies(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
@@ -75,8 +75,8 @@ class Middleware:
             return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, async_chunks(api_response))
         if isinstance(ended, Reply):
             return response(ended)
-        _set_user(request, ended)
-        if self.access == "signed_in" and await sync_to_async(is_anonymous)(request):
+        _set_user(request, ended, await sync_to_async(_user_of)(ended) if ended is not None else None)
+        if self.access == "signed_in" and request.oauth is None:
             return response(await self.site.asign_out(request.oauth_request))
         answer: HttpResponse = await self.get_response(request)
         if not request.oauth_left:
@@ -131,17 +131,20 @@ def _with_return_to(target: str) -> str:
     return f"{path}{mark}{'&'.join(parts)}"
 
 
-def _set_user(request: Any, ended: Ended) -> None:
-    """Sets the user of the request."""
+def _user_of(ended: Ended) -> Any:
     from . import people
 
-    request.oauth = ended
-    request.oauth_left = False
-    if ended is not None and not isinstance(ended, (Forward, Reply)):
-        identity = ended.identity
-        request.user = SimpleLazyObject(lambda: people.user_of(identity))
+    return None if ended is None or isinstance(ended, (Forward, Reply)) else people.user_of(ended.identity)
+
+
+def _set_user(request: Any, ended: Ended, user: Any) -> None:
+    """Sets the user of the request: at once, so that both names say the same, in coroutines too."""
+    # The session that a view may end, whoever the view sees.
+    request.oauth_session, request.oauth_left = ended, False
+    request.oauth = None if user is None or user.is_anonymous else ended
+    if user is not None:
 
         async def auser() -> Any:
-            return await sync_to_async(people.user_of)(identity)
+            return user
 
-        request.auser = auser
+        request.user, request.auser = user, auser

@@ -75,7 +75,7 @@ def connect_signals() -> None:
 def _on_logout(sender: Any, request: Any = None, **_: Any) -> None:
     served = _served_request(request)
     if served is not None:
-        served.oauth, served.oauth_left = None, True
+        _leave(served)
 
 
 def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> None:
@@ -85,15 +85,20 @@ def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> N
         for name in [name for name in session.keys() if name not in _LOGIN_KEYS]:
             del session[name]
     served = _served_request(request)
-    if served is not None and user_of(served.oauth.identity).pk != getattr(user, "pk", None):
-        served.oauth, served.oauth_left = None, True
+    if served is not None and user_of(served.oauth_session.identity).pk != getattr(user, "pk", None):
+        _leave(served)
+
+
+def _leave(served: Any) -> None:
+    served.oauth = served.oauth_session = None
+    served.oauth_left = True
 
 
 def _served_request(request: Any) -> Any:
-    """The request that the middleware is serving for a signed-in user, if it is this one, even if wrapped."""
+    """The request that the middleware is serving with a session, if it is this one, even if wrapped."""
     served: Any = SERVED.get((None, None))[0]
     is_this = served is not None and getattr(request, "META", None) is served.META
-    return served if is_this and getattr(served, "oauth", None) is not None else None
+    return served if is_this and getattr(served, "oauth_session", None) is not None else None
 
 
 def user_of(identity: Identity) -> Any:

@@ -24,11 +24,6 @@ def at_once(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def is_anonymous(request: Any) -> bool:
-    """Whether the session belongs to no active user: the user is inactive, or has been deleted."""
-    return bool(request.user.is_anonymous)
-
-
 @functools.cache
 def site() -> tuple[Site, Any]:
     """The site of this process, from Django's settings and the environment."""

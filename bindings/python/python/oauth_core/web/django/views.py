@@ -6,13 +6,13 @@ import functools
 import inspect
 from typing import Any, Callable, Sequence, TypeVar, overload
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction
 
 from ..._lists import listed
 from ..._native import Reply
 from .._types import Need
 from .replies import response
-from .site import is_anonymous, site
+from .site import site
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ def required(
         def page(request: Any, *args: Any, **options: Any) -> Any:
             oauth_site, _ = site()
             ended = oauth_site.visit(request.oauth_request, "signed_in", need)
-            if not isinstance(ended, Reply) and is_anonymous(request):
+            if not isinstance(ended, Reply) and request.oauth is None:
                 ended = oauth_site.sign_out(request.oauth_request)
             return response(ended) if isinstance(ended, Reply) else view(request, *args, **options)
 
@@ -48,7 +48,7 @@ def required(
         async def later(request: Any, *args: Any, **options: Any) -> Any:
             oauth_site, _ = site()
             ended = await oauth_site.avisit(request.oauth_request, "signed_in", need)
-            if not isinstance(ended, Reply) and await sync_to_async(is_anonymous)(request):
+            if not isinstance(ended, Reply) and request.oauth is None:
                 ended = await oauth_site.asign_out(request.oauth_request)
             return response(ended) if isinstance(ended, Reply) else await view(request, *args, **options)
 

@@ -1,0 +1,107 @@
+// The session that hooks show where the page keeps the tokens, without a server: loaded by the first call of a hook with a
+// `config` (server-session.js). `host` has the state: `get()`, `set(state)`, and `failed(error)`, which throws it.
+
+import { handleCallback, restore } from './callback.js'
+import { OAuthError } from './errors.js'
+import { signIn as begin } from './sign-in.js'
+import { ready } from './wasm.js'
+
+/** By host: the `session`, what is `loading` it, and what stops `waiting` for a sign-in in another tab. */
+const kept = new WeakMap()
+const of = (host) => kept.get(host) ?? kept.set(host, {}).get(host)
+
+/** Handles the callback if there is one. Otherwise, restores the session, or waits for a sign-in in another tab. */
+export async function refresh(host, config) {
+  const own = of(host)
+  await (own.loading ??= load(host, config).finally(() => (own.loading = undefined)))
+  return host.get()
+}
+
+async function load(host, config) {
+  const own = of(host)
+  if (own.session?.signedIn) return
+  try {
+    show(host, config, await handleCallback(config))
+  } catch (error) {
+    wait(host, config)
+    host.failed(error)
+  }
+}
+
+/** Shows a session, and what becomes of it; without one, that of the next sign-in in another tab. */
+function show(host, config, session) {
+  const own = of(host)
+  if (session && session === own.session) return
+  own.session = session ?? undefined
+  own.waiting?.abort()
+  if (!session) {
+    host.set({})
+    return wait(host, config)
+  }
+  session.subscribe(() => session === own.session && !session.signedIn && show(host, config))
+  host.set({ user: session.claims, provider: config.provider, session })
+  if (session.returnTo !== undefined) go(session.returnTo)
+}
+
+function wait(host, config) {
+  const own = of(host)
+  own.waiting?.abort()
+  const { signal } = (own.waiting = new AbortController())
+  const arrived = (session) => (signal.aborted ? undefined : show(host, config, session))
+  // Why nothing can be restored is an error of `refresh`, which tries again.
+  restore(config, { wait: true, signal }).then(arrived, () => {})
+}
+
+/** Routers hear of it as of a click on the browser's back button: loading the page anew would lose the tokens. */
+function go(to) {
+  history.replaceState(null, '', to)
+  dispatchEvent(new PopStateEvent('popstate', { state: null }))
+}
+
+/** Signs in by redirect, and then returns to this page; or in a popup. */
+export async function signIn(host, config, { mode, returnTo = mode === 'popup' ? undefined : here(), ...options } = {}) {
+  const own = of(host)
+  // Of two sessions of one sign-in, this page would close neither.
+  own.waiting?.abort()
+  try {
+    const more = options.stepUp && { session: own.session }
+    show(host, config, await begin(config, { scope: 'openid', mode, returnTo, ...options, ...more }))
+  } catch (error) {
+    if (!own.session?.signedIn) wait(host, config)
+    host.failed(error)
+  }
+}
+
+const here = () => location.pathname + location.search + location.hash
+
+/** Signs out in all tabs, and at the server if it can do that; it sends the user to `returnTo`. */
+export async function signOut(host, config, { returnTo = '/' } = {}) {
+  const wasm = await ready(config.wasm)
+  wasm.checkReturnTarget(returnTo, location.origin)
+  const { session } = of(host)
+  const home = new URL(returnTo, location.origin)
+  let next = home
+  if (session?.signedIn) {
+    next = atServer(session, home)
+    await session.signOut()
+  }
+  location.assign(next)
+}
+
+function atServer(session, home) {
+  try {
+    return session.endSessionUrl({ postLogoutRedirectUri: home })
+  } catch (error) {
+    if (error instanceof OAuthError && error.code === 'endpoint.missing') return home
+    throw error
+  }
+}
+
+/** `fetch` with the token. */
+export async function fetch(host, config, input, init) {
+  // Why nothing could be restored is the hook's `error`.
+  if (host.get().isLoading) await refresh(host, config).catch(() => {})
+  const { session } = of(host)
+  if (!session) throw (await ready(config.wasm)).signedOutError()
+  return session.fetch(input, init)
+}

@@ -1,0 +1,169 @@
+// The hooks of a page that has no server, and keeps the tokens itself: both frameworks in a browser.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { serve } from './examples.js'
+import { world } from './suite.js'
+
+const us = world()
+/** Who approves everything at the test server. */
+const ANN = 'user-248289761001'
+
+/** What both pages do: they show what the hook says, and put it within reach of the tests. */
+const SHARED = `
+  import { signIn as begin, handleCallback } from 'oauth-core-web'
+  globalThis.begin = begin
+  globalThis.popped = 0
+  addEventListener('popstate', () => (popped += 1))
+  globalThis.told = (promise) => promise.then(() => 'done', ({ code, name }) => code ?? name)
+  const text = ({ isLoading, user, session, error }) =>
+    isLoading ? 'loading' : (user?.sub ?? (session ? 'in' : error ? error.code : 'nobody'))
+  const config = JSON.parse(decodeURIComponent(CONFIG))`
+
+const FRAMEWORKS = {
+  React: `<div id="app"></div><script type="module">
+  import { createElement as h, StrictMode } from 'react'
+  import { createRoot } from 'react-dom/client'
+  import { useSession } from 'oauth-core-web/react'
+  ${SHARED}
+  function Who() {
+    const session = useSession({ config })
+    globalThis.hook = session
+    globalThis.shown = text(session)
+    return h('p', { className: 'who' }, shown)
+  }
+  createRoot(document.querySelector('#app')).render(h(StrictMode, null, h(Who), h(Who)))
+  </script>`,
+  Vue: `<div id="app"></div><script type="module">
+  import { computed, createApp } from 'vue'
+  import { useSession } from 'oauth-core-web/vue'
+  ${SHARED}
+  const Who = {
+    setup() {
+      const session = useSession({ config })
+      const { signIn, signOut, fetch, refresh, ...refs } = session
+      const values = () => Object.fromEntries(Object.entries(refs).map(([name, { value }]) => [name, value]))
+      globalThis.hook = new Proxy(session, { get: (_, name) => (name in refs ? refs[name].value : session[name]) })
+      return { shown: computed(() => (globalThis.shown = text(values()))) }
+    },
+    template: '<p class="who">{{ shown }}</p>',
+  }
+  createApp({ components: { Who }, template: '<Who /><Who />' }).mount('#app')
+  </script>`,
+}
+
+/** Serves the page everywhere in the application, for this client. */
+function served(framework, more = {}) {
+  const config = encodeURIComponent(JSON.stringify({ ...us.configs.generic, ...more }))
+  const page = FRAMEWORKS[framework].replace('CONFIG', JSON.stringify(config).replaceAll('$', '$$$$'))
+  for (const path of ['/', '/callback', '/cart', '/bye']) serve(us, path, page)
+}
+
+async function opened(path) {
+  const page = await us.context.newPage()
+  page.on('pageerror', (error) => console.error('page:', error))
+  await page.goto(us.origin + path)
+  return page
+}
+
+/** Waits until both components of the page show this. */
+const shows = (page, text) =>
+  page.waitForFunction((text) => [...document.querySelectorAll('.who')].map((one) => one.textContent).join() === `${text},${text}`, text)
+
+async function signedIn(path = '/cart?a=1#b') {
+  const page = await opened(path)
+  await shows(page, 'nobody')
+  await page.evaluate(() => void hook.signIn({ scope: 'openid read' }))
+  await shows(page, ANN)
+  return page
+}
+
+for (const framework of Object.keys(FRAMEWORKS)) {
+  test(`${framework}: a person signs in at the server, is back at the page, and calls the API`, async () => {
+    served(framework)
+    const page = await signedIn()
+    const told = await page.evaluate(async (api) => {
+      const reply = await hook.fetch(api)
+      const { user, provider, tenant, until, error, session } = hook
+      return {
+        place: location.pathname + location.search + location.hash,
+        popped,
+        status: reply.status,
+        isVerified: user.sub === session.claims.sub && user.iss === session.claims.iss,
+        rest: [typeof provider, typeof tenant, typeof until, typeof error],
+        kept: sessionStorage.length + localStorage.length,
+      }
+    }, `${us.twins.generic}/api/echo`)
+    const rest = ['undefined', 'undefined', 'undefined', 'undefined']
+    assert.deepEqual(told, { place: '/cart?a=1#b', popped: 1, status: 200, isVerified: true, rest, kept: 0 })
+  })
+
+  test(`${framework}: other tabs hear of the sign-in and of the sign-out`, async () => {
+    served(framework)
+    const waiting = await opened('/')
+    await shows(waiting, 'nobody')
+    const page = await signedIn()
+    await shows(waiting, ANN)
+    assert.equal(await waiting.evaluate((api) => hook.fetch(api).then(({ status }) => status), `${us.twins.generic}/api/echo`), 200)
+    await page.evaluate(() => void hook.signOut({ returnTo: '/bye' }))
+    await shows(waiting, 'nobody')
+    await page.waitForURL(`${us.origin}/bye`)
+    await shows(page, 'nobody')
+    const log = await us.generic.log()
+    assert.ok(JSON.stringify(log).includes('/logout'), 'the server, too, was left')
+    // And to the next sign-in.
+    await page.evaluate(() => void hook.signIn())
+    await shows(page, ANN)
+    await shows(waiting, ANN)
+  })
+
+  test(`${framework}: a reload keeps what a storage keeps, also who it is`, async () => {
+    served(framework, { storage: 'session' })
+    const page = await signedIn()
+    await page.reload()
+    await shows(page, ANN)
+  })
+
+  test(`${framework}: a popup signs in, and the page stays`, async () => {
+    served(framework)
+    const page = await opened('/cart')
+    await shows(page, 'nobody')
+    await page.evaluate(() => {
+      const button = document.body.appendChild(document.createElement('button'))
+      button.onclick = () => void hook.signIn({ mode: 'popup', scope: 'openid profile' })
+    })
+    await page.locator('button').click()
+    await shows(page, ANN)
+    assert.deepEqual(await page.evaluate(() => [location.pathname, popped]), ['/cart', 0])
+  })
+
+  test(`${framework}: a refusal is shown, and the person may try again`, async () => {
+    served(framework)
+    const page = await opened('/cart')
+    await shows(page, 'nobody')
+    await us.generic.deny()
+    await page.evaluate(() => void hook.signIn())
+    await shows(page, 'denied.access_denied')
+    await page.evaluate(() => void hook.signIn())
+    await shows(page, ANN)
+  })
+}
+
+test('nobody is signed in: what needs somebody is refused', async () => {
+  served('React')
+  const page = await opened('/cart')
+  await shows(page, 'nobody')
+  const told = await page.evaluate(async (api) => {
+    const refused = [told(hook.fetch(api)), told(hook.signOut({ returnTo: 'https://evil.example' }))]
+    return Promise.all([...refused, told(hook.signIn({ returnTo: '//evil.example' }))])
+  }, `${us.twins.generic}/api/echo`)
+  assert.deepEqual(told, ['grant.no_refresh_token', 'return_to.refused', 'return_to.refused'])
+})
+
+test('without OpenID Connect there are tokens, and nobody is named', async () => {
+  served('React')
+  const page = await opened('/cart')
+  await shows(page, 'nobody')
+  await page.evaluate(() => void hook.signIn({ scope: 'read' }))
+  await shows(page, 'in')
+})
