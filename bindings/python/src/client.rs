@@ -280,8 +280,8 @@ impl Client {
         scope: Option<Given>,
     ) -> PyResult<Tokens> {
         let ask = token_request(py, scope, None, None, None, None)?;
-        let us = &self.us.client;
-        let made = us.tokens_from_refresh_token(secret(refresh_token), &ask);
+        let client = &self.inner.client;
+        let made = client.tokens_from_refresh_token(secret(refresh_token), &ask);
         let tokens = made.map_err(|error| errors::raise(py, &error))?;
         Ok(Tokens::of(Arc::new(tokens)))
     }

@@ -88,7 +88,7 @@ impl From<RefreshToken> for Tokens {
     fn from(refresh: RefreshToken) -> Self {
         let access_token = match refresh.renews {
             Renews::AsRefreshToken => Secret::new(String::new()),
-            Renews::ByItself(_) => refresh.secret.clone(),
+            Renews::AsAccessToken(_) => refresh.secret.clone(),
         };
         Self {
             access_token,
