@@ -23,11 +23,21 @@ const MARGIN: Duration = Duration::from_secs(15);
 impl Grants {
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record. Workers
     /// that still have the tokens notice at their next read of the store, and use them at most until they are stale.
+    /// With a user's ordinary grant, those of step-ups end too; one of a step-up ends alone.
     ///
     /// # Errors
     /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
     /// `store` if the record could not be removed. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for beside in self.take_beside(id).await? {
+            outcome = outcome.and(self.end(&beside).await);
+        }
+        self.end(id).await.and(outcome)
+    }
+
+    /// Ends one grant, and none beside it.
+    pub(super) async fn end(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
         let holder = clock::moment()?.ticket()?;

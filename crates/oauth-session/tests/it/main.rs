@@ -24,6 +24,7 @@ mod servers;
 mod session;
 mod sessions;
 mod sqlite;
+mod step_ups;
 mod tls;
 mod upkeep;
 mod workers;

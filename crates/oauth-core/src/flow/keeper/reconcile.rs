@@ -97,12 +97,11 @@ impl Keeper {
         stored: &Record,
         version: u64,
     ) -> bool {
-        let received = |record: &Record| record.tokens.as_ref().map(|tokens| tokens.received_at);
         let is_lost = version < self.version
             && ours.tokens.is_some()
             && match version {
                 0 => at.now().since(self.seen) < REMOVAL_SHOWS,
-                _ => stored.login == ours.login || received(ours) > received(stored),
+                _ => stored.login == ours.login || ours.received_at() > stored.received_at(),
             };
         is_lost || ours.is_later_than(stored)
     }

@@ -7,6 +7,7 @@ use super::Policy;
 use super::backoff::Refusals;
 use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::upkeep::keep_alive;
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::dpop::ServerRole;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
@@ -18,6 +19,7 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
+use crate::token::step_up_requirement::StepUp;
 use crate::token::{Stored as StoredTokens, Tokens};
 use crate::url::Url;
 
@@ -38,6 +40,9 @@ pub struct GrantId {
     pub token_request: TokenRequest,
     /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
+    /// What an API required of the user at the login of these tokens, as [`stepped_up`](Self::stepped_up) sets it:
+    /// they are kept beside those of the ordinary login (RFC 9470).
+    pub step_up: Option<StepUp>,
 }
 
 /// The owner of a grant, which determines how it is renewed.
@@ -74,6 +79,7 @@ impl GrantId {
             owner: GrantOwner::Client,
             token_request: TokenRequest::new(),
             dpop_jkt: None,
+            step_up: None,
         }
     }
 
@@ -99,6 +105,23 @@ impl GrantId {
         self
     }
 
+    /// Names the grant of a login that an API required (RFC 9470), which is kept beside the user's ordinary one. The
+    /// order of the `acr_values` does not matter. The scope belongs to the tokens: a wider one replaces them. So this
+    /// changes nothing if only a scope was required.
+    #[must_use]
+    pub fn stepped_up(mut self, required: &StepUp) -> Self {
+        let mut acr_values = required.acr_values.clone();
+        acr_values.sort_unstable();
+        acr_values.dedup();
+        let required = StepUp {
+            acr_values,
+            scope: None,
+            ..required.clone()
+        };
+        self.step_up = Some(required).filter(|required| !required.is_empty());
+        self
+    }
+
     /// A name for a store: 43 characters of base64url, the same in every process and language. A server may move its
     /// token endpoint: the grant is still the same.
     #[cfg(feature = "sha2")]
@@ -112,6 +135,8 @@ impl GrantId {
         let mut scope: Vec<_> = self.token_request.scope.iter().collect();
         scope.sort_unstable();
         let scope = scope.join(" ");
+        let step_up = self.step_up.as_ref().filter(|_| !IS_BROWSER_BUILD);
+        let step_up = step_up.map(json::to_text);
         let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
             whose,
@@ -125,8 +150,11 @@ impl GrantId {
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
         // Two identity providers may have users of the same name.
         let elsewhere = config.identity_provider().into_iter().flatten();
+        let beside = step_up
+            .iter()
+            .flat_map(|required| ["oauth-core grant after step-up 1", required]);
         let facts = facts.into_iter().chain(elsewhere.map(String::as_str));
-        crate::base64::sha256_of_parts(facts.chain(parameters))
+        crate::base64::sha256_of_parts(beside.chain(facts).chain(parameters))
     }
 }
 
@@ -218,6 +246,8 @@ impl GrantEnd {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// Access tokens of the same grant that are bound to the certificates of other workers.
+    pub(super) beside: Vec<Arc<Tokens>>,
     /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
     /// Whether the server has replaced the refresh token before.
@@ -244,6 +274,7 @@ pub(super) struct Stored {
     /// The names and values of parameters, in the order in which they are sent.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) dpop_jkt: Option<String>,
+    pub(super) step_up: Option<StepUp>,
     /// The newest nonce of the token endpoint: the first request after a restart has it (RFC 9449 section 8).
     pub(super) dpop_nonce: Option<String>,
     /// The newest nonces of APIs, by their origins, oldest first (section 9). A new nonce alone is not stored at once:
@@ -261,13 +292,15 @@ pub(super) struct Stored {
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,
+    pub(super) beside: Vec<StoredTokens>,
 }
 
 json_form! { Stored {
-    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, dpop_nonce: skip,
+    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, step_up: native,
+    dpop_nonce: skip,
     resource_nonces: skip, expires_at,
     login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip,
-    until: skip, tokens,
+    until: skip, tokens, beside: native,
 } }
 json_form! { InFlightMarker { id, at, window: skip("lease") } }
 json_form! { Pause { since, seconds, status } }
@@ -339,6 +372,7 @@ impl Record {
             scope: id.token_request.scope.clone(),
             parameters: id.token_request.stored_pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
+            step_up: id.step_up.clone(),
             dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
             resource_nonces: match &id.dpop_jkt {
                 Some(_) => config
@@ -358,6 +392,7 @@ impl Record {
             refusals: self.refusals.clone(),
             until: self.until,
             tokens: tokens.map(Tokens::to_stored),
+            beside: self.beside.iter().map(|it| it.to_stored()).collect(),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -374,15 +409,15 @@ impl Record {
             ("scope", token_request.scope == id.token_request.scope),
             ("parameters", token_request == id.token_request),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
+            ("step_up", IS_BROWSER_BUILD || stored.step_up == id.step_up),
         ];
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
             return Err(Error::from(ValidationFailure::StoredGrant).about(name));
         }
         let tokens = stored.tokens.map(Tokens::from_stored).transpose()?;
-        if tokens
-            .as_ref()
-            .is_some_and(|tokens| tokens.binding != config.binding)
-        {
+        let beside = stored.beside.into_iter().map(Tokens::from_stored);
+        let beside = beside.collect::<Result<Vec<_>, _>>()?;
+        if (tokens.iter().chain(&beside)).any(|tokens| tokens.binding != config.binding) {
             return Err(ValidationFailure::StoredIssuer.into());
         }
         if let (Some(nonce), Some(url)) = (&stored.dpop_nonce, config.token_url()) {
@@ -395,8 +430,9 @@ impl Record {
                 nonces.restore_nonce(ServerRole::ResourceServer, &url, nonce);
             }
         }
-        Ok(Self {
+        let mut record = Self {
             tokens: tokens.map(Arc::new),
+            beside: beside.into_iter().map(Arc::new).collect(),
             login: stored.login,
             rotates: stored.rotates,
             renewals: stored.renewals,
@@ -406,7 +442,9 @@ impl Record {
             suspicion: stored.suspicion,
             refusals: stored.refusals,
             until: stored.until,
-        })
+        };
+        record.choose_certificate(config);
+        Ok(record)
     }
 }
 
