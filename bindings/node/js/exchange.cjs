@@ -151,6 +151,11 @@ async function readForStep(readers, at, limits) {
   return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
 }
 
+/** Ends what readers hold for an exchange that is over. */
+function releaseReaders(readers) {
+  for (const reader of readers === undefined ? [] : [readers].flat()) reader.release?.()
+}
+
 /** Whether the server may require a new assertion after a reply with this status. */
 const isRefusal = (status) => status >= 400
 
@@ -343,6 +348,7 @@ async function run(exchange, options) {
   } finally {
     // Rejects other callers that wait for this exchange.
     if (!isOver) talk.known.cancel()
+    releaseReaders(talk.assertion)
   }
 }
 
@@ -387,7 +393,16 @@ async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
   signal?.throwIfAborted()
   const { known, finish, assertion: readers } = talkOf(exchange)
   const all = readersOf(readers, begin)
-  await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+  try {
+    await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+    return await runNatively(known, finish, all, { requestTimeoutMs, network, signal, timeoutMs })
+  } finally {
+    releaseReaders(readers)
+  }
+}
+
+/** Runs the native half to its end, and converts its result. */
+async function runNatively(known, finish, all, { requestTimeoutMs, network, signal, timeoutMs }) {
   const assertion = all.find((reader) => !reader.isForBegin)
   const raw = callNative(() => known.run(requestTimeoutMs, timeoutMs, network))
   // The native timeout does not run while a function is called for a token, so it is limited here.

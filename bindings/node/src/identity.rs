@@ -1,5 +1,7 @@
 //! Sign-ins at an identity provider, with which tokens of another server are got. JavaScript reads them.
 
+use std::sync::Arc;
+
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::Secret;
@@ -7,9 +9,11 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::grant::IdentitySubject;
 use oauth_facade::SubjectSlot;
 
+use crate::built_in_stores::whole;
 use crate::client::NativeClient;
 use crate::error::fail;
 use crate::exchange::{NativeMoment, moment};
+use crate::keeper::NativeKeeper;
 use crate::tokens::NativeTokens;
 
 /// Where JavaScript leaves the sign-in before an exchange takes its first step.
@@ -43,17 +47,32 @@ impl NativeSignIn {
         Ok(self.left.leave_login(&tokens.0, now))
     }
 
-    /// The same by the tokens of a sign-in that was renewed.
+    /// The same by the tokens of a sign-in that was renewed; whether it is their refresh token.
     #[napi]
-    pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<()> {
-        self.left.leave_renewed(&tokens.0, moment(at)?.now());
-        Ok(())
+    pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<bool> {
+        let now = moment(at)?.now();
+        Ok(self.left.leave_renewed(&tokens.0, now))
     }
 
     /// There is none.
     #[napi]
     pub fn leave_none(&self, why: String) {
         self.left.leave(Err(Error::lost(Cause::unsent(why))));
+    }
+}
+
+#[napi]
+impl NativeKeeper {
+    /// The tokens of this record, or without one the known tokens, where the lease is held.
+    #[napi]
+    pub fn settled_tokens(
+        &self,
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<NativeTokens> {
+        let entry = version.map(whole).zip(record.map(Secret::new));
+        let tokens = self.0.settled_tokens(entry).map_err(fail)?;
+        Ok(NativeTokens(Arc::new(tokens)))
     }
 }
 

@@ -107,14 +107,27 @@ def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin
 
     with oauth_core.Grants(client, MemoryStore()) as grants:
         grants.log_in("ann", first)
-        grants.log_in("ann phr", second)
+        grants.log_in("ann", second)
+        stepped_up = grants.get("ann", step_up=required)
         # What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
-        assert call(grants.get("ann phr")).status == 200
-        assert grants.get("ann phr").renew(second).access_token != second.access_token
-        assert call(grants.get("ann phr")).status == 200
+        assert call(stepped_up).status == 200
+        assert stepped_up.renew(second).access_token != second.access_token
+        assert call(grants.get("ann", step_up=required)).status == 200
         # The ordinary tokens are still there, and still too little.
         assert grants.get("ann").token().access_token == first.access_token
         assert wanted(call(grants.get("ann"))) == required
         # What needs nothing takes them.
         generic.step_up()
         assert call(grants.get("ann")).status == 200
+        listed, _, _ = grants.list()
+        found = [grant["step_up"] for grant in listed]
+        assert None in found and {"acr_values": ["phr"]} in found and len(found) == 2
+        # Another requirement has no tokens yet; the end of the ordinary grant is that of all.
+        with pytest.raises(oauth_core.OAuthError) as nobody:
+            grants.get("ann", step_up={"acr_values": ["mfa"]}).token()
+        assert nobody.value.advice == "reauthorize"
+        grants.log_out("ann")
+        assert grants.list()[0] == []
+        with pytest.raises(oauth_core.MisuseError) as unknown:
+            grants.get("ann", step_up={"acr_values": 7})
+        assert unknown.value.code == "misuse.setup"

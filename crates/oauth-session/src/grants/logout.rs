@@ -4,18 +4,14 @@
 use std::time::Duration;
 
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::Error;
 use oauth_core::exchange::ExchangeExt as _;
-use oauth_core::flow::keeper::{GrantId, Lease};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::server::EndpointKind;
-use tokio::time::{Instant, sleep};
 
-use super::{Grants, Inner};
-use crate::clock;
+use super::Grants;
 use crate::grant_source::GrantSource;
-
-/// The pause between two attempts to take the lease.
-const PAUSE: Duration = Duration::from_millis(250);
+use crate::{clock, hold};
 
 /// How much longer than the longest request a renewal under way is waited for.
 const MARGIN: Duration = Duration::from_secs(15);
@@ -42,7 +38,7 @@ impl Grants {
         let key = session.key().unwrap_or_default().to_owned();
         let holder = clock::moment()?.ticket()?;
         let longest = self.0.driver.longest();
-        self.0.lease(&key, &holder, longest + MARGIN).await?;
+        hold::take(&*self.0.store, &key, &holder, longest + MARGIN).await?;
         let revoked = self.revoke(&session, &key).await;
         // Removing the record ends the lease too.
         let removal = self.0.store.remove(&key).await;
@@ -62,23 +58,5 @@ impl Grants {
         }
         let exchange = self.0.client.revoke(Revocation::of(&tokens)).boxed();
         self.0.driver.revoke(exchange).await
-    }
-}
-
-impl Inner {
-    /// Acquires the lease, after a running renewal has ended.
-    async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<(), Error> {
-        let started = Instant::now();
-        loop {
-            let pause = match self.store.lease(key, holder, ttl).await? {
-                Lease::Won => return Ok(()),
-                Lease::Held(left) => left.min(PAUSE),
-            };
-            if started.elapsed() > ttl {
-                let reason = Cause::unsent("the grant is renewed again and again");
-                return Err(Error::lost(reason).at_endpoint("store"));
-            }
-            sleep(pause).await;
-        }
     }
 }

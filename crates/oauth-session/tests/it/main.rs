@@ -9,6 +9,7 @@ mod failover;
 mod file;
 #[cfg(unix)]
 mod group;
+mod held;
 mod keyring;
 mod kms;
 mod logout;
