@@ -63,7 +63,7 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
       }))
       const store = shared ? { store: new MemoryStore(), subject: 'ann' } : {}
       const first = us.source(login, store)
-      await first.token()
+      if (shared) await first.logIn(login)
       const second = shared ? us.source(undefined, store) : first
       const work = (signIn) => there.source(undefined, { identityProvider: us, signIn }).token()
       const working = [work(first), work(second)]

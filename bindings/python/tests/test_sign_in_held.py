@@ -77,8 +77,8 @@ def test_two_workers_never_use_one_refresh_token_at_a_time(
         "id_token": jwt("JWT", aud="app", exp=1),
     }  # fmt: skip
     store = stores.FileStore(tmp_path / "grants")
-    first = us.source(oauth_core.Tokens.deserialize(json.dumps(login)), store=store, subject="ann")
-    first.token()
+    first = us.source(store=store, subject="ann")
+    first.log_in(oauth_core.Tokens.deserialize(json.dumps(login)))
     second = us.source(store=store, subject="ann")
     got: list[str] = []
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Twin, approve, generic_client
 from test_identity import CALLBACK
-from test_store import MemoryStore
 
 import oauth_core
+from oauth_core import stores
 
 
 def bank_client(twin: Twin) -> oauth_core.Client:
@@ -94,7 +95,7 @@ def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) 
     assert called(generic, client, second).status == 200
 
 
-def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin) -> None:
+def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin, tmp_path: Path) -> None:
     client = generic_client(generic)
     first = generic.signed_in(client)
     generic.step_up(acr_values=["phr"])
@@ -105,7 +106,7 @@ def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin
     def call(source: oauth_core.GrantSource) -> oauth_core.Response:
         return source.get(f"{generic.base}/api/echo", origins=[generic.base])
 
-    with oauth_core.Grants(client, MemoryStore()) as grants:
+    with oauth_core.Grants(client, stores.FileStore(tmp_path / "grants")) as grants:
         grants.log_in("ann", first)
         grants.log_in("ann", second)
         stepped_up = grants.get("ann", step_up=required)

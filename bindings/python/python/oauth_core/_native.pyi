@@ -532,15 +532,15 @@ class FederatedAssertion(ClientAuth):
     source is the path of a file, or a function that is given an AssertionRequest and returns the token or
     a coroutine of it; it is read again for each request, and once more when the server refuses the token
     and it has been replaced meanwhile. The token's only audience must be audience, which is by default the server's issuer:
-    client_auth.assertion_audience. client_id says whether requests name the client too, as
-    Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
-    client_auth.assertion_expired, lost.unsent if there is no token.
+    client_auth.assertion_audience. client_id says whether requests name the client too, as Microsoft Entra requires; by
+    default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity is. Other errors of
+    a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there is no token.
     """
     def __new__(
         cls, source: _Place | Callable[[AssertionRequest], str | Awaitable[str]], /, *,
         audience: str | None = None,
         profile: Literal["jwt", "spiffe_jwt"] = "jwt",
-        client_id: Literal["omitted", "sent"] = "omitted",
+        client_id: Literal["omitted", "sent"] | None = None, exchange_audience: str | None = None,
     ) -> Self: ...
 @final
 class WorkloadIdentity(ClientAuth):
@@ -1208,6 +1208,7 @@ class GrantSource:
 class _Grant(TypedDict):
     subject: str | None
     scope: str
+    step_up: dict[str, Any] | None
     resource: list[str]
     audience: list[str]
     granted: str | None
@@ -1218,6 +1219,7 @@ class _Grant(TypedDict):
     ended: ErrorCode | None
 
 _Failed: TypeAlias = list[tuple[str, ErrorCode]]
+_StepUp: TypeAlias = Mapping[str, Any] | None
 _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
 @final
 class Grants:
@@ -1228,8 +1230,7 @@ class Grants:
     renewals begin in a second, and at most at_once are under way at the client's issuer, from the lease to the stored
     tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
     library, and so is on_authorization_ends(subject, end) once, notice seconds before a person's authorization ends,
-    a week by default: only the person can extend it. Use it in a with or async with block, or end it with
-    close().
+    a week by default: only the person can extend it. Use it in a with or async with block, or end it with close().
     """
     def __new__(
         cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
@@ -1243,11 +1244,13 @@ class Grants:
     def get(
         self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        step_up: _StepUp = None,
     ) -> GrantSource:
         """The source of one grant: this person's, or the client's own if subject is None.
 
-        All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
-        resource.syntax, form.reserved_parameter for what cannot be requested.
+        All callers of the same grant share its renewals. Nothing is read yet. step_up is what an API required of the
+        person, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax,
+        form.reserved_parameter for what cannot be requested.
         """
     def log_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1255,7 +1258,8 @@ class Grants:
     ) -> None:
         """Adopts the tokens of a new login, and stores them in place of any others.
 
-        stored.issuer for tokens of another server or client; the errors of the store.
+        Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
+        person, the oldest of which ends. stored.issuer for tokens of another server or client; errors of the store.
         """
     def alog_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1265,32 +1269,32 @@ class Grants:
     def log_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        step_up: _StepUp = None,
     ) -> None:
         """Ends a grant: asks the server to revoke the tokens (RFC 7009), and removes the record.
 
-        A renewal under way is waited for first. If the server could not be asked, that is
-        raised, and the record is removed anyway. RuntimeError in a hook.
+        A renewal under way is waited for first. If the server could not be asked, that is raised, and the record
+        is removed anyway. Without step_up, the tokens of step-ups end too. RuntimeError in a hook.
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        step_up: _StepUp = None,
     ) -> _Later[None]:
         """log_out(), in a coroutine."""
     def list(self, cursor: str | None = None) -> _Page:
         """A page of what the store has of this client: grants, unreadable records, a cursor.
 
-        Each grant is a dict of what may be shown, without a token. Of unreadable records there
-        are the keys, with the codes of their errors. The cursor is None at the end.
-        misuse.not_supported for a store without scan().
+        Each grant is a dict of what may be shown, without a token. Of unreadable records there are the keys, with
+        the codes of their errors. The cursor is None at the end. misuse.not_supported for a store without scan().
         """
     def alist(self, cursor: str | None = None) -> _Later[_Page]:
         """list(), in a coroutine."""
     def renew_idle(self, unused: float, /) -> tuple[int, _Failed]:
         """Renews grants that have not been used for this many seconds, because refresh tokens expire unused.
 
-        Returns how many were renewed, and the keys of those that could not be, with the codes of their
-        errors. Call it regularly, from any number of workers. misuse.not_supported for a
-        store without due().
+        Returns how many were renewed, and the keys of those that could not be, with the codes of their errors. Call
+        it regularly, from any number of workers. misuse.not_supported for a store without due().
         """
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]:
         """renew_idle(), in a coroutine."""
