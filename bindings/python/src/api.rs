@@ -419,8 +419,7 @@ impl Api {
 
     /// The steps of one request, for a plug-in.
     ///
-    /// headers are pairs of names and values. once says that the body cannot be sent a second
-    /// time.
+    /// headers are pairs of names and values. once says that the body cannot be sent a second time.
     fn call(
         this: &Bound<'_, Self>,
         method: &str,

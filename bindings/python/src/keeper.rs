@@ -82,8 +82,7 @@ impl Keeper {
 
     /// The lease to extend while the Exchange of a renewal runs; None if none is held.
     ///
-    /// Its holder, for how many seconds to take it, and how many seconds to wait before each
-    /// time.
+    /// Its holder, for how many seconds to take it, and how many seconds to wait before each time.
     #[getter]
     fn lease_extension(&self) -> Option<(String, f64, f64)> {
         let (holder, ttl, every) = self.0.keeper.lease_extension()?;

@@ -356,11 +356,10 @@ twins! {
     impl GrantSource {
         /// Fresh tokens: the current ones, or new ones.
         ///
-        /// timeout is how many seconds this caller waits, forever by default: then
-        /// lost.timeout. The renewal continues for the others and for the next caller; nothing is
-        /// lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
-        /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
-        /// would wait for itself.
+        /// timeout is how many seconds this caller waits, forever by default: then lost.timeout. The renewal continues
+        /// for the others and for the next caller; nothing is lost. DeniedError, with the advice "reauthorize" once the
+        /// grant has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens
+        /// hook, which would wait for itself.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
@@ -379,8 +378,7 @@ twins! {
 
         /// Adopts the tokens of a new login in place of any others, and stores them.
         ///
-        /// LostError and store errors if that was not done; stored.issuer for tokens of another server
-        /// or client.
+        /// LostError and store errors if that was not done; stored.issuer for tokens of another server or client.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
         fn log_in / alog_in(self, py, tokens: &Tokens) {

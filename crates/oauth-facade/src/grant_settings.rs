@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::keeper::{GrantId, Policy, Reuse};
-use oauth_core::json;
-use oauth_core::token::step_up_requirement::StepUp;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use oauth_core::{json, token::step_up_requirement::StepUp};
 
 use crate::request::TokenRequest;
-
-/// Whether this build is for web pages, in which every grant is of one login.
-const IS_PAGE: bool = cfg!(all(feature = "js", target_family = "wasm"));
 
 /// The identity of a grant, and how it is kept fresh.
 #[derive(Debug, Clone, Default)]
@@ -62,10 +59,12 @@ impl GrantSettings {
             None => GrantId::unnamed_person(),
         };
         let id = id.requesting(self.request.to_core()?);
-        match self.step_up.as_deref().filter(|_| !IS_PAGE) {
-            Some(text) => Ok(id.stepped_up(&step_up_of(text)?)),
-            None => Ok(id),
+        // A page has one login.
+        #[cfg(not(all(feature = "js", target_family = "wasm")))]
+        if let Some(text) = &self.step_up {
+            return Ok(id.stepped_up(&step_up_of(text)?));
         }
+        Ok(id)
     }
 
     /// The policy of the grant's keeper.
@@ -91,6 +90,7 @@ impl GrantSettings {
     }
 }
 
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
 fn step_up_of(text: &str) -> Result<StepUp, Error> {
     let wrong = || Error::from(Misuse::Setup).about("step_up is what step_up() returns");
     json::from_text(text).ok_or_else(wrong)
@@ -100,6 +100,7 @@ fn step_up_of(text: &str) -> Result<StepUp, Error> {
 ///
 /// # Errors
 /// `misuse.setup` if it is not what [`step_up`](crate::step_up) returns.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub fn distinguishing_step_up(text: &str) -> Result<Option<String>, Error> {
     let id = GrantId::unnamed_person().stepped_up(&step_up_of(text)?);
     Ok(id.step_up.as_ref().map(json::to_text))

@@ -50,7 +50,9 @@ pub use client_auth::{PrivateKeyJwt, SecretJwt};
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
-pub use grant_settings::{GrantSettings, distinguishing_step_up};
+pub use grant_settings::GrantSettings;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use grant_settings::distinguishing_step_up;
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
 pub use introspection::Introspecting;

@@ -858,8 +858,7 @@ class PendingAuthorization:
     def recognizes(self, callback_url: str) -> bool:
         """Whether a callback carries this flow's state.
 
-        False for any other, and once the flow has been redeemed. callback_url is the whole URL
-        or its query.
+        False for any other, and once the flow has been redeemed. callback_url is the whole URL or its query.
         """
     def serialize(self) -> str:
         """What to keep until the callback, in the person's session. It contains secrets.
@@ -874,10 +873,9 @@ class PendingAuthorization:
 class Listener:
     """Waits on a loopback address for one callback (RFC 8252 section 7.3).
 
-    At this port or a free one, and this path or /callback; or at redirect_uri, which is
-    registered as a whole. misuse.setup if the port is taken, redirect_uri.refused
-    for an address that is not loopback, TypeError for a redirect_uri together with a port or
-    path.
+    At this port or a free one, and this path or /callback; or at redirect_uri, which is registered as a whole.
+    misuse.setup if the port is taken, redirect_uri.refused for an address that is not loopback, TypeError for a
+    redirect_uri together with a port or path.
     """
     def __new__(
         cls, *, port: int = 0, path: str | None = None, redirect_uri: str | None = None
@@ -912,8 +910,7 @@ class Tokens:
 
         It belongs to no client.
 
-        expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime
-        without a zone.
+        expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime without a zone.
         """
     @property
     def access_token(self) -> str:
@@ -1019,11 +1016,10 @@ class GrantSource:
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
-        timeout is how many seconds this caller waits, forever by default: then
-        lost.timeout. The renewal continues for the others and for the next caller; nothing is
-        lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
-        grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
-        would wait for itself.
+        timeout is how many seconds this caller waits, forever by default: then lost.timeout. The renewal continues
+        for the others and for the next caller; nothing is lost. DeniedError, with the advice "reauthorize" once the
+        grant has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens
+        hook, which would wait for itself.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
@@ -1040,8 +1036,7 @@ class GrantSource:
     def log_in(self, tokens: Tokens) -> None:
         """Adopts the tokens of a new login in place of any others, and stores them.
 
-        LostError and store errors if that was not done; stored.issuer for tokens of another server
-        or client.
+        LostError and store errors if that was not done; stored.issuer for tokens of another server or client.
         """
     def alog_in(self, tokens: Tokens) -> _Later[None]:
         """log_in(), in a coroutine."""
@@ -1595,8 +1590,7 @@ class Api:
     ) -> Call:
         """The steps of one request, for a plug-in.
 
-        headers are pairs of names and values. once says that the body cannot be sent a second
-        time.
+        headers are pairs of names and values. once says that the body cannot be sent a second time.
         """
     def waits(self, seconds: float) -> None:
         """Tells the hook of a pause in seconds, for a plug-in that waits."""
@@ -2167,8 +2161,7 @@ class Keeper:
     def lease_extension(self) -> tuple[str, float, float] | None:
         """The lease to extend while the Exchange of a renewal runs; None if none is held.
 
-        Its holder, for how many seconds to take it, and how many seconds to wait before each
-        time.
+        Its holder, for how many seconds to take it, and how many seconds to wait before each time.
         """
     @property
     def upkeep_after(self) -> float | None:

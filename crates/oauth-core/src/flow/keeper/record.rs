@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Policy;
 use super::backoff::Refusals;
+use super::certificates::Beside;
 use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::upkeep::keep_alive;
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
 use crate::dpop::ServerRole;
 use crate::error::{Error, Misuse, ServerError, ValidationFailure};
@@ -41,7 +41,8 @@ pub struct GrantId {
     /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
     /// What an API required of the user at the login of these tokens, as [`stepped_up`](Self::stepped_up) sets it:
-    /// they are kept beside those of the ordinary login (RFC 9470).
+    /// they are kept beside those of the ordinary login (RFC 9470). Not in browser builds: a page has one login.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
     pub step_up: Option<StepUp>,
 }
 
@@ -79,6 +80,7 @@ impl GrantId {
             owner: GrantOwner::Client,
             token_request: TokenRequest::new(),
             dpop_jkt: None,
+            #[cfg(not(all(feature = "js", target_family = "wasm")))]
             step_up: None,
         }
     }
@@ -108,6 +110,7 @@ impl GrantId {
     /// Names the grant of a login that an API required (RFC 9470), which is kept beside the user's ordinary one. The
     /// order of the `acr_values` does not matter. The scope belongs to the tokens: a wider one replaces them. So this
     /// changes nothing if only a scope was required.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn stepped_up(mut self, required: &StepUp) -> Self {
         let mut acr_values = required.acr_values.clone();
@@ -120,6 +123,17 @@ impl GrantId {
         };
         self.step_up = Some(required).filter(|required| !required.is_empty());
         self
+    }
+
+    /// What distinguishes its login, if that was a step-up.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    const fn required(&self) -> Option<&StepUp> {
+        self.step_up.as_ref()
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    const fn required(&self) -> Option<&StepUp> {
+        None
     }
 
     /// A name for a store: 43 characters of base64url, the same in every process and language. A server may move its
@@ -135,8 +149,7 @@ impl GrantId {
         let mut scope: Vec<_> = self.token_request.scope.iter().collect();
         scope.sort_unstable();
         let scope = scope.join(" ");
-        let step_up = self.step_up.as_ref().filter(|_| !IS_BROWSER_BUILD);
-        let step_up = step_up.map(json::to_text);
+        let step_up = self.required().map(json::to_text);
         let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
             whose,
@@ -247,7 +260,7 @@ impl GrantEnd {
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
     /// Access tokens of the same grant that are bound to the certificates of other workers.
-    pub(super) beside: Vec<Arc<Tokens>>,
+    pub(super) beside: Beside,
     /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
     /// Whether the server has replaced the refresh token before.
@@ -292,7 +305,7 @@ pub(super) struct Stored {
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,
-    pub(super) beside: Vec<StoredTokens>,
+    pub(super) beside: Beside,
 }
 
 json_form! { Stored {
@@ -372,7 +385,7 @@ impl Record {
             scope: id.token_request.scope.clone(),
             parameters: id.token_request.stored_pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
-            step_up: id.step_up.clone(),
+            step_up: id.required().cloned(),
             dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
             resource_nonces: match &id.dpop_jkt {
                 Some(_) => config
@@ -392,7 +405,7 @@ impl Record {
             refusals: self.refusals.clone(),
             until: self.until,
             tokens: tokens.map(Tokens::to_stored),
-            beside: self.beside.iter().map(|it| it.to_stored()).collect(),
+            beside: self.beside.clone(),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -409,15 +422,16 @@ impl Record {
             ("scope", token_request.scope == id.token_request.scope),
             ("parameters", token_request == id.token_request),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
-            ("step_up", IS_BROWSER_BUILD || stored.step_up == id.step_up),
+            ("step_up", stored.step_up.as_ref() == id.required()),
         ];
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
             return Err(Error::from(ValidationFailure::StoredGrant).about(name));
         }
         let tokens = stored.tokens.map(Tokens::from_stored).transpose()?;
-        let beside = stored.beside.into_iter().map(Tokens::from_stored);
-        let beside = beside.collect::<Result<Vec<_>, _>>()?;
-        if (tokens.iter().chain(&beside)).any(|tokens| tokens.binding != config.binding) {
+        if tokens
+            .as_ref()
+            .is_some_and(|tokens| tokens.binding != config.binding)
+        {
             return Err(ValidationFailure::StoredIssuer.into());
         }
         if let (Some(nonce), Some(url)) = (&stored.dpop_nonce, config.token_url()) {
@@ -432,7 +446,7 @@ impl Record {
         }
         let mut record = Self {
             tokens: tokens.map(Arc::new),
-            beside: beside.into_iter().map(Arc::new).collect(),
+            beside: stored.beside,
             login: stored.login,
             rotates: stored.rotates,
             renewals: stored.renewals,

@@ -129,7 +129,7 @@ fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
 #[test]
 fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_another_login() {
     let names = |record: &Record| -> Vec<String> {
-        let beside = record.beside.iter();
+        let beside = record.beside.0.iter();
         beside.map(|it| it.access_token.expose().clone()).collect()
     };
     let mut record = Record::of(Arc::new(bound_to("c1", 1)));
@@ -142,7 +142,7 @@ fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_ano
     }
     assert_eq!(names(&record), ["a5", "a4", "a3"]);
     // No more than the access token, whose successors are asked for with the newest refresh token.
-    assert!(record.beside.iter().all(|it| it.refresh_token.is_none()));
+    assert!(record.beside.0.iter().all(|it| it.refresh_token.is_none()));
     let mut later = Record::of(Arc::new(bound_to("c7", 7)));
     later.keep_beside(&record, UnixTime::from_secs(START + 604));
     assert_eq!(names(&later), ["a6", "a5"]);
