@@ -392,13 +392,20 @@ fn chosen(vector: &Vector) -> Verdict {
             format!("Bearer error=\"insufficient_user_authentication\", acr_values=\"{acr}\"");
         resource::step_up(StatusCode::UNAUTHORIZED, [field.as_bytes()])
     };
-    let kept = |step_up: &StepUp| client.keeper(GrantId::person("ann").stepped_up(step_up)).key();
+    let kept = |step_up: &StepUp| {
+        client
+            .keeper(GrantId::person("ann").stepped_up(step_up))
+            .key()
+    };
     let needed = crate::format::texts(&vector.input["needed"]["acr_values"]);
     let needed = of(&needed.join(" ")).ok_or("nothing is needed")?;
     let cached = vector.input["cached_tokens"]
         .as_array()
         .ok_or("no tokens")?;
-    let (mut keys, mut found) = (vec![client.keeper(GrantId::person("ann")).key()], Vec::new());
+    let (mut keys, mut found) = (
+        vec![client.keeper(GrantId::person("ann")).key()],
+        Vec::new(),
+    );
     for (at, tokens) in cached.iter().enumerate() {
         let acr = tokens["acr"].as_str().ok_or("no acr")?;
         let tokens = stepped_up(&client, &of(acr).ok_or("nothing is wanted")?)?;
