@@ -68,8 +68,13 @@ export interface AssertionOptions {
   audience?: string | undefined
   /** `spiffe_jwt` for a JWT-SVID, whose subject is a SPIFFE ID. */
   profile?: 'jwt' | 'spiffe_jwt' | undefined
-  /** Whether requests name the client too, as Microsoft Entra requires. */
+  /** Whether requests name the client too, as Microsoft Entra requires: by default `omitted`, of an exchange `sent`. */
   clientId?: 'omitted' | 'sent' | undefined
+  /**
+   * The token is exchanged for the client's own tokens (RFC 8693), those of `clientCredentials()`, for this audience,
+   * and not sent in place of a key. Its own audience is `audience`, by default this one.
+   */
+  exchangeAudience?: string | undefined
 }
 
 /**

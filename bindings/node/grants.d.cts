@@ -1,6 +1,7 @@
 // The grants of one client for many people, and the shutdown of a process.
 import type { GrantSource } from './api.cjs'
 import type { CallOptions, Client, ErrorCode, OAuthError, TokenRequest, Tokens } from './index.cjs'
+import type { StepUp } from './registration.cjs'
 import type { Store } from './stores.cjs'
 
 export interface GrantsOptions {
@@ -29,7 +30,10 @@ export interface GrantsOptions {
   onAuthorizationEnds?: ((subject: string | undefined, end: Date) => void) | undefined
 }
 /** What distinguishes a grant from others of the same person. */
-export interface GrantOptions extends TokenRequest {}
+export interface GrantOptions extends TokenRequest {
+  /** What an API required of the person (RFC 9470), as `stepUp` returns it: the tokens of that login. */
+  stepUp?: StepUp | undefined
+}
 /** What may be shown of a stored grant. */
 export interface Grant {
   /** Nothing for the client's own. */
@@ -38,6 +42,8 @@ export interface Grant {
   scope: string
   resource: string[]
   audience: string[]
+  /** What an API required of the person at the login, if it was a step-up. */
+  stepUp?: StepUp | undefined
   /** The granted scope. */
   granted?: string | undefined
   /** When the access token expires. */
@@ -82,13 +88,20 @@ export interface GrantMessage {
  */
 export class Grants {
   constructor(client: Client, store: Store, options?: GrantsOptions)
-  /** The source of one grant: this person's, or the client's own. All callers with the same source share its renewals. */
+  /**
+   * The source of one grant: this person's, or the client's own. All callers with the same source share its renewals.
+   * With a `stepUp` it is that of the login that the API required; a scope in it makes no difference.
+   */
   get(subject?: string, options?: GrantOptions): GrantSource
-  /** Adopts the tokens of a new login, and stores them in place of any others. */
-  logIn(subject: string, tokens: Tokens, options?: GrantOptions): Promise<void>
+  /**
+   * Adopts the tokens of a new login, and stores them in place of any others. Those of a step-up are kept beside the
+   * ordinary ones, for {@link Grants.get} with the same `stepUp`: up to eight for a person, the oldest of which ends.
+   */
+  logIn(subject: string, tokens: Tokens, options?: TokenRequest): Promise<void>
   /**
    * Ends a grant: waits for a renewal under way, asks the server to revoke the tokens (RFC 7009), and removes the
-   * record, even if the server could not be asked and this rejects.
+   * record, even if the server could not be asked and this rejects. With a person's ordinary grant, those of step-ups
+   * end too; one of a step-up ends alone.
    */
   logOut(subject: string | undefined, options?: GrantOptions): Promise<void>
   /** A page of this client's grants in the store, in no particular order. `misuse.not_supported` if it has no `scan`. */

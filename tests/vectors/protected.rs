@@ -383,8 +383,8 @@ fn stepped_up(client: &Client, wanted: &StepUp) -> Result<Tokens, String> {
     Ok(login.tokens)
 }
 
-/// Tokens of logins with different authentication are kept in separate grants, which the caller names; each tells
-/// whether its login meets a requirement.
+/// The tokens of a step-up are kept beside the ordinary ones, in a grant that is named by what was required, and found
+/// by what is required.
 fn chosen(vector: &Vector) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
     let of = |acr: &str| {
@@ -392,27 +392,35 @@ fn chosen(vector: &Vector) -> Verdict {
             format!("Bearer error=\"insufficient_user_authentication\", acr_values=\"{acr}\"");
         resource::step_up(StatusCode::UNAUTHORIZED, [field.as_bytes()])
     };
+    let kept = |step_up: &StepUp| {
+        client
+            .keeper(GrantId::person("ann").stepped_up(step_up))
+            .key()
+    };
     let needed = crate::format::texts(&vector.input["needed"]["acr_values"]);
     let needed = of(&needed.join(" ")).ok_or("the vector has no requirement")?;
     let cached = vector.input["cached_tokens"]
         .as_array()
         .ok_or("no tokens")?;
-    let (mut keys, mut met) = (Vec::new(), Vec::new());
+    let (mut keys, mut found) = (
+        vec![client.keeper(GrantId::person("ann")).key()],
+        Vec::new(),
+    );
     for (at, tokens) in cached.iter().enumerate() {
         let acr = tokens["acr"].as_str().ok_or("no acr")?;
-        keys.push(client.keeper(GrantId::person(format!("ann {acr}"))).key());
         let tokens = stepped_up(&client, &of(acr).ok_or("no step-up is requested")?)?;
-        if answers(&client, &needed, &tokens)? {
-            met.push(at);
-        }
+        let key = kept(tokens.step_up().ok_or("not of a step-up")?);
+        let is_found = key == kept(&needed);
+        same("met", answers(&client, &needed, &tokens)?, is_found)?;
+        keys.push(key);
+        found.extend(is_found.then_some(at as u64));
     }
     let count = keys.len();
     keys.sort_unstable();
     keys.dedup();
     same("grants", keys.len(), count)?;
-    let wanted = vector.expected["use"].as_u64();
-    same("used", met.first().map(|at| *at as u64), wanted)?;
-    same("others", met.len(), 1)
+    let wanted: Vec<_> = vector.expected["use"].as_u64().into_iter().collect();
+    same("used", found, wanted)
 }
 
 fn introspected(vector: &Vector, reply: &Value) -> Verdict {

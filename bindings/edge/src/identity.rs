@@ -1,5 +1,7 @@
 //! The subject tokens of identity assertion grants: JavaScript supplies those of a sign-in at the identity provider.
 
+use std::sync::Arc;
+
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::grant::IdentitySubject;
@@ -8,7 +10,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::client::NativeClient;
 use crate::error::fail;
+use crate::keeper::NativeKeeper;
 use crate::moment::moment;
+use crate::plain::whole;
 use crate::tokens::NativeTokens;
 
 /// The slot in which JavaScript stores the subject token before an exchange begins.
@@ -41,17 +45,32 @@ impl NativeSignIn {
         Ok(self.slot.leave_login(&tokens.0, now))
     }
 
-    /// Stores the subject token from renewed tokens of the sign-in.
+    /// Stores the subject token from renewed tokens of the sign-in; returns whether it is their refresh token.
     #[wasm_bindgen(js_name = leaveRenewed)]
-    pub fn leave_renewed(&self, tokens: &NativeTokens, at: &JsValue) -> Result<(), JsValue> {
-        self.slot.leave_renewed(&tokens.0, moment(at)?.now());
-        Ok(())
+    pub fn leave_renewed(&self, tokens: &NativeTokens, at: &JsValue) -> Result<bool, JsValue> {
+        let now = moment(at)?.now();
+        Ok(self.slot.leave_renewed(&tokens.0, now))
     }
 
     /// Records that there is no subject token, and the reason.
     #[wasm_bindgen(js_name = leaveNone)]
     pub fn leave_none(&self, why: String) {
         self.slot.leave(Err(Error::lost(Cause::unsent(why))));
+    }
+}
+
+#[wasm_bindgen]
+impl NativeKeeper {
+    /// The tokens of this record, or without one the known tokens, where the lease is held.
+    #[wasm_bindgen(js_name = settledTokens)]
+    pub fn settled_tokens(
+        &self,
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<NativeTokens, JsValue> {
+        let entry = version.map(whole).zip(record.map(Secret::new));
+        let tokens = self.0.settled_tokens(entry).map_err(fail)?;
+        Ok(NativeTokens(Arc::new(tokens)))
     }
 }
 

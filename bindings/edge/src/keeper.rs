@@ -28,6 +28,7 @@ struct KeeperArguments {
     longest_request_ms: Option<f64>,
     keep_alive_ms: Option<f64>,
     notice_ms: Option<f64>,
+    step_up: Option<String>,
 }
 
 /// Reads the summary of a record.
@@ -49,6 +50,10 @@ pub fn outline(record: String) -> Result<Object, JsValue> {
         ("scope", json!(parameters.scope.as_str())),
         ("resource", json!(resource)),
         ("audience", json!(audience)),
+        (
+            "stepUp",
+            json!(outline.id.step_up.as_ref().map(oauth_core::json::to_text)),
+        ),
         ("extra", json!(extra.collect::<Vec<_>>())),
         (
             "granted",
@@ -70,7 +75,7 @@ pub fn outline(record: String) -> Result<Object, JsValue> {
 
 /// One grant, kept fresh.
 #[wasm_bindgen]
-pub struct NativeKeeper(Arc<Keeper>);
+pub struct NativeKeeper(pub(crate) Arc<Keeper>);
 
 impl NativeKeeper {
     pub(crate) fn new(
@@ -94,6 +99,7 @@ impl NativeKeeper {
             longest_request: arguments.longest_request_ms.map(millis),
             keep_alive: arguments.keep_alive_ms.map(millis),
             notice: arguments.notice_ms.map(millis),
+            step_up: kept.step_up,
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
         let keeper = keeper.and_then(|keeper| match is_shared {

@@ -54,6 +54,12 @@ impl NativeTokens {
         are_same(&self.0, &other.0)
     }
 
+    /// What an API required of the person at the login, as JSON, if it was a step-up.
+    #[wasm_bindgen(js_name = stepUp)]
+    pub fn step_up(&self) -> Option<String> {
+        self.0.step_up().map(oauth_core::json::to_text)
+    }
+
     /// A token without a grant; `expires_at` is in Unix seconds.
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         let tokens = oauth_core::Tokens::bearer(text);

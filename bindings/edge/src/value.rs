@@ -36,6 +36,12 @@ pub fn request_key(given: &Array) -> Result<String, JsValue> {
     Ok(json!([scope, parameters]).to_string())
 }
 
+/// What distinguishes the grant of a step-up, as JSON; nothing if it is that of an ordinary login.
+#[wasm_bindgen(js_name = distinguishingStepUp)]
+pub fn distinguishing_step_up(wanted: &str) -> Result<Option<String>, JsValue> {
+    oauth_facade::distinguishing_step_up(wanted).map_err(fail)
+}
+
 /// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> JsValue {
     match refused {

@@ -76,6 +76,14 @@ const userMethods = {
     const tokens = await person.signIn(refused === undefined ? undefined : Tokens.deserialize(refused))
     return { record: nativeTokens(tokens).serialize() }
   },
+  hold: async (person, { ms }) => {
+    const held = await person.hold(ms)
+    return held === undefined ? { absent: true } : { record: nativeTokens(held.tokens).serialize(), id: held.id }
+  },
+  release: async (person, { key: id }) => {
+    await person.release(id)
+    return {}
+  },
 }
 
 const siteMethods = {

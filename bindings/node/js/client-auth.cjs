@@ -176,17 +176,26 @@ function serviceAccount(file, options) {
   return checked({ method: 'service_account', source: checkText(file, 'file'), subject })
 }
 
+/** How a workload's token is used: in place of a key, or in exchange for the client's own tokens. */
+function assertionOptions(call, options) {
+  const { audience, profile, clientId, exchangeAudience } = optionsOf(call, options)
+  if (exchangeAudience !== undefined && profile === 'spiffe_jwt') {
+    throw new TypeError('profile is of tokens in place of a key, and not of exchanged ones')
+  }
+  return { audience, profile, clientId, exchangeAudience }
+}
+
 /** A workload's token in a file (RFC 7521 section 4.2). */
 function assertionFile(path, options) {
-  const { audience, profile, clientId } = optionsOf('assertionFile', options)
-  return new ClientAuth({ method: 'file', source: pathOf(path), audience, profile, clientId })
+  return new ClientAuth({ method: 'file', source: pathOf(path), ...assertionOptions('assertionFile', options) })
 }
 
 /** A workload's token that a function returns. */
 function assertionFunction(read, options) {
-  const { audience, profile, clientId } = optionsOf('assertionFunction', options)
+  const given = assertionOptions('assertionFunction', options)
   if (typeof read !== 'function') throw new TypeError('read must be a function that returns a token')
-  return new ClientAuth({ method: 'function', source: '', audience, profile, clientId }, new AssertionFunction(read, audience))
+  const source = new AssertionFunction(read, given.audience ?? given.exchangeAudience)
+  return new ClientAuth({ method: 'function', source: '', ...given }, source)
 }
 
 /** The identity of a workload, proved by a token that its platform issues (RFC 7521 section 4.2). */

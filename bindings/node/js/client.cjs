@@ -215,11 +215,12 @@ class Client extends Operations {
   }
 
   #keep(tokens, grantType, { shared, longestRequestMs, moment }, options, [client, readers] = this.#identity(tokens, options)) {
-    const { subject, reuse, leaseMs, keepAliveMs, noticeMs } = options
+    const { subject, reuse, leaseMs, keepAliveMs, noticeMs, stepUp } = options
     const known = tokens === undefined ? undefined : nativeTokens(tokens)
     const kept = {
       shared,
       subject,
+      stepUp,
       reuse,
       leaseMs: checkLimit(leaseMs),
       keepAliveMs: checkLimit(keepAliveMs, 'keepAliveMs'),

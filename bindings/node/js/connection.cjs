@@ -16,6 +16,7 @@ const { lineOf } = require('./network.cjs')
 const { optionsOf, textsOf } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
+const { GrantSource } = require('./source.cjs')
 const { nativeStore } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
@@ -24,6 +25,25 @@ const OPENING_MS = 1000
 
 /** Passes on a failure of the function that opens a page, without letting it delay the last page of the login. */
 const opened = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING_MS))])
+
+/** The holds on the grant of a sign-in, by their ids. */
+function holdsOf(signIn) {
+  const holds = new Map()
+  return {
+    hold: async (ms) => {
+      if (!(signIn instanceof GrantSource)) return undefined
+      const { tokens, release } = await GrantSource.hold(signIn, ms)
+      const id = crypto.randomUUID()
+      holds.set(id, release)
+      return { tokens, id }
+    },
+    release: async (id) => {
+      const release = holds.get(id)
+      holds.delete(id)
+      await release?.()
+    },
+  }
+}
 
 /**
  * The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol. No request is
@@ -81,6 +101,7 @@ class ResourceConnection {
       open: (page) => this.#callUser(() => opened((open ?? showAndOpen)(page))),
       show: (code) => this.#callUser(() => shown(code)),
       signIn: (refused) => this.#callUser(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
+      ...holdsOf(signIn),
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
     const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)

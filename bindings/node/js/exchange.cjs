@@ -151,6 +151,11 @@ async function readForStep(readers, at, limits) {
   return leaves.map((leave) => leave()).find((failure) => failure !== undefined)
 }
 
+/** Ends what readers hold for an exchange that is over. */
+function releaseReaders(readers) {
+  for (const reader of readers === undefined ? [] : [readers].flat()) reader.release?.()
+}
+
 /** Whether the server may require a new assertion after a response with this status. */
 const isRefusal = (status) => status >= 400
 
@@ -350,6 +355,7 @@ async function run(exchange, options) {
   } finally {
     // Rejects other callers that wait for this exchange.
     if (!isDone) parts.known.cancel()
+    releaseReaders(talk.assertion)
   }
 }
 
@@ -394,7 +400,16 @@ async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
   signal?.throwIfAborted()
   const { known, finish, assertion: readers } = partsOf(exchange)
   const all = readersOf(readers, begin)
-  await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+  try {
+    await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+    return await runNatively(known, finish, all, { requestTimeoutMs, network, signal, timeoutMs })
+  } finally {
+    releaseReaders(readers)
+  }
+}
+
+/** Runs the native half to its end, and converts its result. */
+async function runNatively(known, finish, all, { requestTimeoutMs, network, signal, timeoutMs }) {
   const assertion = all.find((reader) => !reader.isForBegin)
   const raw = callNative(() => known.run(requestTimeoutMs, timeoutMs, network))
   // The native timeout is suspended while a function supplies a token, so the limit is enforced here.

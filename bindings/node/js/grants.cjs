@@ -5,18 +5,20 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { Client, sourceOf } = require('./client.cjs')
-const { errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
-const { checkLimit, pause } = require('./exchange.cjs')
+const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
+const { checkLimit } = require('./exchange.cjs')
+const { takeLease } = require('./hold.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { asking } = require('./operation-support.cjs')
 const { optionsOf } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
+const { distinguishing, isList, listBeside, takeBeside } = require('./step-ups.cjs')
+const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
-/** The longest time that a logout waits for a renewal under way, and the interval of its checks, in milliseconds. */
+/** The longest time that a logout waits for a renewal under way, in milliseconds. */
 const MAX_WAIT = 45_000
-const POLL_INTERVAL = 250
 
 /** The number of records requested from the store at once, and of grants renewed at once. */
 const PAGE_SIZE = 100
@@ -73,10 +75,11 @@ class Grants {
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
   get(subject, options) {
-    const { scope, ...others } = optionsOf('Grants.get', options)
-    const request = { ...others, scope: typeof scope?.next === 'function' ? [...scope] : scope }
+    const { scope, stepUp: wanted, ...others } = optionsOf('Grants.get', options)
+    const stepUp = distinguishing(wanted)
+    const request = { ...others, stepUp, scope: typeof scope?.next === 'function' ? [...scope] : scope }
     const requestKey = callNative(() => native.requestKey(asking(request)))
-    const key = JSON.stringify([subject ?? null, requestKey])
+    const key = JSON.stringify([subject ?? null, requestKey, stepUp ?? null])
     const source = this.#known.get(key)?.deref() ?? this.#createSource(key, subject, request)
     this.#held.delete(key)
     this.#held.set(key, source)
@@ -115,18 +118,49 @@ class Grants {
     }
   }
 
-  /** Stores the tokens of a new login, replacing the stored record. */
+  /** Stores the tokens of a new login, replacing the stored record; those of a step-up beside the ordinary ones. */
   async logIn(subject, tokens, options) {
-    await this.get(subject, options).logIn(tokens)
+    const ordinary = this.get(subject, optionsOf('Grants.logIn', options))
+    const stepUp = distinguishing(nativeTokens(tokens).stepUp() ?? undefined)
+    if (stepUp === undefined) return ordinary.logIn(tokens)
+    const ousted = await listBeside(this.#store, ordinary.key, stepUp)
+    await this.get(subject, { ...options, stepUp }).logIn(tokens)
+    for (const other of ousted) await this.#oust(subject, { ...options, stepUp: other })
+    return undefined
+  }
+
+  /** Ends the oldest step-up. What the server made of its tokens is not the fault of the login that replaces it. */
+  async #oust(subject, options) {
+    try {
+      await this.#end(subject, options)
+    } catch (error) {
+      if (!(error instanceof OAuthError) || error.endpoint === 'store') throw error
+    }
   }
 
   /**
    * Ends a grant: waits for a renewal under way, revokes the tokens, and removes the record. The record is removed even
-   * if the revocation fails.
+   * if the revocation fails. With an ordinary grant, those of step-ups end too.
    */
   async logOut(subject, options) {
+    const { key } = this.get(subject, options)
+    const isOrdinary = subject !== undefined && options?.stepUp === undefined
+    const beside = isOrdinary ? await takeBeside(this.#store, key, (name) => this.#remove(name)) : []
+    let failure
+    for (const ended of [...beside.map((stepUp) => ({ ...options, stepUp })), options]) {
+      try {
+        await this.#end(subject, ended)
+      } catch (error) {
+        failure ??= { error }
+      }
+    }
+    if (failure) throw failure.error
+  }
+
+  /** Ends one grant, and none beside it. */
+  async #end(subject, options) {
     const keeper = GrantSource.keeperOf(this.get(subject, options))
-    await this.#lease(keeper.key)
+    await takeLease(this.#store, keeper.key, PATIENCE)
     let failure
     try {
       await this.#reload(keeper)
@@ -137,17 +171,6 @@ class Grants {
     await this.#remove(keeper.key)
     await this.#reload(keeper)
     if (failure) throw failure.error
-  }
-
-  async #lease(key) {
-    const holder = crypto.randomUUID().replaceAll('-', '')
-    const start = performance.now()
-    for (;;) {
-      const held = (await this.#store.lease(key, holder, MAX_WAIT)) ?? 0
-      if (!(held > 0)) return
-      if (performance.now() - start > MAX_WAIT) throw waitTimeoutError('the grant is being renewed over and over')
-      await pause(Math.min(held, POLL_INTERVAL))
-    }
   }
 
   async #reload(keeper) {
@@ -186,6 +209,7 @@ class Grants {
   }
 
   async #summary(key) {
+    if (isList(key)) return {}
     const entry = await this.#store.load(key)
     if (!entry?.record) return {}
     let summary
@@ -194,12 +218,13 @@ class Grants {
     } catch (error) {
       return { code: errorFromNative(error).code }
     }
-    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, ...facts } = summary
+    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, stepUp, ...facts } = summary
     const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
     if (!isOurs) return {}
     const date = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
     const ends = { expiresAt: date(expiresAt), refreshTokenExpiresAt: date(refreshTokenExpiresAt), authorizationExpiresAt: date(authorizationExpiresAt) }
-    return { grant: { ...facts, ...ends } }
+    const required = typeof stepUp === 'string' ? { stepUp: JSON.parse(stepUp) } : {}
+    return { grant: { ...facts, ...required, ...ends } }
   }
 
   /** Renews grants that have been unused for at least this time, because unused refresh tokens expire. */
@@ -237,8 +262,8 @@ class Grants {
       const { grant, code } = await this.#summary(key)
       if (code) outcome.failed.push({ key, code })
       if (!grant) return
-      const { subject, scope, resource, audience, extra } = grant
-      const source = this.get(subject ?? undefined, { scope, resource, audience, extra: groupByName(extra) })
+      const { subject, scope, resource, audience, extra, stepUp } = grant
+      const source = this.get(subject ?? undefined, { scope, resource, audience, stepUp, extra: groupByName(extra) })
       if (await renew(source)) outcome.renewed += 1
     } catch (error) {
       outcome.failed.push({ key, code: error.code })

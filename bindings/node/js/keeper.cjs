@@ -93,6 +93,12 @@ class Keeper {
     callNative(() => this.#known.learn(at, version, record))
   }
 
+  /** The tokens of this entry, or without one the known tokens, where the lease is held. */
+  settledTokens(entry) {
+    const { version, record } = entry?.record ? entry : {}
+    return new Tokens(callNative(() => this.#known.settledTokens(version, record)))
+  }
+
   /** The lease to extend while an exchange runs: `{ holder, ms, every }`. */
   get leaseExtension() { return this.#known.leaseExtension() ?? undefined }
 

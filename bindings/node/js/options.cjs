@@ -12,7 +12,7 @@ const API = ['origins', 'allowance', 'expiredTokenReplies', 'onWait', 'onRateLim
 const GRANT = ['subject', 'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs']
 const SIGN_IN = ['identityProvider', 'signIn', 'subjectTokenType']
 const SOURCE = [...REQUEST, ...GRANT, 'store', 'onTokens', 'onNotice', 'origins']
-const ASSERTION = ['audience', 'profile', 'clientId']
+const ASSERTION = ['audience', 'profile', 'clientId', 'exchangeAudience']
 const PRESET = ['variables', 'options', 'loopback']
 
 /** The options of a client, whether it is configured in code or by its environment. */
@@ -73,7 +73,8 @@ const OPTIONS = {
   Grants: [
     'reuse', 'leaseMs', 'keepAliveMs', 'noticeMs', 'capacity', 'perSecond', 'atOnce', 'onRenewed', 'onEnded', 'onAuthorizationEnds',
   ],
-  'Grants.get': REQUEST,
+  'Grants.get': [...REQUEST, 'stepUp'],
+  'Grants.logIn': REQUEST,
   FileStore: ['access'],
   SqliteStore: ['access'],
   RedisStore: ['prefix', 'timeoutMs', 'replicas'],

@@ -4,6 +4,7 @@
 
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
+const { useAlone } = require('./hold.cjs')
 const { optionsOf } = require('./options.cjs')
 
 /** The longest time that a store call may take, in milliseconds. */
@@ -137,7 +138,7 @@ async function runRenewal(keeper, job, renewal, finish) {
 /** The tokens, and whether they are new. */
 async function renewalOutcome(keeper, job, renewal) {
   try {
-    const [tokens, isNew] = renewal ? [await job.run(renewal), keeper.lastError === undefined] : await carryOutTasks(keeper, job)
+    const [tokens, isNew] = renewal ? [await runAlone(keeper, job, renewal), keeper.lastError === undefined] : await carryOutTasks(keeper, job)
     // A caller whose token is valid gets no error.
     if (renewal && isNew) publishedStanding.delete(keeper)
     else publishStanding(keeper, job, keeper.lastError)
@@ -171,11 +172,14 @@ async function carryOutTasks(keeper, job) {
   const { store, run } = job
   const turn = job.turn?.()
   let isNew = false
+  let release
   try {
     let task = keeper.begin()
     while (task.kind !== 'over') {
       if (task.kind === 'run') {
         const stop = extendLease(keeper, job)
+        // With a store, a lease keeps others from the refresh token.
+        release ??= store === undefined ? await useAlone(keeper) : undefined
         isNew = await run(task.exchange).then(() => true, () => false)
         stop()
         task = keeper.completed()
@@ -196,7 +200,18 @@ async function carryOutTasks(keeper, job) {
     keeper.abandon()
     throw error
   } finally {
+    release?.()
     turn?.stepAside()
+  }
+}
+
+/** The whole renewal of a grant that is not shared. */
+async function runAlone(keeper, { run }, renewal) {
+  const release = await useAlone(keeper)
+  try {
+    return await run(renewal)
+  } finally {
+    release()
   }
 }
 

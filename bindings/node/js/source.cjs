@@ -6,6 +6,7 @@
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
 const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
+const { holdGrant } = require('./hold.cjs')
 const { drainKeepers, freshTokens, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { optionsOf } = require('./options.cjs')
@@ -35,6 +36,11 @@ class GrantSource extends Source {
 
   static keeperOf(source) {
     return source.#keeper
+  }
+
+  /** The latest tokens, which no worker renews until `release` is called, or this many milliseconds are over. */
+  static hold(source, ms) {
+    return holdGrant(source.#keeper, source.#job.store, ms)
   }
 
   /** The renewal that keeps an idle grant alive, if one is due. */

@@ -5,15 +5,20 @@
 const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
 const { causeText, waitFor } = require('./exchange.cjs')
+const { GrantSource } = require('./source.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The longest time that a subject token may take to arrive, in milliseconds. */
 const MAX_WAIT = 30_000
 
+/** How long a sign-in is held at most, in milliseconds: for two requests. */
+const HELD = 65_000
+
 /** Reads the subject token before each exchange, from a token source or a function. */
 class SubjectTokenSource {
   #origin
+  #release
 
   constructor(origin, type = 'id_token') {
     const isSource = typeof origin?.token === 'function' && typeof origin.renew === 'function'
@@ -61,7 +66,22 @@ class SubjectTokenSource {
     const tokens = await source.token()
     if (!this.native.leaveTokens(nativeTokens(tokens), at)) return undefined
     // The ID token may expire before the other tokens. The source renews it, once for all callers.
-    return this.native.leaveRenewed(nativeTokens(await source.renew(tokens)), at)
+    const renewed = await source.renew(tokens)
+    if (!this.native.leaveRenewed(nativeTokens(renewed), at) || !(source instanceof GrantSource)) return undefined
+    // Its refresh token is used only while no worker renews the sign-in.
+    const { tokens: latest, release } = await GrantSource.hold(source, HELD)
+    this.release()
+    this.#release = release
+    if (!this.native.leaveRenewed(nativeTokens(latest), at)) this.release()
+    return undefined
+  }
+
+  /** Ends the hold on the sign-in, once the exchange is over. */
+  release() {
+    const release = this.#release
+    this.#release = undefined
+    // A lease that could not be released ends with its time.
+    Promise.resolve(release?.()).catch(() => {})
   }
 
   #pass(token) {

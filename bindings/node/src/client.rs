@@ -7,6 +7,7 @@ use napi::Result;
 use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::client_auth::AssertionRequest;
+use oauth_core::workload::WorkloadToken;
 use oauth_core::{Secret, crypto::KeyUse, error::Misuse};
 use oauth_facade::{
     AssertionProfile, Auth, AuthorizationFlow, Authorize, Certificate, Client, ClientIdParameter,
@@ -111,6 +112,8 @@ pub struct NativeAssertion {
     pub subject: Option<String>,
     /// The workload whose token is the assertion.
     pub workload: Option<NativeWorkload>,
+    /// The audience of a token exchange, if the token of a file or function is exchanged.
+    pub exchange_audience: Option<String>,
 }
 
 /// The public halves of the keys of a `private_key_jwt`, as a JWK Set in JSON.
@@ -177,21 +180,27 @@ impl NativeAssertion {
                 Ok(Auth::ServiceAccount(file, self.subject))
             }
             "file" | "function" => {
-                let mut assertion = match function {
-                    None => FederatedAssertion::new(AssertionFile::new(self.source)),
+                let token = match function {
+                    None => WorkloadToken::new(AssertionFile::new(self.source)),
                     Some(function) => {
                         let called = Arc::clone(&function.0);
-                        FederatedAssertion::new(move |wanted: &AssertionRequest<'_>| {
+                        WorkloadToken::new(move |wanted: &AssertionRequest<'_>| {
                             called.assertion(wanted)
                         })
                     }
                 };
+                let named = self.client_id.as_deref();
+                if let Some(exchanged) = self.exchange_audience {
+                    let named = named.map(|name| parameter(Some(name))).transpose()?;
+                    return Ok(Auth::exchanging(token, exchanged, audience, named));
+                }
+                let mut assertion = FederatedAssertion::of(token);
                 assertion = assertion.profile(match self.profile.as_deref() {
                     None | Some("jwt") => AssertionProfile::Jwt,
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
                     Some(_) => return Err(invalid("profile must be jwt or spiffe_jwt")),
                 });
-                assertion = assertion.client_id(client_id_parameter(self.client_id.as_deref())?);
+                assertion = assertion.client_id(client_id_parameter(named)?);
                 if let Some(audience) = audience {
                     assertion = assertion.audience(audience);
                 }

@@ -1,6 +1,7 @@
 //! Connections to APIs of which only the URL is known, such as MCP servers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::Result;
 use napi::bindgen_prelude::{Env, Object};
@@ -17,7 +18,7 @@ use oauth_core::{Secret, Tokens};
 use oauth_facade::{Connect, Record};
 use oauth_reqwest::{DeviceLogin, ResourceConnection};
 use oauth_session::store::Answer;
-use oauth_session::{Token, TokenSource};
+use oauth_session::{Hold, Token, TokenSource};
 use tokio::runtime::Handle;
 
 use crate::api::NativeApi;
@@ -26,7 +27,7 @@ use crate::built_in_stores::NativeStore;
 use crate::client::{NativeAssertion, NativeClient, NativeKeyUse, auth};
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
-use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
+use crate::js_callbacks::{Foreign, Handler, NativeAsk, NativeReply, ask};
 use crate::network::{NativeNetwork, over};
 use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;
@@ -161,7 +162,7 @@ impl NativeConnection {
             Some("where_no_browser") => Some(DeviceLogin::WhereNoBrowser),
             _ => None,
         };
-        let user = Arc::new(User(Foreign::new("open function", &user)?));
+        let user = Arc::new(User(Arc::new(Foreign::new("open function", &user)?)));
         if let Some(provider) = identity_provider {
             let provider = provider.0.core().clone();
             connection = connection.identity(provider, Arc::clone(&user));
@@ -255,7 +256,7 @@ fn native_tokens(token: Token) -> NativeTokens {
 }
 
 /// The user, reached through JavaScript callbacks.
-struct User(Foreign);
+struct User(Arc<Foreign>);
 
 impl User {
     fn show_code(
@@ -298,6 +299,25 @@ impl TokenSource for User {
             let record = call.await?.said.record;
             let tokens = Tokens::from_json(&record.unwrap_or_default())?;
             Ok(Token::from(Arc::new(tokens)))
+        })
+    }
+
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+        Box::pin(async move {
+            let held = self.0.ask(NativeAsk {
+                ms: Some(limit.as_secs_f64() * 1000.0),
+                ..ask("hold", "")
+            });
+            let NativeReply { record, id, .. } = held.await?.said;
+            let (Some(record), Some(id)) = (record, id) else {
+                return Ok(None);
+            };
+            let tokens = Arc::new(Tokens::from_json(&record)?);
+            let (asked, runtime) = (Arc::clone(&self.0), Handle::current());
+            Ok(Some(Hold::new(tokens, move || {
+                // One that is not released ends with its time.
+                runtime.spawn(async move { asked.ask(ask("release", &id)).await.map(drop) });
+            })))
         })
     }
 

@@ -1,5 +1,7 @@
 //! The subject tokens of identity assertion grants: JavaScript supplies those of a sign-in at the identity provider.
 
+use std::sync::Arc;
+
 use napi::Result;
 use napi_derive::napi;
 use oauth_core::Secret;
@@ -7,9 +9,11 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::grant::IdentitySubject;
 use oauth_facade::SubjectSlot;
 
+use crate::built_in_stores::whole;
 use crate::client::NativeClient;
 use crate::error::fail;
 use crate::exchange::{NativeMoment, moment};
+use crate::keeper::NativeKeeper;
 use crate::tokens::NativeTokens;
 
 /// The slot in which JavaScript stores the subject token before an exchange takes its first step.
@@ -44,17 +48,32 @@ impl NativeSignIn {
         Ok(self.slot.leave_login(&tokens.0, now))
     }
 
-    /// Stores the subject token from renewed tokens of the sign-in.
+    /// Stores the subject token from renewed tokens of the sign-in; returns whether it is their refresh token.
     #[napi]
-    pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<()> {
-        self.slot.leave_renewed(&tokens.0, moment(at)?.now());
-        Ok(())
+    pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<bool> {
+        let now = moment(at)?.now();
+        Ok(self.slot.leave_renewed(&tokens.0, now))
     }
 
     /// Records that there is no subject token, and the reason.
     #[napi]
     pub fn leave_none(&self, reason: String) {
         self.slot.leave(Err(Error::lost(Cause::unsent(reason))));
+    }
+}
+
+#[napi]
+impl NativeKeeper {
+    /// The tokens of this record, or without one the known tokens, where the lease is held.
+    #[napi]
+    pub fn settled_tokens(
+        &self,
+        version: Option<f64>,
+        record: Option<String>,
+    ) -> Result<NativeTokens> {
+        let entry = version.map(whole).zip(record.map(Secret::new));
+        let tokens = self.0.settled_tokens(entry).map_err(fail)?;
+        Ok(NativeTokens(Arc::new(tokens)))
     }
 }
 

@@ -30,8 +30,8 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Default)]
 pub struct NativeAsk {
-    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `sign`, `open`, `show_code`, `sign_in`, `admit`,
-    /// `provider` or `client`.
+    /// A verb of a store, `data_key`, `unwrap_key`, `assertion`, `sign`, `open`, `show_code`, `sign_in`, `hold`,
+    /// `release`, `admit`, `provider` or `client`.
     pub verb: &'static str,
     /// The name of a record, or the id of a key.
     pub key: String,

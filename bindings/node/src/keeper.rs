@@ -7,7 +7,7 @@ use napi::Result;
 use napi_derive::napi;
 use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::{Moment, UnixTime};
-use oauth_core::{Error, Secret, Tokens};
+use oauth_core::{Error, Secret, Tokens, json};
 use oauth_facade::{Client, Decision, GrantSettings, Keeper, Task, TokenRequest, Upkeep};
 
 use crate::built_in_stores::{NativeFailure, whole};
@@ -34,6 +34,8 @@ pub struct NativeKeep {
     pub keep_alive_ms: Option<f64>,
     /// The time before the end of an authorization at which notice is given, in milliseconds.
     pub notice_ms: Option<f64>,
+    /// What the login of the grant was required for, as JSON.
+    pub step_up: Option<String>,
 }
 
 /// The decision for a caller.
@@ -108,6 +110,8 @@ pub(crate) struct NativeSummary {
     pub resource: Vec<String>,
     /// The requested audiences.
     pub audience: Vec<String>,
+    /// What the login of the grant was required for, as JSON.
+    pub step_up: Option<String>,
     /// Names and values of the other parameters that were requested, which may be secret.
     pub extra: Vec<(String, String)>,
     /// The granted scope.
@@ -142,6 +146,7 @@ pub(crate) fn outline(record: String) -> Result<NativeSummary> {
         scope: summary.id.token_request.scope.as_str().to_owned(),
         resource,
         audience,
+        step_up: outline.id.step_up.as_ref().map(json::to_text),
         extra: extra
             .iter()
             .map(|(name, value)| (name.to_owned(), value.expose().clone()))
@@ -157,7 +162,7 @@ pub(crate) fn outline(record: String) -> Result<NativeSummary> {
 
 /// One grant, kept fresh.
 #[napi]
-pub struct NativeKeeper(Arc<Keeper>);
+pub struct NativeKeeper(pub(crate) Arc<Keeper>);
 
 impl NativeKeeper {
     pub(crate) fn new(
@@ -176,6 +181,7 @@ impl NativeKeeper {
             longest_request: keep.longest_request_ms.map(millis),
             keep_alive: keep.keep_alive_ms.map(millis),
             notice: keep.notice_ms.map(millis),
+            step_up: keep.step_up,
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
         Ok(Self(Arc::new(match is_shared {

@@ -60,6 +60,12 @@ impl NativeTokens {
         Ok(Self(Arc::new(tokens)))
     }
 
+    /// What an API required of the person at the login, as JSON, if it was a step-up.
+    #[napi]
+    pub fn step_up(&self) -> Option<String> {
+        self.0.step_up().map(oauth_core::json::to_text)
+    }
+
     /// The tokens as text, to continue with after a restart. Contains secrets.
     #[napi]
     pub fn serialize(&self) -> String {

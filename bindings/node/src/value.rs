@@ -38,6 +38,12 @@ pub(crate) fn request_key(array: Array<'_>) -> Result<String> {
     Ok(json!([scope, parameters]).to_string())
 }
 
+/// What distinguishes the grant of a step-up, as JSON; nothing if it is that of an ordinary login.
+#[napi]
+pub(crate) fn distinguishing_step_up(wanted: String) -> Result<Option<String>> {
+    oauth_facade::distinguishing_step_up(&wanted).map_err(fail)
+}
+
 /// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> napi::Error {
     match refused {

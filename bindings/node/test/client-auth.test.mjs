@@ -8,7 +8,7 @@ import { after, test } from 'node:test'
 import { inspect } from 'node:util'
 import { core } from './helper.mjs'
 
-const { Client, Server, assertionFile, clientSecretJwt, privateKeyJwt } = core
+const { Client, Server, assertionFile, assertionFunction, clientSecretJwt, privateKeyJwt } = core
 const issuer = 'https://as.example'
 const now = 1_750_000_000
 const moment = () => ({ now, seed: Buffer.alloc(32, 7) })
@@ -21,7 +21,8 @@ function server(more) {
 
 function token(claims) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  return `${part({ alg: 'ES256' })}.${part(claims)}.c2ln`
+  // Any other is refused: nobody would notice that it was stolen.
+  return `${part({ alg: 'ES256' })}.${part({ exp: 4_000_000_000, ...claims })}.c2ln`
 }
 
 /** The form that a client sends. */
@@ -46,10 +47,51 @@ test('a workload token is read anew for each request', () => {
   assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(place))
 })
 
+test('a token that does not expire is refused with its place', () => {
+  const place = join(folder, 'endless')
+  writeFileSync(place, token({ aud: issuer, exp: undefined }))
+  assert.throws(() => body(assertionFile(place)), ({ message }) => message.includes(`the token of ${place} has no exp`))
+  const made = () => token({ aud: issuer, exp: undefined })
+  assert.throws(() => body(assertionFunction(made)), ({ message }) => message.includes('the token of a callback has no exp'))
+})
+
+test('the token of a function or a file is exchanged where an audience is named', async () => {
+  const place = join(folder, 'opaque')
+  writeFileSync(place, 'opaque')
+  const told = []
+  const made = ({ audience }) => {
+    told.push(audience)
+    return 'opaque'
+  }
+  for (const auth of [assertionFunction(made, { exchangeAudience: '//pool' }), assertionFile(place, { exchangeAudience: '//pool' })]) {
+    const form = new URLSearchParams(body(auth))
+    assert.equal(form.get('grant_type'), 'urn:ietf:params:oauth:grant-type:token-exchange')
+    assert.equal(form.get('subject_token'), 'opaque')
+    assert.equal(form.get('subject_token_type'), 'urn:ietf:params:oauth:token-type:jwt')
+    assert.equal(form.get('audience'), '//pool')
+    assert.equal(form.get('client_id'), 'me')
+    assert.ok(!form.has('client_assertion'))
+  }
+  const more = { audience: 'api://x', exchangeAudience: '//pool', clientId: 'omitted' }
+  assert.ok(!body(assertionFunction(made, more)).includes('client_id'))
+  assert.deepEqual(told, ['//pool', 'api://x'])
+  // A promise is waited for, where the exchange is run.
+  const sent = []
+  const send = async ({ body }) => {
+    sent.push(String(Buffer.from(body)))
+    return { status: 200, headers: [['content-type', 'application/json']], body: Buffer.from('{"access_token":"ours","token_type":"Bearer","issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}') }
+  }
+  const client = new Client(server(), { clientId: 'me', clientAuth: assertionFunction(async () => 'later', { exchangeAudience: '//pool' }), send })
+  assert.equal((await client.clientCredentials().token()).accessToken, 'ours')
+  assert.ok(sent[0].includes('subject_token=later'))
+  assert.throws(() => assertionFile(place, { profile: 'spiffe_jwt', exchangeAudience: '//pool' }), TypeError)
+})
+
 for (const [claims, code] of [
   [{ aud: 'https://kubernetes' }, 'client_auth.assertion_audience'],
   [{ aud: [issuer, 'https://kubernetes'] }, 'client_auth.assertion_audience'],
   [{ aud: issuer, exp: now }, 'client_auth.assertion_expired'],
+  [{ aud: issuer, exp: undefined }, 'client_auth.assertion_malformed'],
   [{ aud: 7 }, 'client_auth.assertion_malformed'],
 ]) {
   test(`what must not be sent is not: ${JSON.stringify(claims)}`, () => {

@@ -58,6 +58,7 @@ const calls = {
   ResourceConnection: (options) => new core.ResourceConnection('https://api.example', options),
   Grants: (options) => new core.Grants(client, store, options),
   'Grants.get': (options) => new core.Grants(client, store).get('ann', options),
+  'Grants.logIn': (options) => new core.Grants(client, store).logIn('ann', tokens, options),
   FileStore: (options) => new core.FileStore('none', options),
   SqliteStore: (options) => new core.SqliteStore('none', options),
   RedisStore: (options) => new core.RedisStore('redis://127.0.0.1', options),

@@ -77,16 +77,44 @@ test('the tokens of a step-up are kept beside the ordinary ones', async () => {
   const second = await login(client, { stepUp: wanted, tokens: first })
   const grants = new Grants(client, new MemoryStore())
   await grants.logIn('ann', first)
-  await grants.logIn('ann phr', second)
-  const call = (name) => grants.get(name).api({ origins: [generic.base] }).fetch(`${generic.base}/api/echo`)
+  await grants.logIn('ann', second)
+  const call = (options) => grants.get('ann', options).api({ origins: [generic.base] }).fetch(`${generic.base}/api/echo`)
   // What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
-  assert.equal((await call('ann phr')).status, 200)
-  assert.notEqual((await grants.get('ann phr').renew(second)).accessToken, second.accessToken)
-  assert.equal((await call('ann phr')).status, 200)
+  assert.equal((await call({ stepUp: wanted })).status, 200)
+  assert.notEqual((await grants.get('ann', { stepUp: wanted }).renew(second)).accessToken, second.accessToken)
+  assert.equal((await call({ stepUp: { ...wanted, scope: 'any' } })).status, 200)
   // The ordinary tokens are still there, and still too little.
   assert.equal((await grants.get('ann').token()).accessToken, first.accessToken)
-  assert.deepEqual(stepUp(await call('ann')), wanted)
+  assert.deepEqual(stepUp(await call()), wanted)
   // What needs nothing takes them.
   await generic.stepUp({})
-  assert.equal((await call('ann')).status, 200)
+  assert.equal((await call()).status, 200)
+  const found = (await grants.list()).grants.map((grant) => grant.stepUp)
+  assert.equal(found.length, 2)
+  assert.ok(found.includes(undefined))
+  assert.deepEqual(found.find((one) => one !== undefined), { acr_values: ['phr'] })
+  // Another requirement has no tokens yet; the end of the ordinary grant is that of all.
+  const nobody = await rejection(grants.get('ann', { stepUp: { acr_values: ['mfa'] } }).token())
+  assert.equal(nobody.advice, 'reauthorize')
+  await grants.logOut('ann')
+  assert.deepEqual((await grants.list()).grants, [])
+  assert.throws(() => grants.get('ann', { stepUp: { acr_values: 7 } }), { code: 'misuse.setup' })
+})
+
+test('the ninth step-up of a person ends the oldest', async () => {
+  await generic.claim('acr', null)
+  await generic.stepUp({})
+  const client = await clientOf(generic)
+  const grants = new Grants(client, new MemoryStore())
+  const ordinary = await login(client)
+  const stored = JSON.parse(ordinary.serialize())
+  for (let number = 0; number < 9; number += 1) {
+    const answered = { step_up: { acr_values: [`acr-${number}`] }, at: 1 }
+    const text = JSON.stringify({ ...stored, access_token: `a${number}`, refresh_token: `r${number}`, answered })
+    await grants.logIn('ann', core.Tokens.deserialize(text))
+  }
+  assert.equal((await grants.list()).grants.length, 8)
+  const token = (number) => grants.get('ann', { stepUp: { acr_values: [`acr-${number}`] } }).token()
+  assert.equal((await rejection(token(0))).advice, 'reauthorize')
+  assert.equal((await token(8)).accessToken, 'a8')
 })

@@ -127,8 +127,7 @@ impl PendingAuthorization {
 
     /// Whether a callback contains this flow's state.
     ///
-    /// False for any other, and once the flow has been redeemed. callback_url is the whole URL
-    /// or its query.
+    /// False for any other, and once the flow has been redeemed. callback_url is the whole URL or its query.
     fn recognizes(&self, #[pyo3(from_py_with = text)] callback_url: String) -> bool {
         self.0.recognizes(&callback_url)
     }
@@ -188,9 +187,8 @@ pub(crate) fn code_turn(
 /// A listener on a loopback address for one callback (RFC 8252 section 7.3).
 ///
 /// It uses this port or a free one, and this path or /callback; or the registered redirect_uri as a whole.
-/// listener.unavailable if the port is taken, redirect_uri.refused
-/// for an address that is not a loopback address, TypeError for a redirect_uri together with a port or
-/// path.
+/// listener.unavailable if the port is taken, redirect_uri.refused for an address that is not a loopback address, TypeError for a
+/// redirect_uri together with a port or path.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Listener {
     redirect_uri: String,

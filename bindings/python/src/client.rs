@@ -451,6 +451,7 @@ impl Client {
             longest_request: longest_request.map(seconds).transpose()?,
             keep_alive: keep_alive.map(seconds).transpose()?,
             notice: notice.map(seconds).transpose()?,
+            step_up: None,
         };
         Keeper::new(py, &inner, grant_type, tokens, (&keep, shared), moment)
     }

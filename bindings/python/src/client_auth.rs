@@ -6,6 +6,7 @@ use oauth_core::client_auth::AssertionRequest as Wanted;
 use oauth_core::crypto::KeyUse;
 use oauth_core::error::{Cause, Misuse};
 use oauth_core::moment::UnixTime;
+use oauth_core::workload::WorkloadToken;
 use oauth_facade::{
     AssertionProfile, Auth, Certificate, ClientIdParameter, FederatedAssertion as Federated,
     PrivateKeyJwt as KeyJwt, Secret, SecretJwt,
@@ -88,9 +89,9 @@ pub(crate) struct PrivateKeyJwt;
 /// source is the path of a file, or a function that takes an AssertionRequest and returns the token or
 /// a coroutine that does; it is read again for each request, and once more if the server refuses the token
 /// and it has been replaced meanwhile. The token's only audience must be audience, by default the server's issuer:
-/// client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as
-/// Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
-/// client_auth.assertion_expired, lost.unsent if there is no token.
+/// client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft Entra requires; by
+/// default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity is. Other errors of
+/// a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there is no token.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct FederatedAssertion;
 
@@ -274,32 +275,45 @@ fn keys(argument: &Bound<'_, PyAny>) -> PyResult<Vec<Secret<String>>> {
 #[pymethods]
 impl FederatedAssertion {
     #[new]
-    #[pyo3(signature = (source, /, *, audience = None, profile = "jwt", client_id = "omitted"))]
+    #[pyo3(signature = (source, /, *, audience = None, profile = "jwt", client_id = None,
+                        exchange_audience = None))]
     fn new(
         source: Bound<'_, PyAny>,
         #[pyo3(from_py_with = text)] audience: Option<String>,
         profile: &str,
-        client_id: &str,
+        client_id: Option<&str>,
+        #[pyo3(from_py_with = text)] exchange_audience: Option<String>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let mut assertion = match source.is_callable() {
+        let token = match source.is_callable() {
             true => from_function(source.unbind()),
             false => {
                 let path: PathBuf = source.extract().map_err(|_| {
                     PyTypeError::new_err("source must be a path or a function that returns a token")
                 })?;
-                Federated::new(AssertionFile::new(path))
+                WorkloadToken::new(AssertionFile::new(path))
             }
         };
-        assertion = assertion.profile(match profile {
+        let profile = match profile {
             "jwt" => AssertionProfile::Jwt,
             "spiffe_jwt" => AssertionProfile::SpiffeJwt,
             _ => return Err(PyValueError::new_err("profile must be jwt or spiffe_jwt")),
-        });
-        assertion = assertion.client_id(match client_id {
-            "omitted" => ClientIdParameter::Omitted,
-            "sent" => ClientIdParameter::Sent,
-            _ => return Err(PyValueError::new_err("client_id must be omitted or sent")),
-        });
+        };
+        let named = match client_id {
+            None => None,
+            Some("omitted") => Some(ClientIdParameter::Omitted),
+            Some("sent") => Some(ClientIdParameter::Sent),
+            Some(_) => return Err(PyValueError::new_err("client_id must be omitted or sent")),
+        };
+        if let Some(exchange_audience) = exchange_audience {
+            if profile != AssertionProfile::Jwt {
+                let why = "profile is of tokens in place of a key, and not of exchanged ones";
+                return Err(PyValueError::new_err(why));
+            }
+            let auth = Auth::exchanging(token, exchange_audience, audience, named);
+            return Ok(ClientAuth(auth).with(Self));
+        }
+        let mut assertion = Federated::of(token).profile(profile);
+        assertion = assertion.client_id(named.unwrap_or_default());
         if let Some(audience) = audience {
             assertion = assertion.audience(audience);
         }
@@ -313,8 +327,8 @@ impl FederatedAssertion {
 
 /// An assertion from a function of the application, or from the coroutine that it returns. It may run on a thread of
 /// the runtime, and may itself make calls that need the runtime.
-fn from_function(function: Py<PyAny>) -> Federated {
-    Federated::new(
+fn from_function(function: Py<PyAny>) -> WorkloadToken {
+    WorkloadToken::new(
         move |wanted: &Wanted<'_>| -> Result<Secret<String>, Cause> {
             let request = AssertionRequest {
                 audience: wanted.audience.to_owned(),

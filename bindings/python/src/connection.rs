@@ -12,7 +12,7 @@ use oauth_reqwest::{Authorized, DeviceLogin, ResourceConnection as Native};
 use oauth_session::{Sources, TokenSource as _};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
 use crate::api::{ApiRequest, Source};
 use crate::client::Client;
@@ -29,7 +29,7 @@ use crate::shared_client::SharedClient;
 use crate::source::refuse_in_hook;
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::{client_auth_argument, text};
+use crate::text::{client_auth_argument, json_text, text};
 use crate::tokens::Tokens;
 use crate::value::Pairs;
 use crate::{errors, runtime, secret, value};
@@ -157,14 +157,7 @@ impl ResourceConnection {
         insufficient: &Tokens,
         wanted: &Bound<'_, PyAny>,
     ) -> PyResult<PendingCall> {
-        let text: String = if wanted.is_instance_of::<PyString>() {
-            wanted.extract()?
-        } else {
-            py.import("json")?
-                .call_method1("dumps", (wanted,))?
-                .extract()?
-        };
-        let wanted: StepUp = json::from_text(&text)
+        let wanted: StepUp = json::from_text(&json_text(wanted)?)
             .ok_or_else(|| PyValueError::new_err("wanted must be the result of step_up()"))?;
         let (native, insufficient) = (self.native(py)?, Arc::clone(&insufficient.0));
         Ok(PendingCall::new("step_up", async move {

@@ -19,7 +19,7 @@ use crate::shared_client::SharedClient;
 use crate::source::{GrantSource, in_hook, refuse_in_hook};
 use crate::store::Store;
 use crate::sync_async::twins;
-use crate::text::{filled, text};
+use crate::text::{filled, json_text, text};
 use crate::token_request::{Details, token_request};
 use crate::tokens::Tokens;
 use crate::value::Given;
@@ -32,8 +32,7 @@ use crate::{errors, runtime, value};
 /// renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
 /// tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
 /// library, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
-/// a week by default: only the user can extend it. Use it in a with or async with block, or call
-/// close().
+/// a week by default: only the user can extend it. Use it in a with or async with block, or call close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Grants(Arc<Shared>);
 
@@ -197,10 +196,11 @@ impl Grants {
 
     /// The source of one grant: this user's, or the client's own if subject is None.
     ///
-    /// All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
-    /// resource.syntax, form.reserved_parameter for invalid parameters.
+    /// All callers of the same grant share its renewals. Nothing is read yet. step_up is what an API required of the
+    /// person, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax,
+    /// form.reserved_parameter for invalid parameters.
     #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None,
-                        authorization_details = None))]
+                        authorization_details = None, step_up = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn get(
         &self,
@@ -211,9 +211,10 @@ impl Grants {
         audience: Option<Given>,
         extra: Option<Given>,
         authorization_details: Option<Details>,
+        step_up: Option<Bound<'_, PyAny>>,
     ) -> PyResult<GrantSource> {
         let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
-        let id = id(py, subject, request)?;
+        let id = id(py, subject, request, step_up)?;
         GrantSource::one_of(py, &self.0, id)
     }
 
@@ -245,7 +246,8 @@ twins! {
     impl Grants {
         /// Stores the tokens of a new login, replacing any others.
         ///
-        /// stored.issuer for tokens of a different server or client; the errors of the store.
+        /// Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
+        /// person, the oldest of which ends. stored.issuer for tokens of a different server or client; errors of the store.
         #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None))]
         fn log_in / alog_in(
@@ -260,16 +262,16 @@ twins! {
             authorization_details: Option<Details>,
         ) {
             let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
-            self.logging_in(py, id(py, Some(subject), request)?, tokens)
+            self.logging_in(py, id(py, Some(subject), request, None)?, tokens)
         }
 
         /// Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
         ///
-        /// A renewal under way is waited for first. If the revocation fails, its error is
-        /// raised, and the record is removed anyway. RuntimeError in a hook.
+        /// A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
+        /// is removed anyway. Without step_up, the tokens of step-ups end too. RuntimeError in a hook.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None,
-                        authorization_details = None))]
+                        authorization_details = None, step_up = None))]
         fn log_out / alog_out(
             self,
             py,
@@ -279,16 +281,16 @@ twins! {
             audience: Option<Given>,
             extra: Option<Given>,
             authorization_details: Option<Details>,
+            step_up: Option<Bound<'_, PyAny>>,
         ) {
             let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
-            self.logging_out(py, id(py, subject, request)?)
+            self.logging_out(py, id(py, subject, request, step_up)?)
         }
 
         /// A page of this client's records in the store: grants, unreadable records, and a cursor.
         ///
-        /// Each grant is a dict without secrets. Unreadable records are listed by key,
-        /// with the codes of their errors. The cursor is None at the end.
-        /// misuse.not_supported for a store without scan().
+        /// Each grant is a dict without secrets. Unreadable records are listed by key, with
+        /// the codes of their errors. The cursor is None at the end. misuse.not_supported for a store without scan().
         #[pyo3(signature = (cursor = None))]
         fn list / alist(self, py, #[pyo3(from_py_with = text)] cursor: Option<String>) {
             self.listing(py, cursor)
@@ -296,9 +298,8 @@ twins! {
 
         /// Renews grants that have been unused for at least this many seconds, because unused refresh tokens expire.
         ///
-        /// Returns the number of renewed grants, and the keys of those that failed, with the codes of their
-        /// errors. Call it regularly, from any number of workers. misuse.not_supported for a
-        /// store without due().
+        /// Returns the number of renewed grants, and the keys of those that failed, with the codes of their errors. Call
+        /// it regularly, from any number of workers. misuse.not_supported for a store without due().
         #[pyo3(signature = (unused, /))]
         fn renew_idle / arenew_idle(self, py, unused: f64) {
             self.renewing_idle(py, unused)
@@ -378,6 +379,9 @@ fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, Py
     let shown = PyDict::new(py);
     shown.set_item("subject", summary.id.subject())?;
     shown.set_item("scope", summary.id.token_request.scope.as_str())?;
+    let required = outline.id.step_up.as_ref().map(oauth_core::json::to_text);
+    let loads = |text| py.import("json")?.call_method1("loads", (text,));
+    shown.set_item("step_up", required.map(loads).transpose()?)?;
     for name in ["resource", "audience"] {
         let values = summary.id.token_request.named(name);
         let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
@@ -403,10 +407,17 @@ fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, Py
     Ok(shown)
 }
 
-fn id(py: Python<'_>, subject: Option<String>, request: TokenRequest) -> PyResult<GrantId> {
+fn id(
+    py: Python<'_>,
+    subject: Option<String>,
+    request: TokenRequest,
+    step_up: Option<Bound<'_, PyAny>>,
+) -> PyResult<GrantId> {
+    let step_up = step_up.as_ref().map(json_text).transpose()?;
     let keep = GrantSettings {
         subject,
         request,
+        step_up,
         ..GrantSettings::default()
     };
     let id = match keep.subject {

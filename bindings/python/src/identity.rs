@@ -12,7 +12,7 @@ use oauth_core::workload::{AssertionRequest, AssertionSource as _};
 use oauth_facade::SubjectSlot;
 use oauth_reqwest::AssertionFile;
 use oauth_session::store::Answer;
-use oauth_session::{Drive, SubjectTokenSource};
+use oauth_session::{Drive, Hold, SubjectTokenSource};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
@@ -25,6 +25,15 @@ use crate::network::LazyDriver;
 use crate::shared_client::SharedClient;
 use crate::text::text;
 use crate::{errors, runtime, secret};
+
+/// A subject token; and if it is a refresh token, the hold on its grant.
+type Subject = (IdentitySubject, Option<Hold>);
+
+/// How much longer than its two requests a sign-in is held.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long a sign-in is waited for, whose request the caller's own driver makes.
+const HELD_BY_HAND: Duration = Duration::from_secs(60);
 
 /// The origin of the subject token, which is read again for each request.
 enum Origin {
@@ -97,13 +106,17 @@ pub(crate) struct SignInReader {
 }
 
 impl SignInReader {
-    fn read(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
-        self.origin.read(&self.idp, (&self.issuer, &self.kind), now)
+    /// With the hold on the sign-in, if it is its refresh token: for the time of the request, at most `limit`.
+    fn read(&self, now: UnixTime, limit: Duration) -> Result<Subject, Error> {
+        let wanted = (&*self.issuer, &*self.kind);
+        self.origin.read(&self.idp, wanted, now, limit)
     }
 
-    /// The subject token that was read before; reads it now for the caller's own driver, which has not.
+    /// The subject token that was read before; reads it now for the caller's own driver, which has not. Nobody knows when its
+    /// request ends, so it should be the only one that uses the sign-in.
     fn take(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
-        self.slot.take().unwrap_or_else(|| self.read(now))
+        let read = || self.read(now, HELD_BY_HAND).map(|(subject, _)| subject);
+        self.slot.take().unwrap_or_else(read)
     }
 }
 
@@ -118,11 +131,18 @@ impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
         Box::pin(async move {
             let sign_in = Arc::clone(&self.sign_in);
-            let read = tokio::task::spawn_blocking(move || sign_in.read(UnixTime::system()?));
+            let limit = self.driver.longest().saturating_mul(2) + MARGIN;
+            let read = move || sign_in.read(UnixTime::system()?, limit);
+            let read = tokio::task::spawn_blocking(read);
             let stopped = |_| Err(Error::lost(Cause::unsent("the sign-in was stopped")));
-            let subject = read.await.unwrap_or_else(stopped);
+            let (subject, held) = match read.await.unwrap_or_else(stopped) {
+                Ok((subject, held)) => (Ok(subject), held),
+                Err(error) => (Err(error), None),
+            };
             self.sign_in.slot.leave(subject);
-            self.driver.exchange(exchange).await
+            let outcome = self.driver.exchange(exchange).await;
+            drop(held);
+            outcome
         })
     }
 
@@ -156,9 +176,10 @@ impl Origin {
         idp: &oauth_facade::Client,
         (issuer, kind): (&str, &str),
         now: UnixTime,
-    ) -> Result<IdentitySubject, Error> {
+        limit: Duration,
+    ) -> Result<Subject, Error> {
         let token = match self {
-            Self::Source(source) => return subject_of_source(source, idp),
+            Self::Source(source) => return subject_of_source(source, idp, limit),
             Self::Function(function) => call_python(|py| {
                 let result = function.bind(py).call0();
                 result
@@ -171,7 +192,8 @@ impl Origin {
             }
         };
         // A token read from a file ends with a line break.
-        IdentitySubject::of(secret(token.expose().trim().to_owned()), kind)
+        let subject = IdentitySubject::of(secret(token.expose().trim().to_owned()), kind)?;
+        Ok((subject, None))
     }
 }
 
@@ -179,15 +201,16 @@ impl Origin {
 fn subject_of_source(
     source: &Source,
     idp: &oauth_facade::Client,
-) -> Result<IdentitySubject, Error> {
+    limit: Duration,
+) -> Result<Subject, Error> {
     let source = call_python(|py| source.shared(py))?;
     let sign_in = SubjectTokenSource::new(idp.core(), source);
     match Handle::try_current() {
-        Ok(runtime) => tokio::task::block_in_place(|| runtime.block_on(sign_in.subject())),
+        Ok(runtime) => tokio::task::block_in_place(|| runtime.block_on(sign_in.subject(limit))),
         // A step of the caller's own driver, which holds the GIL.
         Err(_) => call_python(|py| {
             let runtime = runtime::handle()?;
-            Ok(py.detach(|| runtime.block_on(sign_in.subject())))
+            Ok(py.detach(|| runtime.block_on(sign_in.subject(limit))))
         })?,
     }
 }

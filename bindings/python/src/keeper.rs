@@ -80,8 +80,7 @@ impl Keeper {
 
     /// The lease to extend while the Exchange of a renewal runs; None if none is held.
     ///
-    /// The holder, the length of the lease in seconds, and the seconds between
-    /// extensions.
+    /// The holder, the length of the lease in seconds, and the seconds between extensions.
     #[getter]
     fn lease_extension(&self) -> Option<(String, f64, f64)> {
         let (holder, ttl, every) = self.0.keeper.lease_extension()?;

@@ -365,11 +365,10 @@ twins! {
     impl GrantSource {
         /// Fresh tokens: the current ones, or new ones.
         ///
-        /// timeout is the number of seconds that this caller waits, by default without limit: then
-        /// lost.timeout. The renewal continues for the other callers and the next one; nothing is
-        /// lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
-        /// grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
-        /// would wait for itself.
+        /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The renewal continues
+        /// for the other callers and the next one; nothing is lost. DeniedError, with the advice "reauthorize" once the
+        /// grant has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens
+        /// hook, which would wait for itself.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
@@ -388,8 +387,7 @@ twins! {
 
         /// Stores the tokens of a new login, replacing any others.
         ///
-        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different
-        /// server or client.
+        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or client.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
         fn log_in / alog_in(self, py, tokens: &Tokens) {

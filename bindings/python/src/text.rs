@@ -57,7 +57,22 @@ pub(crate) fn filled(argument: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     }
 }
 
-/// Extracts a server.
+/// Extracts a value as JSON, or the text of it, such as what `step_up()` returns.
+///
+/// # Errors
+/// Those of `json.dumps`.
+pub(crate) fn json_text(given: &Bound<'_, PyAny>) -> PyResult<String> {
+    if given.is_instance_of::<PyString>() {
+        return text(given);
+    }
+    given
+        .py()
+        .import("json")?
+        .call_method1("dumps", (given,))?
+        .extract()
+}
+
+/// A server.
 ///
 /// # Errors
 /// `TypeError` for anything else, such as the URL of an issuer; it says how to get a server.

@@ -49,8 +49,7 @@ impl Tokens {
     ///
     /// It belongs to no client.
     ///
-    /// expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime
-    /// without a zone.
+    /// expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime without a zone.
     #[staticmethod]
     #[pyo3(signature = (access_token, *, expires_at = None))]
     fn bearer(

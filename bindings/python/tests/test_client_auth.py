@@ -29,7 +29,9 @@ def token(**claims: Any) -> str:
     def part(value: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    return f"{part({'alg': 'ES256'})}.{part(claims)}.c2ln"
+    # Any other is refused: nobody would notice that it was stolen.
+    claims = {"exp": 4_000_000_000, **claims}
+    return f"{part({'alg': 'ES256'})}.{part({k: v for k, v in claims.items() if v is not None})}.c2ln"
 
 
 def body(auth: oauth_core.ClientAuth, **more: Any) -> str:
@@ -92,6 +94,41 @@ def test_a_function_is_told_what_the_token_is_needed_for() -> None:
 async def made_by_a_coroutine(request: oauth_core.AssertionRequest) -> str:
     await asyncio.sleep(0)
     return token(aud=request.audience)
+
+
+def test_a_token_that_does_not_expire_is_refused_with_its_place(tmp_path: Path) -> None:
+    """RFC 7523 section 3."""
+    place = tmp_path / "token"
+    place.write_text(token(aud=ISSUER, exp=None))
+    for source, name in [(place, str(place)), (lambda _: token(aud=ISSUER, exp=None), "a callback")]:
+        with pytest.raises(oauth_core.MisuseError) as refused:
+            body(oauth_core.FederatedAssertion(source))
+        assert refused.value.code == "client_auth.assertion_malformed"
+        assert f"the token of {name} has no exp" in str(refused.value)
+
+
+def test_the_token_of_a_function_or_a_file_is_exchanged_where_an_audience_is_named(tmp_path: Path) -> None:
+    """RFC 8693: the client's own tokens for the workload's, which is no assertion."""
+    place = tmp_path / "token"
+    place.write_text("opaque")
+    told: list[str] = []
+
+    def made(request: oauth_core.AssertionRequest) -> str:
+        told.append(request.audience)
+        return "opaque"
+
+    for source in (made, place):
+        form = body(oauth_core.FederatedAssertion(source, exchange_audience="//pool"))
+        assert "token-exchange" in form and "subject_token=opaque" in form and "audience=%2F%2Fpool" in form
+        assert "subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt" in form
+        assert "client_id=me" in form and "client_assertion" not in form
+    auth = oauth_core.FederatedAssertion(
+        made, audience="api://x", exchange_audience="//pool", client_id="omitted"
+    )
+    assert "client_id" not in body(auth)
+    assert told == ["//pool", "api://x"]
+    with pytest.raises(ValueError, match="profile"):
+        oauth_core.FederatedAssertion(made, profile="spiffe_jwt", exchange_audience="//pool")
 
 
 def test_a_function_may_be_a_coroutine_function() -> None:
@@ -167,6 +204,7 @@ def test_a_function_may_itself_wait_for_another_client(shown: tuple[str, list[st
         ({"aud": "https://kubernetes"}, "client_auth.assertion_audience"),
         ({"aud": [ISSUER, "https://kubernetes"]}, "client_auth.assertion_audience"),
         ({"aud": ISSUER, "exp": NOW}, "client_auth.assertion_expired"),
+        ({"aud": ISSUER, "exp": None}, "client_auth.assertion_malformed"),
         ({"aud": 7}, "client_auth.assertion_malformed"),
     ],
 )

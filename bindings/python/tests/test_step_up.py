@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Twin, approve, generic_client
 from test_identity import CALLBACK
-from test_store import MemoryStore
 
 import oauth_core
+from oauth_core import stores
 
 
 def bank_client(twin: Twin) -> oauth_core.Client:
@@ -94,7 +95,7 @@ def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) 
     assert called(generic, client, second).status == 200
 
 
-def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin) -> None:
+def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin, tmp_path: Path) -> None:
     client = generic_client(generic)
     first = generic.signed_in(client)
     generic.step_up(acr_values=["phr"])
@@ -105,16 +106,29 @@ def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin
     def call(source: oauth_core.GrantSource) -> oauth_core.Response:
         return source.get(f"{generic.base}/api/echo", origins=[generic.base])
 
-    with oauth_core.Grants(client, MemoryStore()) as grants:
+    with oauth_core.Grants(client, stores.FileStore(tmp_path / "grants")) as grants:
         grants.log_in("ann", first)
-        grants.log_in("ann phr", second)
+        grants.log_in("ann", second)
+        stepped_up = grants.get("ann", step_up=required)
         # What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
-        assert call(grants.get("ann phr")).status == 200
-        assert grants.get("ann phr").renew(second).access_token != second.access_token
-        assert call(grants.get("ann phr")).status == 200
+        assert call(stepped_up).status == 200
+        assert stepped_up.renew(second).access_token != second.access_token
+        assert call(grants.get("ann", step_up=required)).status == 200
         # The ordinary tokens are still there, and still too little.
         assert grants.get("ann").token().access_token == first.access_token
         assert wanted(call(grants.get("ann"))) == required
         # What needs nothing takes them.
         generic.step_up()
         assert call(grants.get("ann")).status == 200
+        listed, _, _ = grants.list()
+        found = [grant["step_up"] for grant in listed]
+        assert None in found and {"acr_values": ["phr"]} in found and len(found) == 2
+        # Another requirement has no tokens yet; the end of the ordinary grant is that of all.
+        with pytest.raises(oauth_core.OAuthError) as nobody:
+            grants.get("ann", step_up={"acr_values": ["mfa"]}).token()
+        assert nobody.value.advice == "reauthorize"
+        grants.log_out("ann")
+        assert grants.list()[0] == []
+        with pytest.raises(oauth_core.MisuseError) as unknown:
+            grants.get("ann", step_up={"acr_values": 7})
+        assert unknown.value.code == "misuse.setup"

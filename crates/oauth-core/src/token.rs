@@ -26,7 +26,7 @@ use crate::json;
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use step_up_requirement::StepUpLogin;
+use step_up_requirement::{StepUp, StepUpLogin};
 pub(crate) use stored::Stored;
 use stored::unreadable_error;
 
@@ -226,6 +226,11 @@ impl Tokens {
             certificate: KnownCertificate::default(),
             binding: Arc::new(binding),
         }
+    }
+
+    /// What an API required of the user at the login of these tokens (RFC 9470), if they come from a step-up.
+    pub fn step_up(&self) -> Option<&StepUp> {
+        Some(&self.answered.as_ref()?.step_up)
     }
 
     /// The type of the access token that a token exchange has issued (RFC 8693 section 2.2.1), if the server names it:

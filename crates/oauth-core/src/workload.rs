@@ -21,7 +21,7 @@ use crate::http::{Request, Response};
 use crate::json::{self, Json};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
-use crate::secret::Secret;
+use crate::secret::{Secret, shown_name};
 
 pub use remote::WorkloadTokenService;
 
@@ -40,6 +40,11 @@ pub trait AssertionSource: Send + Sync {
     /// # Errors
     /// The reason why no token is available.
     fn assertion(&self, request: &AssertionRequest<'_>) -> Result<Secret<String>, Cause>;
+
+    /// Where its tokens come from, for errors: a path, for example, and no secret.
+    fn place(&self) -> String {
+        "a callback".to_owned()
+    }
 }
 
 impl<F: Fn(&AssertionRequest<'_>) -> Result<Secret<String>, Cause> + Send + Sync> AssertionSource
@@ -193,6 +198,16 @@ impl WorkloadToken {
             token: self.clone(),
             audience: audience.to_owned(),
             state: State::Fresh,
+        }
+    }
+
+    /// Where it comes from, for errors.
+    pub(crate) fn place(&self) -> String {
+        match &self.0 {
+            Origin::Called(source) => source.place(),
+            Origin::Placed(CredentialSource::Variable(name), _) => name.clone(),
+            Origin::Placed(CredentialSource::File { path, .. }, _) => shown_name(path).to_owned(),
+            Origin::Placed(CredentialSource::Endpoint(service), _) => service.origin(),
         }
     }
 

@@ -6,7 +6,11 @@ use oauth_core::crypto::KeyUse;
 use oauth_core::error::Error;
 use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
-use oauth_core::{client_auth::ClientIdParameter, workload::SubjectToken};
+use oauth_core::{
+    client_auth::ClientIdParameter,
+    grant::token_type,
+    workload::{SubjectToken, WorkloadToken},
+};
 
 #[cfg(feature = "held-keys")]
 use crate::held_key::{HeldKeyJwt, HeldSecretJwt};
@@ -91,7 +95,24 @@ pub struct PrivateKeyJwt {
 }
 
 impl Auth {
-    /// Checks keys and secrets as far as no server is needed, so that a wrong one is reported where it is given.
+    /// Checks tokens of a workload, exchanged for the client's own (RFC 8693). The audience of the workload's own tokens is
+    /// `audience`, if it differs from that of the exchange; requests name the client unless told otherwise.
+    #[cfg(feature = "providers")]
+    pub fn exchanging(
+        token: WorkloadToken,
+        exchange_audience: String,
+        audience: Option<String>,
+        client_id: Option<ClientIdParameter>,
+    ) -> Self {
+        let subject = SubjectToken::new(token, token_type::JWT, exchange_audience);
+        let subject = match audience {
+            Some(audience) => subject.platform_audience(audience),
+            None => subject,
+        };
+        Self::Exchange(subject, client_id.unwrap_or(ClientIdParameter::Sent))
+    }
+
+    /// The keys and secrets as far as no server is needed, so that a wrong one is reported where it is given.
     ///
     /// # Errors
     /// `key.*`, `jws.key_too_small`, `client_auth.keys`, `arguments.inconsistent`, naming the argument; `provider.data` for

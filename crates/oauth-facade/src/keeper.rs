@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
-use oauth_core::flow::keeper::{
-    self, Entry, Event, GrantId, GrantOwner, GrantStatus, Lease, Policy, Reuse, Saved, Upkeep,
-};
+use oauth_core::flow::keeper::{self, Entry, Event, GrantOwner, GrantStatus, Lease, Saved, Upkeep};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
 
 use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
+use crate::grant_settings::GrantSettings;
 use crate::renewal::Renewal;
-use crate::request::TokenRequest;
 
 /// The endpoint named by errors of a store.
 const STORE: &str = "store";
@@ -39,78 +37,6 @@ struct State {
 }
 
 type ExchangeResult = Arc<Mutex<Option<Result<Tokens, Error>>>>;
-
-/// The identity of a grant, and how it is kept fresh.
-#[derive(Debug, Clone, Default)]
-pub struct GrantSettings {
-    /// The subject of the grant.
-    pub subject: Option<String>,
-    /// The token request, repeated at each renewal.
-    pub request: TokenRequest,
-    /// What the server does with a reused refresh token: `unknown`, `revokes` or
-    /// `tolerated`. `None` means `unknown`.
-    pub reuse: Option<String>,
-    /// The length of a lease, if not 10 s. A session extends it while a request runs.
-    pub lease: Option<Duration>,
-    /// The longest time that a token request may take, if not 30 s: the host must ensure that none takes
-    /// longer. Only resending a token that may have been used waits for it.
-    pub longest_request: Option<Duration>,
-    /// How long before its unused refresh token expires an idle grant is refreshed, see
-    /// [`Policy::keep_alive`]; `None` means never.
-    pub keep_alive: Option<Duration>,
-    /// How long before the end of a user's authorization a notice is given, if not 7 days.
-    pub notice: Option<Duration>,
-}
-
-impl GrantSettings {
-    /// The id of the client's own grant.
-    ///
-    /// # Errors
-    /// Those of [`TokenRequest`]; `arguments.inconsistent` if a subject is named.
-    pub fn client_grant(&self) -> Result<GrantId, Error> {
-        match self.subject {
-            None => Ok(GrantId::client().requesting(self.request.to_core()?)),
-            Some(_) => {
-                let what = "the client's own grant is nobody's: it has no subject";
-                Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
-            }
-        }
-    }
-
-    /// The id of a user's grant.
-    ///
-    /// # Errors
-    /// Those of [`TokenRequest`].
-    pub fn person_grant(&self) -> Result<GrantId, Error> {
-        let id = match &self.subject {
-            Some(subject) => GrantId::person(subject),
-            None => GrantId::unnamed_person(),
-        };
-        Ok(id.requesting(self.request.to_core()?))
-    }
-
-    /// The policy of the grant's keeper.
-    ///
-    /// # Errors
-    /// `argument.invalid` for an unknown word.
-    pub fn policy(&self) -> Result<Policy, Error> {
-        let mut policy = Policy::default();
-        policy.reuse = match self.reuse.as_deref() {
-            None | Some("unknown") => Reuse::Unknown,
-            Some("revokes") => Reuse::Revokes,
-            Some("tolerated") => Reuse::Tolerated,
-            Some(_) => {
-                let what = "reuse is unknown, revokes or tolerated";
-                return Err(Error::from(Misuse::ArgumentInvalid).about(what));
-            }
-        };
-        policy.lease = self.lease.unwrap_or(policy.lease);
-        policy.keep_alive = self.keep_alive;
-        policy.notice = self.notice.unwrap_or(policy.notice);
-        policy.longest_request = self.longest_request.unwrap_or(policy.longest_request);
-        Ok(policy)
-    }
-}
 
 /// The decision for a caller: use a token, wait, or renew.
 #[derive(Debug)]
@@ -160,7 +86,7 @@ impl Keeper {
     /// Keeps tokens for the client itself.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`], and `argument.invalid` for an unknown word in `settings`.
+    /// Those of [`TokenRequest`](crate::TokenRequest), and `argument.invalid` for an unknown word in `settings`.
     pub fn client_credentials(client: &Client, settings: &GrantSettings) -> Result<Self, Error> {
         let keeper = client.core().keeper(settings.client_grant()?);
         Ok(Self::of(keeper.with_policy(settings.policy()?)))
@@ -255,6 +181,20 @@ impl Keeper {
     /// `stored.issuer`.
     pub fn replace(&self, at: &Moment, tokens: Tokens) -> Result<(), Error> {
         self.state().keeper.replace(at, tokens)
+    }
+
+    /// The tokens of this entry, or without one the known tokens, for a host that holds the lease: see
+    /// [`oauth_core::flow::keeper::Keeper::settled_tokens`].
+    ///
+    /// # Errors
+    /// `grant.no_refresh_token` if there are none; `lost.unsent`, `stored.*`.
+    pub fn settled_tokens(&self, entry: Option<(u64, Secret<String>)>) -> Result<Tokens, Error> {
+        let state = self.state();
+        let tokens = match entry {
+            Some((version, record)) => state.keeper.settled_tokens(Entry { version, record })?,
+            None => state.keeper.tokens().map(|tokens| (**tokens).clone()),
+        };
+        tokens.ok_or_else(|| Misuse::NoRefreshToken.into())
     }
 
     /// Adopts a record that the store pushed.

@@ -11,6 +11,7 @@ mod client_auth;
 mod dpop;
 mod erased_exchange;
 mod error_code;
+mod grant_settings;
 #[cfg(feature = "held-keys")]
 mod held_key;
 mod introspection;
@@ -49,13 +50,16 @@ pub use client_auth::{PrivateKeyJwt, SecretJwt};
 #[cfg(feature = "crypto")]
 pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
+pub use grant_settings::GrantSettings;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub use grant_settings::distinguishing_step_up;
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
 pub use introspection::Introspecting;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub use json_numbers::ForDoubles;
 pub use json_numbers::for_doubles;
-pub use keeper::{Decision, GrantSettings, Keeper, Task, of_store};
+pub use keeper::{Decision, Keeper, Task, of_store};
 pub use logout::EndSession;
 pub use op::{
     AcceptPush, Address, Authorize, BackchannelAuthentication, BackchannelAuthenticationResponse,

@@ -49,6 +49,10 @@ impl AssertionSource for AssertionFile {
             ))
         })
     }
+
+    fn place(&self) -> String {
+        shown_name(&self.0.display().to_string()).to_owned()
+    }
 }
 
 #[cfg(test)]

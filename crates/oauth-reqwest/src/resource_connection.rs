@@ -25,7 +25,7 @@ use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, MemoryStore};
-use oauth_session::{Sources, Store, Token, TokenSource, connections};
+use oauth_session::{Hold, Sources, Store, Token, TokenSource, connections};
 use tokio::sync::OnceCell;
 
 use crate::authorized::Authorized;
@@ -335,6 +335,15 @@ impl TokenSource for ResourceConnection {
     /// of the login.
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
         Box::pin(state::step_up(&self.settings, &self.state, short, wanted))
+    }
+
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+        Box::pin(async move {
+            match self.state.connected() {
+                Some(connected) => connected.session.hold(limit).await.map(Some),
+                None => Ok(None),
+            }
+        })
     }
 }
 

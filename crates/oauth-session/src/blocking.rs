@@ -125,6 +125,10 @@ impl TokenSource for GrantSource {
     fn refuse(&self, refused: &Tokens) {
         self.0.refuse(refused);
     }
+
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<crate::Hold>> {
+        TokenSource::hold(&self.0, limit)
+    }
 }
 
 /// Shuts down all sessions of this process that are renewing or have unsaved tokens, see [`crate::drain_all`].

@@ -6,6 +6,7 @@ mod drive;
 mod managed;
 mod renewal_task;
 mod request;
+mod token_source;
 mod upkeep;
 
 use std::fmt;
@@ -25,8 +26,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::{self, now};
 use crate::observe::Observe;
 use crate::renewal_limits::RenewalLimits;
-use crate::source::{Cached, Token, TokenSource};
-use crate::store::{Answer, Store};
+use crate::source::{Cached, Token};
+use crate::store::Store;
 
 pub use active::drain_all;
 pub(crate) use active::drain_each;
@@ -70,6 +71,8 @@ struct Inner {
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
     renewal_limits: RenewalLimits,
+    /// Held while the refresh token of a grant without a store is used; with a store, a lease is.
+    local_use: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Shared {
@@ -170,6 +173,7 @@ impl GrantSource {
             on_tokens: OnceLock::new(),
             observer: OnceLock::new(),
             renewal_limits: RenewalLimits::default(),
+            local_use: Arc::default(),
         };
         inner.publish_at_first();
         Self(Arc::new(inner))
@@ -474,20 +478,6 @@ impl Inner {
         self.cached
             .get_or_init(|| ArcSwap::new(Arc::clone(&cached)))
             .store(cached);
-    }
-}
-
-impl TokenSource for GrantSource {
-    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
-        match (refused, self.ready()) {
-            (None, Ok(Some(token))) => Box::pin(std::future::ready(Ok(token))),
-            (None, Err(error)) => Box::pin(std::future::ready(Err(error))),
-            _ => Box::pin(self.request_token(refused)),
-        }
-    }
-
-    fn refuse(&self, refused: &Tokens) {
-        self.invalidate(refused);
     }
 }
 

@@ -3,6 +3,7 @@
 mod cache;
 mod idle;
 mod logout;
+mod step_ups;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -236,10 +237,38 @@ impl Grants {
 
     /// Adopts the tokens of a new login, and stores them over the record.
     ///
+    /// Those of a step-up (RFC 9470) replace only those of an earlier one for the same requirement: they are kept
+    /// beside the user's ordinary tokens, under [`GrantId::stepped_up`], up to eight for a user. The oldest then gives
+    /// way, and is revoked.
+    ///
+    /// ```
+    /// # use oauth_core::{Error, Tokens};
+    /// # use oauth_core::flow::keeper::GrantId;
+    /// # use oauth_core::token::step_up_requirement::StepUp;
+    /// # use oauth_session::Grants;
+    /// # async fn keep(grants: &Grants, required: &StepUp, tokens: Tokens) -> Result<(), Error> {
+    /// let ann = GrantId::person("ann");
+    /// grants.log_in(&ann, tokens).await?;
+    /// // The tokens for an API that requires this; its other tokens are those of `grants.get(&ann)`.
+    /// let source = grants.get(&ann.stepped_up(required));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`GrantSource::log_in`].
     pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
-        self.get(id).log_in(tokens).await
+        let id = step_ups::id_of(id, &tokens);
+        let ousted = self.list_beside(&id).await?;
+        self.get(&id).log_in(tokens).await?;
+        for other in &ousted {
+            match self.end(other).await {
+                // The record is removed, and the login stored: what the server made of the old tokens is not its error.
+                Err(error) if error.endpoint() == Some(store::ENDPOINT) => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Lists the grants of this client in the store, page by page, in no order: the first page without a

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::Guard;
 use oauth_core::Tokens;
@@ -12,6 +13,7 @@ use oauth_core::flow::resource::TokenOwner;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up_requirement::StepUp;
 
+use crate::hold::Hold;
 use crate::store::Answer;
 
 /// A source of tokens.
@@ -38,6 +40,13 @@ pub trait TokenSource: Send + Sync {
         let _ = (short, wanted);
         Box::pin(std::future::ready(Ok(None)))
     }
+
+    /// Holds the grant for at most `limit`: its latest tokens, which no worker renews meanwhile, so that the refresh
+    /// token can be used outside a renewal. `None` for a source that has no grant to hold, which is the default.
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+        let _ = limit;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
@@ -55,6 +64,10 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
     fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
         (**self).step_up(short, wanted)
+    }
+
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+        (**self).hold(limit)
     }
 }
 

@@ -226,9 +226,13 @@ pub(crate) const DPOP_KEYS: &str = "dpop-key:";
 /// The prefix of the names of connections to APIs (`connections`).
 pub(crate) const CONNECTIONS: &str = "connection:";
 
-/// Whether a record of this name is a grant, and not a DPoP key or a connection, which a list of grants must leave out.
+/// The prefix of the lists of a user's step-ups (`grants/step_ups.rs`).
+pub(crate) const STEP_UPS: &str = "step-ups:";
+
+/// Whether a record of this name is a grant, and not a DPoP key, a connection or a list of step-ups, which a list of
+/// grants must leave out.
 pub fn is_grant(key: &str) -> bool {
-    ![DPOP_KEYS, CONNECTIONS]
+    ![DPOP_KEYS, CONNECTIONS, STEP_UPS]
         .iter()
         .any(|prefix| key.starts_with(prefix))
 }

@@ -14,8 +14,12 @@ use oauth_core::{Client, Tokens};
 
 use crate::clock::now;
 use crate::grant_source::{Drive, GrantSource};
+use crate::hold::Hold;
 use crate::source::TokenSource;
 use crate::store::{Answer, Store};
+
+/// How much longer than its two requests a sign-in is held.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// The source of the subject token for an identity assertion: a sign-in at the identity provider
 /// (draft-ietf-oauth-identity-assertion-authz-grant). It is read again for each renewal.
@@ -58,21 +62,36 @@ impl SubjectTokenSource {
     /// Reads the subject token: a valid ID token, the refresh token of a sign-in whose renewal brought none, or another
     /// token that the identity provider exchanges.
     ///
+    /// With a refresh token comes a [`Hold`], if the source has a grant to hold: no worker renews the sign-in until it is
+    /// dropped, or `limit` is over. Keep it until the request with the token has been answered.
+    ///
     /// # Errors
     /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the source.
-    pub async fn subject(&self) -> Result<IdentitySubject, Error> {
+    pub async fn subject(&self, limit: Duration) -> Result<(IdentitySubject, Option<Hold>), Error> {
         let source = match &self.origin {
             Origin::Tokens(source) => source,
-            Origin::Subject(read) => return read().await,
+            Origin::Subject(read) => return Ok((read().await?, None)),
         };
         let login = source.token(None).await?;
         let subject = IdentitySubject::of_login(&login)?;
         if !subject.has_ended(now()?) {
-            return Ok(subject);
+            return Ok((subject, None));
         }
         // The ID token may expire before the other tokens. The source renews it, once for all callers.
-        let renewed_token = source.token(Some(&login)).await?;
-        IdentitySubject::of_renewed(&renewed_token, now()?)
+        let renewed = source.token(Some(&login)).await?;
+        let subject = IdentitySubject::of_renewed(&renewed, now()?)?;
+        if !matches!(subject, IdentitySubject::RefreshToken(_)) {
+            return Ok((subject, None));
+        }
+        match source.hold(limit).await? {
+            // Another worker may have renewed the sign-in meanwhile, and got an ID token.
+            Some(held) => {
+                let subject = IdentitySubject::of_renewed(held.tokens(), now()?)?;
+                let is_held = matches!(subject, IdentitySubject::RefreshToken(_));
+                Ok((subject, Some(held).filter(|_| is_held)))
+            }
+            None => Ok((subject, None)),
+        }
     }
 
     /// The driver that runs the requests of a grant of this sign-in, and the client that makes them.
@@ -104,9 +123,16 @@ struct IdentityAssertionDriver {
 impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
+            let limit = self.driver.longest().saturating_mul(2) + MARGIN;
+            let (subject, held) = match self.source.subject(limit).await {
+                Ok((subject, held)) => (Ok(subject), held),
+                Err(error) => (Err(error), None),
+            };
             // Without a subject token, the exchange reports the error. Other exchanges need none.
-            self.slot.leave(self.source.subject().await);
-            self.driver.run(exchange).await
+            self.slot.leave(subject);
+            let outcome = self.driver.run(exchange).await;
+            drop(held);
+            outcome
         })
     }
 

@@ -51,7 +51,8 @@ pub enum ClientIdParameter {
 }
 
 impl FederatedAssertion {
-    /// Authentication by the tokens of this source, whose audience must be the server's issuer.
+    /// Authentication by the tokens of this source, whose audience must be the server's issuer. A token that does not
+    /// expire is refused (RFC 7523 section 3).
     pub fn new(source: impl AssertionSource + 'static) -> Self {
         Self::of(WorkloadToken::new(source))
     }
@@ -125,14 +126,10 @@ impl FederatedAssertion {
     }
 
     fn check(&self, server: &Server, now: UnixTime, claims: &Claims) -> Result<(), Error> {
-        let of_claim = |error: Error| {
-            Error::from(Misuse::AssertionMalformed).about(error.detail().unwrap_or_default())
-        };
-        if let Some(expires) = claims
-            .time("exp")
-            .map_err(of_claim)?
-            .filter(|at| *at <= now)
-        {
+        let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
+        let of_claim = |error: Error| malformed(error.detail().unwrap_or_default());
+        let expires = claims.time("exp").map_err(of_claim)?;
+        if let Some(expires) = expires.filter(|at| *at <= now) {
             let detail = format!("at {}, now {}", expires.as_secs(), now.as_secs());
             return Err(Error::from(Misuse::AssertionExpired).about(&detail));
         }
@@ -143,11 +140,15 @@ impl FederatedAssertion {
             let both = format!("it names {}, expected {wanted}", audience.join(" "));
             return Err(Error::from(Misuse::AssertionAudience).about(&both));
         }
+        // "The JWT MUST contain an "exp" (expiration time) claim" (RFC 7523 section 3). Kubernetes, SPIFFE, GitHub, GitLab
+        // and the clouds issue none without; such a token is good for whoever finds it, for ever.
+        if expires.is_none() {
+            let detail = format!("the token of {} has no exp", self.token.place());
+            return Err(malformed(&detail));
+        }
         let subject = claims.text("sub").map_err(of_claim)?.unwrap_or_default();
         match self.profile {
-            AssertionProfile::SpiffeJwt if !is_spiffe_id(subject) => {
-                Err(Error::from(Misuse::AssertionMalformed).about("sub"))
-            }
+            AssertionProfile::SpiffeJwt if !is_spiffe_id(subject) => Err(malformed("sub")),
             _ => Ok(()),
         }
     }

@@ -299,7 +299,7 @@ fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
 
 #[test]
 fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
-    let newer = workload(r#"{"sub":"w","aud":"https://as.example"}"#);
+    let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000700}"#);
     let (assertion, reads) = reading(vec![format!("{}\n", workload(GOOD)), newer.clone()]);
     let client = of(ClientAuth::federated(assertion));
     let request = first(&client, 1);
@@ -396,6 +396,33 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
     );
 }
 
+/// RFC 7523 section 3: nobody would notice that it was stolen.
+#[test]
+fn a_workload_token_that_does_not_expire_is_refused_with_the_place_it_comes_from() {
+    struct Placed(&'static str);
+    impl crate::workload::AssertionSource for Placed {
+        fn assertion(&self, _: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
+            let claims = r#"{"sub":"w","aud":"https://as.example"}"#;
+            Ok(Secret::new(workload(claims)))
+        }
+
+        fn place(&self) -> String {
+            self.0.to_owned()
+        }
+    }
+    let (called, _) = reading(vec![workload(r#"{"sub":"w","aud":"https://as.example"}"#)]);
+    for (assertion, place) in [
+        (FederatedAssertion::new(Placed("/run/token")), "/run/token"),
+        (called, "a callback"),
+    ] {
+        let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+        let error = exchange.resume(&at(1), Input::Begin).map(drop).unwrap_err();
+        assert_eq!(error.code(), "client_auth.assertion_malformed");
+        let detail = format!("the token of {place} has no exp");
+        assert_eq!(error.detail(), Some(detail.as_str()));
+    }
+}
+
 #[test]
 fn a_spiffe_id_has_a_trust_domain_and_a_plain_path() {
     for id in ["spiffe://d.example", "spiffe://d.example/ns/A_1/sa/x.y-z"] {
@@ -424,7 +451,7 @@ fn a_spiffe_id_has_a_trust_domain_and_a_plain_path() {
 fn a_token_that_was_replaced_while_it_was_under_way_is_sent_once_more() {
     let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000900}"#);
     let refusal = || Input::Reply(json(401, r#"{"error":"invalid_client"}"#));
-    let newest = workload(r#"{"sub":"x","aud":"https://as.example"}"#);
+    let newest = workload(r#"{"sub":"x","aud":"https://as.example","exp":1700000900}"#);
     let (assertion, _) = reading(vec![workload(GOOD), newer.clone(), newest]);
     let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
     let _ = sent(exchange.resume(&at(1), Input::Begin).unwrap());

@@ -87,6 +87,7 @@
 //! process wait for the result.
 
 mod backoff;
+mod certificates;
 mod commit;
 mod deadlines;
 mod decision;

@@ -53,6 +53,10 @@ impl WorkloadTokenService {
         })
     }
 
+    pub(super) fn origin(&self) -> String {
+        self.url.origin()
+    }
+
     /// Sends the audience of the token in a query parameter of this name, such as `audience`.
     #[must_use]
     pub fn audience_parameter(mut self, name: impl Into<String>) -> Self {

@@ -1,16 +1,21 @@
 //! Sign-in with an organization's identity provider, which vouches for the user without a browser.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::resource_connection::{Connection, GrantChoice};
+use oauth_core::grant::IdentitySubject;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Scope};
-use oauth_session::TokenSource;
+use oauth_session::{Drive as _, TokenSource};
 
 use super::Settings;
 use crate::driver::Driver;
+
+/// How much longer than the request a sign-in is held.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// The identity provider at which the user has signed in, and the sign-in.
 #[derive(Clone)]
@@ -43,8 +48,19 @@ impl IdentityProvider {
             Err(error) if is_over(&error) => {
                 let login = self.sign_in.token(Some(&login)).await?;
                 let now = UnixTime::system()?;
-                let request = connection.renewed_identity_request(&login, more, now)?;
-                driver.run(self.client.identity_assertion(request)).await
+                let renewed = IdentitySubject::of_renewed(&login, now)?;
+                // Its refresh token is used only while no worker renews the sign-in.
+                let held = match renewed {
+                    IdentitySubject::RefreshToken(_) => {
+                        self.sign_in.hold(driver.longest() + MARGIN).await?
+                    }
+                    _ => None,
+                };
+                let login = held.as_ref().map_or(&*login, |held| &**held.tokens());
+                let request = connection.renewed_identity_request(login, more, now)?;
+                let vouched = driver.run(self.client.identity_assertion(request)).await;
+                drop(held);
+                vouched
             }
             vouched => vouched,
         }

@@ -49,7 +49,7 @@ struct Budgets {
 }
 
 impl State {
-    fn connected(&self) -> Option<Arc<Connected>> {
+    pub(super) fn connected(&self) -> Option<Arc<Connected>> {
         let connected = self.connected.read();
         connected.unwrap_or_else(PoisonError::into_inner).clone()
     }

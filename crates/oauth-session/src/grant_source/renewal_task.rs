@@ -59,6 +59,8 @@ impl RenewalTask {
     async fn run(mut self) {
         let (mut event, mut is_new) = (Event::Begin, false);
         let mut permit = self.session.renewal_limits.permit();
+        // Until the tokens are adopted.
+        let mut local_use = None;
         loop {
             let at = match clock::moment() {
                 Ok(at) => at,
@@ -70,6 +72,9 @@ impl RenewalTask {
             let step = self.session.state().keeper.resume(&at, event);
             event = match step {
                 Step::Run(exchange) => {
+                    if self.session.shared.is_none() && local_use.is_none() {
+                        local_use = Some(Arc::clone(&self.session.local_use).lock_owned().await);
+                    }
                     fault_points::at("session.run");
                     let outcome = self.session.run(exchange).await;
                     fault_points::at("session.completed");
@@ -94,6 +99,7 @@ impl RenewalTask {
                 }
             };
         }
+        drop(local_use);
         self.notify(is_new);
         if let (true, Some(Ok(tokens)), Some(hook)) =
             (is_new, &self.outcome, self.session.on_tokens.get())

@@ -4,18 +4,14 @@
 use std::time::Duration;
 
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::error::{Cause, Error};
+use oauth_core::error::Error;
 use oauth_core::exchange::ExchangeExt as _;
-use oauth_core::flow::keeper::{GrantId, Lease};
+use oauth_core::flow::keeper::GrantId;
 use oauth_core::server::EndpointKind;
-use tokio::time::{Instant, sleep};
 
-use super::{Grants, Inner};
-use crate::clock;
+use super::Grants;
 use crate::grant_source::GrantSource;
-
-/// The pause between two attempts to take the lease.
-const PAUSE: Duration = Duration::from_millis(250);
+use crate::{clock, hold};
 
 /// The time beyond the longest request for which a renewal under way is waited for.
 const MARGIN: Duration = Duration::from_secs(15);
@@ -23,16 +19,26 @@ const MARGIN: Duration = Duration::from_secs(15);
 impl Grants {
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record. Workers
     /// that still have the tokens notice at their next read of the store, and use them at most until they are stale.
+    /// With a user's ordinary grant, those of step-ups end too; one of a step-up ends alone.
     ///
     /// # Errors
     /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
     /// `store` if the record could not be removed. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for beside in self.take_beside(id).await? {
+            outcome = outcome.and(self.end(&beside).await);
+        }
+        self.end(id).await.and(outcome)
+    }
+
+    /// Ends one grant, and none beside it.
+    pub(super) async fn end(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
         let holder = clock::moment()?.ticket()?;
         let longest = self.0.driver.longest();
-        self.0.lease(&key, &holder, longest + MARGIN).await?;
+        hold::take(&*self.0.store, &key, &holder, longest + MARGIN).await?;
         let revoked = self.revoke(&session, &key).await;
         // Removing the record ends the lease too.
         let removal = self.0.store.remove(&key).await;
@@ -52,23 +58,5 @@ impl Grants {
         }
         let exchange = self.0.client.revoke(Revocation::of(&tokens)).boxed();
         self.0.driver.revoke(exchange).await
-    }
-}
-
-impl Inner {
-    /// Acquires the lease, after a running renewal has ended.
-    async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<(), Error> {
-        let started = Instant::now();
-        loop {
-            let pause = match self.store.lease(key, holder, ttl).await? {
-                Lease::Won => return Ok(()),
-                Lease::Held(left) => left.min(PAUSE),
-            };
-            if started.elapsed() > ttl {
-                let reason = Cause::unsent("the grant is renewed again and again");
-                return Err(Error::lost(reason).at_endpoint("store"));
-            }
-            sleep(pause).await;
-        }
     }
 }

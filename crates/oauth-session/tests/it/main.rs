@@ -9,6 +9,7 @@ mod failover;
 mod file;
 #[cfg(unix)]
 mod group;
+mod held;
 mod keyring;
 mod kms;
 mod logout;
@@ -24,6 +25,7 @@ mod servers;
 mod session;
 mod sessions;
 mod sqlite;
+mod step_ups;
 mod tls;
 mod upkeep;
 mod workers;

@@ -103,9 +103,13 @@ impl SubjectSlot {
     }
 
     /// Stores the subject of a sign-in that was renewed because its ID token had expired:
-    /// [`IdentitySubject::of_renewed`].
-    pub fn leave_renewed(&self, login: &Tokens, now: UnixTime) {
-        self.leave(IdentitySubject::of_renewed(login, now));
+    /// [`IdentitySubject::of_renewed`]. Returns whether it is the refresh token, so that the host should keep other
+    /// workers from using it meanwhile.
+    pub fn leave_renewed(&self, login: &Tokens, now: UnixTime) -> bool {
+        let subject = IdentitySubject::of_renewed(login, now);
+        let is_refresh_token = matches!(subject, Ok(IdentitySubject::RefreshToken(_)));
+        self.leave(subject);
+        is_refresh_token
     }
 
     /// Removes and returns the stored result, if any.

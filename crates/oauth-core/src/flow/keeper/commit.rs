@@ -91,14 +91,13 @@ impl UnsavedTokens {
             (Some(one), Some(other)) => one.matches(other.expose()),
             (one, other) => one.is_none() && other.is_none(),
         };
-        let received = |record: &Record| record.tokens.as_ref().map(|tokens| tokens.received_at);
         let (ours, theirs) = (&self.record.tokens, &stored.tokens);
         let counted = self.record.renewals.zip(stored.renewals);
         stored.login == self.record.login
             && match is_same(ours, theirs) {
                 true => match counted {
                     Some((ours, theirs)) if ours != theirs => ours > theirs,
-                    _ => received(&self.record) > received(stored),
+                    _ => self.record.received_at() > stored.received_at(),
                 },
                 false => is_same(&self.parent, theirs),
             }
@@ -132,7 +131,7 @@ impl Keeper {
             }
             _ => self.record.rotates,
         };
-        let record = Record {
+        let mut record = Record {
             rotates,
             login: self.record.login.clone(),
             renewals: match (self.is_requested_anew(), self.record.renewals) {
@@ -145,6 +144,7 @@ impl Keeper {
             until: self.record.until,
             ..Record::of(Arc::new(tokens))
         };
+        record.keep_beside(&self.record, at.now());
         let parent = match &self.unsaved {
             // The predecessor that the store has.
             Unsaved::Renewed { parent, .. } => parent.clone(),
@@ -218,6 +218,7 @@ impl Keeper {
             is_first || self.supersedes(at, &unsaved.record, &stored, version) || follows;
         if is_newest {
             unsaved.record.count_after(&stored);
+            unsaved.record.keep_beside(&stored, at.now());
             // Until the new tokens are saved, callers get what has just been read.
             if follows && !unsaved.is_deferred {
                 self.adopt(at, stored, version);

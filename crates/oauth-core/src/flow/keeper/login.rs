@@ -62,8 +62,8 @@ impl Keeper {
         let over = stored.as_ref().and_then(|stored| stored.login.clone());
         // A version that is not higher than at the attempt does not show whether a later save succeeded.
         let is_newer = version > self.version;
-        let received = stored.as_ref().and_then(|stored| stored.tokens.as_ref());
-        let is_old = received.is_some_and(|tokens| tokens.received_at >= login.tokens.received_at);
+        let received = stored.as_ref().and_then(Record::received_at);
+        let is_old = received.is_some_and(|received| received >= login.tokens.received_at);
         let is_replaced = login.is_tried && is_newer && (is_removed || over != login.over);
         if is_replaced || (login.is_copy && is_old) {
             self.unsaved = Unsaved::Nothing;

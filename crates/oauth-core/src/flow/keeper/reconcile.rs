@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::commit::UnsavedTokens;
 use super::record::Record;
 use super::{Entry, Keeper, Step, Storage};
-use crate::error::{Error, Misuse};
+use crate::error::{Cause, Error, Misuse};
 use crate::moment::Moment;
+use crate::token::Tokens;
 
 /// How long an absent record is certain not to have been removed: the tombstone of a removal is
 /// kept for 30 days.
@@ -79,6 +80,21 @@ impl Keeper {
         Some(error)
     }
 
+    /// The tokens of this entry, which nobody is using: for a host that holds the lease, to use the refresh token outside
+    /// a renewal. `None` if it has none, or the grant has ended.
+    ///
+    /// # Errors
+    /// `lost.unsent` if a worker that has gone away may have used the refresh token; `stored.*`.
+    pub fn settled_tokens(&self, entry: Entry) -> Result<Option<Tokens>, Error> {
+        let stored = self.parse_entry(Some(entry))?;
+        if stored.in_flight.is_some() {
+            let why = "a renewal that did not end may have used the refresh token";
+            return Err(Error::lost(Cause::unsent_as(why)));
+        }
+        let tokens = stored.tokens.filter(|_| stored.ended.is_none());
+        Ok(tokens.as_deref().cloned())
+    }
+
     /// Parses an entry; an absent or removed one is an empty record.
     pub(super) fn parse_entry(&self, entry: Option<Entry>) -> Result<Record, Error> {
         match entry.filter(|entry| !entry.is_removed()) {
@@ -97,12 +113,11 @@ impl Keeper {
         stored: &Record,
         version: u64,
     ) -> bool {
-        let received = |record: &Record| record.tokens.as_ref().map(|tokens| tokens.received_at);
         let is_lost = version < self.version
             && ours.tokens.is_some()
             && match version {
                 0 => at.now().since(self.seen) < REMOVAL_SHOWS,
-                _ => stored.login == ours.login || received(ours) > received(stored),
+                _ => stored.login == ours.login || ours.received_at() > stored.received_at(),
             };
         is_lost || ours.is_later_than(stored)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Policy;
 use super::backoff::Refusals;
+use super::certificates::Beside;
 use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::upkeep::keep_alive;
 use crate::client_config::ClientConfig;
@@ -18,6 +19,7 @@ use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
+use crate::token::step_up_requirement::StepUp;
 use crate::token::{Stored as StoredTokens, Tokens};
 use crate::url::Url;
 
@@ -38,6 +40,10 @@ pub struct GrantId {
     pub token_request: TokenRequest,
     /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
+    /// What an API required of the user at the login of these tokens, as [`stepped_up`](Self::stepped_up) sets it:
+    /// they are kept beside those of the ordinary login (RFC 9470). Not in browser builds: a page has one login.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    pub step_up: Option<StepUp>,
 }
 
 /// The owner of a grant, which determines how it is renewed.
@@ -74,6 +80,8 @@ impl GrantId {
             owner: GrantOwner::Client,
             token_request: TokenRequest::new(),
             dpop_jkt: None,
+            #[cfg(not(all(feature = "js", target_family = "wasm")))]
+            step_up: None,
         }
     }
 
@@ -99,6 +107,35 @@ impl GrantId {
         self
     }
 
+    /// Names the grant of a login that an API required (RFC 9470), which is kept beside the user's ordinary one. The
+    /// order of the `acr_values` does not matter. The scope belongs to the tokens: a wider one replaces them. So this
+    /// changes nothing if only a scope was required.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    #[must_use]
+    pub fn stepped_up(mut self, required: &StepUp) -> Self {
+        let mut acr_values = required.acr_values.clone();
+        acr_values.sort_unstable();
+        acr_values.dedup();
+        let required = StepUp {
+            acr_values,
+            scope: None,
+            ..required.clone()
+        };
+        self.step_up = Some(required).filter(|required| !required.is_empty());
+        self
+    }
+
+    /// What distinguishes its login, if that was a step-up.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    const fn required(&self) -> Option<&StepUp> {
+        self.step_up.as_ref()
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    const fn required(&self) -> Option<&StepUp> {
+        None
+    }
+
     /// A name for a store: 43 characters of base64url, the same in every process and language. A server may move its
     /// token endpoint: the grant is still the same.
     #[cfg(feature = "sha2")]
@@ -112,6 +149,7 @@ impl GrantId {
         let mut scope: Vec<_> = self.token_request.scope.iter().collect();
         scope.sort_unstable();
         let scope = scope.join(" ");
+        let step_up = self.required().map(json::to_text);
         let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
             whose,
@@ -125,8 +163,11 @@ impl GrantId {
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
         // Two identity providers may have users of the same name.
         let elsewhere = config.identity_provider().into_iter().flatten();
+        let beside = step_up
+            .iter()
+            .flat_map(|required| ["oauth-core grant after step-up 1", required]);
         let facts = facts.into_iter().chain(elsewhere.map(String::as_str));
-        crate::base64::sha256_of_parts(facts.chain(parameters))
+        crate::base64::sha256_of_parts(beside.chain(facts).chain(parameters))
     }
 }
 
@@ -218,6 +259,8 @@ impl GrantEnd {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// Access tokens of the same grant that are bound to the certificates of other workers.
+    pub(super) beside: Beside,
     /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
     /// Whether the server has replaced the refresh token before.
@@ -244,6 +287,7 @@ pub(super) struct Stored {
     /// The names and values of parameters, in the order in which they are sent.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) dpop_jkt: Option<String>,
+    pub(super) step_up: Option<StepUp>,
     /// The newest nonce of the token endpoint: the first request after a restart has it (RFC 9449 section 8).
     pub(super) dpop_nonce: Option<String>,
     /// The newest nonces of APIs, by their origins, oldest first (section 9). A new nonce alone is not stored at once:
@@ -261,13 +305,15 @@ pub(super) struct Stored {
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,
+    pub(super) beside: Beside,
 }
 
 json_form! { Stored {
-    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, dpop_nonce: skip,
+    version, issuer, client_id, token_endpoint, subject, scope, parameters: skip, dpop_jkt, step_up: native,
+    dpop_nonce: skip,
     resource_nonces: skip, expires_at,
     login, rotates, renewals: skip, attempt, ended, pause: skip, suspicion: skip, refusals: skip,
-    until: skip, tokens,
+    until: skip, tokens, beside: native,
 } }
 json_form! { InFlightMarker { id, at, window: skip("lease") } }
 json_form! { Pause { since, seconds, status } }
@@ -339,6 +385,7 @@ impl Record {
             scope: id.token_request.scope.clone(),
             parameters: id.token_request.stored_pairs(),
             dpop_jkt: id.dpop_jkt.clone(),
+            step_up: id.required().cloned(),
             dpop_nonce: id.dpop_jkt.as_ref().and_then(|_| nonce(config)),
             resource_nonces: match &id.dpop_jkt {
                 Some(_) => config
@@ -358,6 +405,7 @@ impl Record {
             refusals: self.refusals.clone(),
             until: self.until,
             tokens: tokens.map(Tokens::to_stored),
+            beside: self.beside.clone(),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -374,6 +422,7 @@ impl Record {
             ("scope", token_request.scope == id.token_request.scope),
             ("parameters", token_request == id.token_request),
             ("dpop_jkt", stored.dpop_jkt == id.dpop_jkt),
+            ("step_up", stored.step_up.as_ref() == id.required()),
         ];
         if let Some((name, _)) = same.iter().find(|(_, is_same)| !is_same) {
             return Err(Error::from(ValidationFailure::StoredGrant).about(name));
@@ -395,8 +444,9 @@ impl Record {
                 nonces.restore_nonce(ServerRole::ResourceServer, &url, nonce);
             }
         }
-        Ok(Self {
+        let mut record = Self {
             tokens: tokens.map(Arc::new),
+            beside: stored.beside,
             login: stored.login,
             rotates: stored.rotates,
             renewals: stored.renewals,
@@ -406,7 +456,9 @@ impl Record {
             suspicion: stored.suspicion,
             refusals: stored.refusals,
             until: stored.until,
-        })
+        };
+        record.choose_certificate(config);
+        Ok(record)
     }
 }
 

@@ -67,6 +67,8 @@ impl GrantSummary {
                 },
                 token_request: TokenRequest::from_stored(stored.scope, stored.parameters)?,
                 dpop_jkt: stored.dpop_jkt,
+                #[cfg(not(all(feature = "js", target_family = "wasm")))]
+                step_up: stored.step_up,
             },
             scope: tokens.map(|tokens| tokens.scope.clone()),
             expires_at: tokens.and_then(Tokens::expires_at),

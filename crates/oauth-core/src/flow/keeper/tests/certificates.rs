@@ -85,6 +85,115 @@ fn a_worker_keeps_its_own_good_token_when_the_store_tells_of_one_for_another() {
     assert_eq!(handed(store.ask(&mut keeper)), "a3");
 }
 
+/// While a certificate is rotated, each generation asks once, and then each uses what is its own, also after a restart.
+#[test]
+fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
+    let mut store = TestStore::with(bound_to("old", 1));
+    let mut keeper = worker("new");
+    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert_eq!(got(store.renew(&mut keeper, Ok(bound_to("new", 2)))), "a2");
+    for _ in 0..4 {
+        for (certificate, token) in [("old", "a1"), ("new", "a2")] {
+            let mut keeper = worker(certificate);
+            assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+            assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), token);
+            // What is shared is the newest refresh token: the former one is spent.
+            let tokens = keeper.tokens().unwrap();
+            let refresh = tokens.refresh_token.as_ref().unwrap().secret();
+            assert_eq!(refresh.expose(), "r2");
+        }
+    }
+    assert_eq!(store.log.iter().filter(|what| **what == "run").count(), 1);
+    // Each renews its own, and keeps that of the other.
+    store.now = START + 601;
+    for (certificate, spent, number) in [("old", "r2", 3), ("new", "r3", 4)] {
+        let mut keeper = worker(certificate);
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        let request = store.sends(&mut keeper);
+        let form = String::from_utf8(request.body().to_vec()).unwrap();
+        assert!(form.contains(&format!("refresh_token={spent}")), "{form}");
+        let mut tokens = tokens_from(number, store.now);
+        tokens.certificate = KnownCertificate::of(certificate);
+        assert_eq!(
+            got(store.complete(&mut keeper, Ok(tokens))),
+            format!("a{number}")
+        );
+    }
+    for (certificate, token) in [("old", "a3"), ("new", "a4")] {
+        let mut keeper = worker(certificate);
+        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), token);
+    }
+}
+
+#[test]
+fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_another_login() {
+    let names = |record: &Record| -> Vec<String> {
+        let beside = record.beside.0.iter();
+        beside.map(|it| it.access_token.expose().clone()).collect()
+    };
+    let mut record = Record::of(Arc::new(bound_to("c1", 1)));
+    for number in 2..=6_u32 {
+        let mut next = tokens_from(number, START + u64::from(number));
+        next.certificate = KnownCertificate::of(&format!("c{number}"));
+        let mut next = Record::of(Arc::new(next));
+        next.keep_beside(&record, UnixTime::from_secs(START + 10));
+        record = next;
+    }
+    assert_eq!(names(&record), ["a5", "a4", "a3"]);
+    // No more than the access token, whose successors are asked for with the newest refresh token.
+    assert!(record.beside.0.iter().all(|it| it.refresh_token.is_none()));
+    let mut later = Record::of(Arc::new(bound_to("c7", 7)));
+    later.keep_beside(&record, UnixTime::from_secs(START + 604));
+    assert_eq!(names(&later), ["a6", "a5"]);
+    let mut other = Record {
+        login: Some("other".to_owned()),
+        ..Record::of(Arc::new(bound_to("c7", 7)))
+    };
+    other.keep_beside(&record, UnixTime::from_secs(START));
+    assert!(names(&other).is_empty());
+}
+
+/// Its refresh token is bound too (RFC 8705 section 4), so another certificate is not answered at all.
+#[test]
+fn a_public_client_takes_no_token_from_beside() {
+    let mut record = Record::of(Arc::new(bound_to("new", 2)));
+    record.keep_beside(
+        &Record::of(Arc::new(bound_to("old", 1))),
+        UnixTime::from_secs(START),
+    );
+    let server = config().server.clone();
+    let mut public = ClientConfig::new(server, ClientId::new("id"), ClientAuth::none()).unwrap();
+    public.certificate = KnownCertificate::of("old");
+    record.choose_certificate(&public);
+    assert_eq!(access(record.tokens.as_ref().unwrap()), "a2");
+}
+
+/// The application's own copy is older than what another certificate's worker has made of it.
+#[test]
+fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
+    let mut newest = tokens_from(3, START + 20);
+    newest.certificate = KnownCertificate::of("new");
+    let mut record = Record::of(Arc::new(newest));
+    record.keep_beside(
+        &Record::of(Arc::new(bound_to("old", 1))),
+        UnixTime::from_secs(START),
+    );
+    let mut store = TestStore::new();
+    store.put(&record);
+    store.now = START + 30;
+    let mut copy = tokens_from(2, START + 10);
+    copy.certificate = KnownCertificate::of("old");
+    let mut keeper = worker("old").with_tokens(&store.at(), copy).unwrap();
+    assert!(matches!(
+        store.ask(&mut keeper),
+        Decision::UseAndRenew(_) | Decision::Renew
+    ));
+    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    let refresh = keeper.tokens().unwrap().refresh_token.clone().unwrap();
+    assert_eq!(refresh.secret().expose(), "r3");
+}
+
 #[test]
 fn tokens_are_stored_with_the_certificate_that_they_are_bound_to() {
     let text = bound_to("x5t", 1).to_json();

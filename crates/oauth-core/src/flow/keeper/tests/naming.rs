@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::grant::TokenRequest;
+use crate::token::step_up_requirement::StepUp;
 
 /// The same client, whose server has moved its token endpoint.
 fn moved() -> Arc<ClientConfig> {
@@ -63,4 +64,39 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
     let body = String::from_utf8_lossy(request.body());
     let added = "&resource=https%3A%2F%2Fb.example%2F&resource=https%3A%2F%2Fa.example%2F";
     assert!(body.contains(added), "{body}");
+}
+
+/// RFC 9470: what an API required is a grant of its own, whose name nobody has to invent.
+#[test]
+fn the_tokens_of_a_step_up_have_a_record_of_their_own() {
+    let required = |acr_values: &[&str], max_age, scope: Option<&str>| StepUp {
+        acr_values: acr_values.iter().map(|acr| (*acr).to_owned()).collect(),
+        max_age,
+        scope: scope.map(|scope| Scope::parse(scope).unwrap()),
+        claims: None,
+    };
+    let named = |step_up: &StepUp| Keeper::new(config(), person().stepped_up(step_up)).key();
+    let phr = required(&["phr", "mfa"], Some(60), None);
+    let all = [
+        Keeper::new(config(), person()).key(),
+        named(&phr),
+        named(&required(&["phr"], Some(60), None)),
+        named(&required(&["phr", "mfa"], None, None)),
+        named(&required(&[], Some(60), None)),
+    ];
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len());
+    // In any order, and with whatever scope: the wider tokens replace the narrower ones.
+    let same = required(&["mfa", "phr", "mfa"], Some(60), Some("write"));
+    assert_eq!(named(&same), all[1]);
+    assert_eq!(named(&required(&[], None, Some("write"))), all[0]);
+    // The record says for what it is, and is none of the ordinary grant.
+    let id = person().stepped_up(&phr);
+    let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &id);
+    assert_eq!(GrantSummary::read(&record).unwrap().id, id);
+    let error = Record::read(record.expose(), &config(), &person()).unwrap_err();
+    assert_eq!(
+        (error.code(), error.detail()),
+        ("stored.grant", Some("step_up"))
+    );
 }

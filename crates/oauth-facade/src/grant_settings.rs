@@ -1,0 +1,107 @@
+//! Which grant is kept, and how, in plain values.
+
+use std::time::Duration;
+
+use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::keeper::{GrantId, Policy, Reuse};
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use oauth_core::{json, token::step_up_requirement::StepUp};
+
+use crate::request::TokenRequest;
+
+/// The identity of a grant, and how it is kept fresh.
+#[derive(Debug, Clone, Default)]
+pub struct GrantSettings {
+    /// The subject of the grant.
+    pub subject: Option<String>,
+    /// The token request, repeated at each renewal.
+    pub request: TokenRequest,
+    /// What the server does with a reused refresh token: `unknown`, `revokes` or
+    /// `tolerated`. `None` means `unknown`.
+    pub reuse: Option<String>,
+    /// The length of a lease, if not 10 s. A session extends it while a request runs.
+    pub lease: Option<Duration>,
+    /// The longest time that a token request may take, if not 30 s: the host must ensure that none takes
+    /// longer. Only resending a token that may have been used waits for it.
+    pub longest_request: Option<Duration>,
+    /// How long before its unused refresh token expires an idle grant is refreshed, see
+    /// [`Policy::keep_alive`]; `None` means never.
+    pub keep_alive: Option<Duration>,
+    /// How long before the end of a user's authorization a notice is given, if not 7 days.
+    pub notice: Option<Duration>,
+    /// What an API required of the user, as JSON with the members of [`step_up`](crate::step_up): the grant of that
+    /// login, which is kept beside the ordinary one.
+    pub step_up: Option<String>,
+}
+
+impl GrantSettings {
+    /// The id of the client's own grant.
+    ///
+    /// # Errors
+    /// Those of [`TokenRequest`]; `misuse.setup` if a subject is named.
+    pub fn client_grant(&self) -> Result<GrantId, Error> {
+        match (&self.subject, &self.step_up) {
+            (None, None) => Ok(GrantId::client().requesting(self.request.to_core()?)),
+            _ => {
+                let what = "the client's own grant is nobody's: it has no subject";
+                Err(Error::from(Misuse::Setup).about(what))
+            }
+        }
+    }
+
+    /// The id of a user's grant.
+    ///
+    /// # Errors
+    /// Those of [`TokenRequest`].
+    pub fn person_grant(&self) -> Result<GrantId, Error> {
+        let id = match &self.subject {
+            Some(subject) => GrantId::person(subject),
+            None => GrantId::unnamed_person(),
+        };
+        let id = id.requesting(self.request.to_core()?);
+        // A page has one login.
+        #[cfg(not(all(feature = "js", target_family = "wasm")))]
+        if let Some(text) = &self.step_up {
+            return Ok(id.stepped_up(&step_up_of(text)?));
+        }
+        Ok(id)
+    }
+
+    /// The policy of the grant's keeper.
+    ///
+    /// # Errors
+    /// `misuse.setup` for an unknown word.
+    pub fn policy(&self) -> Result<Policy, Error> {
+        let mut policy = Policy::default();
+        policy.reuse = match self.reuse.as_deref() {
+            None | Some("unknown") => Reuse::Unknown,
+            Some("revokes") => Reuse::Revokes,
+            Some("tolerated") => Reuse::Tolerated,
+            Some(_) => {
+                let what = "reuse is unknown, revokes or tolerated";
+                return Err(Error::from(Misuse::Setup).about(what));
+            }
+        };
+        policy.lease = self.lease.unwrap_or(policy.lease);
+        policy.keep_alive = self.keep_alive;
+        policy.notice = self.notice.unwrap_or(policy.notice);
+        policy.longest_request = self.longest_request.unwrap_or(policy.longest_request);
+        Ok(policy)
+    }
+}
+
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+fn step_up_of(text: &str) -> Result<StepUp, Error> {
+    let wrong = || Error::from(Misuse::Setup).about("step_up is what step_up() returns");
+    json::from_text(text).ok_or_else(wrong)
+}
+
+/// A step-up without what does not distinguish its grant, as JSON; `None` if nothing does.
+///
+/// # Errors
+/// `misuse.setup` if it is not what [`step_up`](crate::step_up) returns.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub fn distinguishing_step_up(text: &str) -> Result<Option<String>, Error> {
+    let id = GrantId::unnamed_person().stepped_up(&step_up_of(text)?);
+    Ok(id.step_up.as_ref().map(json::to_text))
+}

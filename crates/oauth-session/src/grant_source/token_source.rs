@@ -1,0 +1,58 @@
+//! A grant as a source of tokens, and its refresh token for use outside a renewal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth_core::Tokens;
+use oauth_core::error::{Error, Misuse};
+
+use super::{GrantSource, Shared};
+use crate::clock;
+use crate::hold::{HeldLease, Hold};
+use crate::source::{Token, TokenSource};
+use crate::store::Answer;
+
+impl GrantSource {
+    /// The latest tokens of the grant, which no worker renews until the [`Hold`] is dropped, or `limit` is over: to use
+    /// the refresh token outside a renewal. It waits for a renewal under way.
+    ///
+    /// # Errors
+    /// `grant.no_refresh_token` if there are no tokens; `lost.unsent` if a worker has gone away in the middle of a
+    /// renewal, which may have used the refresh token; those of the store.
+    pub async fn hold(&self, limit: Duration) -> Result<Hold, Error> {
+        let none = || Error::from(Misuse::NoRefreshToken);
+        let Some(Shared { store, key }) = &self.0.shared else {
+            let guard = Arc::clone(&self.0.local_use).lock_owned().await;
+            let tokens = self.latest().ok_or_else(none)?;
+            return Ok(Hold::until_dropped(tokens, guard));
+        };
+        let holder = clock::moment()?.ticket()?;
+        let lease = HeldLease::take(store, key, holder, limit).await?;
+        let entry = store.load(key).await?;
+        let stored = entry.map(|entry| self.0.state().keeper.settled_tokens(entry));
+        let tokens = match stored {
+            Some(stored) => stored?.map(Arc::new),
+            None => self.latest(),
+        };
+        let tokens = tokens.ok_or_else(none)?;
+        Ok(Hold::until_dropped(tokens, lease))
+    }
+}
+
+impl TokenSource for GrantSource {
+    fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token> {
+        match (refused, self.ready()) {
+            (None, Ok(Some(token))) => Box::pin(std::future::ready(Ok(token))),
+            (None, Err(error)) => Box::pin(std::future::ready(Err(error))),
+            _ => Box::pin(self.request_token(refused)),
+        }
+    }
+
+    fn refuse(&self, refused: &Tokens) {
+        self.invalidate(refused);
+    }
+
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+        Box::pin(async move { GrantSource::hold(self, limit).await.map(Some) })
+    }
+}

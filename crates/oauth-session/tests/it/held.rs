@@ -1,0 +1,215 @@
+//! The refresh token of a sign-in, sent for an identity assertion while other workers renew the sign-in.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth_core::error::{Error, Misuse};
+use oauth_core::exchange::{Boxed, Exchange as _, Input, Step};
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::issuer::Issuer;
+use oauth_core::server::{EndpointKind, Server};
+use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
+use oauth_session::store::{Answer, MemoryStore};
+use oauth_session::{Drive, GrantSource, Store, SubjectTokenSource, TokenSource as _};
+use tokio::time::sleep;
+
+const IDP: &str = "https://idp.example";
+const THERE: &str = "https://there.example";
+
+/// Both servers. The identity provider rotates refresh tokens, issues no other ID token, and revokes the sign-in if one
+/// is used twice, also at the same time.
+#[derive(Clone, Default)]
+struct Servers(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    spent: BTreeSet<String>,
+    in_use: BTreeSet<String>,
+    twice: Vec<String>,
+    renewals: u32,
+    assertions: u32,
+}
+
+fn jwt(typ: &str, audience: &str, exp: u64) -> String {
+    let header = format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#);
+    let claims = format!(r#"{{"iss":"{IDP}","sub":"ann","aud":"{audience}","exp":{exp}}}"#);
+    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.c2ln", part(header), part(claims))
+}
+
+impl Servers {
+    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.0.lock().expect("no panic"))
+    }
+
+    async fn answer(&self, url: &str, form: &str) -> String {
+        let value = |name: &str| {
+            let mut pairs = form.split('&').filter_map(|pair| pair.split_once('='));
+            pairs
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.to_owned())
+        };
+        if url.starts_with(THERE) {
+            return r#"{"access_token":"there","token_type":"Bearer","expires_in":600}"#.to_owned();
+        }
+        let refreshed = value("refresh_token");
+        let token = refreshed.clone().or(value("subject_token")).expect("one");
+        self.seen(|seen| {
+            if seen.spent.contains(&token) || !seen.in_use.insert(token.clone()) {
+                seen.twice.push(token.clone());
+            }
+        });
+        sleep(Duration::from_millis(100)).await;
+        self.seen(|seen| {
+            seen.in_use.remove(&token);
+            if refreshed.is_some() {
+                seen.renewals += 1;
+                seen.spent.insert(token);
+                let next = seen.renewals;
+                return format!(
+                    r#"{{"access_token":"at-{next}","token_type":"Bearer","expires_in":1,"refresh_token":"rt-{next}"}}"#
+                );
+            }
+            seen.assertions += 1;
+            let assertion = jwt("oauth-id-jag+jwt", THERE, 4_000_000_000);
+            format!(
+                r#"{{"access_token":"{assertion}","token_type":"N_A","expires_in":300,
+                "issued_token_type":"urn:ietf:params:oauth:token-type:id-jag"}}"#
+            )
+        })
+    }
+}
+
+impl Drive for Servers {
+    fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
+        Box::pin(async move {
+            let mut step = exchange.resume(&Moment::system()?, Input::Begin)?;
+            loop {
+                let request = match step {
+                    Step::Send(request) => request,
+                    Step::Done(tokens) => return Ok(tokens),
+                    _ => panic!("neither a request nor tokens"),
+                };
+                let form = String::from_utf8(request.body().to_vec()).expect("a form");
+                let body = self.answer(&request.uri().to_string(), &form).await;
+                let reply = http::Response::builder()
+                    .header("content-type", "application/json")
+                    .body(body.into())
+                    .expect("a reply");
+                step = exchange.resume(&Moment::system()?, Input::Reply(reply))?;
+            }
+        })
+    }
+
+    fn revoke(&self, _: Boxed<()>) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Err(Error::from(Misuse::NotSupported))))
+    }
+}
+
+fn client(issuer: &str) -> Client {
+    let server = Server::new(Issuer::parse(issuer).expect("an issuer"));
+    let server = server.with_endpoint(EndpointKind::Token, &format!("{issuer}/token"));
+    let secret = ClientAuth::post("secret");
+    Client::new(server.expect("a server"), ClientId::new("app"), secret).expect("a client")
+}
+
+/// Of a sign-in whose ID token has ended.
+fn login() -> Tokens {
+    let now = Moment::system().expect("a clock").now().as_secs();
+    let ended = jwt("JWT", "app", 1);
+    let text = format!(
+        r#"{{"version":1,"issuer":"{IDP}","client_id":"app","received_at":{now},"access_token":"at-0",
+        "expires_in":600,"scope":"openid","refresh_token":"rt-0","refresh_scope":null,"id_token":"{ended}"}}"#
+    );
+    Tokens::from_json(&text).expect("tokens")
+}
+
+async fn signed_in(servers: &Servers, store: Option<&Arc<dyn Store>>) -> GrantSource {
+    let idp = client(IDP);
+    let source = match store {
+        Some(store) => {
+            let id = GrantId::person("ann");
+            GrantSource::of_grant(servers.clone(), &idp, id, Arc::clone(store))
+        }
+        None => GrantSource::new(servers.clone(), idp.keeper(GrantId::unnamed_person())),
+    };
+    source.log_in(login()).await.expect("stored");
+    source
+}
+
+/// The workers get tokens with the sign-in, while these others renew it.
+async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[GrantSource]) {
+    let there = client(THERE);
+    let calls = workers.iter().map(|sign_in| {
+        let subject = SubjectTokenSource::new(&client(IDP), sign_in.clone());
+        let (servers, id) = (servers.clone(), GrantId::person("ann"));
+        let source = GrantSource::by_identity(servers, &there, id, subject);
+        tokio::spawn(async move { source.token().await.map(|token| token.into_arc()) })
+    });
+    let calls: Vec<_> = calls.collect();
+    // The access tokens of the sign-in are soon over: whoever needs one renews it.
+    for worker in renewing.iter().chain(renewing).chain(renewing) {
+        sleep(Duration::from_millis(70)).await;
+        worker.token().await.expect("a token");
+    }
+    for call in calls {
+        let token = call.await.expect("no panic").expect("a token");
+        assert_eq!(token.access_token.expose(), "there");
+    }
+    servers.seen(|seen| {
+        assert_eq!(seen.twice, Vec::<String>::new());
+        assert!(seen.assertions == 2 && seen.renewals >= 1);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_worker_renews_a_sign_in_whose_refresh_token_another_presents() {
+    let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = store;
+    let here = signed_in(&servers, Some(&store)).await;
+    let there = GrantSource::of_grant(
+        servers.clone(),
+        &client(IDP),
+        GrantId::person("ann"),
+        Arc::clone(&store),
+    );
+    let both = [here, there];
+    hold_against(servers, both.clone(), &both).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_a_task_where_there_is_no_store() {
+    let servers = Servers::default();
+    let source = signed_in(&servers, None).await;
+    hold_against(servers, [source.clone(), source], &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_ends_when_it_is_dropped_and_has_the_latest_tokens() {
+    let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = store;
+    let here = signed_in(&servers, Some(&store)).await;
+    let there = GrantSource::of_grant(
+        servers.clone(),
+        &client(IDP),
+        GrantId::person("ann"),
+        Arc::clone(&store),
+    );
+    let old = here.token().await.expect("a token");
+    there.renew(&old).await.expect("a token");
+    let minute = Duration::from_secs(60);
+    let held = here.hold(minute).await.expect("held");
+    let refresh = held.tokens().refresh_token.as_ref().expect("a token");
+    assert_eq!(refresh.secret().expose(), "rt-1");
+    let waits = tokio::time::timeout(Duration::from_secs(5), there.hold(minute));
+    assert!(waits.await.is_err());
+    drop(held);
+    let next = tokio::time::timeout(Duration::from_secs(1), there.hold(minute)).await;
+    assert!(next.expect("at once").is_ok());
+    // A source that has no grant has nothing to hold.
+    let fixed = oauth_session::FixedToken::new("t");
+    assert!(fixed.hold(minute).await.expect("nothing").is_none());
+}
