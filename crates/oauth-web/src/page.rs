@@ -204,7 +204,7 @@ fn method_not_allowed(context: &RequestContext, allowed_methods: &[Method]) -> R
     reply
 }
 
-fn is_hosts(error: &Error) -> bool {
+pub(crate) fn is_hosts(error: &Error) -> bool {
     let hosts = [
         "misuse.out_of_order",
         "misuse.already_finished",

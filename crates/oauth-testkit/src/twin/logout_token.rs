@@ -85,8 +85,8 @@ impl LogoutTokenFlaw {
 
 impl Twin {
     /// A logout token for the confidential client, about the person who approves every authorization.
-    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the person and names a session. `None` if the system
-    /// has no ID tokens.
+    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the person and names a session; of `exp`, `null` leaves
+    /// it out, as older servers do. `None` if the system has no ID tokens.
     pub fn logout_token(&mut self, at: UnixTime, flaw: Option<LogoutTokenFlaw>) -> Option<String> {
         let authority = &mut self.authority;
         if !authority.rules.reply.id_token {
@@ -105,6 +105,11 @@ impl Twin {
             if let Some(value) = authority.person.claim(name) {
                 claims[name] = value.clone();
             }
+        }
+        if authority.person.is_without("exp")
+            && let Some(members) = claims.as_object_mut()
+        {
+            members.remove("exp");
         }
         if let Some(flaw) = flaw {
             flaw.spoil(&mut claims);
