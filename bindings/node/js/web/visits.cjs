@@ -56,7 +56,7 @@ class Visits {
       const said = await callNative(() => this.#native.visit(seen))
       const told = typeof said === 'string' ? { session: said, notes: [] } : said
       if (this.#providers.thrown && told.status === 500 && told.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
-      return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told))
+      return await (told.forward ? this.#forwarded(told.forward, body) : this.#told(told, request))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? errorFromNative(error) : failure.error
@@ -83,10 +83,10 @@ class Visits {
     NOTES.publish({ code, detail })
   }
 
-  async #told({ status, headers, body, problem, session, grant, held, notes, stream }) {
+  async #told({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
     for (const [code, detail] of notes) this.#note(code, detail)
     if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
-    if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem }) }
+    if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem, signedOut }, request) }
     if (typeof session !== 'string') return { user: undefined }
     const known = JSON.parse(session)
     return { user: new User(known, () => this.#apiOf(known.identity.provider, grant, held), () => held?.end()) }

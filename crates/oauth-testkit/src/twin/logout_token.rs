@@ -4,6 +4,7 @@
 
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Twin;
@@ -14,7 +15,8 @@ const LIFETIME: u64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A flaw of a logout token. The signature is valid unless the variant says otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LogoutTokenFlaw {
     /// `alg` is `none`, and there is no signature.
@@ -37,6 +39,8 @@ pub enum LogoutTokenFlaw {
     MissingId,
     /// `exp` is ten minutes in the past.
     Expired,
+    /// There is no `exp`, as in tokens of older servers.
+    MissingExpiry,
 }
 
 impl LogoutTokenFlaw {
@@ -52,6 +56,7 @@ impl LogoutTokenFlaw {
         Self::Nobody,
         Self::MissingId,
         Self::Expired,
+        Self::MissingExpiry,
     ];
 
     fn spoil(self, claims: &mut Value) {
@@ -74,6 +79,7 @@ impl LogoutTokenFlaw {
                 members.remove("sid");
             }
             Self::MissingId => drop(members.remove("jti")),
+            Self::MissingExpiry => drop(members.remove("exp")),
             Self::Expired => {
                 let issued = claims["iat"].as_u64().unwrap_or_default();
                 claims["iat"] = issued.saturating_sub(900).into();
@@ -85,8 +91,8 @@ impl LogoutTokenFlaw {
 
 impl Twin {
     /// A logout token for the confidential client, about the person who approves every authorization.
-    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the person and names a session; of `exp`, `null` leaves
-    /// it out, as older servers do. `None` if the system has no ID tokens.
+    /// [`set_claim`](Self::set_claim) of `sub` and `sid` changes the person and names a session. `None` if the system
+    /// has no ID tokens.
     pub fn logout_token(&mut self, at: UnixTime, flaw: Option<LogoutTokenFlaw>) -> Option<String> {
         let authority = &mut self.authority;
         if !authority.rules.reply.id_token {
@@ -105,11 +111,6 @@ impl Twin {
             if let Some(value) = authority.person.claim(name) {
                 claims[name] = value.clone();
             }
-        }
-        if authority.person.is_without("exp")
-            && let Some(members) = claims.as_object_mut()
-        {
-            members.remove("exp");
         }
         if let Some(flaw) = flaw {
             flaw.spoil(&mut claims);

@@ -95,11 +95,6 @@ impl Person {
         self.claims.get(name).filter(|value| !value.is_null())
     }
 
-    /// Whether a claim was removed.
-    pub(super) fn is_without(&self, name: &str) -> bool {
-        self.claims.get(name).is_some_and(Value::is_null)
-    }
-
     pub(super) fn describe(&self, claims: &mut Value) {
         for (name, value) in &self.claims {
             match value {

@@ -46,7 +46,8 @@ class Visits(SiteSettings):
         return hook
 
     def signed_out(self, hook: _Hook) -> _Hook:
-        """Has ``hook(identity)`` called when a person signs out here."""
+        """Has ``hook(identity)`` called when a person is signed out: here, by their provider (back-channel and
+        front-channel logout, once for all sessions that end), or by another person who is signed in there."""
         self._signed_out = hook
         return hook
 
