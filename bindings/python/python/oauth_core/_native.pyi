@@ -1337,16 +1337,17 @@ class Provider:
     provider for its metadata. Its failure is remembered for 5 seconds: sign-ins are answered 503
     meanwhile, and every other page works. A person waits for 10 seconds at most.
 
-    id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
-    people choose, by default the id. scope has to contain openid. extra are more parameters of the
-    authorization request. callback is where the provider sends people back to, a path below the
-    site's root; unless it is given {prefix}/callback, and {prefix}/callback/{id} if there are
-    several providers. With response_mode "form_post" they return with a form, which browsers post
-    only over https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
-    (JARM), and unsigned parameters beside it are refused. identity, of a provider without OpenID Connect, is a dict:
-    url, which says who a person is and is called with the access token; subject, the member that is never reassigned;
-    and claims, which maps claims to members. No scope is requested then unless one is given. tenant is the tenant whose
-    people sign in there, if a site has tenants.
+    id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where people choose, by
+    default the id. scope has to contain openid. extra are more parameters of the authorization request. callback is a
+    path below the site's root; unless given {prefix}/callback, or {prefix}/callback/{id} if there are several providers.
+    With response_mode "form_post" people return with a form, which browsers post only over https; in the "jwt" modes the
+    response is signed (JARM), and unsigned parameters beside it are refused. identity, without OpenID Connect, is a dict:
+    url, called with the access token; subject, the member that is never reassigned; and claims, which maps claims to
+    members. No scope is requested then unless given. tenant is the tenant whose people sign in there.
+
+    userinfo: with "when_missing", unless given, UserInfo is asked if the ID token lacks a claim that sessions keep and
+    the scope covers. A response about another person refuses the sign-in (userinfo.subject); a failure is only logged.
+    A logout token without exp is refused, or accepted for logout_max_age_without_expiry seconds after it was issued.
 
     A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
     client that a function returns; without it a session under this id is accepted until the client is known.
@@ -1357,6 +1358,8 @@ class Provider:
         str] | None = None, callback: str | None = None, response_mode: Literal["query",
         "form_post", "jwt", "query.jwt", "form_post.jwt"] | None = None, identity: Mapping[str,
         Any] | None = None, tenant: str | None = None, registered: tuple[str, str] | None = None,
+        userinfo: Literal["never", "when_missing"] | None = None,
+        logout_max_age_without_expiry: float | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
