@@ -9,6 +9,7 @@ mod provider_logout;
 mod session;
 mod silent_check;
 mod testing;
+mod userinfo;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1333,9 +1333,8 @@ _Key: TypeAlias = str | bytes | SealingKey
 class Provider:
     """The provider that people sign in with: a client that is registered there, or a function that returns it.
 
-    Such a function is called once somebody signs in, in a thread of its own, and may ask the
-    provider for its metadata. Its failure is remembered for 5 seconds: sign-ins are answered 503
-    meanwhile, and every other page works. A person waits for 10 seconds at most.
+    Such a function is called once somebody signs in, in a thread of its own, and may ask the provider for its metadata.
+    Its failure is remembered for 5 seconds, in which sign-ins are answered 503; a person waits for 10 seconds at most.
 
     id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where people choose, by
     default the id. scope has to contain openid. extra are more parameters of the authorization request. callback is a
@@ -1344,11 +1343,9 @@ class Provider:
     response is signed (JARM), and unsigned parameters beside it are refused. identity, without OpenID Connect, is a dict:
     url, called with the access token; subject, the member that is never reassigned; and claims, which maps claims to
     members. No scope is requested then unless given. tenant is the tenant whose people sign in there.
-
     userinfo: with "when_missing", unless given, UserInfo is asked if the ID token lacks a claim that sessions keep and
     the scope covers. A response about another person refuses the sign-in (userinfo.subject); a failure is only logged.
     A logout token without exp is refused, or accepted for logout_max_age_without_expiry seconds after it was issued.
-
     A session is checked against the client that began it: its issuer and its client id. registered is that pair, for a
     client that a function returns; without it a session under this id is accepted until the client is known.
     """

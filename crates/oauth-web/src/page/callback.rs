@@ -23,7 +23,6 @@ use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
 use crate::session_store;
-use crate::userinfo;
 use crate::visit::{Admission, ExchangeOutput, wrong_output};
 
 /// For how many seconds a silent check is not repeated after it found no session at the provider.
@@ -239,7 +238,7 @@ async fn admit(
     if need.is_some_and(|need| !need.is_met(&identity, tenant, scope, now)) {
         return Err(ValidationFailure::WebStepUpFailed.into());
     }
-    let identity = userinfo::complete(context, (provider, client), login, identity).await?;
+    let identity = super::userinfo::complete(context, (provider, client), login, identity).await?;
     match context.io.admit(identity.clone()).await? {
         Admission::Admitted(local) => Ok(Some(Admitted {
             identity,
