@@ -125,6 +125,17 @@ export interface ProviderOptions {
    */
   responseMode?: 'query' | 'form_post' | 'jwt' | 'query.jwt' | 'form_post.jwt' | undefined
   /**
+   * When UserInfo is asked: with `when_missing`, which is the default, if the ID token lacks a claim that sessions keep and
+   * the granted scope covers. Its claims replace none of the ID token. A response about another person refuses the sign-in
+   * (`userinfo.subject`); an endpoint that fails is only logged. `never` suits providers that put all claims in the ID token.
+   */
+  userinfo?: 'never' | 'when_missing' | undefined
+  /**
+   * For how many seconds after it was issued a logout token without `exp` is accepted, as older providers send it. Unless
+   * set, it is refused.
+   */
+  logoutMaxAgeWithoutExpiry?: number | undefined
+  /**
    * Its issuer and client id, if a function returns the client. Sessions of another client count as signed out; without this,
    * one under the same id is accepted until the client is known.
    */
@@ -220,6 +231,12 @@ export interface SiteSettings extends PlainSiteSettings {
    * handler throws what it throws. It gets the request as the framework has it.
    */
   admit?: ((identity: Identity, request: any) => MaybePromise<Readonly<Record<string, unknown>> | Refuse | undefined | void>) | undefined
+  /**
+   * Called when a person is signed out, before the response is sent: here, by their provider (back-channel and front-channel
+   * logout, once for all sessions that end), or by another person who is signed in there. The request is the one that
+   * signed them out. The handler throws what it throws.
+   */
+  signedOut?: ((identity: Identity, request: any) => MaybePromise<void>) | undefined
   /** The HTML of an error page. */
   errorPage?: ((problem: Problem & { readonly status: number }) => MaybePromise<string>) | undefined
   /** Gets log entries, as does the channel `oauth-core:web` of `node:diagnostics_channel`. */
@@ -319,7 +336,7 @@ export class Site {
    * A site from `OAUTH_ISSUER` or `OAUTH_PROVIDER`, `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` (or what else
    * {@link Client.fromEnv} reads), `OAUTH_BASE_URL`, `OAUTH_KEY` (followed by old keys, separated by spaces) and
    * `OAUTH_STORE` (a URL of redis, postgresql, sqlite, file or memory, optional; records are sealed with the key), and
-   * `OAUTH_TRANSPORT` (`loopback_http` for a site and a provider on this machine).
+   * `OAUTH_TRANSPORT` (`loopback_http` for a site and a provider on this machine) and `OAUTH_USERINFO` (`userinfo`).
    * `environment.missing` names all variables that are not set, `web.setup` one with an invalid value. Presets without
    * OpenID Connect, such as `github`, have their `identity`; `web.setup` for one that has none, unless it is given. The
    * metadata of the provider is fetched when somebody signs in.

@@ -30,9 +30,10 @@ fn module(flaw: LogoutTokenFlaw) -> &'static str {
 fn expected(flaw: LogoutTokenFlaw) -> &'static str {
     match flaw {
         LogoutTokenFlaw::Unsigned | LogoutTokenFlaw::OtherAlgorithm => "jws.alg_not_allowed",
-        LogoutTokenFlaw::MissingEvent | LogoutTokenFlaw::MissingId | LogoutTokenFlaw::Nobody => {
-            "jwt.missing_claim"
-        }
+        LogoutTokenFlaw::MissingEvent
+        | LogoutTokenFlaw::MissingId
+        | LogoutTokenFlaw::MissingExpiry
+        | LogoutTokenFlaw::Nobody => "jwt.missing_claim",
         LogoutTokenFlaw::OtherEvent => "logout_token.event",
         LogoutTokenFlaw::Nonce => "jwt.unexpected_claim",
         LogoutTokenFlaw::WrongIssuer => "jwt.issuer",

@@ -380,7 +380,13 @@ fn reply_members(reply: &Reply) -> Vec<(&'static str, Value)> {
         .to_string()
     });
     let mut members = head(reply.status, &reply.headers);
-    members.extend([("problem", json!(problem)), ("body", json!(reply.body))]);
+    let signed_out = reply.signed_out.as_ref();
+    let signed_out = signed_out.map(|identity| json!(identity).to_string());
+    members.extend([
+        ("problem", json!(problem)),
+        ("body", json!(reply.body)),
+        ("signedOut", json!(signed_out)),
+    ]);
     members
 }
 

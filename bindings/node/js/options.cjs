@@ -25,9 +25,9 @@ const CLIENT = [
 ]
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
-const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'responseMode', 'apiOrigins', 'tenant', 'registered']
+const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'responseMode', 'apiOrigins', 'tenant', 'registered', 'userinfo', 'logoutMaxAgeWithoutExpiry']
 const PLAIN = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
-const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'rootPath', 'provider', 'network', ...PLAIN]
+const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'signedOut', 'rootPath', 'provider', 'network', ...PLAIN]
 const END_SESSION = ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales']
 
 const OPTIONS = {

@@ -72,6 +72,8 @@ pub struct NativeVisited {
     pub body: Option<String>,
     /// The problem, as JSON.
     pub problem: Option<String>,
+    /// The identity of the person who was signed out, as JSON.
+    pub signed_out: Option<String>,
     /// The session of the signed-in user, as JSON.
     pub session: Option<String>,
     /// The key of the grant whose tokens are in the store.
@@ -444,6 +446,9 @@ impl NativeVisited {
 
 pub(crate) fn visited_of(reply: Reply) -> NativeVisited {
     NativeVisited {
+        signed_out: reply
+            .signed_out
+            .map(|identity| serde_json::json!(identity).to_string()),
         problem: reply.problem.map(|problem| {
             serde_json::json!({
                 "code": problem.code,

@@ -118,7 +118,7 @@ export class Twin {
   /** What ID tokens say from now on; `null` is not said. */
   claim(name, value) { return this.#control('claim', { name, value }) }
   /** What the provider posts if the person, or the session that ID tokens name, ends there. */
-  async logoutToken() { return (await this.#control('logout_token', {})).logout_token }
+  async logoutToken(flaw) { return (await this.#control('logout_token', { flaw })).logout_token }
   /** Signed responses are encrypted to this JWK from now on. */
   encryptResponses(jwk, alg, enc) { return this.#control('encrypt_responses', { jwk, alg, enc }) }
   /** What the API requires of logins: `acr_values` and `max_age`, or `claims`. */

@@ -7,5 +7,5 @@ const named = (given) => Object.fromEntries(Object.entries(given).map(([name, va
 export function settingsOf({ site = {}, providers }, twin, client, scope) {
   const settings = named(JSON.parse(JSON.stringify(site).replaceAll('{provider}', twin)))
   if (!providers) return { ...settings, client, scope }
-  return { ...settings, providers: providers.map((one) => ({ ...named(one), client, scope })) }
+  return { ...settings, providers: providers.map((one) => ({ client, scope, ...named(one) })) }
 }

@@ -166,7 +166,7 @@ export async function play({ site = {}, steps }, twin, ask) {
     else if (step.copy) jars[step.copy] = jars.ann.copy()
     else if (step.claim) await twin.claim(step.claim, step.length ? step.value.repeat(step.length) : step.value)
     else if (step.deny) await twin.deny()
-    else if (step.logout_token) keep(step.logout_token, await twin.logoutToken())
+    else if (step.logout_token) keep(step.logout_token, await twin.logoutToken(step.flaw))
     else if (step.drop) jar.drop(step.drop)
     else if (step.rename) jar.rename(step.rename, step.to, step.before)
     else if (step.jar) assert.deepEqual(jar.kinds(name), step.jar, JSON.stringify(step))

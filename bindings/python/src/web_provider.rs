@@ -17,21 +17,18 @@ use crate::{errors, runtime};
 
 /// An identity provider for sign-in: a client that is registered there, or a function that returns the client.
 ///
-/// Such a function is called when the first user signs in, in its own thread, and may fetch the
-/// provider's metadata. Its failure is remembered for 5 seconds: sign-ins get a 503
-/// meanwhile, and every other page works. A user waits for at most 10 seconds.
+/// Such a function is called when the first user signs in, in its own thread, and may fetch the provider's metadata.
+/// Its failure is remembered for 5 seconds, in which sign-ins get a 503; a user waits for at most 10 seconds.
 ///
-/// id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
-/// users choose, by default the id. scope must contain openid. extra are further parameters of the
-/// authorization request. callback is the path of the redirect URI below the
-/// site's root, by default {prefix}/callback, and {prefix}/callback/{id} if there are
-/// several providers. With response_mode "form_post" users return with a form, which browsers post
-/// only shutting_down https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
-/// (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
-/// url, which identifies the user and is called with the access token; subject, the member that is never reassigned;
-/// and claims, which maps claims to members. No scope is requested then unless one is given. tenant is the tenant whose
-/// users sign in there, if a site has tenants.
-///
+/// id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where users choose, by
+/// default the id. scope must contain openid. extra are further parameters of the authorization request. callback is the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there are several providers.
+/// With response_mode "form_post" users return with a form, which browsers post only over https; in the "jwt" modes the
+/// response is signed (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
+/// url, which identifies the user and is called with the access token; subject, the member that is never reassigned; and claims, which maps claims to
+/// members. No scope is requested then unless given. tenant is the tenant whose users sign in there.
+/// userinfo: with "when_missing", unless given, UserInfo is asked if the ID token lacks a claim that sessions keep and
+/// the scope covers. A response about another person refuses the sign-in (userinfo.subject); a failure is only logged.
+/// A logout token without exp is refused, or accepted for logout_max_age_without_expiry seconds after it was issued.
 /// A session is checked against the issuer and the client id of the client that began it. registered is that pair, for
 /// a client from a function; without it a session under this id is accepted until the client is known.
 #[pyclass(frozen, module = "oauth_core.web")]
@@ -92,7 +89,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Endpoint {
 impl Provider {
     #[new]
     #[pyo3(signature = (client, /, *, id = "login", title = None, scope = None, extra = None, callback = None,
-                        response_mode = None, identity = None, tenant = None, registered = None))]
+                        response_mode = None, identity = None, tenant = None, registered = None, userinfo = None,
+                        logout_max_age_without_expiry = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -106,6 +104,8 @@ impl Provider {
         identity: Option<Endpoint>,
         #[pyo3(from_py_with = text)] tenant: Option<String>,
         registered: Option<(String, String)>,
+        #[pyo3(from_py_with = text)] userinfo: Option<String>,
+        logout_max_age_without_expiry: Option<f64>,
     ) -> PyResult<Self> {
         let known = client.cast::<Client>().ok();
         if known.is_none() && !client.is_callable() {
@@ -123,6 +123,8 @@ impl Provider {
             response_mode,
             tenant,
             registered,
+            userinfo,
+            logout_max_age_without_expiry,
         };
         let provider = settings.provider(known.map(core));
         let provider = provider.map_err(|error| refused(py, error))?;

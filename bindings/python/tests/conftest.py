@@ -86,9 +86,9 @@ class Twin:
         """What ID tokens say of the person from now on."""
         self._ask("claim", {"name": name, "value": value})
 
-    def logout_token(self) -> str:
+    def logout_token(self, flaw: str | None = None) -> str:
         """What the provider posts if the person, or the session that ID tokens name, ends there."""
-        return str(self._ask("logout_token", {})["logout_token"])
+        return str(self._ask("logout_token", {"flaw": flaw})["logout_token"])
 
     def step_up(self, **required: Any) -> None:
         """What the API requires of logins: acr_values and max_age, or claims."""

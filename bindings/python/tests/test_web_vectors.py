@@ -175,7 +175,7 @@ class Play:
         elif "deny" in step:
             self.twin.deny()
         elif "logout_token" in step:
-            self.keep(step["logout_token"], self.twin.logout_token())
+            self.keep(step["logout_token"], self.twin.logout_token(step.get("flaw")))
         elif "drop" in step:
             browser.cookies.pop(step["drop"])
         elif "rename" in step:
@@ -221,7 +221,7 @@ def test_whole_sign_ins_are_as_in_every_language(
         settings["api"] = {name: (api["url"], api["methods"]) for name, api in settings["api"].items()}
     store = MemoryStore() if sign_in.get("stored") else None
     scope = "openid read offline_access"
-    providers = [Provider(client, scope=scope, **one) for one in sign_in.get("providers", [{}])]
+    providers = [Provider(client, **{"scope": scope, **one}) for one in sign_in.get("providers", [{}])]
     site = Site(providers=providers, store=store, **settings)
     callback = f"{SHOP}{settings.get('prefix', '/auth')}/callback"
     for end in ("", *(f"/{one['id']}" for one in sign_in.get("providers", []))):

@@ -22,6 +22,7 @@ use crate::flow::access_token::AccessTokenVerifier;
 use crate::flow::assertion_grant;
 use crate::flow::authorization::{
     Authorization, AuthorizationRequest, Begin, HostGeneratedValues, PendingAuthorization,
+    claims_error,
 };
 use crate::flow::discovery::{Discovery, DiscoveryRequest};
 use crate::flow::introspection;
@@ -248,6 +249,13 @@ impl Client {
     /// (JARM) is decrypted for this.
     pub fn recognizes(&self, pending: &PendingAuthorization, callback: &str) -> bool {
         pending.is_answered(Some(&self.0), callback)
+    }
+
+    /// Whether a signed authorization response (JARM), the value of `response`, reports an error. It is not verified, so
+    /// anyone may have made it: this decides at most which page a person sees when no flow belongs to a callback. An
+    /// encrypted response is decrypted.
+    pub fn claims_error(&self, response: &str) -> bool {
+        claims_error(&self.0, response)
     }
 
     /// Verifies an ID token of this server for this client: signature, claims, hashes (OpenID Connect Core

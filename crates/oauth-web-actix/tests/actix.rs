@@ -142,6 +142,14 @@ async fn whose_grant_has_ended_is_led_to_sign_in() {
 }
 
 #[actix_web::test]
+async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
+    let (listener, shop) = listener();
+    let (host, told) = shop::with_tenant(&shop).await;
+    serve(listener, host, Access::Open);
+    shop::check_signed_out(&shop, &told).await;
+}
+
+#[actix_web::test]
 async fn an_application_runs_while_its_provider_is_away() {
     let (listener, shop) = listener();
     let away = Arc::new(Away::default());

@@ -11,7 +11,7 @@ use oauth_reqwest::configured_client::connect;
 use oauth_reqwest::{Driver, ProcessEnvironment, reqwest};
 use oauth_seal::Keys;
 use oauth_session::store::{SealedStore, StoreUrl, seal};
-use oauth_web::{Config, IdentityEndpoint, Provider, Site};
+use oauth_web::{Config, IdentityEndpoint, Provider, Site, Userinfo};
 
 use crate::host::Host;
 
@@ -19,6 +19,7 @@ const BASE_URL: &str = "OAUTH_BASE_URL";
 const KEY: &str = "OAUTH_KEY";
 const STORE: &str = "OAUTH_STORE";
 const TRANSPORT: &str = "OAUTH_TRANSPORT";
+const USERINFO: &str = "OAUTH_USERINFO";
 const PROVIDER: &str = "OAUTH_PROVIDER";
 
 impl Host {
@@ -33,6 +34,7 @@ impl Host {
     /// | `OAUTH_KEY` | the key that seals, as `oauth key seal` prints one; old ones may follow, with spaces or commas between |
     /// | `OAUTH_STORE` | optional: the store that sessions live in, as a [`StoreUrl`]; what is in it is sealed with the same keys |
     /// | `OAUTH_TRANSPORT` | optional: `loopback_http` for a site and a provider on this machine, for tests; `https` unless set |
+    /// | `OAUTH_USERINFO` | optional: `never` or `when_missing`, which is the default; see [`Userinfo`] |
     ///
     /// # Errors
     /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported`
@@ -70,6 +72,7 @@ impl Host {
         else {
             return Err(Error::from(Misuse::EnvironmentMissing).about(&missing.join(", ")));
         };
+        let userinfo = userinfo(&environment)?;
         let base_url = Url::parse(base_url.expose()).map_err(|error| named(BASE_URL, error))?;
         let keys = Keys::parse(&keys).map_err(|error| named(KEY, error))?;
         let store = optional(STORE).map(|url| StoreUrl::parse(url.expose())?.open());
@@ -100,10 +103,11 @@ impl Host {
             Ok(Some((endpoint, scope))) => (identified(provider, endpoint).scope(scope), None),
             Err(error) => (provider.scope(Scope::none()), Some(error)),
         };
-        let provider = match issuer {
+        let mut provider = match issuer {
             Some(issuer) => provider.registered(issuer, client_id),
             None => provider,
         };
+        provider.userinfo = userinfo;
         let mut config = Config::new(base_url, keys.clone(), provider);
         config.transport = transport;
         let config = change(match store {
@@ -153,6 +157,21 @@ fn transport(environment: &Arc<dyn Environment>) -> Result<Transport, Error> {
     }
 }
 
+/// When the variable has UserInfo asked.
+///
+/// # Errors
+/// `web.setup` for any other value.
+fn userinfo(environment: &Arc<dyn Environment>) -> Result<Userinfo, Error> {
+    let value = environment.variable(USERINFO);
+    match value.as_ref().map_or("", |value| value.expose().as_str()) {
+        "" => Ok(Userinfo::default()),
+        name => Userinfo::named(name).ok_or_else(|| {
+            let why = "OAUTH_USERINFO: never or when_missing";
+            Error::from(Misuse::WebSetup).about(why)
+        }),
+    }
+}
+
 /// The error, with the name of the variable that it is about.
 fn named(name: &str, error: Error) -> Error {
     let detail = match error.detail() {
@@ -185,6 +204,24 @@ mod tests {
             let variables = [(TRANSPORT.to_owned(), Secret::new(value.to_owned()))];
             let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(variables));
             let read = transport(&environment);
+            assert_eq!(read.as_ref().ok(), wanted.as_ref(), "{value}");
+            if let Err(error) = read {
+                assert_eq!(error.code(), "web.setup");
+            }
+        }
+    }
+
+    #[test]
+    fn userinfo_is_set_by_a_variable() {
+        for (value, wanted) in [
+            ("", Some(Userinfo::WhenMissing)),
+            ("when_missing", Some(Userinfo::WhenMissing)),
+            ("never", Some(Userinfo::Never)),
+            ("always", None),
+        ] {
+            let variables = [(USERINFO.to_owned(), Secret::new(value.to_owned()))];
+            let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(variables));
+            let read = userinfo(&environment);
             assert_eq!(read.as_ref().ok(), wanted.as_ref(), "{value}");
             if let Err(error) = read {
                 assert_eq!(error.code(), "web.setup");

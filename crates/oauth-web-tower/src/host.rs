@@ -14,6 +14,7 @@ use oauth_web::{Admission, Identity, Keep, LogEntry, Provider, ProviderQuery, Si
 use crate::grants::Grants;
 
 type Making = Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>;
+type Telling = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
 pub(crate) type LookedUp = Result<Option<Provider>, Error>;
 type Looking = Pin<Box<dyn Future<Output = LookedUp> + Send>>;
@@ -25,6 +26,7 @@ pub struct Host {
     pub(crate) driver: Driver,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
+    pub(crate) signed_out: Option<Arc<dyn Fn(Identity) -> Telling + Send + Sync>>,
     pub(crate) providers: Option<Arc<dyn Fn(ProviderQuery) -> Looking + Send + Sync>>,
     pub(crate) connect: Option<Arc<dyn Fn(String) -> Making + Send + Sync>>,
     pub(crate) log: Option<Arc<dyn Fn(LogEntry) + Send + Sync>>,
@@ -56,6 +58,7 @@ impl Host {
             driver,
             store,
             admit: None,
+            signed_out: None,
             providers: None,
             connect: None,
             log: None,
@@ -72,6 +75,20 @@ impl Host {
         A: Future<Output = Admission> + Send + 'static,
     {
         self.admit = Some(Arc::new(move |identity| Box::pin(admit(identity))));
+        self
+    }
+
+    /// Tells the application who was signed out, before the response is sent: for what it stores for a person itself. It
+    /// is called when a person signs out here, when their provider announces it (back-channel and front-channel logout,
+    /// once for all sessions that end), and when another person is found signed in at the provider; also at a site whose
+    /// providers are looked up. [`Identity::provider`] is the provider's id.
+    #[must_use]
+    pub fn signed_out<F, A>(mut self, signed_out: F) -> Self
+    where
+        F: Fn(Identity) -> A + Send + Sync + 'static,
+        A: Future<Output = ()> + Send + 'static,
+    {
+        self.signed_out = Some(Arc::new(move |identity| Box::pin(signed_out(identity))));
         self
     }
 

@@ -36,7 +36,12 @@ impl Host {
                 visit.notes().into_iter().for_each(|note| log(note));
             }
             event = match step? {
-                Step::Respond(reply) => return Ok(Outcome::Respond(reply)),
+                Step::Respond(reply) => {
+                    if let (Some(told), Some(identity)) = (&self.signed_out, &reply.signed_out) {
+                        told((**identity).clone()).await;
+                    }
+                    return Ok(Outcome::Respond(reply));
+                }
                 Step::Pass(session) => return Ok(Outcome::Pass(session)),
                 Step::Forward(forward) => return Ok(Outcome::Forward(forward)),
                 Step::Run(exchange) => Event::Completed(self.driver.run(exchange).await),

@@ -240,6 +240,19 @@ async fn pages_call_an_api_with_a_token_that_is_renewed_until_it_cannot() {
 }
 
 #[tokio::test]
+async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
+    let (host, told) = shop::with_tenant(&shop).await;
+    let app = Router::new()
+        .route("/", get(open))
+        .route("/me", get(async |user: User| user.identity.subject.clone()))
+        .layer(SignIn::new(host));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    shop::check_signed_out(&shop, &told).await;
+}
+
+#[tokio::test]
 async fn the_shop_serves_the_document_that_it_is_known_by() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));

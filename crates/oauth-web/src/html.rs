@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::Provider;
+use crate::provider::Provider;
 
 /// A whole page.
 pub(crate) fn page(title: &str, body: &str) -> String {

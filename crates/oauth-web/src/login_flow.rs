@@ -5,8 +5,9 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Keep, Lookup, Provider};
+use crate::config::{Keep, Lookup};
 use crate::cookie::{CookieSameSite, Jar, Purpose};
+use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Need, Session};

@@ -9,6 +9,7 @@ mod provider_logout;
 mod session;
 mod silent_check;
 mod testing;
+mod userinfo;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -204,7 +205,7 @@ fn method_not_allowed(context: &RequestContext, allowed_methods: &[Method]) -> R
     reply
 }
 
-fn is_hosts(error: &Error) -> bool {
+pub(crate) fn is_hosts(error: &Error) -> bool {
     let hosts = [
         "misuse.out_of_order",
         "misuse.already_finished",

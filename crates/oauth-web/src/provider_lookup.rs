@@ -4,7 +4,9 @@
 use oauth_core::Client;
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::config::{Lookup, Provider};
+use crate::config::Lookup;
+use crate::page;
+use crate::provider::Provider;
 use crate::request_context::RequestContext;
 use crate::session::{self, Need};
 use crate::visit::ProviderQuery;
@@ -31,6 +33,25 @@ impl RequestContext {
         let path = self.request.path().strip_prefix(root.as_str());
         let mut providers = config.providers.iter();
         Ok(providers.find(|provider| Some(config.callback(provider).as_str()) == path))
+    }
+
+    /// The provider whose callback this request is, in the settings or by a lookup of the host.
+    ///
+    /// # Errors
+    /// The errors of a host that resumes with a wrong event. A provider that is not found is only noted.
+    pub(crate) async fn known_at_callback(&self) -> Result<Option<Provider>, Error> {
+        if let Some(provider) = self.provider_of_callback()? {
+            return Ok(Some(provider.clone()));
+        }
+        let id = self.request.path().rsplit('/').next().unwrap_or_default();
+        match self.provider(id).await {
+            Ok(provider) => Ok(Some(provider)),
+            Err(error) if page::is_hosts(&error) => Err(error),
+            Err(error) => {
+                self.io.note_error(&error);
+                Ok(None)
+            }
+        }
     }
 
     /// The client of a provider, as soon as it is known.

@@ -27,7 +27,9 @@ pub struct Reply {
     /// The problem, for an application that renders its own error page: that page keeps the status and the header
     /// fields, except `Content-Type` and `Content-Security-Policy`.
     pub problem: Option<Problem>,
-    /// The person who has just signed out, for an application that stores something of its own for them.
+    /// The person who was signed out, for an application that stores something of its own for them: who signed out here,
+    /// whose provider announced it (in the back or the front channel, with any number of sessions), or in whose place
+    /// another person is signed in at the provider.
     pub signed_out: Option<Box<Identity>>,
 }
 

@@ -285,16 +285,17 @@ pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
 /// Ends the sessions of a person, or of one session at the provider, for which `is_meant` holds. A session that is
 /// listed but not stored yet is removed from the index, which its sign-in notices. Grants with `offline_access` are
 /// revoked too, which OpenID Connect Back-Channel Logout section 2.7 would keep: a site uses a grant for its session
-/// alone, and nobody could see or end one that outlives it.
+/// alone, and nobody could see or end one that outlives it. `signed_out` becomes the identity of the first one that
+/// ends: they are sessions of one person.
 ///
 /// # Errors
 /// Those of the store.
 pub(crate) async fn end_all(
     context: &RequestContext,
     client: &Client,
-    (kind, value): (&str, &str),
-    unstored: UnstoredSessions,
+    (kind, value, unstored): (&str, &str, UnstoredSessions),
     is_meant: impl Fn(&Session) -> bool,
+    signed_out: &mut Option<Identity>,
 ) -> Result<(), Error> {
     let io = &context.io;
     let name = index_name(client, kind, value);
@@ -319,6 +320,7 @@ pub(crate) async fn end_all(
         }
         if let Some(session) = session.filter(|session| is_meant(session)) {
             end(context, &session).await;
+            signed_out.get_or_insert(session.identity);
         }
     }
     Ok(())
@@ -412,7 +414,8 @@ async fn forget_grant(
     Ok(Some(tokens))
 }
 
-async fn revoke_tokens(context: &RequestContext, client: &Client, tokens: &Tokens) {
+/// Revokes tokens, if the provider has an endpoint for that. A failure is only noted.
+pub(crate) async fn revoke_tokens(context: &RequestContext, client: &Client, tokens: &Tokens) {
     if client.server().endpoint(EndpointKind::Revocation).is_err() {
         return;
     }

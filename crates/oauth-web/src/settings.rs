@@ -11,7 +11,8 @@ use oauth_core::url::Url;
 use oauth_seal::Keys;
 use serde_json::{Map, Value};
 
-use crate::config::{Config, Keep, Lookup, Provider, setup};
+use crate::config::{Config, Keep, Lookup, setup};
+use crate::provider::Provider;
 
 pub use provider::{IdentitySettings, ProviderSettings};
 pub use table::SITE_SETTINGS;

@@ -7,8 +7,9 @@ use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 
 use crate::client_connections::Connections;
-use crate::config::{Config, Provider};
+use crate::config::Config;
 use crate::cookie::Jar;
+use crate::provider::Provider;
 
 /// The settings of a site, its base URLs, and the clients of its providers.
 pub(crate) struct SiteState {

@@ -16,14 +16,15 @@ use oauth_core::exchange::{Boxed, Exchange, ExchangeExt as _};
 use oauth_core::flow::authorization::Authorization;
 use oauth_core::flow::keeper::{Entry, Lease, Saved};
 use oauth_core::flow::redeem::Login;
+use oauth_core::jose::Claims;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::token::logout_token::LogoutToken;
 use oauth_core::{Secret, Tokens};
 use serde_json::{Map, Value};
 
 use crate::client_connections::Connect;
-use crate::config::Provider;
 use crate::forward::Forward;
+use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
 
@@ -159,6 +160,7 @@ pub(crate) enum ExchangeOutput {
     Begun(Box<Authorization>),
     Login(Box<Login>),
     Identity(Box<Identity>),
+    UserInfo(Box<Claims>),
     LoggedOut(Box<LogoutToken>),
     Tokens(Box<Tokens>),
     Revoked,

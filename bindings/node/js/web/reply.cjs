@@ -3,6 +3,7 @@
 // Builds the responses that a site sends.
 
 const { errorFromNative } = require('../errors.cjs')
+const { identityOf } = require('./user.cjs')
 
 /** The body of an API's response as a stream; empty for a status without a body. */
 function streamOf(stream, status) {
@@ -24,8 +25,9 @@ function streamOf(stream, status) {
   }, { highWaterMark: 0 })
 }
 
-/** The response of the site, with the application's own error page if it has one. */
-async function replyOf({ errorPage }, { status, headers, body, problem: text }) {
+/** The response of the site, with the application's own error page if it has one. It is told first who was signed out. */
+async function replyOf({ errorPage, signedOut: told }, { status, headers, body, problem: text, signedOut }, request) {
+  if (typeof signedOut === 'string') await told?.(identityOf(JSON.parse(signedOut)), request)
   const problem = typeof text === 'string' ? JSON.parse(text) : undefined
   const isPage = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/html'))
   if (problem === undefined || !isPage || errorPage === undefined) return { status, headers, body, problem }

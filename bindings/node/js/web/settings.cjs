@@ -17,8 +17,12 @@ const TESTING = 'testing'
 const setupError = (what) => errorFromNative(new Error(native.webSetupError(what)))
 
 /** The providers of a site: several, or one configured by the site's own options; none if they are looked up. */
-function providersOf({ provider, providers, client, id = 'login', title, scope, identity, parameters, callback, responseMode, apiOrigins, registered }) {
-  const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [{ id, title, client, scope, identity, parameters, callback, responseMode, apiOrigins, registered }]
+function providersOf({
+  provider, providers, client, id = 'login', title, scope, identity, parameters, callback, responseMode, apiOrigins, registered, userinfo, logoutMaxAgeWithoutExpiry,
+}) {
+  const given = providers ?? (provider !== undefined && client === undefined ? [] : undefined) ?? [
+    { id, title, client, scope, identity, parameters, callback, responseMode, apiOrigins, registered, userinfo, logoutMaxAgeWithoutExpiry },
+  ]
   return given.map((named) => {
     const provider = optionsOf('a provider of a site', named)
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
@@ -73,9 +77,13 @@ function nativeSetup({ key, oldKeys = [] }, providers) {
   if (key === undefined) throw new TypeError('key must be given: 32 bytes, their base64url text, or a SealingKey')
   const made = key === TESTING ? native.NativeSiteSetup.forTests() : native.NativeSiteSetup.of(nativeKey(key))
   for (const old of oldKeys) made.also(nativeKey(old))
-  for (const { id, client, title, scope, identity, parameters = {}, callback, responseMode, tenant, registered } of providers) {
+  for (const { id, client, title, scope, identity, parameters = {}, registered, ...plain } of providers) {
     const pairs = Object.entries(parameters).map(([name, value]) => [name, String(value)])
-    const settings = { id, title, scope: names(scope), identity: identityEndpoint(identity), parameters: pairs, callback, responseMode, tenant, registered: registered && issuerAndClientId(registered) }
+    const { callback, responseMode, tenant, userinfo, logoutMaxAgeWithoutExpiry } = plain
+    const settings = {
+      id, title, scope: names(scope), identity: identityEndpoint(identity), parameters: pairs, callback, responseMode, tenant, userinfo, logoutMaxAgeWithoutExpiry,
+      registered: registered && issuerAndClientId(registered),
+    }
     const given = JSON.stringify(settings)
     callNative(() => (client instanceof Client ? made.provider(nativeClient(client), given) : made.later(given)))
   }

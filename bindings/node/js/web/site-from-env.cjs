@@ -53,6 +53,13 @@ function transportOf({ OAUTH_TRANSPORT: transport }) {
   return transport
 }
 
+/** When UserInfo is asked. */
+function userinfoOf({ OAUTH_USERINFO: given }) {
+  if (!given) return undefined
+  if (given !== 'never' && given !== 'when_missing') throw setupError('OAUTH_USERINFO: never or when_missing')
+  return given
+}
+
 /**
  * The scope and the identity endpoint of the provider: the application's, or else those of a preset without OpenID
  * Connect.
@@ -88,8 +95,11 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key must be 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new SealedStore(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
-  const { scope, identity, title, parameters, callback, responseMode, apiOrigins, ...site } = options
-  const provider = { id, ...identification(settings, { scope, identity }), title, parameters, callback, responseMode, apiOrigins, registered, client: () => Client.fromEnv(line) }
+  const { scope, identity, title, parameters, callback, responseMode, apiOrigins, userinfo = userinfoOf(variables), logoutMaxAgeWithoutExpiry, ...site } = options
+  const provider = {
+    id, ...identification(settings, { scope, identity }), title, parameters, callback, responseMode, apiOrigins, registered, userinfo, logoutMaxAgeWithoutExpiry,
+    client: () => Client.fromEnv(line),
+  }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, transport, store, providers: [provider] }
 }
 

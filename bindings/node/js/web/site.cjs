@@ -36,8 +36,8 @@ class Site {
 
   constructor(given) {
     const options = optionsOf('Site', given)
-    const { access = 'open', admit, errorPage, log, provider, store, network } = options
-    for (const [name, hook] of Object.entries({ admit, errorPage, log, provider })) {
+    const { access = 'open', admit, errorPage, log, provider, signedOut, store, network } = options
+    for (const [name, hook] of Object.entries({ admit, errorPage, log, provider, signedOut })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
     if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)

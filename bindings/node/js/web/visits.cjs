@@ -56,7 +56,7 @@ class Visits {
       const raw = await callNative(() => this.#native.visit(visit))
       const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw
       if (this.#providers.thrown && outcome.status === 500 && outcome.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
-      return await (outcome.forward ? this.#forwarded(outcome.forward, body) : this.#resultOf(outcome))
+      return await (outcome.forward ? this.#forwarded(outcome.forward, body) : this.#resultOf(outcome, request))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? errorFromNative(error) : failure.error
@@ -83,10 +83,10 @@ class Visits {
     NOTES.publish({ code, detail })
   }
 
-  async #resultOf({ status, headers, body, problem, session, grant, held, notes, stream }) {
+  async #resultOf({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
     for (const [code, detail] of notes) this.#note(code, detail)
     if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
-    if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem }) }
+    if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem, signedOut }, request) }
     if (typeof session !== 'string') return { user: undefined }
     const known = JSON.parse(session)
     return { user: new User(known, () => this.#apiOf(known.identity.provider, grant, held), () => held?.end()) }

@@ -27,6 +27,7 @@ pub use callback::{Callback, check_issuers};
 pub use connection_context::{CallbackContext, ConnectionContext, check_contexts};
 pub(crate) use entropy::FlowEntropy;
 pub use entropy::HostGeneratedValues;
+pub(crate) use jarm::claims_error;
 pub use pending::PendingAuthorization;
 pub(crate) use request::Pkce;
 pub use request::{AuthorizationRequest, Push, has_place_in_device_grant};

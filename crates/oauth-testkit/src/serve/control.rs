@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::State;
-use crate::twin::{BackchannelDelivery, DpopNonces, Fault};
+use crate::twin::{BackchannelDelivery, DpopNonces, Fault, LogoutTokenFlaw};
 
 /// The answer, if the path is one of these routes.
 pub(super) fn answer(
@@ -73,6 +73,13 @@ struct RateLimit {
 #[serde(deny_unknown_fields)]
 struct Nonces {
     nonces: Option<DpopNonces>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogoutToken {
+    #[serde(default)]
+    flaw: Option<LogoutTokenFlaw>,
 }
 
 #[derive(Deserialize)]
@@ -258,7 +265,8 @@ fn respond(
             Ok(json!({}))
         }
         (&Method::POST, "logout_token") => {
-            let token = twin.logout_token(now, None);
+            let wanted: LogoutToken = serde_json::from_slice(body).map_err(bad)?;
+            let token = twin.logout_token(now, wanted.flaw);
             Ok(json!({ "logout_token": token }))
         }
         (&Method::POST, "initial_access_token") => {

@@ -4,6 +4,7 @@
 
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Twin;
@@ -14,7 +15,8 @@ const LIFETIME: u64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A flaw of a logout token. The signature is valid unless the variant says otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LogoutTokenFlaw {
     /// `alg` is `none`, and there is no signature.
@@ -37,6 +39,8 @@ pub enum LogoutTokenFlaw {
     MissingId,
     /// `exp` is ten minutes in the past.
     Expired,
+    /// There is no `exp`, as in tokens of older servers.
+    MissingExpiry,
 }
 
 impl LogoutTokenFlaw {
@@ -52,6 +56,7 @@ impl LogoutTokenFlaw {
         Self::Nobody,
         Self::MissingId,
         Self::Expired,
+        Self::MissingExpiry,
     ];
 
     fn spoil(self, claims: &mut Value) {
@@ -74,6 +79,7 @@ impl LogoutTokenFlaw {
                 members.remove("sid");
             }
             Self::MissingId => drop(members.remove("jti")),
+            Self::MissingExpiry => drop(members.remove("exp")),
             Self::Expired => {
                 let issued = claims["iat"].as_u64().unwrap_or_default();
                 claims["iat"] = issued.saturating_sub(900).into();

@@ -1,7 +1,7 @@
 //! A shop and the provider that it trusts, and a browser: what the tests of every framework stand on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use oauth_core::client_auth::Credentials;
@@ -10,8 +10,9 @@ use oauth_core::scope::Scope;
 use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, danger, quirk::Rules};
 use oauth_reqwest::Driver;
+use oauth_session::store::MemoryStore;
 use oauth_testkit::{Served, Twin};
-use oauth_web::{Config, Provider, Site, Upstream};
+use oauth_web::{Config, Lookup, Provider, Site, Upstream};
 use oauth_web_tower::Host;
 
 pub(crate) struct Shop {
@@ -143,6 +144,70 @@ pub(crate) async fn check_calls(shop: &Shop) {
     shop.twin.with(Twin::revoke_all);
     assert_eq!(shop.call(&ann).await.unwrap().status(), 401);
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
+}
+
+/// What the application was told: who was signed out, and of which provider.
+pub(crate) type Told = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A host whose only provider is looked up at run time, and an application that wants to know who is signed out.
+pub(crate) async fn with_tenant(shop: &Shop) -> (Host, Told) {
+    let tenant = Provider::new("acme", shop.client().await).unwrap();
+    let tenant = tenant.scope(Scope::parse("openid read").unwrap());
+    let uri = format!("{}/auth/callback/acme", shop.base);
+    shop.twin.with(|twin| {
+        twin.register_redirect_uri(&uri);
+        twin.set_claim("sid", "one");
+    });
+    let mut config = shop.stored(None);
+    (config.lookup, config.providers) = (Lookup::Asked, Vec::new());
+    let store = Arc::new(MemoryStore::new());
+    let host = Host::with_store(Site::new(config).unwrap(), shop.driver.clone(), store);
+    let told = Told::default();
+    let tells = Arc::clone(&told);
+    let host = host
+        .providers(move |_| std::future::ready(Ok(Some(tenant.clone()))))
+        .signed_out(move |identity| {
+            let known = (identity.subject, identity.provider);
+            tells.lock().unwrap().push(known);
+            std::future::ready(())
+        });
+    (host, told)
+}
+
+/// Somebody signs out, and is signed out by their provider, in both channels.
+pub(crate) async fn check_signed_out(shop: &Shop, told: &Told) {
+    let told = || std::mem::take(&mut *told.lock().unwrap());
+    let ann = || vec![("user-248289761001".to_owned(), "acme".to_owned())];
+    let browser = browser();
+    let out = || {
+        let out = browser.post(format!("{}/auth/logout?return_to=/", shop.base));
+        out.header("origin", &shop.base).send()
+    };
+    shop.open(&browser, "/me").await;
+    assert_eq!(told(), []);
+    assert!(out().await.unwrap().status().is_success());
+    assert_eq!(told(), ann());
+    assert!(out().await.unwrap().status().is_success());
+    assert_eq!(told(), []);
+    let announce = async || {
+        let now = Moment::system().unwrap().now();
+        let token = shop.twin.with(|twin| twin.logout_token(now, None)).unwrap();
+        let url = format!("{}/auth/backchannel-logout/acme", shop.base);
+        let form = reqwest::Client::builder().no_proxy().build().unwrap();
+        let form = form.post(url).body(format!("logout_token={token}"));
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        form.send().await.unwrap().status().as_u16()
+    };
+    shop.open(&browser, "/me").await;
+    assert_eq!((announce().await, told()), (200, ann()));
+    assert_eq!((announce().await, told()), (200, Vec::new()));
+    shop.open(&browser, "/me").await;
+    let frame = format!(
+        "/auth/frontchannel-logout/acme?iss={}&sid=one",
+        shop.twin.base()
+    );
+    assert_eq!(shop.open(&browser, &frame).await.0, 200);
+    assert_eq!(told(), ann());
 }
 
 /// The provider fetches the document from the shop, and people sign in.

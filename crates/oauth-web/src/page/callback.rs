@@ -10,14 +10,15 @@ use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
 use oauth_core::token::TokenType;
 use oauth_core::{Client, Secret, Tokens};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use crate::config::{Keep, Provider, setup};
+use crate::config::{Keep, setup};
 use crate::cookie::{CookieSameSite, Jar};
 use crate::current_session::{self, CookieSession, Found};
 use crate::identity_endpoint::IdentityRequest;
 use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
 use crate::login_loop::RecentLogins;
+use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
@@ -60,13 +61,20 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     };
     let reply = match login {
         Ok(login) => complete_login(context, (&provider, &client), &flow, login).await,
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
-    let is_another = matches!(&reply, Err(error) if error.code() == "web.another_person");
-    let reply = match reply {
-        Err(error) if super::is_hosts(&error) => return Err(error),
+    let Refusal {
+        error,
+        reason,
+        tokens,
+    } = match reply {
+        Ok(reply) => return Ok(reply.with_cookies([ended])),
+        Err(refusal) if super::is_hosts(&refusal.error) => return Err(refusal.error),
+        Err(refusal) => refusal,
+    };
+    let reply = match flow.kind {
         // A silent check: the user did not start it, so no error is shown.
-        Err(error) if flow.kind == Kind::Check => {
+        Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
             let quiet = jar.set_cookie(
@@ -77,12 +85,60 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
             );
             RequestContext::go(&flow.return_to, [quiet])
         }
-        Err(error) => super::error_page(context, &error, Some(&flow.return_to)),
-        Ok(reply) => reply,
+        Kind::Login => {
+            let reply = super::error_page(context, &error, Some(&flow.return_to));
+            match reason {
+                Some(reason) => reply.with_detail(&reason, context.reader()),
+                None => reply,
+            }
+        }
     };
-    match is_another {
-        true => end_running(context, &flow, reply.with_cookies([ended])).await,
-        false => Ok(reply.with_cookies([ended])),
+    let reply = match error.code() == "web.another_person" {
+        true => end_running(context, &flow, reply.with_cookies([ended])).await?,
+        false => reply.with_cookies([ended]),
+    };
+    // Last, as at a logout: the request may fail.
+    if let Some(tokens) = tokens {
+        session_store::revoke_tokens(context, &client, &tokens).await;
+    }
+    Ok(reply)
+}
+
+/// Why a sign-in is refused.
+struct Refusal {
+    error: Error,
+    /// The reason that the application gave.
+    reason: Option<String>,
+    /// The tokens that were issued for it, which have to be revoked.
+    tokens: Option<Box<Tokens>>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let (reason, tokens) = (None, None);
+        Self {
+            error,
+            reason,
+            tokens,
+        }
+    }
+}
+
+impl From<ValidationFailure> for Refusal {
+    fn from(failure: ValidationFailure) -> Self {
+        Error::from(failure).into()
+    }
+}
+
+impl Refusal {
+    /// The refusal, with the tokens of a login that ends without a session. They are not revoked after a step-up that
+    /// failed: the session goes on, and servers that have one grant for a person and a client would end its tokens too
+    /// (RFC 7009 section 2.1).
+    fn of_login(mut self, tokens: Tokens) -> Self {
+        if self.error.code() != "web.step_up_failed" {
+            self.tokens = Some(Box::new(tokens));
+        }
+        self
     }
 }
 
@@ -136,42 +192,83 @@ fn authorization_response(context: &RequestContext) -> Result<String, Error> {
     ))
 }
 
-/// Handles a successful login: the application admits the person, or refuses them.
+/// A person who is admitted.
+struct Admitted {
+    identity: Identity,
+    local: Map<String, Value>,
+    earlier_session: Option<Box<Session>>,
+}
+
+/// Handles a successful login: a session begins, or the person is refused.
 async fn complete_login(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
     flow: &LoginFlow,
     login: Login,
-) -> Result<Reply, Error> {
-    let identity = identity(context, (provider, client), &login).await?;
-    let mut earlier_session = running(context, flow).await;
+) -> Result<Reply, Refusal> {
+    match admit(context, (provider, client), flow, &login).await {
+        Ok(Some(admitted)) => begin_session(context, (provider, client), flow, login, admitted)
+            .await
+            .map_err(Refusal::from),
+        Ok(None) => Ok(RequestContext::go(&flow.return_to, [])),
+        Err(refusal) => Err(refusal.of_login(login.tokens)),
+    }
+}
+
+/// Checks who has logged in, and asks the application whether it admits them; `None` for a check that no longer
+/// matters.
+async fn admit(
+    context: &RequestContext,
+    (provider, client): (&Provider, &Client),
+    flow: &LoginFlow,
+    login: &Login,
+) -> Result<Option<Admitted>, Refusal> {
+    let identity = identity(context, (provider, client), login).await?;
+    let earlier_session = running(context, flow).await;
     let is_elsewhere = |session: &Session| session.identity.provider != provider.id;
     if flow.kind == Kind::Check && earlier_session.as_deref().is_some_and(is_elsewhere) {
         // The person has signed in with another provider meanwhile, whom a check of this one does not concern.
-        return Ok(RequestContext::go(&flow.return_to, []));
+        return Ok(None);
     }
     if is_another(flow, earlier_session.as_deref(), &identity) {
         return Err(ValidationFailure::WebAnotherPerson.into());
     }
-    let scope = login.tokens.scope.as_str().to_owned();
-    let now = context.io.now();
+    let (scope, now) = (login.tokens.scope.as_str(), context.io.now());
     let (need, tenant) = (flow.need.as_ref(), provider.tenant.as_deref());
-    if need.is_some_and(|need| !need.is_met(&identity, tenant, &scope, now)) {
+    if need.is_some_and(|need| !need.is_met(&identity, tenant, scope, now)) {
         return Err(ValidationFailure::WebStepUpFailed.into());
     }
+    let identity = super::userinfo::complete(context, (provider, client), login, identity).await?;
+    match context.io.admit(identity.clone()).await? {
+        Admission::Admitted(local) => Ok(Some(Admitted {
+            identity,
+            local,
+            earlier_session,
+        })),
+        Admission::Refused(reason) => Err(Refusal {
+            reason: Some(reason),
+            ..ValidationFailure::WebNotAdmitted.into()
+        }),
+    }
+}
+
+/// Begins the session of a person who is admitted, in place of the one that ran in this browser.
+async fn begin_session(
+    context: &RequestContext,
+    (provider, client): (&Provider, &Client),
+    flow: &LoginFlow,
+    login: Login,
+    admitted: Admitted,
+) -> Result<Reply, Error> {
+    let Admitted {
+        identity,
+        local,
+        mut earlier_session,
+    } = admitted;
+    let scope = login.tokens.scope.as_str().to_owned();
+    let now = context.io.now();
     let id_token = login.id_token.as_ref();
     let text = id_token.map(|id_token| id_token.text().expose().clone());
-    let local = match context.io.admit(identity.clone()).await? {
-        Admission::Admitted(local) => local,
-        Admission::Refused(reason) => {
-            let error = Error::from(ValidationFailure::WebNotAdmitted);
-            if flow.kind == Kind::Check {
-                return Err(error);
-            }
-            let reply = super::error_page(context, &error, Some(&flow.return_to));
-            return Ok(reply.with_detail(&reason, context.reader()));
-        }
-    };
     let session = Session {
         identity: with_stored_claims(context, identity),
         local,
@@ -308,6 +405,20 @@ pub(crate) fn seal_session(
     jar.set_session(&at, &context.cookies, content.expose(), seconds, same_site)
 }
 
+/// Whether the response is an error, or claims to be one: it is unsigned, or there is no flow by which it could be
+/// verified. Nothing in it is used.
+async fn reports_error(context: &RequestContext) -> Result<bool, Error> {
+    if context.request.parameter("error").is_some() {
+        return Ok(true);
+    }
+    let Some(response) = context.request.parameter("response") else {
+        return Ok(false);
+    };
+    let provider = context.known_at_callback().await?;
+    let client = provider.and_then(|provider| context.known_client(&provider));
+    Ok(client.is_some_and(|client| client.claims_error(&response)))
+}
+
 /// Handles a callback without a flow: the back button, a bookmark, a lost cookie, a forged link. The reason is only
 /// logged.
 async fn answer_unknown_callback(
@@ -319,8 +430,9 @@ async fn answer_unknown_callback(
         context.io.note_error(&error);
         return Ok(RequestContext::go(&context.home_path()?, []));
     }
-    let has_error = context.request.parameter("error").is_some();
-    if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
+    if reports_error(context).await?
+        || context.request.method == Method::GET && !context.request.is_navigation()
+    {
         return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);

@@ -4,11 +4,11 @@
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::config::Provider;
 use crate::current_session::{self, Found};
 use crate::html;
 use crate::login_flow::{self, LoginParameters};
 use crate::login_loop::RecentLogins;
+use crate::provider::Provider;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
 use crate::session::Need;

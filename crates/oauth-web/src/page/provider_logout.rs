@@ -9,10 +9,11 @@ use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
 use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
 use oauth_core::{Secret, form};
 
-use crate::config::{Keep, Provider};
+use crate::config::Keep;
+use crate::provider::Provider;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
-use crate::session::Session;
+use crate::session::{Identity, Session};
 use crate::session_store::{self, UnstoredSessions};
 use crate::visit::{ExchangeOutput, Times, wrong_output};
 
@@ -20,21 +21,31 @@ pub(crate) async fn back_channel(
     context: &RequestContext,
     id: Option<String>,
 ) -> Result<Reply, Error> {
-    match backchannel_logout(context, id).await {
-        Ok(()) => Ok(Reply::empty(StatusCode::OK)),
-        Err(error) if super::is_hosts(&error) => Err(error),
+    // If the store fails after some sessions have ended, the application is told all the same: the provider may send
+    // the token again, and these sessions are no longer found then.
+    let mut signed_out = None;
+    let mut reply = match backchannel_logout(context, id, &mut signed_out).await {
+        Ok(()) => Reply::empty(StatusCode::OK),
+        Err(error) if super::is_hosts(&error) => return Err(error),
         Err(error) => {
             context.io.note_error(&error);
-            Ok(Reply::problem(&error, Reader::Script, None))
+            Reply::problem(&error, Reader::Script, None)
         }
-    }
+    };
+    reply.signed_out = signed_out.map(Box::new);
+    Ok(reply)
 }
 
-async fn backchannel_logout(context: &RequestContext, id: Option<String>) -> Result<(), Error> {
+async fn backchannel_logout(
+    context: &RequestContext,
+    id: Option<String>,
+    signed_out: &mut Option<Identity>,
+) -> Result<(), Error> {
     let token = posted_token(context)?;
     let provider = provider(context, id).await?;
     let mut checks = LogoutTokenChecks::default();
     checks.replay = Replay::Caller;
+    checks.max_age_without_expiry = provider.logout_max_age_without_expiry;
     let client = context.client(&provider).await?;
     let verified = client.verify_logout_token(token, checks);
     let verified = context
@@ -59,7 +70,9 @@ async fn backchannel_logout(context: &RequestContext, id: Option<String>) -> Res
     for (kind, value, unstored) in indexes {
         let Some(value) = value else { continue };
         let is_ended = |session: &Session| token.ends(&ended_session(session));
-        session_store::end_all(context, &client, (kind, value), unstored, is_ended).await?;
+        let of = (kind, value, unstored);
+        let ended = session_store::end_all(context, &client, of, is_ended, signed_out);
+        ended.await?;
     }
     // Last: if the store failed before, the provider may send the token again. Two concurrent ones end the same
     // sessions.
@@ -92,6 +105,7 @@ pub(crate) async fn front_channel(
     let provider = provider(context, id).await?;
     let client = context.client(&provider).await?;
     let server = client.server();
+    let mut signed_out = None;
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
         // One of its tenants', where the server has an issuer for each, as in ID tokens.
@@ -99,15 +113,12 @@ pub(crate) async fn front_channel(
             return Err(ValidationFailure::JwtIssuer.into());
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));
-        let of_sid = ("sid", sid.as_str());
-        session_store::end_all(
+        let of_sid = ("sid", sid.as_str(), UnstoredSessions::Included);
+        let ended = session_store::end_all(
             context,
             &client,
-            of_sid,
-            UnstoredSessions::Included,
-            is_ended,
-        )
-        .await?;
+            of_sid, is_ended, &mut signed_out);
+        ended.await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");
@@ -116,6 +127,7 @@ pub(crate) async fn front_channel(
         server.issuer().url().origin()
     );
     reply.set_header(CONTENT_SECURITY_POLICY, &policy);
+    reply.signed_out = signed_out.map(Box::new);
     Ok(reply)
 }
 

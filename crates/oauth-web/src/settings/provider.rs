@@ -6,10 +6,11 @@ use oauth_core::scope::Scope;
 use oauth_core::url::Url;
 use serde::Deserialize;
 
-use super::SettingError;
-use crate::config::Provider;
+use super::{SettingError, Shape, span};
 use crate::identity_endpoint::IdentityEndpoint;
+use crate::provider::Provider;
 use crate::response_mode::ResponseMode;
+use crate::userinfo::Userinfo;
 
 /// The settings of a [`Provider`]; absent ones have their defaults.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -33,6 +34,10 @@ pub struct ProviderSettings {
     pub tenant: Option<String>,
     /// [`Provider::registered`]: issuer and client id.
     pub registered: Option<(String, String)>,
+    /// [`Provider::userinfo`]: `never` or `when_missing`.
+    pub userinfo: Option<String>,
+    /// [`Provider::logout_max_age_without_expiry`], in seconds.
+    pub logout_max_age_without_expiry: Option<f64>,
 }
 
 /// The settings of an [`IdentityEndpoint`].
@@ -51,15 +56,31 @@ impl ProviderSettings {
     /// The provider, with its client if that is known.
     ///
     /// # Errors
-    /// For an unknown response mode; `scope.*`, `url.*`
+    /// For a word or a time span that is none; `scope.*`, `url.*`
     pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
         let response_mode = match self.response_mode.as_deref() {
             None => ResponseMode::default(),
             Some(name) => ResponseMode::named(name).ok_or_else(|| unknown_mode(name))?,
         };
+        let userinfo = match self.userinfo.as_deref() {
+            None => Userinfo::default(),
+            Some(name) => Userinfo::named(name).ok_or_else(|| {
+                let words: Vec<_> = Userinfo::ALL.iter().map(|one| one.as_str()).collect();
+                mismatch("userinfo", &one_of(&words))
+            })?,
+        };
+        let logout_max_age_without_expiry =
+            match self.logout_max_age_without_expiry {
+                None => None,
+                Some(seconds) => Some(span(&seconds.into()).map_err(|_| {
+                    mismatch("logout_max_age_without_expiry", &Shape::Span.expected())
+                })?),
+            };
         let provider = self.build_provider(client).map_err(SettingError::Refused)?;
         Ok(Provider {
             response_mode,
+            userinfo,
+            logout_max_age_without_expiry,
             ..provider
         })
     }
@@ -92,15 +113,23 @@ impl ProviderSettings {
 
 fn unknown_mode(name: &str) -> SettingError {
     let words: Vec<_> = ResponseMode::ALL.iter().map(|mode| mode.as_str()).collect();
-    let words = format!("one of \"{}\"", words.join("\", \""));
+    let words = one_of(&words);
     let wanted = match name {
         "fragment" | "fragment.jwt" => {
             format!("{words}: browsers do not send a fragment to servers")
         }
         _ => words,
     };
+    mismatch("response_mode", &wanted)
+}
+
+fn one_of(words: &[&str]) -> String {
+    format!("one of \"{}\"", words.join("\", \""))
+}
+
+fn mismatch(name: &str, wanted: &str) -> SettingError {
     SettingError::Type {
-        name: "response_mode".to_owned(),
-        wanted,
+        name: name.to_owned(),
+        wanted: wanted.to_owned(),
     }
 }

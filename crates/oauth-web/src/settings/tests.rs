@@ -211,3 +211,44 @@ fn a_form_needs_https_signed_or_not() {
         assert_eq!(made, wanted, "{mode:?}");
     }
 }
+
+#[test]
+fn a_provider_says_when_userinfo_is_asked_and_how_old_a_logout_token_may_be() {
+    let made = |settings: &serde_json::Value| {
+        let settings: ProviderSettings =
+            serde_json::from_value(settings.clone()).expect("settings");
+        settings.provider(None)
+    };
+    let plain = made(&json!({ "id": "login" })).expect("a provider");
+    assert_eq!(plain.userinfo, crate::Userinfo::WhenMissing);
+    assert_eq!(plain.logout_max_age_without_expiry, None);
+    for value in crate::Userinfo::ALL {
+        let given =
+            json!({ "id": "login", "userinfo": value.as_str(), "logoutMaxAgeWithoutExpiry": 90 });
+        let provider = made(&given).expect("a provider");
+        assert_eq!(provider.userinfo, *value);
+        let age = provider.logout_max_age_without_expiry;
+        assert_eq!(age, Some(std::time::Duration::from_secs(90)));
+    }
+    let (words, span) = (r#"one of "never", "when_missing""#, "a positive time span");
+    for (name, value, wanted) in [
+        ("userinfo", json!("s3cret"), ("userinfo", words)),
+        (
+            "logoutMaxAgeWithoutExpiry",
+            json!(0),
+            ("logout_max_age_without_expiry", span),
+        ),
+        (
+            "logoutMaxAgeWithoutExpiry",
+            json!(-1.5),
+            ("logout_max_age_without_expiry", span),
+        ),
+    ] {
+        match made(&json!({ "id": "login", name: value })) {
+            Err(SettingError::Type { name, wanted: said }) => {
+                assert_eq!((name.as_str(), said.as_str()), wanted);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

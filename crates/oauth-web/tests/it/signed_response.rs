@@ -187,17 +187,56 @@ fn a_signed_response_that_is_wrong_or_an_error_is_a_page() {
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
 }
 
+/// The client, whose responses the provider encrypts.
+fn encrypted(provider: &mut TwinDriver, client: Client) -> Client {
+    let (alg, enc) = (JweAlg::EcdhEsA256Kw, Enc::A256Gcm);
+    let (public, _) = DECRYPTION_KEY.split_once(",\"d\"").unwrap();
+    let public = format!("{public}}}");
+    let twin = provider.twin();
+    twin.encrypt_responses(&public, alg, enc).unwrap();
+    let key = DecryptionKey::from_jwk(DECRYPTION_KEY, alg).unwrap();
+    client.with_authorization_encryption(ResponseEncryption::new(alg, key).encs([enc]))
+}
+
+#[test]
+fn an_error_that_no_flow_awaits_is_a_page_whether_signed_or_not() {
+    let change = |mode| move |config: &mut Config| config.providers[0].response_mode = mode;
+    for mode in [ResponseMode::Query, ResponseMode::FormPost] {
+        is_told_apart(|| world(mode));
+    }
+    for mode in SIGNED {
+        is_told_apart(|| world(mode));
+        is_told_apart(|| world_of(encrypted, change(mode)));
+    }
+}
+
+/// A callback reaches a browser that has no flow: an error is shown, and after anything else a new sign-in begins.
+fn is_told_apart(world: impl Fn() -> World) {
+    for (is_denied, wanted) in [(true, ""), (false, "/auth/login?again=1")] {
+        let (mut world, mut ann, mut other) = (world(), Browser::new(), Browser::new());
+        if is_denied {
+            world.provider.twin().deny_next();
+        }
+        let arrived = callback(&mut world, &mut ann);
+        let reply = arrive(&mut world, &mut other, &arrived);
+        let mode = world.config.providers[0].response_mode;
+        match wanted {
+            "" => assert_eq!(code(&reply), "web.callback_unknown", "{mode:?}"),
+            login => assert_eq!(location(&reply), login, "{mode:?}"),
+        }
+        assert!(other.cookie(SESSION).is_none() && other.flows() == 0);
+        assert_eq!(world.notes_of("web.callback_unknown").len(), 1);
+        // The one who began it is told what the provider said.
+        let reply = arrive(&mut world, &mut ann, &arrived);
+        match is_denied {
+            true => assert_eq!(code(&reply), "denied.access_denied", "{mode:?}"),
+            false => assert_eq!(location(&reply), "/me", "{mode:?}"),
+        }
+    }
+}
+
 #[test]
 fn an_encrypted_response_is_found_among_several_flows() {
-    let (alg, enc) = (JweAlg::EcdhEsA256Kw, Enc::A256Gcm);
-    let encrypted = |provider: &mut TwinDriver, client: Client| {
-        let (public, _) = DECRYPTION_KEY.split_once(",\"d\"").unwrap();
-        let public = format!("{public}}}");
-        let twin = provider.twin();
-        twin.encrypt_responses(&public, alg, enc).unwrap();
-        let key = DecryptionKey::from_jwk(DECRYPTION_KEY, alg).unwrap();
-        client.with_authorization_encryption(ResponseEncryption::new(alg, key).encs([enc]))
-    };
     let mut world = world_of(encrypted, |config| {
         config.providers[0].response_mode = ResponseMode::Jwt;
     });

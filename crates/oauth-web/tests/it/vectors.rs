@@ -144,9 +144,11 @@ fn world(sign_in: &Value) -> World {
             let of = |name: &str| given[name].as_str().map(str::to_owned);
             let given = ProviderSettings {
                 id: of("id").unwrap(),
-                scope: Some(one.scope.as_str().to_owned()),
+                scope: of("scope").or_else(|| Some(one.scope.as_str().to_owned())),
                 response_mode: of("response_mode"),
                 tenant: of("tenant"),
+                userinfo: of("userinfo"),
+                logout_max_age_without_expiry: given["logout_max_age_without_expiry"].as_f64(),
                 ..ProviderSettings::default()
             };
             given.provider(one.client.clone()).unwrap()
@@ -233,7 +235,8 @@ impl Play<'_> {
             self.world.provider.twin().deny_next();
         } else if let Some(place) = of("logout_token") {
             let now = self.world.provider.now();
-            let token = self.world.provider.twin().logout_token(now, None).unwrap();
+            let flaw = serde_json::from_value(step["flaw"].clone()).unwrap();
+            let token = self.world.provider.twin().logout_token(now, flaw).unwrap();
             self.keep(place, &token);
         } else if let Some(dropped) = of("drop") {
             self.browser(step)

@@ -20,7 +20,7 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 }
 
 
-_PROVIDER_OPTIONS = ("scope", "extra", "response_mode", "identity")
+_PROVIDER_OPTIONS = ("scope", "extra", "response_mode", "identity", "userinfo", "logout_max_age_without_expiry")
 
 
 def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +47,11 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
         if transport not in ("https", "loopback_http"):
             raise misuse("web.setup", "OAUTH_TRANSPORT must be https or loopback_http")
         found["transport"] = transport
+    userinfo = variables.get("OAUTH_USERINFO")
+    if asked.get("userinfo") is None and userinfo:
+        if userinfo not in ("never", "when_missing"):
+            raise misuse("web.setup", "OAUTH_USERINFO: never or when_missing")
+        asked["userinfo"] = userinfo
     if found.get("providers") is None:
         line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
         found["providers"] = [provider(environ, line, provider_options)]

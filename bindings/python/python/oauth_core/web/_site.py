@@ -44,8 +44,9 @@ class Site(People):
         The client's variables are those of ``Client.from_env``: ``OAUTH_ISSUER`` or ``OAUTH_PROVIDER``,
         ``OAUTH_CLIENT_ID``, ``OAUTH_CLIENT_SECRET``. ``OAUTH_BASE_URL``, ``OAUTH_KEY``, and ``OAUTH_STORE``, a URL
         (``redis://``, ``postgres://``, ``sqlite:///path``, ``file:///folder``), are the site's, and
-        ``OAUTH_TRANSPORT``, which is ``loopback_http`` for a site and a provider on this machine. ``scope``, ``extra``,
-        ``response_mode`` and ``identity`` are those of ``Provider``. Presets without OpenID Connect, such as ``github``,
+        ``OAUTH_TRANSPORT``, which is ``loopback_http`` for a site and a provider on this machine. ``OAUTH_USERINFO`` is
+        the ``userinfo`` of ``Provider``; ``scope``, ``extra``, ``response_mode``, ``identity``, ``userinfo`` and
+        ``logout_max_age_without_expiry`` are its arguments. Presets without OpenID Connect, such as ``github``,
         have their ``identity``; ``web.setup`` for one that has none, unless it is given. ``environment.missing`` names
         all required variables that are not set; other errors name the invalid variable. The provider's metadata is fetched
         at the first sign-in: until the provider responds, sign-ins get a 503 and every other page works.

@@ -90,10 +90,19 @@ pub(super) fn claimed_state(
     config: Option<&ClientConfig>,
     response: &str,
 ) -> Option<Secret<String>> {
+    claimed(config, response, "state")
+}
+
+/// Whether a response reports an error, as far as can be told before it is verified.
+pub(crate) fn claims_error(config: &ClientConfig, response: &str) -> bool {
+    claimed(Some(config), response, "error").is_some()
+}
+
+fn claimed(config: Option<&ClientConfig>, response: &str, name: &str) -> Option<Secret<String>> {
     let encryption = config.and_then(|config| config.authorization_encryption.as_deref());
     let signed = decrypt_if_encrypted(response.into(), encryption).ok()?;
     let claims = read_unverified(signed.expose()).ok()?;
-    claims.text("state").ok().flatten().map(Secret::from)
+    claims.text(name).ok().flatten().map(Secret::from)
 }
 
 /// Whether the response is encrypted, judging by its form.

@@ -1,0 +1,218 @@
+//! Claims that the ID token lacks, from the provider's UserInfo endpoint. The request, the comparison of `sub` and the
+//! verification of signed and encrypted responses are in `flow/userinfo.rs` of oauth-core.
+
+use std::sync::Arc;
+
+use oauth_core::Client;
+use oauth_core::error::{Error, Kind};
+use oauth_core::flow::redeem::Login;
+use oauth_core::server::EndpointKind;
+use serde_json::{Map, Value};
+
+use crate::provider::Provider;
+use crate::request_context::RequestContext;
+use crate::session::Identity;
+use crate::userinfo::Userinfo;
+use crate::visit::{ExchangeOutput, wrong_output};
+
+/// The claims that a scope gives access to (OpenID Connect Core section 5.4).
+const CLAIMS_OF_SCOPES: [(&str, &[&str]); 4] = [
+    (
+        "profile",
+        &[
+            "name",
+            "family_name",
+            "given_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "updated_at",
+        ],
+    ),
+    ("email", &["email", "email_verified"]),
+    ("phone", &["phone_number", "phone_number_verified"]),
+    ("address", &["address"]),
+];
+
+/// Claims about the authentication or about a token: only the verified ID token states them.
+const OF_ID_TOKEN_ONLY: [&str; 18] = [
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "nonce",
+    "auth_time",
+    "acr",
+    "amr",
+    "sid",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "events",
+    "cnf",
+];
+
+/// Claims that are about one another: `email_verified` of one response must not vouch for the `email` of the other.
+const PAIRS: [[&str; 2]; 3] = [
+    ["email", "email_verified"],
+    ["phone_number", "phone_number_verified"],
+    ["_claim_names", "_claim_sources"],
+];
+
+/// The identity, with the claims of the UserInfo endpoint if they are needed.
+///
+/// # Errors
+/// Those of a response that cannot be trusted, such as `userinfo.subject`, and mistakes of the host.
+pub(crate) async fn complete(
+    context: &RequestContext,
+    (provider, client): (&Provider, &Client),
+    login: &Login,
+    identity: Identity,
+) -> Result<Identity, Error> {
+    let has_endpoint = client.server().endpoint(EndpointKind::Userinfo).is_ok();
+    if !has_endpoint || !is_needed(context, provider, login, &identity) {
+        return Ok(identity);
+    }
+    let tokens = Arc::new(login.tokens.clone());
+    let exchange = client.userinfo(tokens, identity.subject.clone());
+    let output = context.io.run(exchange, |claims| {
+        ExchangeOutput::UserInfo(Box::new(claims))
+    });
+    match output.await {
+        Ok(ExchangeOutput::UserInfo(claims)) => {
+            let claims = serde_json::from_str(&claims.to_json()).unwrap_or_default();
+            Ok(completed(identity, claims))
+        }
+        Ok(_) => Err(wrong_output()),
+        Err(error) => match error.kind() {
+            Kind::Denied(_) | Kind::Malformed(_) | Kind::Lost(_) => {
+                context.io.note_error(&error);
+                Ok(identity)
+            }
+            // A check failed, or the settings are wrong.
+            _ => Err(error),
+        },
+    }
+}
+
+fn is_needed(
+    context: &RequestContext,
+    provider: &Provider,
+    login: &Login,
+    identity: &Identity,
+) -> bool {
+    // Without OpenID Connect there is no UserInfo: an API of the provider has identified the person.
+    if provider.userinfo == Userinfo::Never || provider.identity.is_some() {
+        return false;
+    }
+    let asks_for_claims = |(name, _): &(String, String)| name == "claims";
+    let is_any_accessible = provider.parameters.iter().any(asks_for_claims);
+    let is_accessible = |claim: &str| {
+        let mut scopes = CLAIMS_OF_SCOPES.iter();
+        let covering = scopes.find(|(_, claims)| claims.contains(&claim));
+        covering.is_none_or(|(scope, _)| login.tokens.scope.contains(scope))
+    };
+    let mut kept = context.config().claims.iter();
+    kept.any(|claim| {
+        !identity.claims.contains_key(claim) && (is_any_accessible || is_accessible(claim))
+    })
+}
+
+/// Adds the claims that the ID token lacks.
+fn completed(mut identity: Identity, userinfo: Map<String, Value>) -> Identity {
+    let is_of_another_pair = |name: &str| {
+        let mut pairs = PAIRS.iter().filter(|pair| pair.contains(&name));
+        pairs.any(|pair| {
+            let mut pair = pair.iter();
+            let known = &identity.claims;
+            pair.any(|name| known.contains_key(*name) && known.get(*name) != userinfo.get(*name))
+        })
+    };
+    let is_missing = |name: &str| {
+        !identity.claims.contains_key(name)
+            && !OF_ID_TOKEN_ONLY.contains(&name)
+            && !is_of_another_pair(name)
+    };
+    let missing = userinfo.iter();
+    let missing: Vec<_> = missing
+        .filter(|(name, value)| !value.is_null() && is_missing(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    identity.claims.extend(missing);
+    identity
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[track_caller]
+    fn is_completed(id_token: &Value, userinfo: &Value, wanted: &Value) {
+        let mut identity = Identity::new("login", "https://as.example", "ann");
+        identity.claims = map(id_token);
+        assert_eq!(completed(identity, map(userinfo)).claims, map(wanted));
+    }
+
+    #[test]
+    fn claims_are_added_and_none_is_replaced() {
+        is_completed(
+            &json!({ "sub": "ann", "name": "Ann" }),
+            &json!({ "sub": "ann", "name": "Eve", "picture": null, "groups": ["staff"] }),
+            &json!({ "sub": "ann", "name": "Ann", "groups": ["staff"] }),
+        );
+    }
+
+    #[test]
+    fn how_a_person_authenticated_is_said_by_the_id_token_alone() {
+        let told = OF_ID_TOKEN_ONLY.iter().map(|name| (*name, json!("x")));
+        let told = Value::Object(told.map(|(name, value)| (name.to_owned(), value)).collect());
+        is_completed(&json!({}), &told, &json!({}));
+    }
+
+    #[test]
+    fn an_address_is_verified_only_if_it_is_the_same() {
+        let (ann, eve) = (json!("ann@as.example"), json!("eve@as.example"));
+        is_completed(
+            &json!({ "email": ann }),
+            &json!({ "email": ann, "email_verified": true }),
+            &json!({ "email": ann, "email_verified": true }),
+        );
+        is_completed(
+            &json!({ "email": eve }),
+            &json!({ "email": ann, "email_verified": true }),
+            &json!({ "email": eve }),
+        );
+        is_completed(
+            &json!({ "email": eve }),
+            &json!({ "email_verified": true }),
+            &json!({ "email": eve }),
+        );
+        is_completed(
+            &json!({ "email_verified": true }),
+            &json!({ "email": eve }),
+            &json!({ "email_verified": true }),
+        );
+        is_completed(
+            &json!({}),
+            &json!({ "email": ann, "email_verified": true }),
+            &json!({ "email": ann, "email_verified": true }),
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! Who was signed out, as the application is told; and logout tokens without `exp`.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use oauth_core::scope::Scope;
+use oauth_testkit::twin::LogoutTokenFlaw;
+use oauth_web::{Access, Config, Lookup, Provider, Reply};
+
+use crate::world::{Browser, From, SHOP, SUBJECT, TWIN, World, code, form};
+
+/// A site whose only provider is looked up at run time.
+fn world(change: impl FnOnce(&mut Provider)) -> World {
+    let mut world = World::with(|config| {
+        let mut config = config.in_store();
+        config.lookup = Lookup::Asked;
+        config
+    });
+    let uri = format!("{SHOP}/auth/callback/acme");
+    world.provider.twin().register_redirect_uri(&uri);
+    let client = world.config.providers[0].client.clone().unwrap();
+    let mut provider = Provider::new("acme", client).unwrap();
+    provider.scope = Scope::parse("openid read").unwrap();
+    provider.tenant = Some("acme".to_owned());
+    change(&mut provider);
+    world.directory.push(provider);
+    world.change(|config| config.providers.clear());
+    world.provider.twin().set_claim("sid", "one");
+    world
+}
+
+fn sign_in(world: &mut World) -> Browser {
+    let mut ann = Browser::new();
+    ann.open(world, "/t/acme/me").session();
+    ann
+}
+
+fn announce(world: &mut World) -> Reply {
+    let token = token(world, None);
+    post(world, &token)
+}
+
+fn token(world: &mut World, flaw: Option<LogoutTokenFlaw>) -> String {
+    let now = world.provider.now();
+    world.provider.twin().logout_token(now, flaw).unwrap()
+}
+
+fn post(world: &mut World, token: &str) -> Reply {
+    let target = "/auth/backchannel-logout/acme";
+    let mut provider = Browser::new();
+    let mut request = provider.request(world, Method::POST, target, From::Elsewhere);
+    request.headers.clear();
+    form(&mut request, &[("logout_token", token)]);
+    provider.send(world, request, Access::SignedIn).reply()
+}
+
+fn frame(world: &mut World) -> Reply {
+    let target = format!("/auth/frontchannel-logout/acme?iss={TWIN}&sid=one");
+    let request = Browser::new().request(world, Method::GET, &target, From::Elsewhere);
+    Browser::new().send(world, request, Access::Open).reply()
+}
+
+#[track_caller]
+fn is_ann(reply: &Reply) {
+    let identity = reply.signed_out.as_ref().expect("the person");
+    assert_eq!(identity.subject, SUBJECT);
+    assert_eq!(identity.provider, "acme");
+}
+
+#[test]
+fn the_application_is_told_who_was_signed_out_of_a_tenant() {
+    let mut world = world(|_| ());
+    let mut ann = sign_in(&mut world);
+    is_ann(&ann.click(&mut world, "/auth/logout").reply());
+    assert_eq!(
+        ann.click(&mut world, "/auth/logout").reply().signed_out,
+        None
+    );
+    // Once, however many sessions end.
+    let (mut ann, mut other) = (sign_in(&mut world), sign_in(&mut world));
+    is_ann(&announce(&mut world));
+    assert!(ann.click(&mut world, "/t/acme/me").is_status(303));
+    assert!(other.click(&mut world, "/t/acme/me").is_status(303));
+    assert_eq!(announce(&mut world).signed_out, None);
+    sign_in(&mut world);
+    is_ann(&frame(&mut world));
+    assert_eq!(frame(&mut world).signed_out, None);
+}
+
+#[test]
+fn the_application_is_told_although_the_store_fails_after_that() {
+    let mut world = world(|_| ());
+    sign_in(&mut world);
+    // The session is removed; the token's own record cannot be saved.
+    world.saves_left = Some(0);
+    let reply = announce(&mut world);
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    is_ann(&reply);
+}
+
+#[test]
+fn a_logout_token_without_expiry_counts_for_as_long_as_the_provider_is_allowed() {
+    let minutes = |minutes: Option<u64>| {
+        let allowed = minutes.map(|minutes| Duration::from_secs(60 * minutes));
+        let mut world = world(|provider| provider.logout_max_age_without_expiry = allowed);
+        sign_in(&mut world);
+        world
+    };
+    let missing = Some(LogoutTokenFlaw::MissingExpiry);
+    let mut world = minutes(None);
+    let sent = token(&mut world, missing);
+    let reply = post(&mut world, &sent);
+    assert_eq!(code(&reply), "jwt.missing_claim");
+    assert!(reply.signed_out.is_none());
+    let mut world = minutes(Some(5));
+    let sent = token(&mut world, missing);
+    is_ann(&post(&mut world, &sent));
+    // Five minutes, and the clock skew.
+    let mut world = minutes(Some(5));
+    let sent = token(&mut world, missing);
+    world.advance(7 * 60);
+    assert_eq!(code(&post(&mut world, &sent)), "jwt.too_old");
+}
+
+#[test]
+fn no_time_at_all_is_no_setting() {
+    let world = World::with(Config::in_store);
+    let mut config = world.config;
+    config.providers[0].logout_max_age_without_expiry = Some(Duration::ZERO);
+    let error = oauth_web::Site::new(config).map(drop).unwrap_err();
+    assert_eq!(error.code(), "web.setup");
+}
