@@ -18,6 +18,7 @@ mod exchange;
 mod fixed_token;
 mod fork_safety;
 mod form_fields;
+mod greenlet;
 mod held_key;
 mod http_methods;
 mod identity;

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
+use crate::greenlet::Hub;
 use crate::network::LazyDriver;
 use crate::resource_response::Response;
 use crate::{errors, runtime, value};
@@ -135,6 +136,7 @@ impl PendingCall {
 
     /// Does the work while this thread waits; Ctrl-C ends the wait.
     pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let hub = Hub::here(py)?;
         let pending = match self.at_hand(py) {
             ControlFlow::Break(answer) => return answer,
             ControlFlow::Continue(pending) => pending,
@@ -152,11 +154,20 @@ impl PendingCall {
         if let Poll::Ready(outcome) = begun {
             return finish(py, Some(name), outcome);
         }
+        let greenlet = hub.map(|hub| hub.waiting(py)).transpose()?;
+        let waker = greenlet.as_ref().map(|greenlet| greenlet.waker(py));
         let (tell, told) = sync_channel(1);
         let task = runtime.spawn(async move {
             // The caller may have given up.
             let _ = tell.send(future.await);
+            drop(waker);
         });
+        if let Some(greenlet) = greenlet
+            && let Err(ended) = greenlet.wait(py)
+        {
+            task.abort();
+            return Err(ended);
+        }
         let told = Mutex::new(told);
         loop {
             let heard = py.detach(|| {
