@@ -14,25 +14,30 @@ const run = promisify(execFile)
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target')
 /** Files of this run: logs, databases, stores. */
 export const place = mkdtempSync(path.join(tmpdir(), 'oauth-frameworks-'))
-const ends = []
+const running = new Set()
 
 /** Ends what was started, and removes what it has written. */
 export function closeAll() {
-  for (const end of ends) end()
+  for (const child of running) end(child)
   rmSync(place, { recursive: true, force: true })
 }
 
 /** Starts a program in a group of its own: servers have children. */
 export function program([command, ...args], options) {
   const child = spawn(command, args, { detached: true, ...options })
-  ends.push(() => {
-    try {
-      process.kill(-child.pid, 'SIGKILL')
-    } catch {
-      // It has ended by itself.
-    }
-  })
+  running.add(child)
   return child
+}
+
+/** Ends a program, and what it has started. */
+function end(child) {
+  // Its number may be another's by now.
+  if (!running.delete(child)) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** What a program prints first: a line of JSON. */
@@ -64,6 +69,7 @@ export async function twin() {
   }
   return {
     issuer,
+    end: () => end(child),
     api: `${issuer}/api/echo`,
     subject: 'user-248289761001',
     register: (base) => client(`${base}/auth/callback`),
@@ -182,7 +188,7 @@ export async function start({ name, command, cwd, env: own, before, hasClock }, 
   const child = program(command.map(filled), { cwd: cwd ?? folder, env, stdio: ['ignore', out, out] })
   const told = () => (existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '')
   for (const until = Date.now() + PATIENCE; ;) {
-    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told, advance }
+    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told, advance, end: () => end(child) }
     if (child.exitCode !== null || Date.now() > until) throw new Error(`${name} does not answer\n${told()}`)
     await new Promise((wake) => setTimeout(wake, 50))
   }
