@@ -29,7 +29,10 @@ const KEYCLOAK: (&str, &str) = (
 /// The applications of three languages with Keycloak: its distribution is 177 MB, and needs Java 17.
 pub(crate) fn keycloak(only: Option<&str>) -> Outcome {
     let packages = node::installed().and(python::installed());
-    let ready = packages.and(ready()).and(distribution());
+    let ready = packages
+        .and(ready())
+        .and(wasm::browser())
+        .and(distribution());
     if ready.failed > 0 {
         return ready;
     }
@@ -79,7 +82,9 @@ fn checked(only: Option<&str>) -> Outcome {
 }
 
 fn ready() -> Outcome {
-    wasm::browser().and(python::twins()).and(programs())
+    wasm::headless_browser()
+        .and(python::twins())
+        .and(programs())
 }
 
 fn browser(script: &str) -> Command {

@@ -19,6 +19,7 @@ mod fixed_token;
 mod fork_safety;
 mod form_fields;
 mod grants;
+mod greenlet;
 mod held_key;
 mod http_methods;
 mod identity;

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
 
+use crate::greenlet::Hub;
 use crate::network::LazyDriver;
 use crate::resource_response::Response;
 use crate::{errors, runtime, value};
@@ -136,6 +137,7 @@ impl PendingCall {
 
     /// Runs the call while this thread waits; Ctrl-C ends the wait.
     pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let hub = Hub::here(py)?;
         let pending = match self.ready_now(py) {
             ControlFlow::Break(answer) => return answer,
             ControlFlow::Continue(pending) => pending,
@@ -153,11 +155,20 @@ impl PendingCall {
         if let Poll::Ready(outcome) = begun {
             return finish(py, Some(name), outcome);
         }
+        let greenlet = hub.map(|hub| hub.waiting(py)).transpose()?;
+        let waker = greenlet.as_ref().map(|greenlet| greenlet.waker(py));
         let (sender, receiver) = sync_channel(1);
         let task = runtime.spawn(async move {
             // The caller may have given up.
             let _ = sender.send(future.await);
+            drop(waker);
         });
+        if let Some(greenlet) = greenlet
+            && let Err(ended) = greenlet.wait(py)
+        {
+            task.abort();
+            return Err(ended);
+        }
         let receiver = Mutex::new(receiver);
         loop {
             let received = py.detach(|| {

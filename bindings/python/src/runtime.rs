@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::errors;
 use crate::fork_safety::PerProcess;
+use crate::greenlet::Hub;
+use crate::pending_call::{Answer, PendingCall};
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
 /// The number of calls into Python under way from threads of the runtime.
@@ -93,14 +95,23 @@ pub(crate) fn watch_process(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn shutdown(py: Python<'_>) -> PyResult<()> {
     let drained = match RUNTIME.is_made() {
-        true => {
-            let handle = handle()?;
-            py.detach(|| handle.block_on(oauth_session::drain_all(DRAIN_TIMEOUT)))
-        }
+        true => drain(py),
         false => Ok(()),
     };
     close(py);
-    drained.map_err(|error| errors::raise(py, &error))
+    drained
+}
+
+fn drain(py: Python<'_>) -> PyResult<()> {
+    let drained = oauth_session::drain_all(DRAIN_TIMEOUT);
+    if Hub::here(py)?.is_some() {
+        // Renewals may need greenlets, as a store that is written in Python does.
+        let drained = async { drained.await.map(Answer::value) };
+        return PendingCall::new("drain", drained).wait(py).map(drop);
+    }
+    let handle = handle()?;
+    py.detach(|| handle.block_on(drained))
+        .map_err(|error| errors::raise(py, &error))
 }
 
 fn close(py: Python<'_>) {

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::built_in_stores::{self, Opened};
-use crate::{errors, runtime, value};
+use crate::{errors, greenlet, runtime, value};
 
 /// The longest time that a store or a key service written in Python may take.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -111,7 +111,8 @@ pub(crate) fn call_object<T: Send + 'static>(
         let work = tokio::task::spawn_blocking(move || {
             let mut answer = None;
             runtime::call_python(|py| {
-                answer = Some(call(object.bind(py)).map_err(|error| failed(py, name, &error)));
+                let called = greenlet::call(py, move |py| call(object.bind(py)));
+                answer = Some(called.map_err(|error| failed(py, name, &error)));
             });
             answer
         });

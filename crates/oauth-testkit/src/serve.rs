@@ -21,6 +21,7 @@
 //! | `POST /_twin/trust_publisher` | accepts the software statements of `{"issuer":"…","jwks":{…}}` |
 //! | `POST /_twin/announce_saml_assertion` | accepts `{"assertion":"…"}`, the XML of a SAML assertion, once |
 //! | `POST /_twin/sign_resource_metadata` | signs `{"claims":{…}}` about the API |
+//! | `POST /_twin/access_token_lifetime` | new access tokens live `{"seconds":n}` |
 //! | `POST /_twin/authorization_lifetime` | ends approvals after `{"seconds":n}` from now on |
 //! | `POST /_twin/take_service_accounts` | accepts assertions of Google's service accounts whose audience is `{"token_uri":"…"}` |
 //! | `POST /_twin/refuse_resources` | refuses `resource`, as Entra does |

@@ -21,6 +21,8 @@
 //
 // With POST_METHODS, authorization and logout requests may be posted; its session cookie is then SameSite=None.
 //
+// ACR_VALUES are levels at which people log in when that is asked for, separated by spaces.
+//
 // With DPOP_NONCES, proofs are taken with a nonce of the server alone (RFC 9449), at the token endpoint and at /me.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its
@@ -28,7 +30,7 @@
 import { X509Certificate, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import Provider from 'oidc-provider'
+import Provider, { interactionPolicy } from 'oidc-provider'
 import { answerElsewhere, elsewhereClients, elsewhereFeatures, reaching } from './elsewhere.mjs'
 import { keyPair } from './keys.mjs'
 import { api, fetchAnywhere, identityAlgs, identityClients, identityFeatures } from './identity.mjs'
@@ -141,7 +143,22 @@ const algs = [...Object.keys(signers), 'HS256', 'HS384', 'HS512']
 const identity = identityClients(theirs.rsa, algs, process.env.BACKCHANNEL_LOGOUT_URI, process.env.SITE)
 const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 
+const levels = process.env.ACR_VALUES?.split(' ') ?? []
+const levelsOf = ({ acr_values: wanted = '' }) => wanted.split(' ').filter((level) => levels.includes(level))
+
+/** A level that a client would rather have is asked of the person as well, not only one that it insists on. */
+function policy() {
+  const { Check, base } = interactionPolicy
+  const all = base()
+  all.get('login').checks.add(new Check('level', 'the client asks for another level', ({ oidc }) => {
+    const wanted = levelsOf(oidc.params)
+    return wanted.length > 0 && !wanted.includes(oidc.acr)
+  }))
+  return all
+}
+
 const configuration = {
+  acrValues: levels,
   enabledJWA: { clientAuthSigningAlgValues: algs, idTokenSigningAlgValues: algs, ...identityAlgs(algs) },
   clientAuthMethods: [
     'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
@@ -185,7 +202,7 @@ const configuration = {
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
   ttl: { AccessToken: Number(process.env.ACCESS_TOKEN_SECONDS ?? 60), ClientCredentials: 60, RefreshToken: 600, Grant: 600, Interaction: 60, Session: 600 },
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}`, policy: policy() },
 }
 
 const none = { refreshes: 0, reuse_events: 0, refused: 0, revocations: 0 }
@@ -231,7 +248,7 @@ async function agree(request, response) {
   const { provider } = current
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
   if (prompt.name === 'login') {
-    return provider.interactionFinished(request, response, { login: { accountId: 'somebody' } })
+    return provider.interactionFinished(request, response, { login: { accountId: 'somebody', acr: levelsOf(params)[0] } })
   }
   const grant = grantId
     ? await provider.Grant.find(grantId)

@@ -123,6 +123,26 @@ async function fiftyFetches({ ann, shop }) {
   assert.equal(await ann.isSignedIn(), true)
 }
 
+const EXPIRIES = 30
+/** How long tokens live then, in seconds: long enough for a busy machine, which must not see one expire by itself. */
+const LIFETIME = 60
+
+/** Tokens expire again and again, by the clocks of the provider and of the application: one renewal each, with rotation. */
+async function manyExpiries({ somebody, shop }) {
+  const ann = await somebody()
+  await shop.provider.tokensLive(LIFETIME)
+  await ann.signIn()
+  for (let expiry = 0; expiry < EXPIRIES; expiry += 1) {
+    const before = await shop.provider.counters()
+    await shop.advance(LIFETIME)
+    const replies = await ann.page.evaluate(() => Promise.all(Array.from({ length: 6 }, async () => (await fetch('/fetch')).text())))
+    for (const text of replies) assert.match(text, HAS_CALLED)
+    assert.deepEqual(await shop.provider.counters(), { ...before, refreshes: before.refreshes + 1, requests: before.requests + 1 }, `expiry ${expiry}`)
+  }
+  assert.equal(await ann.isSignedIn(), true)
+  await ann.context.close()
+}
+
 /** A door before the provider: it opens for a tab that has come there, once it is told to. */
 async function door(context, page, issuer) {
   const session = await context.newCDPSession(page)
@@ -277,11 +297,16 @@ export const atTwin = {
   'sign out': signOutEverywhere,
 }
 
+/** Of applications whose clock can be moved. */
+export const overTime = { '30 expiries': manyExpiries }
+
 export const atOidcProvider = {
+  'signed out': signedOut,
   'sign in': signIn,
   'guarded page': guardedPage,
   '50 fetches': fiftyFetches,
   'two tabs': twoTabs,
+  'step-up': secondLevel,
   'sign out': signOutEverywhere,
   'signed out there': signedOutThere,
 }

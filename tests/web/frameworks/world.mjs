@@ -1,9 +1,10 @@
 // Programs, providers and the package under test.
 import { execFile, spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { freePort } from '../../ports.mjs'
 import { root } from './frameworks.mjs'
@@ -13,25 +14,30 @@ const run = promisify(execFile)
 const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target')
 /** Files of this run: logs, databases, stores. */
 export const place = mkdtempSync(path.join(tmpdir(), 'oauth-frameworks-'))
-const ends = []
+const running = new Set()
 
 /** Ends what was started, and removes what it has written. */
 export function closeAll() {
-  for (const end of ends) end()
+  for (const child of running) end(child)
   rmSync(place, { recursive: true, force: true })
 }
 
 /** Starts a program in a group of its own: servers have children. */
 export function program([command, ...args], options) {
   const child = spawn(command, args, { detached: true, ...options })
-  ends.push(() => {
-    try {
-      process.kill(-child.pid, 'SIGKILL')
-    } catch {
-      // It has ended by itself.
-    }
-  })
+  running.add(child)
   return child
+}
+
+/** Ends a program, and what it has started. */
+function end(child) {
+  // Its number may be another's by now.
+  if (!running.delete(child)) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** What a program prints first: a line of JSON. */
@@ -63,16 +69,21 @@ export async function twin() {
   }
   return {
     issuer,
+    end: () => end(child),
     api: `${issuer}/api/echo`,
     subject: 'user-248289761001',
     register: (base) => client(`${base}/auth/callback`),
     client,
     expire: () => steer('expire', {}),
+    /** How long new tokens live. */
+    tokensLive: (seconds) => steer('access_token_lifetime', { seconds }),
+    /** Lets its clock run further ahead of the system's. */
+    advance: (seconds) => steer('advance', { seconds }),
     revoke: () => steer('revoke', {}),
     claim: (name, value) => steer('claim', { name, value }),
     async counters() {
-      const { refreshes, token_requests: requests, revocations } = await steer('counters')
-      return { refreshes, requests, revocations }
+      const { refreshes, token_requests: requests, reuse_events: reuses, revocations } = await steer('counters')
+      return { refreshes, requests, reuses, revocations }
     },
     // There is nobody at the screen: it signs out without asking.
     agreesToSignOut: async () => {},
@@ -82,7 +93,7 @@ export async function twin() {
 /** npm's oidc-provider, for all applications: each is a client of its own there. */
 export async function oidcProvider() {
   const cwd = path.join(root, 'tests/interop/oidc-provider')
-  const env = { ...process.env, ACCESS_TOKEN_SECONDS: '3600' }
+  const env = { ...process.env, ACCESS_TOKEN_SECONDS: '3600', ACR_VALUES: 'mfa' }
   const { issuer } = await said(program([process.execPath, 'server.mjs'], { cwd, env, stdio: ['pipe', 'pipe', 'inherit'] }))
   return () => {
     let id
@@ -102,7 +113,7 @@ export async function oidcProvider() {
       expire: async () => void (await fetch(`${issuer}/_expire/${id}`, { method: 'POST' })),
       async counters() {
         const { refreshes, reuse_events: reuses, refused, revocations } = await json(`${issuer}/_counters/${id}`)
-        return { refreshes, requests: refreshes + reuses + refused, revocations }
+        return { refreshes, requests: refreshes + reuses + refused, reuses, revocations }
       },
       /** Its page asks whether to sign out; the test's has no button. */
       async agreesToSignOut(page) {
@@ -135,18 +146,40 @@ export async function build({ build: [command, ...args], cwd, env }) {
   await run(command, args, { cwd, env: { ...quiet, ...env }, maxBuffer: 1 << 26 })
 }
 
+let library
+/** What a program is given whose clock is moved. */
+function clockLibrary() {
+  const made = path.join(place, 'clock.so')
+  library ??= run('cc', ['-shared', '-fPIC', '-o', made, fileURLToPath(new URL('clock.c', import.meta.url))])
+  return library.then(() => made)
+}
+
+/** The clock of one program: its environment, and how far it is ahead. */
+async function clock(file) {
+  const set = (seconds) => writeFileSync(file, new BigInt64Array([BigInt(seconds)]), { flag: existsSync(file) ? 'r+' : 'w' })
+  set(0)
+  return { set, env: { LD_PRELOAD: await clockLibrary(), CLOCK_AHEAD: file } }
+}
+
 /** Starts an application whose people sign in at this provider; they may reach it elsewhere than where it listens. */
-export async function start({ name, command, cwd, env: own, before }, provider, reached = {}) {
+export async function start({ name, command, cwd, env: own, before, hasClock }, provider, reached = {}) {
   const { port = await freePort() } = reached
   const { base = `http://127.0.0.1:${port}` } = reached
   const { id, secret } = await provider.register(base)
   const folder = mkdtempSync(path.join(place, 'app-'))
+  const moved = hasClock && provider.advance ? await clock(path.join(folder, 'clock')) : undefined
+  let ahead = 0
+  const advance = async (seconds) => {
+    ahead += seconds
+    await provider.advance(seconds)
+    moved.set(ahead)
+  }
   const filled = (text) => text.replace('{port}', port).replace('{base}', base)
   const env = {
     ...quiet,
     OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: id, OAUTH_CLIENT_SECRET: secret, OAUTH_BASE_URL: base,
     OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), OAUTH_STORE: `sqlite:${folder}/sessions.sqlite`, OAUTH_TRANSPORT: 'loopback_http',
-    PORT: String(port), HOST: '127.0.0.1', HELLO_API: provider.api, HELLO_DATABASE: path.join(folder, 'django.sqlite'),
+    ...moved?.env, PORT: String(port), HOST: '127.0.0.1', HELLO_API: provider.api, HELLO_DATABASE: path.join(folder, 'django.sqlite'),
     ...Object.fromEntries(Object.entries(own ?? {}).map(([name, value]) => [name, value && filled(value)])),
   }
   if (before) await run(before[0], before.slice(1), { cwd: folder, env })
@@ -155,7 +188,7 @@ export async function start({ name, command, cwd, env: own, before }, provider, 
   const child = program(command.map(filled), { cwd: cwd ?? folder, env, stdio: ['ignore', out, out] })
   const told = () => (existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '')
   for (const until = Date.now() + PATIENCE; ;) {
-    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told }
+    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told, advance, end: () => end(child) }
     if (child.exitCode !== null || Date.now() > until) throw new Error(`${name} does not answer\n${told()}`)
     await new Promise((wake) => setTimeout(wake, 50))
   }

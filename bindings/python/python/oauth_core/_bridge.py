@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._greenlets import hub
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
@@ -27,15 +29,20 @@ def complete(future: Future[Any], answer: Any, error: BaseException | None) -> N
 def result_of_callback(result: Any) -> Any:
     """The result of an application's function. A coroutine is run to its end, in its own event loop.
 
-    If a loop is already running, as when a coroutine takes a step manually, a separate thread runs it.
+    If a loop is already running, as when a coroutine takes a step manually, a separate thread runs it; and so for a
+    greenlet, because a thread has one running loop for all of its greenlets.
     """
     if not hasattr(result, "__await__"):
         return result
     import asyncio
+    from contextvars import copy_context
 
     async def wait() -> Any:
         return await result
 
+    greenlets = hub()
+    if greenlets:
+        return greenlets.threadpool.apply(copy_context().run, (asyncio.run, wait()))
     try:
         asyncio.get_running_loop()
     except RuntimeError:

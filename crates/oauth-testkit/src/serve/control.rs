@@ -311,6 +311,11 @@ fn respond(
             twin.sign_resource_metadata(signed.claims);
             Ok(json!({}))
         }
+        (&Method::POST, "access_token_lifetime") => {
+            let lifetime: Interval = serde_json::from_slice(body).map_err(bad)?;
+            twin.set_access_token_lifetime(lifetime.seconds);
+            Ok(json!({}))
+        }
         (&Method::POST, "authorization_lifetime") => {
             let lifetime: Interval = serde_json::from_slice(body).map_err(bad)?;
             twin.set_authorization_lifetime(lifetime.seconds);

@@ -68,6 +68,11 @@ def is_over(user: User | None, error: BaseException) -> bool:
     return user is not None and user.is_over and isinstance(error, OAuthError) and error.advice == "reauthorize"
 
 
+def ends_session(user: User | None, status: int | None) -> bool:
+    """Whether a framework has answered 500 for a page that found that the session of this request has ended."""
+    return status == 500 and user is not None and user.is_over
+
+
 def somebody(ended: Ended) -> User:
     """The user of a visit whose access mode requires a signed-in user."""
     if isinstance(ended, User):

@@ -13,11 +13,10 @@ from urllib.parse import quote
 from .._native import MAX_FORM, Forward, Reply
 from ..errors import OAuthError
 from ._site import Site
-from ._types import NOTHING, Access, Ended, Need, Request, is_over, somebody
+from ._types import NOTHING, Access, Ended, Need, Request, ends_session, is_over, somebody
 from ._user import User
 
 __all__ = ["SignIn", "challenge", "passed_on", "reply", "somebody", "target_of", "user"]
-
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -49,15 +48,20 @@ class SignIn:
         if isinstance(ended, Reply):
             return await reply(ended, scope, send)
         scope[VISIT] = (self.site, request, ended)
-        has_begun = False
+        has_begun = has_ended = False
 
         async def sending(message: Any) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
+            nonlocal has_begun, has_ended
+            # Most frameworks answer for exceptions themselves.
+            has_ended = has_ended or (not has_begun and ends_session(user(scope), message.get("status")))
+            if not has_ended:
+                has_begun = True
+                await send(message)
 
         try:
-            return await self.app(scope, receive, sending)
+            await self.app(scope, receive, sending)
+            if not has_ended:
+                return
         except OAuthError as error:
             if has_begun or not is_over(user(scope), error):
                 raise
@@ -118,9 +122,8 @@ async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
     # Any page may open a WebSocket, which can change state: it is checked like a form.
     method = scope.get("method", "POST")
     target = target_of(scope)
-    form = None
-    if scope["type"] == "http" and method != "GET" and site.reads_form(method, target):
-        form = await _body(receive, MAX_FORM)
+    is_form = scope["type"] == "http" and method != "GET" and site.reads_form(method, target)
+    form = await _body(receive, MAX_FORM) if is_form else None
     return Request(method, host, target, headers, form)
 
 
@@ -139,10 +142,9 @@ def target_of(scope: Scope) -> str:
 
 async def _body(receive: Receive, limit: int) -> bytes:
     """The body, truncated to ``limit`` + 1 bytes."""
-    body = bytearray()
-    while len(body) <= limit:
+    body, has_more = bytearray(), True
+    while has_more and len(body) <= limit:
         message = await receive()
         body += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
+        has_more = message.get("more_body", False)
     return bytes(body[: limit + 1])

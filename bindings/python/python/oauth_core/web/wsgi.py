@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 from .._native import Forward, Reply
 from ..errors import OAuthError
 from ._site import Site
-from ._types import NOTHING, Access, Ended, Need, Request, is_over
+from ._types import NOTHING, Access, Ended, Need, Request, ends_session, is_over
 from ._user import User
 from ._wsgi_request import Environ, body_of, headers_of, request_of, target_of
 
@@ -61,8 +61,20 @@ class SignIn:
         if isinstance(ended, Reply):
             return reply(ended, start_response)
         environ[VISIT] = (self.site, request, ended)
+        has_ended = has_returned = False
+
+        def starting(status: str, *fields: Any) -> Any:
+            nonlocal has_ended
+            # Most frameworks answer for exceptions themselves. Once the body is sent, it is too late.
+            has_ended = not has_returned and ends_session(user(environ), int(status[:3]))
+            return (lambda _: None) if has_ended else start_response(status, *fields)
+
         try:
-            return self.app(environ, start_response)
+            body = self.app(environ, starting)
+            has_returned = True
+            if not has_ended:
+                return body
+            getattr(body, "close", lambda: None)()
         except OAuthError as error:
             if not is_over(user(environ), error):
                 raise
