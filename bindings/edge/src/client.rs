@@ -179,7 +179,12 @@ impl NativeClient {
         hold: &Function,
         hold_secret: &Function,
     ) -> Result<Self, JsValue> {
-        create(server, options, Authentication::Settings(settings, hold, hold_secret)).map(Self)
+        create(
+            server,
+            options,
+            Authentication::Settings(settings, hold, hold_secret),
+        )
+        .map(Self)
     }
 
     /// The same client, whose tokens are bound to this key.

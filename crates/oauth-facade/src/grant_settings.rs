@@ -38,13 +38,13 @@ impl GrantSettings {
     /// The id of the client's own grant.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`]; `misuse.setup` if a subject is named.
+    /// Those of [`TokenRequest`]; `arguments.inconsistent` if a subject is named.
     pub fn client_grant(&self) -> Result<GrantId, Error> {
         match (&self.subject, &self.step_up) {
             (None, None) => Ok(GrantId::client().requesting(self.request.to_core()?)),
             _ => {
                 let what = "the client's own grant is nobody's: it has no subject";
-                Err(Error::from(Misuse::Setup).about(what))
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
             }
         }
     }
@@ -70,7 +70,7 @@ impl GrantSettings {
     /// The policy of the grant's keeper.
     ///
     /// # Errors
-    /// `misuse.setup` for an unknown word.
+    /// `argument.invalid` for an unknown word.
     pub fn policy(&self) -> Result<Policy, Error> {
         let mut policy = Policy::default();
         policy.reuse = match self.reuse.as_deref() {
@@ -79,7 +79,7 @@ impl GrantSettings {
             Some("tolerated") => Reuse::Tolerated,
             Some(_) => {
                 let what = "reuse is unknown, revokes or tolerated";
-                return Err(Error::from(Misuse::Setup).about(what));
+                return Err(Error::from(Misuse::ArgumentInvalid).about(what));
             }
         };
         policy.lease = self.lease.unwrap_or(policy.lease);
@@ -92,14 +92,15 @@ impl GrantSettings {
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 fn step_up_of(text: &str) -> Result<StepUp, Error> {
-    let wrong = || Error::from(Misuse::Setup).about("step_up is what step_up() returns");
+    let wrong =
+        || Error::from(Misuse::ArgumentInvalid).about("step_up must be what step_up() returns");
     json::from_text(text).ok_or_else(wrong)
 }
 
 /// A step-up without what does not distinguish its grant, as JSON; `None` if nothing does.
 ///
 /// # Errors
-/// `misuse.setup` if it is not what [`step_up`](crate::step_up) returns.
+/// `argument.invalid` if it is not what [`step_up`](crate::step_up) returns.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub fn distinguishing_step_up(text: &str) -> Result<Option<String>, Error> {
     let id = GrantId::unnamed_person().stepped_up(&step_up_of(text)?);

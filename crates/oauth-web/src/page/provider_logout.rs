@@ -114,10 +114,7 @@ pub(crate) async fn front_channel(
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));
         let of_sid = ("sid", sid.as_str(), UnstoredSessions::Included);
-        let ended = session_store::end_all(
-            context,
-            &client,
-            of_sid, is_ended, &mut signed_out);
+        let ended = session_store::end_all(context, &client, of_sid, is_ended, &mut signed_out);
         ended.await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
