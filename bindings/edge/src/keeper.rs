@@ -99,7 +99,7 @@ impl NativeKeeper {
             longest_request: arguments.longest_request_ms.map(millis),
             keep_alive: arguments.keep_alive_ms.map(millis),
             notice: arguments.notice_ms.map(millis),
-            step_up: kept.step_up,
+            step_up: arguments.step_up,
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
         let keeper = keeper.and_then(|keeper| match is_shared {
