@@ -15,6 +15,7 @@ use serde_json::Map;
 use crate::config::{Keep, Provider, setup};
 use crate::cookie::{CookieSameSite, Jar};
 use crate::current_session::{self, CookieSession, Found};
+use crate::hop;
 use crate::identity_endpoint::IdentityRequest;
 use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
 use crate::login_loop::RecentLogins;
@@ -75,7 +76,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
                 SILENT_RETRY_SECONDS,
                 CookieSameSite::Lax,
             );
-            RequestContext::go(&flow.return_to, [quiet])
+            hop::go(context, &flow.return_to).with_cookies([quiet])
         }
         Err(error) => super::error_page(context, &error, Some(&flow.return_to)),
         Ok(reply) => reply,
@@ -148,7 +149,7 @@ async fn complete_login(
     let is_elsewhere = |session: &Session| session.identity.provider != provider.id;
     if flow.kind == Kind::Check && earlier_session.as_deref().is_some_and(is_elsewhere) {
         // The person has signed in with another provider meanwhile, whom a check of this one does not concern.
-        return Ok(RequestContext::go(&flow.return_to, []));
+        return Ok(hop::go(context, &flow.return_to));
     }
     if is_another(flow, earlier_session.as_deref(), &identity) {
         return Err(ValidationFailure::WebAnotherPerson.into());
@@ -212,7 +213,10 @@ async fn complete_login(
     let recent_logins_cookie = RecentLogins::of(context)?
         .record_login(now)
         .cookie(context)?;
-    Ok(RequestContext::go(&flow.return_to, cookies).with_cookies([recent_logins_cookie]))
+    let reply = hop::go(context, &flow.return_to);
+    Ok(reply
+        .with_cookies(cookies)
+        .with_cookies([recent_logins_cookie]))
 }
 
 /// Whether a silent check or a step-up came back with another person than that of the session.
@@ -320,12 +324,15 @@ async fn answer_unknown_callback(
         return Ok(RequestContext::go(&context.home_path()?, []));
     }
     let has_error = context.request.parameter("error").is_some();
+    if has_error && hop::is_cookie_missing(context)? {
+        context.io.note_error(&error);
+        return Ok(hop::to(&context.page_path("login", &[("again", "0")])?));
+    }
     if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
         return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);
-    Ok(RequestContext::go(
-        &context.page_path("login", &[("again", "1")])?,
-        [],
-    ))
+    // There the session is looked for once more.
+    let restart = context.page_path("login", &[("again", "1")])?;
+    Ok(hop::go(context, &restart))
 }
