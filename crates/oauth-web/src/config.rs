@@ -46,7 +46,7 @@ pub struct Config {
     /// How many sign-ins a browser may have in progress: 4 unless set. The oldest is dropped.
     pub flows: usize,
     /// `SameSite` of the session's cookie. Unless set, [`SameSite::Strict`] with [`api`](Self::api), where a request
-    /// with the cookie is a call with a token (RFC 10017 section 6.1.3.2), and otherwise [`SameSite::Lax`].
+    /// with the cookie may be a call with a token (RFC 10017 section 6.1.3.2), and otherwise [`SameSite::Lax`].
     pub same_site: Option<SameSite>,
     /// The page after a sign-in that requested no page, a path of the site: `/` unless set.
     pub home: String,
@@ -107,7 +107,8 @@ pub enum Keep {
 pub enum SameSite {
     /// Sent with links from other sites.
     Lax,
-    /// Not sent with links from other sites, which therefore take one more round trip.
+    /// Not sent with links from other sites: a page of the site repeats the navigation, which therefore takes two more
+    /// requests.
     Strict,
 }
 
