@@ -192,7 +192,7 @@ export interface PlainSiteSettings {
   flowLifetimeMs?: number | undefined
   /** How many sign-ins a browser may have in progress: 4 unless set. */
   flows?: number | undefined
-  /** `SameSite` of the session's cookie: `lax` unless set. */
+  /** `SameSite` of the session's cookie: unless set, `strict` with `api`, else `lax`. */
   sameSite?: 'lax' | 'strict' | undefined
   /** Where people go after signing in if they asked for no page: `/` unless set. */
   home?: string | undefined
@@ -202,8 +202,7 @@ export interface PlainSiteSettings {
   claims?: Iterable<string | URL> | undefined
   /**
    * APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for
-   * `GET` unless methods are named. This needs tokens; `strict` is the better choice of `SameSite` then. Bodies are
-   * limited to 10 MiB.
+   * `GET` unless methods are named. This needs tokens. Bodies are limited to 10 MiB.
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
   /**

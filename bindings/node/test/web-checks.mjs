@@ -18,6 +18,14 @@ function ask(url, { method = 'GET', headers = {}, body } = {}) {
   })
 }
 
+/** Where a response leads: by a redirect or, with a strict cookie, by a page of the site. */
+async function following(reply) {
+  const location = reply.headers.get('location')
+  if (location !== null || !reply.headers.get('content-type')?.startsWith('text/html')) return location
+  const refresh = /http-equiv=refresh content="0;url=([^"]*)"/.exec(await reply.clone().text())
+  return refresh?.[1].replaceAll('&amp;', '&') ?? null
+}
+
 /** A browser: its cookies are by host, and redirects are followed. */
 export class Browser {
   #jars = new Map()
@@ -49,8 +57,10 @@ export class Browser {
   async open(start, { until = () => false, ...init } = {}) {
     let url = new URL(start)
     let reply = await this.send(url, init)
-    for (let hop = 0; hop < 20 && reply.headers.has('location'); hop += 1) {
-      url = new URL(reply.headers.get('location'), url)
+    for (let hop = 0; hop < 20; hop += 1) {
+      const next = await following(reply)
+      if (next === null) break
+      url = new URL(next, url)
       if (until(url)) return { url }
       reply = await this.send(url)
     }

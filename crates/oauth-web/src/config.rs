@@ -42,8 +42,9 @@ pub struct Config {
     pub flow_lifetime: Duration,
     /// How many sign-ins a browser may have in progress: 4 unless set. The oldest is dropped.
     pub flows: usize,
-    /// `SameSite` of the session's cookie: [`SameSite::Lax`] unless set.
-    pub same_site: SameSite,
+    /// `SameSite` of the session's cookie. Unless set, [`SameSite::Strict`] with [`api`](Self::api), where a request
+    /// with the cookie may be a call with a token (RFC 10017 section 6.1.3.2), and otherwise [`SameSite::Lax`].
+    pub same_site: Option<SameSite>,
     /// The page after a sign-in that requested no page, a path of the site: `/` unless set.
     pub home: String,
     /// Other origins that people may return to, compared exactly.
@@ -51,7 +52,7 @@ pub struct Config {
     /// The claims of the ID token that a session keeps.
     pub claims: Vec<String>,
     /// APIs that pages of the site may call with the person's token, at `{prefix}/api/{name}/`. They need
-    /// [`Keep::Store`] or [`Keep::AccessToken`]. [`SameSite::Strict`] is the better choice then.
+    /// [`Keep::Store`] or [`Keep::AccessToken`].
     pub api: Vec<Upstream>,
     /// Whether the host looks up further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
@@ -103,7 +104,8 @@ pub enum Keep {
 pub enum SameSite {
     /// Sent with links from other sites.
     Lax,
-    /// Not sent with links from other sites, which therefore take one more round trip.
+    /// Not sent with links from other sites: a page of the site repeats the navigation, which therefore takes two more
+    /// requests.
     Strict,
 }
 
@@ -141,7 +143,7 @@ impl Config {
             idle: None,
             flow_lifetime: Duration::from_secs(15 * 60),
             flows: 4,
-            same_site: SameSite::Lax,
+            same_site: None,
             home: "/".to_owned(),
             return_origins: Vec::new(),
             api: Vec::new(),
@@ -189,6 +191,15 @@ impl Config {
         let document = self.client_metadata.as_ref()?;
         let url = Url::parse(document.url().as_str()).ok()?;
         url.same_origin(base_url).then_some(url)
+    }
+
+    /// `SameSite` of the session's cookie.
+    pub(crate) fn session_same_site(&self) -> SameSite {
+        let unless_set = match self.api.is_empty() {
+            true => SameSite::Lax,
+            false => SameSite::Strict,
+        };
+        self.same_site.unwrap_or(unless_set)
     }
 
     /// The callback path of a provider, below the root path.

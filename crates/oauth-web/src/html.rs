@@ -1,4 +1,4 @@
-//! HTML of the built-in pages: without scripts, styles or external resources.
+//! HTML of the built-in pages: without styles or external resources, and without scripts but for that of the hop.
 
 use std::fmt::Write as _;
 
@@ -57,10 +57,24 @@ pub(crate) fn button(action: &str, label: &str) -> String {
     format!("<form method=post action=\"{action}\"><button>{label}</button></form>")
 }
 
+/// The script of the hop, for a URL with a fragment, which no server sees and a `refresh` drops: it hides the `refresh`
+/// behind it, and goes to the same place with the fragment. Between URLs that differ in their fragment alone a browser
+/// would only scroll, so that the page's URL is changed before. Without the script, the fragment is lost and nothing else.
+const HOP_SCRIPT: &str = "const to=document.links[0].href,part=location.hash;\
+    if(part&&!to.includes('#')){document.write('<!--');\
+    history.replaceState(null,'','?'+location.search+'&');location.replace(to+part)}";
+
+/// The policy under which exactly that script runs.
+pub(crate) const HOP_POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+    script-src 'sha256-OF+Y3tSbZEq7eUE6v482gj401TEfvHPiYDnpXH5rUF0='";
+
 /// A page that loads another immediately, so that the next request is a same-site one.
 pub(crate) fn hop(url: &str) -> String {
     let url = escape(url);
-    format!("<meta http-equiv=refresh content=\"0;url={url}\"><p><a href=\"{url}\">Go on</a>")
+    format!(
+        "<p><a href=\"{url}\">Go on</a><script>{HOP_SCRIPT}</script>\
+         <meta http-equiv=refresh content=\"0;url={url}\">"
+    )
 }
 
 pub(crate) fn escape(text: &str) -> String {
@@ -80,7 +94,16 @@ pub(crate) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
+
+    #[test]
+    fn the_policy_of_the_hop_is_for_its_script() {
+        let hash = oauth_seal::base64url(&sha2::Sha256::digest(HOP_SCRIPT));
+        let hash = hash.replace('-', "+").replace('_', "/");
+        assert!(HOP_POLICY.ends_with(&format!("'sha256-{hash}='")), "{hash}");
+    }
 
     #[test]
     fn what_somebody_sent_is_text() {

@@ -6,6 +6,7 @@ mod config;
 mod cookie;
 mod current_session;
 mod forward;
+mod hop;
 mod html;
 mod identity_endpoint;
 mod login_flow;

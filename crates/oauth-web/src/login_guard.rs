@@ -2,16 +2,15 @@
 //! came from is read in `Request::origin` (`request.rs`); the site's own pages refuse requests of other sites in
 //! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_same_origin` in `request_context.rs`.
 
-use http::{Method, StatusCode};
+use http::Method;
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::config::{Access, Keep, SameSite};
+use crate::config::{Access, Keep};
 use crate::current_session::{self, Found};
-use crate::html;
+use crate::hop;
 use crate::login_flow::{self, Kind, LoginParameters};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
-use crate::request::Origin;
 use crate::request_context::RequestContext;
 use crate::session::{Need, Session};
 use crate::visit::End;
@@ -49,8 +48,8 @@ pub(crate) async fn guard(
         }
         Found::Nobody(reason) => reason,
     };
-    if let Some(hop) = hop(context)? {
-        return Ok(End::Respond(hop));
+    if hop::is_needed(context)? {
+        return hop::to_application(context).map(End::Respond);
     }
     match access {
         Access::Silent if may_check_silently(context)? => {
@@ -179,31 +178,6 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
     let error = ValidationFailure::WebStepUp.into();
     let reply = Reply::problem(&error, context.reader(), Some(login));
     Ok(End::Respond(reply))
-}
-
-/// A link from another site arrives without the `SameSite=Strict` cookie: the page requests itself once more, and
-/// that request is a same-site one.
-fn hop(context: &RequestContext) -> Result<Option<Reply>, Error> {
-    if !needs_hop(context)? {
-        return Ok(None);
-    }
-    // Never the target as it was received: `//elsewhere` would be read as another host.
-    Ok(Some(hop_to(&context.this_page()?)))
-}
-
-pub(crate) fn hop_to(page: &str) -> Reply {
-    Reply::page(StatusCode::OK, "One moment", &html::hop(page))
-}
-
-/// Whether the session's cookie may be missing only because a link of another site led here.
-pub(crate) fn needs_hop(context: &RequestContext) -> Result<bool, Error> {
-    let request = &context.request;
-    Ok(context.config().same_site == SameSite::Strict
-        && request.method == Method::GET
-        && request.is_navigation()
-        && request.header("sec-fetch-site").is_some()
-        && request.origin(&context.base_url()?.origin) == Origin::Foreign
-        && !context.has_cookie(context.jar()?.name()))
 }
 
 /// Whether a silent check may be made: only if the browser sends `Sec-Fetch-Mode`, because a client without cookies

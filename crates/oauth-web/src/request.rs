@@ -62,6 +62,15 @@ impl Request {
         first_parameter(query, name)
     }
 
+    /// Whether the query has a parameter of this name, and no other.
+    pub(crate) fn has_only_query(&self, name: &str) -> bool {
+        let query = self.target.split_once('?').map(|(_, query)| query);
+        let pairs = query.and_then(|query| form::parse(query).ok());
+        pairs.is_some_and(|pairs| {
+            !pairs.is_empty() && pairs.iter().all(|(parameter, _)| parameter == name)
+        })
+    }
+
     /// The parameter of this name in the form, or else in the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         let of_form = self

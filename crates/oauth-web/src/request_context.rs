@@ -81,7 +81,7 @@ impl RequestContext {
 
     /// The `SameSite` of the session's cookie.
     pub(crate) fn same_site(&self) -> CookieSameSite {
-        match self.config().same_site {
+        match self.config().session_same_site() {
             SameSite::Lax => CookieSameSite::Lax,
             SameSite::Strict => CookieSameSite::Strict,
         }

@@ -5,27 +5,44 @@ const text = (page) => page.locator('body').innerText()
 
 /** A person at a browser of their own. */
 class Person {
-  #passed = []
+  /** What the browser asked for on the way to a page. */
+  passed = []
+  #replies = new Map()
 
   constructor(context, shop) {
     this.context = context
     this.shop = shop
     context.on('request', (request) => {
-      if (request.isNavigationRequest()) this.#passed.push(request.url())
+      if (request.isNavigationRequest()) this.passed.push(request.url())
+    })
+    context.on('response', (reply) => {
+      const request = reply.request()
+      if (request.isNavigationRequest() && !request.frame().parentFrame()) this.#replies.set(request.frame().page(), reply)
     })
   }
 
   /** Opens a page: what it shows in the end, where that is, and whether the way led to the provider. */
-  async open(path, page = this.page) {
-    this.#passed = []
-    const first = await page.goto(this.shop.base + path)
-    const reply = (await this.passes(page)) ?? first
-    const asked = this.#passed.some((url) => url.startsWith(this.shop.provider.issuer))
+  open(path, page = this.page) {
+    return this.goes(() => page.goto(this.shop.base + path, { waitUntil: 'commit' }), page)
+  }
+
+  /** What comes of what a person does: the page that the application shows in the end. */
+  async goes(act, page = this.page) {
+    this.passed = []
+    await act()
+    await page.waitForLoadState()
+    await this.shop.provider.passes?.(page)
+    const reply = await this.arrives(page)
+    const asked = this.passed.some((url) => url.startsWith(this.shop.provider.issuer))
     return { url: page.url(), status: reply.status(), text: await text(page), asked, headers: await reply.allHeaders() }
   }
 
-  /** Where the provider asks who somebody is: what the application says afterwards. */
-  passes(page) { return this.shop.provider.passes?.(page) }
+  /** Waits for the page of the application: one of its own may lead there (`SameSite=Strict`), and so may one of the provider. */
+  async arrives(page = this.page) {
+    const isThere = (origin) => location.origin === origin && document.readyState === 'complete' && document.title !== 'One moment'
+    await page.waitForFunction(isThere, new URL(this.shop.base).origin)
+    return this.#replies.get(page)
+  }
 
   /** What a script of a page is told. */
   script(path, page = this.page) {
@@ -52,16 +69,27 @@ class Person {
     await this.page.goto(`${this.shop.base}/auth/logout`)
     await this.page.locator('form button, form input[type=submit]').first().click()
     await this.shop.provider.agreesToSignOut(this.page)
-    await this.page.waitForURL((url) => url.href.startsWith(this.shop.base) && !url.pathname.startsWith('/auth/'))
+    await this.page.waitForURL((url) => url.href.startsWith(this.shop.base) && !url.pathname.startsWith('/auth/'), { waitUntil: 'commit' })
+    await this.arrives()
   }
 }
 
 /** Somebody new. */
 export async function person(browser, shop) {
-  const context = await browser.newContext()
+  return personIn(await browser.newContext(shop.browsing), shop)
+}
+
+export async function personIn(context, shop) {
   const somebody = new Person(context, shop)
   somebody.page = await context.newPage()
   return somebody
+}
+
+/** The cookie of a site whose pages may call an API is not sent with links of other sites. */
+async function sameSite(shop) {
+  const { status } = await fetch(`${shop.base}/auth/api/twin/echo`, { headers: { 'x-csrf-protection': '1' } })
+  assert.ok([401, 404].includes(status), String(status))
+  return status === 401 ? 'Strict' : 'Lax'
 }
 
 async function signedOut({ ann, shop }) {
@@ -81,7 +109,7 @@ async function signIn({ ann, shop }) {
   assert.ok(!String(page.headers['set-cookie']).includes('oauth'), 'no page of the application carries a cookie of the site')
   assert.equal(await ann.isSignedIn(), true)
   const [session, ...others] = (await ann.context.cookies()).filter(({ name }) => /oauth-session(\.1|-flow.*)?$/.test(name))
-  assert.deepEqual([session.httpOnly, session.sameSite, others.map(({ name }) => name)], [true, 'Lax', []])
+  assert.deepEqual([session.httpOnly, session.sameSite, others.map(({ name }) => name)], [true, await sameSite(shop), []])
   const seen = await ann.page.evaluate(() => document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage }) + document.documentElement.outerHTML)
   assert.doesNotMatch(seen, /oauth-session|access_token|refresh_token|eyJ/)
 }
@@ -162,12 +190,13 @@ async function twoTabs({ somebody, shop }) {
   const bob = await somebody()
   const tabs = [bob.page, await bob.context.newPage()]
   const doors = await Promise.all(tabs.map((tab) => door(bob.context, tab, shop.provider.issuer)))
-  const opened = tabs.map((tab, at) => tab.goto(`${shop.base}/me?tab=${at}`))
+  const opened = tabs.map((tab, at) => tab.goto(`${shop.base}/me?tab=${at}`, { waitUntil: 'commit' }))
   await Promise.race([Promise.all(doors.map(({ came }) => came)), Promise.all(opened)])
   // The later one comes back first.
   for (const at of [1, 0]) {
     await doors[at].open()
-    const reply = await opened[at]
+    await opened[at]
+    const reply = await bob.arrives(tabs[at])
     assert.deepEqual([reply.status(), tabs[at].url()], [200, `${shop.base}/me?tab=${at}`])
     assert.ok((await text(tabs[at])).includes(shop.provider.subject))
   }
@@ -266,7 +295,8 @@ async function secondLevel({ somebody, shop }) {
 async function brokered({ somebody, shop }) {
   const bob = await somebody()
   await bob.page.goto(`${shop.base}/me`)
-  const reply = await shop.provider.passesElsewhere(bob.page)
+  await shop.provider.passesElsewhere(bob.page)
+  const reply = await bob.arrives()
   assert.deepEqual([reply.status(), bob.page.url()], [200, `${shop.base}/me`])
   assert.ok(!(await text(bob.page)).includes(shop.provider.subject))
   assert.equal(await bob.isSignedIn(), true)

@@ -1,6 +1,7 @@
 // Hello world in every framework, started as its users start it, with Chromium before it: `node run.mjs [NAME]`. Prints what
 // held, by framework and check, and then `N passed, N failed`.
 import { chromium } from 'playwright-core'
+import { acrossSites, checks as acrossChecks } from './across-sites.mjs'
 import { atOidcProvider, atTwin, overTime, person } from './checks.mjs'
 import { frameworks } from './frameworks.mjs'
 import { behindNginx, checks as nginxChecks } from './nginx.mjs'
@@ -17,6 +18,8 @@ const failures = []
 const rows = new Map(wanted.map(({ name }) => [name, {}]))
 /** The same of the applications behind nginx. */
 const proxied = new Map()
+/** And where the provider is another site. */
+const across = new Map()
 let passed = 0
 let failed = 0
 
@@ -118,12 +121,18 @@ try {
       console.log(`# behind nginx: ${seconds(began)}`)
     }),
   ])
+  const before = performance.now()
+  const beyond = await acrossSites(browser, only)
+  failures.push(...beyond.failures)
+  beyond.rows.forEach(([name, row]) => across.set(name, row))
+  console.log(`# across sites: ${seconds(before)}`)
   await browser.close()
 } catch (error) {
   failures.push(error.stack)
 }
 for (const failure of failures) console.log(`\n${failure}`)
 table('framework', [...Object.keys({ ...atTwin, ...overTime }), ...Object.keys(atOidcProvider).map(elsewhere)], rows)
+if (across.size > 0) table('across sites', Object.keys(acrossChecks), across)
 if (proxied.size > 0) table('behind nginx', Object.keys(nginxChecks), proxied)
 console.log(`Without a name behind it a check is at the twin. "-": for one application of each language the clock is moved, and Next.js in development is at the twin alone. A page has six connections to a host: its 50 fetches share them.`)
 console.log(`# ${seconds(began)}`)

@@ -16,8 +16,14 @@ CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
 SCOPE = os.environ.get("HELLO_SCOPE", "openid read offline_access")
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
+MODE = os.environ.get("HELLO_RESPONSE_MODE")
 site = Site.from_env(
-    app, scope=SCOPE, transport="loopback_http", api=PAGES, client_metadata=DOCUMENT
+    app,
+    scope=SCOPE,
+    transport="loopback_http",
+    api=PAGES,
+    client_metadata=DOCUMENT,
+    response_mode=MODE,
 )
 
 

@@ -4,9 +4,10 @@ use std::env;
 use std::sync::Arc;
 
 use oauth_core::scope::Scope;
-use oauth_core::url::Transport;
+use oauth_core::url::{Transport, Url};
 use oauth_core::{Error, danger};
 use oauth_reqwest::{Authorized, Driver, ProcessEnvironment};
+use oauth_web::{ResponseMode, Upstream};
 use oauth_web_tower::{Host, SessionSource};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -17,10 +18,21 @@ pub(crate) async fn host() -> Result<Host, Error> {
     let scope = Scope::parse(scope.as_deref().unwrap_or("openid read offline_access"))?;
     let driver = Driver::new(reqwest::Client::builder())?;
     let environment = Arc::new(ProcessEnvironment::new());
+    let response_mode = env::var("HELLO_RESPONSE_MODE");
+    let response_mode = response_mode
+        .ok()
+        .and_then(|name| ResponseMode::named(&name));
+    // Pages call it with a token that they never see, where there are tokens.
+    let pages = match (env::var("OAUTH_STORE"), env::var("HELLO_API")) {
+        (Ok(_), Ok(api)) => vec![Upstream::new("twin", Url::parse(&api)?)],
+        _ => Vec::new(),
+    };
     let change = |mut config: oauth_web::Config| {
         for provider in &mut config.providers {
             provider.scope = scope.clone();
+            provider.response_mode = response_mode.unwrap_or_default();
         }
+        config.api = pages.clone();
         config
     };
     let host = Host::from_environment(environment, driver, Transport::LoopbackHttp, change).await?;

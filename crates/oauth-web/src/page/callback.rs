@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::config::{Keep, setup};
 use crate::cookie::{CookieSameSite, Jar};
 use crate::current_session::{self, CookieSession, Found};
+use crate::hop;
 use crate::identity_endpoint::IdentityRequest;
 use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
 use crate::login_loop::RecentLogins;
@@ -83,7 +84,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
                 SILENT_RETRY_SECONDS,
                 CookieSameSite::Lax,
             );
-            RequestContext::go(&flow.return_to, [quiet])
+            hop::go(context, &flow.return_to).with_cookies([quiet])
         }
         Kind::Login => {
             let reply = super::error_page(context, &error, Some(&flow.return_to));
@@ -210,7 +211,7 @@ async fn complete_login(
         Ok(Some(admitted)) => begin_session(context, (provider, client), flow, login, admitted)
             .await
             .map_err(Refusal::from),
-        Ok(None) => Ok(RequestContext::go(&flow.return_to, [])),
+        Ok(None) => Ok(hop::go(context, &flow.return_to)),
         Err(refusal) => Err(refusal.of_login(login.tokens)),
     }
 }
@@ -309,7 +310,10 @@ async fn begin_session(
     let recent_logins_cookie = RecentLogins::of(context)?
         .record_login(now)
         .cookie(context)?;
-    Ok(RequestContext::go(&flow.return_to, cookies).with_cookies([recent_logins_cookie]))
+    let reply = hop::go(context, &flow.return_to);
+    Ok(reply
+        .with_cookies(cookies)
+        .with_cookies([recent_logins_cookie]))
 }
 
 /// Whether a silent check or a step-up came back with another person than that of the session.
@@ -430,14 +434,16 @@ async fn answer_unknown_callback(
         context.io.note_error(&error);
         return Ok(RequestContext::go(&context.home_path()?, []));
     }
-    if reports_error(context).await?
-        || context.request.method == Method::GET && !context.request.is_navigation()
-    {
+    let has_error = reports_error(context).await?;
+    if has_error && hop::is_cookie_missing(context)? {
+        context.io.note_error(&error);
+        return Ok(hop::to(&context.page_path("login", &[("again", "0")])?));
+    }
+    if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
         return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);
-    Ok(RequestContext::go(
-        &context.page_path("login", &[("again", "1")])?,
-        [],
-    ))
+    // There the session is looked for once more.
+    let restart = context.page_path("login", &[("again", "1")])?;
+    Ok(hop::go(context, &restart))
 }

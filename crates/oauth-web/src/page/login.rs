@@ -5,6 +5,7 @@ use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 
 use crate::current_session::{self, Found};
+use crate::hop;
 use crate::html;
 use crate::login_flow::{self, LoginParameters};
 use crate::login_loop::RecentLogins;
@@ -28,6 +29,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(Reply::problem(&error, Reader::Script, Some(login)));
     }
     match request.query("again").as_deref() {
+        Some("0") => return show_callback_error(context).await,
         Some("1") => return restart_login(context).await,
         Some("2") if !RecentLogins::of(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
@@ -38,6 +40,9 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     let requested_target = request.parameter("return_to");
     let requested_target = requested_target.or_else(|| request.parameter("target_link_uri"));
     let return_to = context.return_to(requested_target.as_deref())?;
+    if let Some(reply) = hop(context, &return_to).await? {
+        return Ok(reply);
+    }
     let hint = request.parameter("login_hint");
     let hint = hint.filter(|hint| hint.len() <= MAX_HINT);
     let prompt = request
@@ -75,6 +80,28 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         ..LoginParameters::login(&provider, return_to)
     };
     login_flow::begin(context, login).await
+}
+
+/// The hop under `SameSite=Strict`, for a page that is not the site's own (`again=3`), and for the login itself: a page that
+/// can only redirect, such as a Server Component, sends here whoever comes without the session's cookie, which may only
+/// have been kept back. Anything else than a page to return to asks for a login, and gets it.
+async fn hop(context: &RequestContext, return_to: &str) -> Result<Option<Reply>, Error> {
+    let request = &context.request;
+    match request.query("again").as_deref() {
+        Some("3") => return Ok(Some(hop::go(context, return_to))),
+        Some("4") => {
+            let found = current_session::session(context).await?;
+            let is_there = matches!(found, Found::Session(_));
+            return Ok(is_there.then(|| RequestContext::go(return_to, [])));
+        }
+        _ => {}
+    }
+    let is_of_page = request.has_only_query("return_to");
+    if !is_of_page || !hop::is_needed(context)? {
+        return Ok(None);
+    }
+    let login = context.page_path("login", &[("again", "4"), ("return_to", return_to)])?;
+    Ok(Some(hop::to(&login)))
 }
 
 /// Whether this is a list of known prompts (OpenID Connect Core section 3.1.2.1), each once. `none` is for the silent
@@ -127,6 +154,14 @@ fn need(context: &RequestContext) -> Option<Need> {
         ..Need::default()
     };
     (need != Need::default()).then_some(need)
+}
+
+/// A callback without a flow had an error, and no cookie of a session: the hop was to find the session.
+async fn show_callback_error(context: &RequestContext) -> Result<Reply, Error> {
+    match current_session::session(context).await? {
+        Found::Session(_) => Ok(RequestContext::go(&context.home_path()?, [])),
+        Found::Nobody(_) => Ok(unknown_callback_page(context, "it had an error")),
+    }
 }
 
 /// Restarts a login after a callback without a flow, once: a cookie that comes back shows that the browser keeps

@@ -3,8 +3,8 @@
 use oauth_core::error::Error;
 
 use crate::current_session::{self, Found};
+use crate::hop;
 use crate::login_flow::{self, Kind, LoginParameters};
-use crate::login_guard::{hop_to, needs_hop};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 
@@ -17,14 +17,14 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
     if context.has_cookie(&context.jar()?.name_of("quiet")) {
         return Ok(RequestContext::go(&return_to, []));
     }
-    if needs_hop(context)? {
+    if hop::is_needed(context)? {
         let id = request.query("provider");
         let provider = id.as_deref().map(|id| ("provider", id));
         let parameters: Vec<_> = provider
             .into_iter()
             .chain([("return_to", &*return_to)])
             .collect();
-        return Ok(hop_to(&context.page_path("check", &parameters)?));
+        return Ok(hop::to(&context.page_path("check", &parameters)?));
     }
     let session = match current_session::session(context).await? {
         Found::Session(session) => Some(session),

@@ -125,12 +125,12 @@ pub const SITE_SETTINGS: &[Setting] = &[
     Setting {
         name: "same_site",
         shape: Shape::Word(SAME_SITES),
-        text: "`SameSite` of the session's cookie: `lax` unless set.",
+        text: "`SameSite` of the session's cookie: unless set, `strict` with `api`, else `lax`.",
         set: |config, value| {
-            config.same_site = match one_of_words(value, SAME_SITES)? {
+            config.same_site = Some(match one_of_words(value, SAME_SITES)? {
                 "strict" => SameSite::Strict,
                 _ => SameSite::Lax,
-            };
+            });
             Ok(())
         },
     },
@@ -165,8 +165,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
         name: "api",
         shape: Shape::Apis,
         text: "APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for \
-               `GET` unless methods are named. This needs tokens; `strict` is the better choice of `SameSite` then. Bodies are \
-               limited to 10 MiB.",
+               `GET` unless methods are named. This needs tokens. Bodies are limited to 10 MiB.",
         set: |config, value| {
             let Value::Object(named) = value else {
                 return Err(Unfit::Type);

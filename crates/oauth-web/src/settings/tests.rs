@@ -76,7 +76,7 @@ fn every_field_of_a_site_can_be_set() {
         (idle, flow_lifetime),
         (Some(Duration::from_secs(30)), Duration::from_secs(20))
     );
-    assert_eq!(same_site, crate::SameSite::Strict);
+    assert_eq!(same_site, Some(crate::SameSite::Strict));
     assert_eq!((&*api[0].name, api[0].methods.len()), ("mail", 2));
     assert!(client_metadata.is_some());
 }

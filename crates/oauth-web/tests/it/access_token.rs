@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
-use oauth_web::{Access, Config, Keep, Site, Upstream};
+use oauth_web::{Access, Config, Keep, SameSite, Site, Upstream};
 
 use crate::world::{Browser, Ended, From, SESSION, TWIN, World, code, location, put};
 
@@ -12,6 +12,7 @@ fn keeping(mut config: Config) -> Config {
     config.providers[0].scope = Scope::parse("openid read").unwrap();
     let url = Url::parse("https://api.example/v1/").unwrap();
     config.api = vec![Upstream::new("shop", url)];
+    config.same_site = Some(SameSite::Lax);
     config
 }
 

@@ -133,7 +133,7 @@ fn a_flow_always_fits_into_its_cookie() {
 #[test]
 fn a_hop_stays_on_the_site() {
     let mut world = World::with(|mut config| {
-        config.same_site = oauth_web::SameSite::Strict;
+        config.same_site = Some(oauth_web::SameSite::Strict);
         config
     });
     let mut ann = Browser::new();
@@ -143,6 +143,10 @@ fn a_hop_stays_on_the_site() {
         "//evil.example/%2e%2e",
     ] {
         let request = ann.request(&world, Method::GET, target, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::Open).reply();
+        assert_eq!(location(&reply), "/auth/login?again=3&return_to=%2F");
+        let named = format!("/auth/login?again=3&return_to={target}");
+        let request = ann.request(&world, Method::GET, &named, From::Elsewhere);
         let reply = ann.send(&mut world, request, Access::Open).reply();
         assert!(reply.body.contains("0;url=/\""), "{}", reply.body);
     }

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use oauth_core::url::{Transport, Url};
 use oauth_seal::Keys;
-use oauth_web::{Access, Admission, SameSite};
+use oauth_web::{Access, Admission, Reply, SameSite};
 
 use crate::world::{
     Browser, Ended, From, SESSION, SHOP, SUBJECT, TWIN, World, code, location, put,
@@ -264,24 +264,76 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
 
 #[test]
 fn strict_hop_is_taken_once() {
-    let mut world = World::with(|mut config| {
-        config.same_site = SameSite::Strict;
-        config
-    });
+    let mut world = strict();
     let mut ann = Browser::new();
     let ended = ann.get(&mut world, "/me");
+    // Back from the provider, the browser would send no strict cookie with a redirect.
     let reply = ann.follow(&mut world, ended).reply();
-    // Back from the provider, the browser sends no strict cookie yet.
-    assert_eq!(reply.status, StatusCode::OK);
-    assert!(reply.body.contains("http-equiv=refresh") && reply.body.contains("url=/me"));
+    hops(&reply, "/me");
+    assert!(ann.cookie(SESSION).is_some());
     ann.click(&mut world, "/me").session();
+    hops(&linked(&mut world, &mut ann, "/me"), "/me");
     // Whoever is not signed in hops once, and signs in then.
     let mut bob = Browser::new();
-    let request = bob.request(&world, Method::GET, "/me?a={<x>}&b", From::Elsewhere);
-    let reply = bob.send(&mut world, request, Access::SignedIn).reply();
-    assert_eq!(reply.status, StatusCode::OK);
-    assert!(reply.body.contains("url=/me?a=%7B%3Cx%3E%7D&amp;b\""));
+    let reply = linked(&mut world, &mut bob, "/me?a={<x>}&b");
+    hops(&reply, "/me?a=%7B%3Cx%3E%7D&amp;b");
     assert!(location(&bob.click(&mut world, "/me").reply()).starts_with(TWIN));
+}
+
+/// Follows a link of another site, and the redirect that comes of it.
+fn linked(world: &mut World, browser: &mut Browser, page: &str) -> Reply {
+    let request = browser.request(world, Method::GET, page, From::Elsewhere);
+    let next = location(&browser.send(world, request, Access::SignedIn).reply());
+    assert!(next.starts_with("/auth/login?again=3&"), "{next}");
+    let request = browser.request(world, Method::GET, &next, From::Elsewhere);
+    browser.send(world, request, Access::SignedIn).reply()
+}
+
+fn strict() -> World {
+    World::with(|mut config| {
+        config.same_site = Some(SameSite::Strict);
+        config
+    })
+}
+
+#[track_caller]
+fn hops(reply: &Reply, page: &str) {
+    assert_eq!(reply.status, StatusCode::OK);
+    let refresh = format!("http-equiv=refresh content=\"0;url={page}\"");
+    assert!(reply.body.contains(&refresh), "{}", reply.body);
+    // Its one script runs, and no other.
+    let policy = reply.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("; script-src 'sha256-") && policy.starts_with("default-src 'none'"));
+}
+
+#[test]
+fn a_browser_without_fetch_metadata_signs_in_once_where_cookies_are_strict() {
+    let (mut world, mut ann) = (strict(), Browser::new());
+    let url = location(&ann.get(&mut world, "/me").reply());
+    let callback = Browser::provider(&mut world, &url);
+    let mut request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    for name in ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"] {
+        request.headers.remove(name);
+    }
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    hops(&reply, "/me");
+    ann.click(&mut world, "/me").session();
+}
+
+#[test]
+fn a_browser_without_cookies_hops_and_is_told_so() {
+    let mut world = strict();
+    let mut ann = Browser::new();
+    ann.is_blocking = true;
+    let url = location(&ann.get(&mut world, "/me").reply());
+    let callback = Browser::provider(&mut world, &url);
+    let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+    hops(&reply, "/auth/login?again=1");
+    let reply = ann.click(&mut world, "/auth/login?again=1").reply();
+    assert_eq!(location(&reply), "/auth/login?again=2");
+    let reply = ann.click(&mut world, "/auth/login?again=2").reply();
+    assert_eq!(code(&reply), "web.callback_unknown");
 }
 
 #[test]

@@ -2,8 +2,10 @@
 import express from 'express'
 import { Site } from 'oauth-core/web'
 
-const { HELLO_SCOPE: scope = 'openid read offline_access' } = process.env
-const site = Site.fromEnv({ scope, apiOrigins: [process.env.OAUTH_ISSUER], rootPath: process.env.HELLO_ROOT })
+const { HELLO_SCOPE: scope = 'openid read offline_access', HELLO_RESPONSE_MODE: responseMode, OAUTH_ISSUER: issuer } = process.env
+// Pages call it with a token that they never see, where there are tokens.
+const api = process.env.OAUTH_STORE && { twin: { url: `${issuer}/api`, methods: ['GET', 'POST'] } }
+const site = Site.fromEnv({ scope, apiOrigins: [issuer], rootPath: process.env.HELLO_ROOT, api, responseMode })
 
 const app = express()
 app.use(site.express())

@@ -74,14 +74,13 @@ class SiteSettings:
             idle: The idle timeout of a session in a store: 2 hours unless set. In seconds.
             flow_lifetime: How long a person may take to sign in: 15 minutes unless set. In seconds.
             flows: How many sign-ins a browser may have in progress: 4 unless set.
-            same_site: ``SameSite`` of the session's cookie: ``lax`` unless set.
+            same_site: ``SameSite`` of the session's cookie: unless set, ``strict`` with ``api``, else ``lax``.
             home: Where people go after signing in if they asked for no page: ``/`` unless set.
             return_origins: Other origins that people may return to, compared exactly.
             claims: The claims that a session keeps: name, user name, e-mail address and picture unless set.
             api: APIs that pages of the site may call with the person's token, which they never see:
-                ``{prefix}/api/{name}/…``, for ``GET`` unless methods are named. This needs tokens; ``strict`` is the
-                better choice of ``SameSite`` then. Bodies are limited to 10 MiB. Each is a URL, or a URL and the
-                methods.
+                ``{prefix}/api/{name}/…``, for ``GET`` unless methods are named. This needs tokens. Bodies are limited
+                to 10 MiB. Each is a URL, or a URL and the methods.
             client_metadata: The client's own metadata document, for providers that accept its URL as a client id
                 (draft-ietf-oauth-client-id-metadata-document): the site serves it at that URL, its ``client_id``, below
                 a base URL, to any request.
