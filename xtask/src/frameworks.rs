@@ -83,6 +83,7 @@ fn checked(only: Option<&str>) -> Outcome {
 
 fn ready() -> Outcome {
     wasm::headless_browser()
+        .and(wasm::browser())
         .and(python::twins())
         .and(programs())
 }

@@ -191,7 +191,9 @@ impl NativeAssertion {
                 };
                 let named = self.client_id.as_deref();
                 if let Some(exchanged) = self.exchange_audience {
-                    let named = named.map(|name| parameter(Some(name))).transpose()?;
+                    let named = named
+                        .map(|name| client_id_parameter(Some(name)))
+                        .transpose()?;
                     return Ok(Auth::exchanging(token, exchanged, audience, named));
                 }
                 let mut assertion = FederatedAssertion::of(token);

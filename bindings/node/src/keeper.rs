@@ -146,7 +146,7 @@ pub(crate) fn outline(record: String) -> Result<NativeSummary> {
         scope: summary.id.token_request.scope.as_str().to_owned(),
         resource,
         audience,
-        step_up: outline.id.step_up.as_ref().map(json::to_text),
+        step_up: summary.id.step_up.as_ref().map(json::to_text),
         extra: extra
             .iter()
             .map(|(name, value)| (name.to_owned(), value.expose().clone()))

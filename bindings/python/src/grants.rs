@@ -379,7 +379,7 @@ fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, Py
     let shown = PyDict::new(py);
     shown.set_item("subject", summary.id.subject())?;
     shown.set_item("scope", summary.id.token_request.scope.as_str())?;
-    let required = outline.id.step_up.as_ref().map(oauth_core::json::to_text);
+    let required = summary.id.step_up.as_ref().map(oauth_core::json::to_text);
     let loads = |text| py.import("json")?.call_method1("loads", (text,));
     shown.set_item("step_up", required.map(loads).transpose()?)?;
     for name in ["resource", "audience"] {

@@ -7,7 +7,7 @@ use oauth_core::token::TokenKind;
 use oauth_core::{Scope, Secret, Tokens};
 use serde_json::{Map, Value, json};
 
-use super::{Given, Hint, TokenArgs};
+use super::{Hint, TokenArgs, TokenInput};
 use crate::Global;
 use crate::output::{self, Failure, Output};
 use crate::setup::{ClientPlan, Need, ServerArgs};
@@ -40,17 +40,17 @@ impl Introspect {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
-        let given = self.token.read(&plan, global)?;
+        let input = self.token.read(&plan, global)?;
         let setup = plan.set_up(Need::Secret, reads_stdin)?;
         let hint = self.hint.map(TokenKind::from);
-        let token = match given {
-            Given::Bare(token) => token,
-            Given::File(file) => {
+        let token = match input {
+            TokenInput::Bare(token) => token,
+            TokenInput::File(file) => {
                 let tokens = file.load()?;
                 setup.client.check_owner(&tokens)?;
                 one_of(&tokens, hint)
             }
-            Given::Login(grants, stored) => {
+            TokenInput::Login(grants, stored) => {
                 let tokens = stored?.and_then(|stored| stored.tokens());
                 one_of(&*tokens.ok_or_else(|| grants.not_logged_in())?, hint)
             }

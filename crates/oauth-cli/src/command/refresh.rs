@@ -8,7 +8,7 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::token::RefreshToken;
 use oauth_core::{Client, Scope, Tokens};
 
-use super::{Given, TokenArgs, token};
+use super::{TokenArgs, TokenInput, token};
 use crate::Global;
 use crate::net::Net;
 use crate::output::{Failure, Output};
@@ -42,24 +42,24 @@ impl Refresh {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
-        let given = self.token.read(&plan, global)?;
+        let input = self.token.read(&plan, global)?;
         let setup = plan.set_up(Need::Optional, reads_stdin)?;
         let (net, client) = (&setup.net, &setup.client);
         let mut unkept = None;
-        let tokens: Arc<Tokens> = match given {
-            Given::Login(..) if self.save.is_some() => return Err(token::not_copied()),
-            Given::Login(grants, stored) => {
+        let tokens: Arc<Tokens> = match input {
+            TokenInput::Login(..) if self.save.is_some() => return Err(token::not_copied()),
+            TokenInput::Login(grants, stored) => {
                 let stored = stored?.ok_or_else(|| grants.not_logged_in())?;
                 let grant = grants.open(&setup, Owner::Login, output);
                 grant.renew_stored(Some(&stored))?
             }
-            Given::File(file) => file
+            TokenInput::File(file) => file
                 .renew(None, |old| {
                     client.check_owner(old)?;
                     renewed(net, client, old)
                 })?
                 .into(),
-            Given::Bare(bare) => {
+            TokenInput::Bare(bare) => {
                 let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
                 let old = client.refresh_token(bare, Scope::none());
                 let tokens = net.run(client.refresh(&old))?;

@@ -7,7 +7,7 @@ use oauth_core::token::TokenKind;
 use serde_json::json;
 
 use super::logout::end_login;
-use super::{Given, Hint, TokenArgs};
+use super::{Hint, TokenArgs, TokenInput};
 use crate::Global;
 use crate::output::{Failure, Output};
 use crate::profile::Who;
@@ -49,20 +49,20 @@ impl Revoke {
             let revoked = remove_clients(plan, &grants.ok_or_else(no_token)?, output)?;
             return report(&revoked?, output);
         }
-        let given = self.token.read(&plan, global)?;
+        let input = self.token.read(&plan, global)?;
         let set_up = |plan: ClientPlan| plan.set_up(Need::Optional, reads_stdin);
-        match given {
-            Given::Login(grants, stored) => {
+        match input {
+            TokenInput::Login(grants, stored) => {
                 end_login(plan, &grants, stored, output)?.report_revoked(output)
             }
-            Given::File(file) => {
+            TokenInput::File(file) => {
                 let setup = set_up(plan)?;
                 let tokens = file.load()?;
                 // They are sent only to the server that issued them.
                 setup.client.check_owner(&tokens)?;
                 report(&revoke(&setup, both(&tokens))?, output)
             }
-            Given::Bare(token) => {
+            TokenInput::Bare(token) => {
                 let hint = self.hint.map(TokenKind::from);
                 let revocation = Revocation::new(token).token_type_hint(hint);
                 report(&revoke(&set_up(plan)?, vec![revocation])?, output)

@@ -8,7 +8,7 @@ use oauth_core::error::Error;
 use oauth_core::jose::Claims;
 use serde_json::Value;
 
-use super::{Given, TokenArgs};
+use super::{TokenArgs, TokenInput};
 use crate::Global;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
@@ -44,7 +44,7 @@ impl UserInfo {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
         let claims = match self.token.read(&plan, global)? {
-            Given::Login(grants, stored) => {
+            TokenInput::Login(grants, stored) => {
                 stored?.ok_or_else(|| grants.not_logged_in())?;
                 let subject = match self.subject {
                     Some(subject) => subject,
@@ -52,14 +52,14 @@ impl UserInfo {
                 };
                 of_login(plan, &grants, &subject, output)?
             }
-            Given::File(file) => {
+            TokenInput::File(file) => {
                 let subject = self.subject.ok_or_else(unknown_subject)?;
                 let setup = plan.set_up(Need::Optional, reads_stdin)?;
                 let tokens = file.load()?;
                 setup.client.check_owner(&tokens)?;
                 ask(&setup, tokens.into(), &subject)?
             }
-            Given::Bare(token) => {
+            TokenInput::Bare(token) => {
                 let subject = self.subject.ok_or_else(unknown_subject)?;
                 let setup = plan.set_up(Need::Optional, reads_stdin)?;
                 ask(&setup, Tokens::bearer(token).into(), &subject)?
