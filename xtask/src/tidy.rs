@@ -70,6 +70,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "assertion",
             "duplicate_backchannel_request",
             "breaker",
+            "replay_cache",
             "protected_resource_metadata",
             "self_renewal",
             "server",

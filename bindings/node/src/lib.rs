@@ -14,6 +14,7 @@ mod authorization;
 mod built_in_stores;
 mod claims_source;
 mod client;
+mod client_auth;
 mod connection;
 mod contexts;
 mod dpop;

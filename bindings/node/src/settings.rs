@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use oauth_facade::{Auth, Environment, Settings, SettingsServer, Workload};
 use oauth_reqwest::ProcessEnvironment;
 
-use crate::client::client_id_parameter;
+use crate::client_auth::client_id_parameter;
 use crate::error::fail;
 use crate::server::{NativeServer, transport};
 

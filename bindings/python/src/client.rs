@@ -251,8 +251,8 @@ impl Client {
 
     /// The cached public keys of the server as JSON, with the time of the request; None if there are none.
     ///
-    /// Stored, they spare a new process the request. They are not secret, but whoever can
-    /// change them decides whose signatures are accepted: store them where only you can write.
+    /// Stored, they spare a new process the request. They are not secret, but whoever can change them decides whose
+    /// signatures are accepted: store them where only you can write.
     fn export_keys(&self) -> Option<String> {
         self.inner.client.export_keys()
     }
@@ -269,9 +269,9 @@ impl Client {
         imported.map_err(|error| errors::raise(py, &error))
     }
 
-    /// The grant of a refresh token of this client's that another library has obtained; its first use renews it.
+    /// The tokens of a refresh token that another library obtained for this client: the first use renews them.
     ///
-    /// scope is what it was granted for, if known. argument.invalid for an empty token.
+    /// scope is the granted scope, if known. argument.invalid for an empty token.
     #[pyo3(signature = (refresh_token, /, *, scope = None))]
     fn tokens_from_refresh_token(
         &self,
@@ -281,16 +281,14 @@ impl Client {
     ) -> PyResult<Tokens> {
         let ask = token_request(py, scope, None, None, None, None)?;
         let client = &self.inner.client;
-        let made = client.tokens_from_refresh_token(secret(refresh_token), &ask);
-        let tokens = made.map_err(|error| errors::raise(py, &error))?;
+        let tokens = client.tokens_from_refresh_token(secret(refresh_token), &ask);
+        let tokens = tokens.map_err(|error| errors::raise(py, &error))?;
         Ok(Tokens::of(Arc::new(tokens)))
     }
 
     /// Tokens for the client itself, fetched when first needed and kept fresh.
     ///
-    /// RFC 6749 section 4.4.
-    ///
-    /// Nothing is sent yet. store, lease and on_tokens are as for source().
+    /// RFC 6749 section 4.4. Nothing is sent yet. store, lease and on_tokens are as for source().
     #[pyo3(signature = (*, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None, store = None, lease = None, on_tokens = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -457,11 +455,8 @@ impl Client {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "<oauth_core.Client {:?} of {}>",
-            self.client_id(),
-            self.inner.server.issuer()
-        )
+        let (id, issuer) = (self.client_id(), self.inner.server.issuer());
+        format!("<oauth_core.Client {id:?} of {issuer}>")
     }
 }
 
@@ -475,18 +470,18 @@ twins! {
 
         /// Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
         ///
-        /// callback_url is the whole URL or its query. A callback with this flow's state consumes the
-        /// flow, whatever the result; any other is rejected with UntrustedError callback.state, and
-        /// the flow stays pending. UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that
-        /// nothing was sent; DeniedError, that the server or the user refused; LostError, that no
-        /// response arrived; misuse.already_finished, that the flow was redeemed before.
+        /// callback_url is the whole URL or its query. A callback with this flow's state consumes the flow, whatever
+        /// the result; any other is rejected with UntrustedError callback.state, and the flow stays pending.
+        /// UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that nothing was sent;
+        /// DeniedError, that the server or the user refused; LostError, that no response arrived;
+        /// misuse.already_finished, that the flow was redeemed before.
         ///
-        /// The token is for all resources that were requested, or for resource, a subset of
-        /// them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for any other.
+        /// The token is for all requested resources, or for resource, a subset of them (RFC 8707 section 2.2);
+        /// MisuseError resource.exceeds_grant for any other.
         ///
-        /// context and user are the tool or tenant and the user in whose session the callback arrived, as
-        /// your application knows them: never take them from the callback. They must equal those with
-        /// which the flow was begun, otherwise UntrustedError callback.context or callback.user.
+        /// context and user are the tool or tenant and the user in whose session the callback arrived, as your
+        /// application knows them: never take them from the callback. They must equal those with which the flow was
+        /// begun, otherwise UntrustedError callback.context or callback.user.
         #[pyo3(signature = (flow, callback_url, *, resource = None, context = None, user = None))]
         fn redeem / aredeem(
             self,

@@ -20,11 +20,11 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::jose::{Alg, DecryptJwe, KeyCache};
 use crate::redirect_uri::RedirectUri;
+use crate::replay_cache::ReplayCache;
 use crate::request_encryption::EncryptJwe;
 use crate::request_signing::RequestSigning;
 use crate::security_profile::{Requirement, SecurityProfile};
 use crate::server::{EndpointKind, Flag, Server};
-use crate::token::logout_token::ReplayCache;
 use crate::url::Url;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by another client.

@@ -19,7 +19,6 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::secret::Secret;
-use crate::url::Url;
 
 pub use cause::{Cause, Delivery};
 pub use class::{Class, Row};
@@ -119,11 +118,10 @@ impl Error {
         self
     }
 
-    /// Names the request that failed, unless one is named already: its method, and its URL without the query, which may
-    /// hold codes and secrets.
+    /// Names the request that failed, unless one is named already: its method, and its URL, which must come without the
+    /// query, because that may hold codes and secrets.
     #[must_use]
-    pub(crate) fn of_request(self, method: &str, url: &Url) -> Self {
-        let url = url.without_query();
+    pub(crate) fn of_request(self, method: &str, url: &str) -> Self {
         if IS_BROWSER_BUILD {
             // Each byte of a page's module costs every visitor.
             return self.at_request(url.to_owned());

@@ -48,6 +48,7 @@ pub mod quirk;
 pub mod rationale;
 pub mod redirect_uri;
 pub mod registered_client;
+mod replay_cache;
 pub mod request_encryption;
 pub mod request_signing;
 pub mod retry_after;

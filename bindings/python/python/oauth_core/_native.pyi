@@ -532,15 +532,15 @@ class FederatedAssertion(ClientAuth):
     source is the path of a file, or a function that takes an AssertionRequest and returns the token or
     a coroutine that does; it is read again for each request, and once more if the server refuses the token
     and it has been replaced meanwhile. The token's only audience must be audience, by default the server's issuer:
-    client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as
-    Microsoft Entra requires. Other errors of a request: client_auth.assertion_malformed,
-    client_auth.assertion_expired, lost.unsent if there is no token.
+    client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft Entra requires; by
+    default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity is. Other errors of
+    a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there is no token.
     """
     def __new__(
         cls, source: _Place | Callable[[AssertionRequest], str | Awaitable[str]], /, *,
         audience: str | None = None,
         profile: Literal["jwt", "spiffe_jwt"] = "jwt",
-        client_id: Literal["omitted", "sent"] = "omitted",
+        client_id: Literal["omitted", "sent"] | None = None, exchange_audience: str | None = None,
     ) -> Self: ...
 @final
 class WorkloadIdentity(ClientAuth):
@@ -690,18 +690,18 @@ class Client:
     ) -> Tokens:
         """Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
-        callback_url is the whole URL or its query. A callback with this flow's state consumes the
-        flow, whatever the result; any other is rejected with UntrustedError callback.state, and
-        the flow stays pending. UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that
-        nothing was sent; DeniedError, that the server or the user refused; LostError, that no
-        response arrived; misuse.already_finished, that the flow was redeemed before.
+        callback_url is the whole URL or its query. A callback with this flow's state consumes the flow, whatever
+        the result; any other is rejected with UntrustedError callback.state, and the flow stays pending.
+        UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that nothing was sent;
+        DeniedError, that the server or the user refused; LostError, that no response arrived;
+        misuse.already_finished, that the flow was redeemed before.
 
-        The token is for all resources that were requested, or for resource, a subset of
-        them (RFC 8707 section 2.2); MisuseError resource.exceeds_grant for any other.
+        The token is for all requested resources, or for resource, a subset of them (RFC 8707 section 2.2);
+        MisuseError resource.exceeds_grant for any other.
 
-        context and user are the tool or tenant and the user in whose session the callback arrived, as
-        your application knows them: never take them from the callback. They must equal those with
-        which the flow was begun, otherwise UntrustedError callback.context or callback.user.
+        context and user are the tool or tenant and the user in whose session the callback arrived, as your
+        application knows them: never take them from the callback. They must equal those with which the flow was
+        begun, otherwise UntrustedError callback.context or callback.user.
         """
     def aredeem(
         self, flow: PendingAuthorization, callback_url: str, *,
@@ -737,8 +737,8 @@ class Client:
     def export_keys(self) -> str | None:
         """The cached public keys of the server as JSON, with the time of the request; None if there are none.
 
-        Stored, they spare a new process the request. They are not secret, but whoever can
-        change them decides whose signatures are accepted: store them where only you can write.
+        Stored, they spare a new process the request. They are not secret, but whoever can change them decides whose
+        signatures are accepted: store them where only you can write.
         """
     def import_keys(self, text: str) -> None:
         """Adds the keys that export_keys() wrote, unless newer ones are cached.
@@ -746,9 +746,9 @@ class Client:
         stored.malformed for any other text, stored.issuer for the keys of a different server.
         """
     def tokens_from_refresh_token(self, refresh_token: str, /, *, scope: _Scope = None) -> Tokens:
-        """The grant of a refresh token of this client's that another library has obtained; its first use renews it.
+        """The tokens of a refresh token that another library obtained for this client: the first use renews them.
 
-        scope is what it was granted for, if known. argument.invalid for an empty token.
+        scope is the granted scope, if known. argument.invalid for an empty token.
         """
     def client_credentials(
         self, *, scope: _Scope = None, resource: _Names = None, audience: _Names = None,
@@ -757,9 +757,7 @@ class Client:
     ) -> GrantSource:
         """Tokens for the client itself, fetched when first needed and kept fresh.
 
-        RFC 6749 section 4.4.
-
-        Nothing is sent yet. store, lease and on_tokens are as for source().
+        RFC 6749 section 4.4. Nothing is sent yet. store, lease and on_tokens are as for source().
         """
     def source(
         self, tokens: Tokens | None = None, *, store: Store | None = None,
@@ -860,8 +858,7 @@ class PendingAuthorization:
     def recognizes(self, callback_url: str) -> bool:
         """Whether a callback contains this flow's state.
 
-        False for any other, and once the flow has been redeemed. callback_url is the whole URL
-        or its query.
+        False for any other, and once the flow has been redeemed. callback_url is the whole URL or its query.
         """
     def serialize(self) -> str:
         """The flow as text, to keep in the user's session until the callback. It contains secrets.
@@ -877,9 +874,8 @@ class Listener:
     """A listener on a loopback address for one callback (RFC 8252 section 7.3).
 
     It uses this port or a free one, and this path or /callback; or the registered redirect_uri as a whole.
-    listener.unavailable if the port is taken, redirect_uri.refused
-    for an address that is not a loopback address, TypeError for a redirect_uri together with a port or
-    path.
+    listener.unavailable if the port is taken, redirect_uri.refused for an address that is not a loopback address, TypeError for a
+    redirect_uri together with a port or path.
     """
     def __new__(
         cls, *, port: int = 0, path: str | None = None, redirect_uri: str | None = None
@@ -914,8 +910,7 @@ class Tokens:
 
         It belongs to no client.
 
-        expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime
-        without a zone.
+        expires_at is a Unix time in seconds or an aware datetime; ValueError for a datetime without a zone.
         """
     @property
     def access_token(self) -> str:
@@ -1021,11 +1016,10 @@ class GrantSource:
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
-        timeout is the number of seconds that this caller waits, by default without limit: then
-        lost.timeout. The renewal continues for the other callers and the next one; nothing is
-        lost. DeniedError, with the advice "reauthorize" once the grant has ended; LostError;
-        grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook, which
-        would wait for itself.
+        timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The renewal continues
+        for the other callers and the next one; nothing is lost. DeniedError, with the advice "reauthorize" once the
+        grant has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens
+        hook, which would wait for itself.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
@@ -1042,8 +1036,7 @@ class GrantSource:
     def log_in(self, tokens: Tokens) -> None:
         """Stores the tokens of a new login, replacing any others.
 
-        LostError and store errors if they could not be stored; stored.issuer for tokens of a different
-        server or client.
+        LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or client.
         """
     def alog_in(self, tokens: Tokens) -> _Later[None]:
         """log_in(), in a coroutine."""
@@ -1210,6 +1203,7 @@ class GrantSource:
 class _Grant(TypedDict):
     subject: str | None
     scope: str
+    step_up: dict[str, Any] | None
     resource: list[str]
     audience: list[str]
     granted: str | None
@@ -1220,6 +1214,7 @@ class _Grant(TypedDict):
     ended: ErrorCode | None
 
 _Failed: TypeAlias = list[tuple[str, ErrorCode]]
+_StepUp: TypeAlias = Mapping[str, Any] | None
 _Page: TypeAlias = tuple[list[_Grant], _Failed, str | None]
 @final
 class Grants:
@@ -1230,8 +1225,7 @@ class Grants:
     renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
     tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
     library, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
-    a week by default: only the user can extend it. Use it in a with or async with block, or call
-    close().
+    a week by default: only the user can extend it. Use it in a with or async with block, or call close().
     """
     def __new__(
         cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
@@ -1245,11 +1239,13 @@ class Grants:
     def get(
         self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        step_up: _StepUp = None,
     ) -> GrantSource:
         """The source of one grant: this user's, or the client's own if subject is None.
 
-        All callers of the same grant share its renewals. Nothing is read yet. scope.syntax,
-        resource.syntax, form.reserved_parameter for invalid parameters.
+        All callers of the same grant share its renewals. Nothing is read yet. step_up is what an API required of the
+        person, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax,
+        form.reserved_parameter for invalid parameters.
         """
     def log_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1257,7 +1253,8 @@ class Grants:
     ) -> None:
         """Stores the tokens of a new login, replacing any others.
 
-        stored.issuer for tokens of a different server or client; the errors of the store.
+        Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
+        person, the oldest of which ends. stored.issuer for tokens of a different server or client; errors of the store.
         """
     def alog_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1267,32 +1264,32 @@ class Grants:
     def log_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        step_up: _StepUp = None,
     ) -> None:
         """Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
 
-        A renewal under way is waited for first. If the revocation fails, its error is
-        raised, and the record is removed anyway. RuntimeError in a hook.
+        A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
+        is removed anyway. Without step_up, the tokens of step-ups end too. RuntimeError in a hook.
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
         audience: _Names = None, extra: _Extra = None, authorization_details: _Details = None,
+        step_up: _StepUp = None,
     ) -> _Later[None]:
         """log_out(), in a coroutine."""
     def list(self, cursor: str | None = None) -> _Page:
         """A page of this client's records in the store: grants, unreadable records, and a cursor.
 
-        Each grant is a dict without secrets. Unreadable records are listed by key,
-        with the codes of their errors. The cursor is None at the end.
-        misuse.not_supported for a store without scan().
+        Each grant is a dict without secrets. Unreadable records are listed by key, with
+        the codes of their errors. The cursor is None at the end. misuse.not_supported for a store without scan().
         """
     def alist(self, cursor: str | None = None) -> _Later[_Page]:
         """list(), in a coroutine."""
     def renew_idle(self, unused: float, /) -> tuple[int, _Failed]:
         """Renews grants that have been unused for at least this many seconds, because unused refresh tokens expire.
 
-        Returns the number of renewed grants, and the keys of those that failed, with the codes of their
-        errors. Call it regularly, from any number of workers. misuse.not_supported for a
-        store without due().
+        Returns the number of renewed grants, and the keys of those that failed, with the codes of their errors. Call
+        it regularly, from any number of workers. misuse.not_supported for a store without due().
         """
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]:
         """renew_idle(), in a coroutine."""
@@ -1335,21 +1332,18 @@ _Key: TypeAlias = str | bytes | SealingKey
 class Provider:
     """An identity provider for sign-in: a client that is registered there, or a function that returns the client.
 
-    Such a function is called when the first user signs in, in its own thread, and may fetch the
-    provider's metadata. Its failure is remembered for 5 seconds: sign-ins get a 503
-    meanwhile, and every other page works. A user waits for at most 10 seconds.
+    Such a function is called when the first user signs in, in its own thread, and may fetch the provider's metadata.
+    Its failure is remembered for 5 seconds, in which sign-ins get a 503; a user waits for at most 10 seconds.
 
-    id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where
-    users choose, by default the id. scope must contain openid. extra are further parameters of the
-    authorization request. callback is the path of the redirect URI below the
-    site's root, by default {prefix}/callback, and {prefix}/callback/{id} if there are
-    several providers. With response_mode "form_post" users return with a form, which browsers post
-    only shutting_down https; with "jwt", "query.jwt" and "form_post.jwt" the provider signs its response
-    (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
-    url, which identifies the user and is called with the access token; subject, the member that is never reassigned;
-    and claims, which maps claims to members. No scope is requested then unless one is given. tenant is the tenant whose
-    users sign in there, if a site has tenants.
-
+    id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where users choose, by
+    default the id. scope must contain openid. extra are further parameters of the authorization request. callback is the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there are several providers.
+    With response_mode "form_post" users return with a form, which browsers post only over https; in the "jwt" modes the
+    response is signed (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
+    url, which identifies the user and is called with the access token; subject, the member that is never reassigned; and claims, which maps claims to
+    members. No scope is requested then unless given. tenant is the tenant whose users sign in there.
+    userinfo: with "when_missing", unless given, UserInfo is asked if the ID token lacks a claim that sessions keep and
+    the scope covers. A response about another person refuses the sign-in (userinfo.subject); a failure is only logged.
+    A logout token without exp is refused, or accepted for logout_max_age_without_expiry seconds after it was issued.
     A session is checked against the issuer and the client id of the client that began it. registered is that pair, for
     a client from a function; without it a session under this id is accepted until the client is known.
     """
@@ -1359,6 +1353,8 @@ class Provider:
         str] | None = None, callback: str | None = None, response_mode: Literal["query",
         "form_post", "jwt", "query.jwt", "form_post.jwt"] | None = None, identity: Mapping[str,
         Any] | None = None, tenant: str | None = None, registered: tuple[str, str] | None = None,
+        userinfo: Literal["never", "when_missing"] | None = None,
+        logout_max_age_without_expiry: float | None = None,
     ) -> Self: ...
     @property
     def id(self) -> str:
@@ -1735,7 +1731,7 @@ class FixedToken(Api):
 class ResourceConnection:
     """The tokens of an API of which only the URL is known, such as a server of the Model Context Protocol.
 
-    No request is sent before a token is needed. Then the API's challenge and metadata is requested (RFC 9728), which
+    No request is sent before a token is needed. Then the API's challenge and metadata are requested (RFC 9728), which
     name its authorization server. The client is a manually registered one (client_id, at the
     issuer, with client_secret or client_auth), or the metadata document at client_metadata_url, or registers itself
     (RFC 7591): as a native app with client_name, or with client_metadata, and with initial_access_token if registration
@@ -2161,8 +2157,7 @@ class Keeper:
     def lease_extension(self) -> tuple[str, float, float] | None:
         """The lease to extend while the Exchange of a renewal runs; None if none is held.
 
-        The holder, the length of the lease in seconds, and the seconds between
-        extensions.
+        The holder, the length of the lease in seconds, and the seconds between extensions.
         """
     @property
     def upkeep_after(self) -> float | None:

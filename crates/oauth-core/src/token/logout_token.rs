@@ -1,9 +1,7 @@
 //! [`LogoutToken`]: a logout token whose signature and claims were verified. The claims are checked here, the signature
-//! in `flow/verification.rs`; received tokens are remembered in `token/logout_token/replay_cache.rs`.
+//! in `flow/verification.rs`; received tokens are remembered in `replay_cache.rs`.
 //!
 //! OpenID Connect Back-Channel Logout <https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation>
-
-mod replay_cache;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,8 +13,6 @@ use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::Value;
 use crate::moment::UnixTime;
 use crate::token::id_token::{self, IdToken};
-
-pub(crate) use replay_cache::ReplayCache;
 
 /// The event that makes a token a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

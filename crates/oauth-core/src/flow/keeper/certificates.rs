@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use super::record::Record;
 use crate::client_config::ClientConfig;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use crate::extra::Extra;
 use crate::json::{Json, JsonForm};
 use crate::moment::UnixTime;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-use crate::{extra::Extra, token::Stored, token::Tokens};
+use crate::token::{Stored, Tokens};
 
 /// The number of access tokens for other certificates in a record.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
