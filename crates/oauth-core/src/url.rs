@@ -208,12 +208,6 @@ impl Url {
         split_at_byte(path_and_query, b'?').map_or(path_and_query, |(path, _)| path)
     }
 
-    /// The URL up to its query.
-    pub(crate) fn without_query(&self) -> &str {
-        let end = self.path + self.path().len();
-        self.text.get(..end).unwrap_or_default()
-    }
-
     /// The query without its question mark.
     pub fn query(&self) -> Option<&str> {
         self.path_and_query()
