@@ -48,7 +48,7 @@ impl Resource {
     /// The value of the `Authorization` header, after checking that it may be sent there.
     ///
     /// # Errors
-    /// Those of [`resource::Resource::before`].
+    /// Those of [`resource::Resource::authorize`].
     pub fn authorization(
         &self,
         request: &Attachment<'_>,

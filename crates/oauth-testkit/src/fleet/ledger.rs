@@ -81,6 +81,8 @@ pub(super) enum End {
 pub(super) struct Version {
     pub(super) version: u64,
     pub(super) access: String,
+    /// The access tokens for other certificates.
+    pub(super) beside: Vec<String>,
     pub(super) refresh: Option<String>,
     pub(super) generation: u64,
     pub(super) is_over: bool,
@@ -91,10 +93,19 @@ pub(super) struct Version {
     pub(super) suspect_until: Option<UnixTime>,
 }
 
+impl Version {
+    /// Whether the record has this access token, for whatever certificate.
+    pub(super) fn has_access_token(&self, access: &str) -> bool {
+        self.access == access || self.beside.iter().any(|it| it == access)
+    }
+}
+
 /// The part of a stored record that the ledger needs.
 #[derive(Deserialize)]
 pub(super) struct Peek {
     pub(super) tokens: Option<PeekTokens>,
+    #[serde(default)]
+    pub(super) beside: Vec<PeekTokens>,
     ended: Option<serde_json::Value>,
     pub(super) attempt: Option<PeekAttempt>,
     suspicion: Option<PeekSuspicion>,
@@ -192,6 +203,7 @@ impl Ledger {
         history.push(Version {
             version,
             access: String::new(),
+            beside: Vec::new(),
             refresh: None,
             generation: generation.unwrap_or(0),
             is_over: false,

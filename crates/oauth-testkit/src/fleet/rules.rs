@@ -463,7 +463,7 @@ impl Simulation {
             let text = format!("worker {worker} hands out {name}, of another grant");
             return Self::breach(Rule::OwnGrant, text);
         }
-        if let Some(version) = self.replaced(worker, grant, |it| it.access == *access) {
+        if let Some(version) = self.replaced(worker, grant, |it| it.has_access_token(access)) {
             let text = format!(
                 "worker {worker} hands out {name}, though it has read version {version} of the \
                  record, where another has replaced it"

@@ -45,6 +45,7 @@ impl Ledger {
             version,
             generation: token.generation,
             access: tokens.access_token,
+            beside: peek.beside.into_iter().map(|it| it.access_token).collect(),
             refresh: tokens.refresh_token,
             is_over,
             is_removed: false,

@@ -144,7 +144,10 @@ impl Keeper {
             until: self.record.until,
             ..Record::of(Arc::new(tokens))
         };
-        record.keep_beside(&self.record, at.now());
+        // A refused token makes the others suspect, too: the server may have revoked all of them.
+        if !self.is_refused() {
+            record.keep_beside(&self.record, at.now());
+        }
         let parent = match &self.unsaved {
             // The predecessor that the store has.
             Unsaved::Renewed { parent, .. } => parent.clone(),
