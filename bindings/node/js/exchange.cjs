@@ -355,7 +355,7 @@ async function run(exchange, options) {
   } finally {
     // Rejects other callers that wait for this exchange.
     if (!isDone) parts.known.cancel()
-    releaseReaders(talk.assertion)
+    releaseReaders(parts.assertion)
   }
 }
 

@@ -160,7 +160,7 @@ class Grants {
   /** Ends one grant, and none beside it. */
   async #end(subject, options) {
     const keeper = GrantSource.keeperOf(this.get(subject, options))
-    await takeLease(this.#store, keeper.key, PATIENCE)
+    await takeLease(this.#store, keeper.key, MAX_WAIT)
     let failure
     try {
       await this.#reload(keeper)

@@ -56,7 +56,7 @@ function transportOf({ OAUTH_TRANSPORT: transport }) {
 /** When UserInfo is asked. */
 function userinfoOf({ OAUTH_USERINFO: given }) {
   if (!given) return undefined
-  if (given !== 'never' && given !== 'when_missing') throw setupError('OAUTH_USERINFO: never or when_missing')
+  if (given !== 'never' && given !== 'when_missing') throw setupError('OAUTH_USERINFO must be never or when_missing')
   return given
 }
 

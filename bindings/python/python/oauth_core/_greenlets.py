@@ -5,11 +5,15 @@ What gevent has patched, such as sockets, belongs to the thread whose greenlet h
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+# How long a call waits for a greenlet, in seconds.
+ANSWERS_WITHIN = 60
 
 # The hub whose greenlets have waited last.
 _home: Any = None
@@ -27,17 +31,19 @@ def hub() -> Any:
     gevent: Any = sys.modules["gevent"]
     if gevent.getcurrent() is found:
         return None
-    _home = found
+    # The threads of gevent's pool have hubs of their own, which run only while somebody waits there.
+    if _home is None or _home.loop is None or found.loop.default:
+        _home = found
     return found
 
 
 def call(work: Callable[[], None]) -> None:
-    """Calls this; in another thread than that of the greenlets that have waited, it is a greenlet there that does."""
+    """Calls work: in a new greenlet of the hub that last waited, or directly if this is its thread or there is none."""
     local: Any = sys.modules.get("gevent._hub_local")
     if _home is None or _home.loop is None or local.get_hub_if_exists() is _home:
         return work()
-    monkey: Any = sys.modules["gevent.monkey"]
-    gevent: Any = sys.modules["gevent"]
+    gevent: Any = importlib.import_module("gevent")
+    monkey: Any = importlib.import_module("gevent.monkey")
     # A lock for threads, not for greenlets.
     over = monkey.get_original("_thread", "allocate_lock")()
     over.acquire()
@@ -49,14 +55,15 @@ def call(work: Callable[[], None]) -> None:
             over.release()
 
     _home.loop.run_callback_threadsafe(gevent.spawn, run)
-    over.acquire()
+    if not over.acquire(timeout=ANSWERS_WITHIN):
+        raise TimeoutError("the greenlets of the application did not run")
 
 
 class Waiting:
     """A greenlet that waits for another thread."""
 
     def __init__(self, found: Any) -> None:
-        event: Any = sys.modules["gevent.event"]
+        event: Any = importlib.import_module("gevent.event")
         self._over = event.Event()
         self._watcher = found.loop.async_()
         self._watcher.start(self._over.set)

@@ -48,10 +48,10 @@ def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[s
             raise misuse("web.setup", "OAUTH_TRANSPORT must be https or loopback_http")
         found["transport"] = transport
     userinfo = variables.get("OAUTH_USERINFO")
-    if asked.get("userinfo") is None and userinfo:
+    if provider_options.get("userinfo") is None and userinfo:
         if userinfo not in ("never", "when_missing"):
-            raise misuse("web.setup", "OAUTH_USERINFO: never or when_missing")
-        asked["userinfo"] = userinfo
+            raise misuse("web.setup", "OAUTH_USERINFO must be never or when_missing")
+        provider_options["userinfo"] = userinfo
     if found.get("providers") is None:
         line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
         found["providers"] = [provider(environ, line, provider_options)]

@@ -26,7 +26,7 @@ class Middleware:
     ``request.oauth`` is the ``User`` of this package, or None; ``request.user`` is Django's. Of a person whose user is not
     active, or has been deleted, views see neither, as with Django's own sessions. A user who is signed in with a Django
     password stays signed in. A view that calls ``logout``, or ``login`` for a different user, as the admin
-    does, also ends the session of this package, and oauth_site grant.
+    does, also ends the session of this package, and its grant.
     """
 
     sync_capable = True

@@ -1,4 +1,4 @@
-"""The site of this process, and oauth_site hooks for Django's users and sessions."""
+"""The site of this process, and its hooks for Django's users and sessions."""
 
 from __future__ import annotations
 
