@@ -39,7 +39,13 @@ async function takeLease(store, key, ms) {
  */
 async function holdGrant(keeper, store, ms) {
   if (store === undefined) {
-    const release = await useAlone(keeper)
+    const end = await useAlone(keeper)
+    const timer = setTimeout(end, ms)
+    timer.unref?.()
+    const release = () => {
+      clearTimeout(timer)
+      end()
+    }
     return heldTokens(release, () => keeper.settledTokens())
   }
   const holder = await takeLease(store, keeper.key, ms)

@@ -31,10 +31,12 @@ class SubjectTokenSource {
   get isForBegin() { return true }
 
   async read(at, { signal, timeoutMs = MAX_WAIT }) {
+    const attempt = { isOver: false }
     try {
-      await waitFor(this.#obtain(at), { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
+      await waitFor(this.#obtain(at, attempt), { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
       this.failure = undefined
     } catch (error) {
+      attempt.isOver = true
       signal?.throwIfAborted()
       this.#recordFailure(error)
     }
@@ -60,7 +62,7 @@ class SubjectTokenSource {
     return isOurs ? this.failure : error
   }
 
-  async #obtain(at) {
+  async #obtain(at, attempt) {
     const source = this.#origin
     if (source.read !== undefined) return this.#pass(await source.read())
     const tokens = await source.token()
@@ -72,7 +74,8 @@ class SubjectTokenSource {
     const { tokens: latest, release } = await GrantSource.hold(source, HELD)
     this.release()
     this.#release = release
-    if (!this.native.leaveRenewed(nativeTokens(latest), at)) this.release()
+    // Nobody waits any more, so nobody would end the hold.
+    if (attempt.isOver || !this.native.leaveRenewed(nativeTokens(latest), at)) this.release()
     return undefined
   }
 

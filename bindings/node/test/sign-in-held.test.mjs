@@ -77,3 +77,22 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
     })
   }
 }
+
+test('a caller that gives up while it waits leaves no hold behind', { timeout: 30_000 }, async () => {
+  const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
+  const { seen, answer } = identityProvider(other)
+  const issuer = await serve(answer)
+  const [us, there] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
+  const login = Tokens.deserialize(JSON.stringify({
+    version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'a0', expires_in: 600,
+    scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: 1 }),
+  }))
+  const signIn = us.source(login)
+  const source = () => there.source(undefined, { identityProvider: us, signIn })
+  const first = source().token()
+  await assert.rejects(source().token({ timeoutMs: 350 }))
+  await first
+  // It would wait for ever.
+  await signIn.renew(await signIn.token())
+  assert.deepEqual(seen.twice, [])
+})

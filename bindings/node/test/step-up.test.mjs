@@ -98,7 +98,7 @@ test('the tokens of a step-up are kept beside the ordinary ones', async () => {
   assert.equal(nobody.advice, 'reauthorize')
   await grants.logOut('ann')
   assert.deepEqual((await grants.list()).grants, [])
-  assert.throws(() => grants.get('ann', { stepUp: { acr_values: 7 } }), { code: 'misuse.setup' })
+  assert.throws(() => grants.get('ann', { stepUp: { acr_values: 7 } }), { code: 'argument.invalid' })
 })
 
 test('the ninth step-up of a person ends the oldest', async () => {

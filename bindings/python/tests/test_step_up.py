@@ -131,4 +131,4 @@ def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin
         assert grants.list()[0] == []
         with pytest.raises(oauth_core.MisuseError) as unknown:
             grants.get("ann", step_up={"acr_values": 7})
-        assert unknown.value.code == "misuse.setup"
+        assert unknown.value.code == "argument.invalid"

@@ -8,7 +8,6 @@ const { errorFromNative, callNative } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { optionsOf, textsOf } = require('../options.cjs')
-const { isLoopback } = require('../server.cjs')
 const { SITE_SETTINGS } = require('./settings-table.cjs')
 
 /** The well-known key for tests; a site on any address but a loopback address refuses it. */

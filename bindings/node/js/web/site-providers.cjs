@@ -11,7 +11,7 @@ const { Tokens } = require('../tokens.cjs')
 const { nativeSetup, setupError } = require('./settings.cjs')
 
 /** The code of a visit in which a function of the application threw. */
-const THROWN = 'misuse.setup'
+const THROWN = 'application.function'
 
 /** The token sources of the users of a client. In Workers, where requests cannot wait for each other, each request creates its own. */
 function grantsOf(client, store) {

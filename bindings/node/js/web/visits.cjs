@@ -56,7 +56,7 @@ class Visits {
       const raw = await callNative(() => this.#native.visit(visit))
       const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw
       if (this.#providers.thrown && outcome.status === 500 && outcome.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
-      return await (outcome.forward ? this.#forwarded(outcome.forward, body) : this.#resultOf(outcome, request))
+      return await (outcome.forward ? this.#forwarded(outcome.forward, body, request) : this.#resultOf(outcome, request))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? errorFromNative(error) : failure.error
@@ -66,11 +66,11 @@ class Visits {
   }
 
   /** Forwards a page's call to an API. A failure becomes a 502 rather than an error of the application. */
-  async #forwarded(forward, body) {
+  async #forwarded(forward, body, request) {
     const content = await body?.(forward.limit)
     if (content === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#resultOf(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))))
+      return await this.#resultOf(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
       this.#note(code, message)
