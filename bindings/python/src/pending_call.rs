@@ -273,9 +273,8 @@ impl Start {
 
 /// The error for coroutines outside asyncio, such as those of trio, which cannot await a future of asyncio.
 fn no_loop(name: &str) -> Error {
-    let hint = format!(
-        "{name}: there is none of asyncio; under trio, call the blocking method in a thread"
-    );
+    let hint =
+        format!("{name} needs that of asyncio; under trio, call the blocking method in a thread");
     Error::from(Misuse::RuntimeMissing).about(&hint)
 }
 

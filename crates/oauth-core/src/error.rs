@@ -127,8 +127,7 @@ impl Error {
             // Each byte of a page's module costs every visitor.
             return self.at_request(url.to_owned());
         }
-        // A URL has only ASCII characters. A server may have given this one, however long.
-        let url = url.get(..MAX_URL).unwrap_or(url);
+        // A server may have given this URL, however long: it is cut when its secrets are removed.
         self.at_request([method, " ", url].concat())
     }
 
@@ -309,7 +308,7 @@ impl Error {
             // No text of the server's: a short secret is a part of it only by chance.
             let is_long = |secret: &&Secret<String>| secret.expose().len() >= redaction::LONG;
             let long: Vec<_> = secrets.iter().filter(is_long).cloned().collect();
-            *request = redaction::redacted(request, &long, 2 * MAX_URL).into_boxed_str();
+            *request = redaction::redacted(request, &long, MAX_URL).into_boxed_str();
         }
         self
     }

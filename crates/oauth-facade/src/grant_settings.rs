@@ -1,4 +1,4 @@
-//! Which grant is kept, and how, in plain values.
+//! [`GrantSettings`]: the identity of a grant and its policy, as plain values.
 
 use std::time::Duration;
 
@@ -42,8 +42,12 @@ impl GrantSettings {
     pub fn client_grant(&self) -> Result<GrantId, Error> {
         match (&self.subject, &self.step_up) {
             (None, None) => Ok(GrantId::client().requesting(self.request.to_core()?)),
-            _ => {
-                let what = "the client's own grant is nobody's: it has no subject";
+            (Some(_), _) => {
+                let what = "subject: the client's own grant has none";
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
+            }
+            (None, Some(_)) => {
+                let what = "step_up: the client's own grant has no login";
                 Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
             }
         }
@@ -97,7 +101,7 @@ fn step_up_of(text: &str) -> Result<StepUp, Error> {
     json::from_text(text).ok_or_else(wrong)
 }
 
-/// A step-up without what does not distinguish its grant, as JSON; `None` if nothing does.
+/// The members of a step-up that distinguish its grant, as JSON; `None` if it has none.
 ///
 /// # Errors
 /// `argument.invalid` if it is not what [`step_up`](crate::step_up) returns.

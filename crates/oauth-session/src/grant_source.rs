@@ -422,9 +422,9 @@ impl GrantSource {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Handle, Error> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Handle, Error> {
     tokio::runtime::Handle::try_current()
-        .map_err(|_| Error::from(oauth_core::error::Misuse::RuntimeMissing).about("none of tokio"))
+        .map_err(|_| Error::from(oauth_core::error::Misuse::RuntimeMissing).about("tokio"))
 }
 
 /// The reason for which a caller waits, or its outcome.

@@ -9,7 +9,7 @@ use oauth_core::Tokens;
 use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::Lease;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::store::Store;
 
@@ -74,7 +74,7 @@ impl HeldLease {
             store: Arc::clone(store),
             key: key.to_owned(),
             holder,
-            runtime: Handle::current(),
+            runtime: crate::grant_source::runtime()?,
         };
         take(&**store, key, &lease.holder, ttl).await?;
         Ok(lease)
@@ -92,6 +92,20 @@ impl Drop for HeldLease {
     }
 }
 
+/// Keeps a lock until the value is dropped, or `limit` is over.
+pub(crate) fn lock_for(
+    guard: impl Send + 'static,
+    limit: Duration,
+) -> Result<impl Send + Sync + 'static, Error> {
+    let (held, released) = tokio::sync::oneshot::channel::<()>();
+    crate::grant_source::runtime()?.spawn(async move {
+        // Nothing is ever sent: it ends when the other half is dropped.
+        let _ = timeout(limit, released).await;
+        drop(guard);
+    });
+    Ok(held)
+}
+
 /// Acquires a lease, after the renewal under way has ended.
 pub(crate) async fn take(
     store: &dyn Store,
@@ -106,11 +120,15 @@ pub(crate) async fn take(
             Lease::Held(left) => left.min(PAUSE),
         };
         if started.elapsed() > ttl {
-            let reason = Cause::unsent("the grant is renewed again and again");
-            return Err(Error::lost(reason).at_endpoint("store"));
+            return Err(contended().at_endpoint("store"));
         }
         sleep(pause).await;
     }
+}
+
+/// The error of a grant that others renew or use all the time.
+pub(crate) fn contended() -> Error {
+    Error::lost(Cause::unsent("the grant is renewed again and again"))
 }
 
 impl fmt::Debug for Hold {

@@ -42,10 +42,12 @@ pub(crate) fn is_cookie_missing(context: &RequestContext) -> Result<bool, Error>
         && !context.has_session()?)
 }
 
-/// Leads a person on whom another site may have led here: a redirect would arrive without the session's cookie. A browser
-/// that does not say where a request came from (`Sec-Fetch-Site`) is not led to sign in once more then.
+/// Leads on from a request that another site may have caused: after a redirect the session's cookie would be missing.
+/// Without the hop, a browser that does not send `Sec-Fetch-Site` would have to sign in twice.
 pub(crate) fn go(context: &RequestContext, target: &str) -> Reply {
-    match is_useful(context) && target.starts_with('/') {
+    let origin = context.base_url().map(|base| base.origin.as_str());
+    let path = origin.ok().and_then(|origin| target.strip_prefix(origin));
+    match is_useful(context) && path.unwrap_or(target).starts_with('/') {
         true => to(target),
         false => Reply::see_other(target),
     }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use oauth_core::Tokens;
 use oauth_core::error::{Error, Misuse};
+use oauth_core::flow::keeper::GrantStatus;
+use tokio::time::timeout;
 
 use super::{GrantSource, Shared};
 use crate::clock;
-use crate::hold::{HeldLease, Hold};
+use crate::hold::{HeldLease, Hold, contended, lock_for};
 use crate::source::{Token, TokenSource};
 use crate::store::Answer;
 
@@ -22,9 +24,12 @@ impl GrantSource {
     pub async fn hold(&self, limit: Duration) -> Result<Hold, Error> {
         let none = || Error::from(Misuse::NoRefreshToken);
         let Some(Shared { store, key }) = &self.0.shared else {
-            let guard = Arc::clone(&self.0.local_use).lock_owned().await;
-            let tokens = self.latest().ok_or_else(none)?;
-            return Ok(Hold::until_dropped(tokens, guard));
+            let lock = Arc::clone(&self.0.local_use).lock_owned();
+            let guard = timeout(limit, lock).await.map_err(|_| contended())?;
+            let status = self.0.state().keeper.standing();
+            let tokens = self.latest().filter(|_| status != GrantStatus::Ended);
+            let tokens = tokens.ok_or_else(none)?;
+            return Ok(Hold::until_dropped(tokens, lock_for(guard, limit)?));
         };
         let holder = clock::moment()?.ticket()?;
         let lease = HeldLease::take(store, key, holder, limit).await?;

@@ -1,7 +1,7 @@
 //! The tokens of step-up logins (RFC 9470), each kept beside those of the ordinary login. One record per user lists
 //! what they were required for, so that a logout ends them too.
 
-use oauth_core::error::{Cause, Error, Loss};
+use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::keeper::{GrantId, GrantOwner};
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{Secret, Tokens, json};
@@ -31,11 +31,19 @@ fn ordinary(id: &GrantId) -> GrantId {
     id
 }
 
-fn read(entry: Option<&Entry>) -> Vec<StepUp> {
-    let entry = entry.filter(|entry| !entry.is_removed());
-    // A list that cannot be read is written anew.
-    let listed = entry.and_then(|entry| json::from_text(entry.record.expose()));
-    listed.unwrap_or_default()
+/// The list of an entry.
+///
+/// # Errors
+/// `stored.malformed`
+fn read(entry: Option<&Entry>) -> Result<Vec<StepUp>, Error> {
+    let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
+        return Ok(Vec::new());
+    };
+    let listed: Option<Vec<StepUp>> = json::from_text(entry.record.expose());
+    let malformed = || Error::from(Misuse::StoredForm).at_endpoint(ENDPOINT);
+    let mut listed = listed.ok_or_else(malformed)?;
+    listed.truncate(BESIDE);
+    Ok(listed)
 }
 
 impl Grants {
@@ -52,7 +60,8 @@ impl Grants {
         let key = self.list_of(id);
         for _ in 0..TRIES {
             let entry = self.0.store.load(&key).await?;
-            let mut listed = read(entry.as_ref());
+            // A list that cannot be read is written anew: a logout has reported it, or will report the new one.
+            let mut listed = read(entry.as_ref()).unwrap_or_default();
             listed.retain(|other| other != step_up);
             listed.push(step_up.clone());
             let over = listed.len().saturating_sub(BESIDE);
@@ -84,6 +93,7 @@ impl Grants {
         if !entry.is_removed() {
             self.0.store.remove(&key).await?;
         }
+        let listed = listed?;
         let listed = listed.iter();
         Ok(listed
             .map(|step_up| id.clone().stepped_up(step_up))

@@ -9,6 +9,7 @@ use http::Method;
 use oauth_core::error::{Error, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::redeem::Login;
 use oauth_core::token::TokenType;
+use oauth_core::token::id_token::IdToken;
 use oauth_core::{Client, Secret, Tokens};
 use serde_json::{Map, Value};
 
@@ -132,14 +133,35 @@ impl From<ValidationFailure> for Refusal {
 }
 
 impl Refusal {
-    /// The refusal, with the tokens of a login that ends without a session. They are not revoked after a step-up that
-    /// failed: the session goes on, and servers that have one grant for a person and a client would end its tokens too
-    /// (RFC 7009 section 2.1).
-    fn of_login(mut self, tokens: Tokens) -> Self {
-        if self.error.code() != "web.step_up_failed" {
+    /// The refusal, with the tokens of a login that leaves no session of its person. Others are not revoked: servers
+    /// that have one grant for a person and a client would end the tokens of the session that goes on, too (RFC 7009
+    /// section 2.1).
+    fn of_login(mut self, tokens: Tokens, running: Running) -> Self {
+        if running == Running::Nobody || self.error.code() == "web.another_person" {
             self.tokens = Some(Box::new(tokens));
         }
         self
+    }
+}
+
+/// Whose session goes on in this browser after a refused login.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Running {
+    /// That of the person who has logged in, as far as is known.
+    Same,
+    /// None, or that of a different person.
+    Nobody,
+}
+
+/// Whether the person of the login has a session in this browser.
+async fn continues(context: &RequestContext, flow: &LoginFlow, login: &Login) -> Running {
+    let Some(session) = running(context, flow).await else {
+        return Running::Nobody;
+    };
+    let subject = login.id_token.as_ref().map(IdToken::subject);
+    match subject.is_none_or(|subject| subject == session.identity.subject) {
+        true => Running::Same,
+        false => Running::Nobody,
     }
 }
 
@@ -212,7 +234,10 @@ async fn complete_login(
             .await
             .map_err(Refusal::from),
         Ok(None) => Ok(hop::go(context, &flow.return_to)),
-        Err(refusal) => Err(refusal.of_login(login.tokens)),
+        Err(refusal) => {
+            let goes_on = continues(context, flow, &login).await;
+            Err(refusal.of_login(login.tokens, goes_on))
+        }
     }
 }
 
@@ -270,6 +295,7 @@ async fn begin_session(
     let now = context.io.now();
     let id_token = login.id_token.as_ref();
     let text = id_token.map(|id_token| id_token.text().expose().clone());
+    let person = identity.clone();
     let session = Session {
         identity: with_stored_claims(context, identity),
         local,
@@ -304,13 +330,18 @@ async fn begin_session(
     if let (None, Some(key)) = (&earlier_session, &flow.earlier) {
         earlier_session = stored(context, key).await;
     }
+    let mut signed_out = None;
     if let Some(earlier_session) = earlier_session {
         session_store::end(context, &earlier_session).await;
+        if !earlier_session.identity.is_same_person(&person) {
+            signed_out = Some(Box::new(earlier_session.identity));
+        }
     }
     let recent_logins_cookie = RecentLogins::of(context)?
         .record_login(now)
         .cookie(context)?;
-    let reply = hop::go(context, &flow.return_to);
+    let mut reply = hop::go(context, &flow.return_to);
+    reply.signed_out = signed_out;
     Ok(reply
         .with_cookies(cookies)
         .with_cookies([recent_logins_cookie]))

@@ -105,7 +105,7 @@ pub(crate) async fn front_channel(
     let provider = provider(context, id).await?;
     let client = context.client(&provider).await?;
     let server = client.server();
-    let mut signed_out = None;
+    let (mut signed_out, mut failed) = (None, None);
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
         // One of its tenants', where the server has an issuer for each, as in ID tokens.
@@ -115,9 +115,17 @@ pub(crate) async fn front_channel(
         let is_ended = |session: &Session| request.ends(&ended_session(session));
         let of_sid = ("sid", sid.as_str(), UnstoredSessions::Included);
         let ended = session_store::end_all(context, &client, of_sid, is_ended, &mut signed_out);
-        ended.await?;
+        // The application is told of the sessions that have ended before the store failed, too.
+        failed = ended.await.err();
     }
-    let mut reply = Reply::empty(StatusCode::OK);
+    let mut reply = match failed {
+        Some(error) if signed_out.is_none() || super::is_hosts(&error) => return Err(error),
+        Some(error) => {
+            context.io.note_error(&error);
+            Reply::problem(&error, Reader::Script, None)
+        }
+        None => Reply::empty(StatusCode::OK),
+    };
     reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");
     let policy = format!(
         "default-src 'none'; frame-ancestors {}",

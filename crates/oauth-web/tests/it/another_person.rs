@@ -258,3 +258,22 @@ fn a_sign_in_ends_the_session_before_it_although_its_cookie_is_kept_back() {
         assert_eq!(world.provider.twin().counters().revocations, 1);
     }
 }
+
+/// A plain sign-in takes the place of the session before it, and the application is told if that was another person's.
+#[test]
+fn the_application_is_told_whose_place_another_person_takes() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    for (person, replaced) in [(SUBJECT, None), ("bob", Some(SUBJECT)), ("bob", None)] {
+        world.provider.twin().approve_as(person);
+        let reply = ann.click(&mut world, "/auth/login?return_to=/shop").reply();
+        let reply = there_and_back(&mut world, &mut ann, &reply);
+        let signed_out = reply.signed_out.as_ref();
+        let signed_out = signed_out.map(|identity| identity.subject.as_str());
+        assert_eq!(signed_out, replaced, "{person}");
+        assert_eq!(
+            ann.click(&mut world, "/me").session().identity.subject,
+            person
+        );
+    }
+}

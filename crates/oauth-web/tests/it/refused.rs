@@ -81,6 +81,25 @@ fn a_step_up_that_failed_leaves_the_running_session_its_grant() {
 }
 
 #[test]
+fn a_refused_login_leaves_the_session_of_the_same_person_its_grant() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.admission = Box::new(|_| Admission::Refused("Only staff.".to_owned()));
+    for (person, count) in [(None, 0), (Some("bob"), 1)] {
+        if let Some(person) = person {
+            world.provider.twin().approve_as(person);
+        }
+        let ended = ann.click(&mut world, "/auth/login?return_to=/shop");
+        let callback = Browser::provider(&mut world, &location(&ended.reply()));
+        let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        assert_eq!(code(&reply), "web.not_admitted");
+        assert_eq!(revoked(&mut world).len(), count, "{person:?}");
+        ann.click(&mut world, "/me").session();
+    }
+}
+
+#[test]
 fn a_person_is_refused_whatever_the_revocation_endpoint_says() {
     let (mut world, mut ann) = (refusing(|config| config), Browser::new());
     ann.open(&mut world, "/me").reply();

@@ -308,16 +308,20 @@ fn hops(reply: &Reply, page: &str) {
 
 #[test]
 fn a_browser_without_fetch_metadata_signs_in_once_where_cookies_are_strict() {
-    let (mut world, mut ann) = (strict(), Browser::new());
-    let url = location(&ann.get(&mut world, "/me").reply());
-    let callback = Browser::provider(&mut world, &url);
-    let mut request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
-    for name in ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"] {
-        request.headers.remove(name);
+    // A return target may be an absolute URL of the site.
+    for target in ["/me", "https://shop.example/me"] {
+        let (mut world, mut ann) = (strict(), Browser::new());
+        let login = format!("/auth/login?return_to={target}");
+        let url = location(&ann.click(&mut world, &login).reply());
+        let callback = Browser::provider(&mut world, &url);
+        let mut request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
+        for name in ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"] {
+            request.headers.remove(name);
+        }
+        let reply = ann.send(&mut world, request, Access::SignedIn).reply();
+        hops(&reply, target);
+        ann.click(&mut world, "/me").session();
     }
-    let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-    hops(&reply, "/me");
-    ann.click(&mut world, "/me").session();
 }
 
 #[test]

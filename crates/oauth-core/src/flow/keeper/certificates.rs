@@ -13,11 +13,11 @@ use crate::moment::UnixTime;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use crate::token::{Stored, Tokens};
 
-/// The number of access tokens for other certificates in a record.
+/// The largest number of access tokens for other certificates in a record.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 const BESIDE: usize = 3;
 
-/// Access tokens of the same grant that are bound to the certificates of other workers. Builds for pages have none.
+/// Access tokens of the same grant for the certificates of other workers. Empty in builds for pages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Beside(
     #[cfg(not(all(feature = "js", target_family = "wasm")))] pub(super) Vec<Arc<Tokens>>,
@@ -53,9 +53,10 @@ impl Record {
 impl JsonForm for Beside {
     fn read(value: Json<'_>) -> Option<Self> {
         let stored: Vec<Stored> = JsonForm::read(value)?;
-        let tokens = stored.into_iter().map(Tokens::from_stored);
-        let tokens = tokens.map(|tokens| tokens.ok().map(Arc::new));
-        tokens.collect::<Option<_>>().map(Self)
+        // One that cannot be read is requested again: the refresh token must not be lost over it.
+        let tokens = stored.into_iter().take(BESIDE);
+        let tokens = tokens.filter_map(|stored| Tokens::from_stored(stored).ok());
+        Some(Self(tokens.map(Arc::new).collect()))
     }
 
     fn write(&self, out: &mut String) {
@@ -94,7 +95,7 @@ impl Record {
         };
         let is_good = newest.certificate.is_good_with(ours) || newest.is_own_renewer();
         let mut beside = self.beside.0.iter_mut();
-        // One that another server or client was issued is none of this grant.
+        // A token of another server or client does not belong to this grant.
         let own = beside.find(|it| it.certificate == *ours && it.binding == newest.binding);
         let Some(own) = own.filter(|_| !is_good) else {
             return;

@@ -444,6 +444,12 @@ fn is_unspent(error: &Error) -> bool {
                 | Misuse::AssertionAudience
                 | Misuse::WorkloadRefused
                 | Misuse::Setup
+                | Misuse::TransportSetup
+                | Misuse::ApplicationFunction
+                | Misuse::ClientKeys
+                | Misuse::RuntimeMissing
+                | Misuse::ArgumentInvalid
+                | Misuse::ArgumentsInconsistent
                 | Misuse::EndpointMissing
                 | Misuse::UrlSyntax
                 | Misuse::InsecureTransport
