@@ -371,7 +371,7 @@ export interface Authorization {
   /** The request object to serve at your `requestUri` before the person is sent, if there is one. */
   readonly requestObject: string | undefined
   /**
-   * What is wrong with the request, although it is made: `acr_values_unsupported` if the server's metadata list none of the
+   * What is wrong with the request, although it is made: `acr_values_unsupported` if the server's metadata lists none of the
    * `acrValues` (RFC 9470 section 7), `authorization_details_unprotected` if `authorizationDetails` go through the browser
    * unsigned (RFC 9396 section 12).
    */

@@ -223,7 +223,7 @@ fn b16_one_kind_of_token_is_not_taken_for_another() {
     assert_eq!(bank.sign_in().err().map(|e| e.code()), Some("jwt.typ"));
 }
 
-/// Audience injection: whatever endpoints a server's metadata list, the audience of an assertion is its issuer.
+/// Audience injection: whatever endpoints a server's metadata lists, the audience of an assertion is its issuer.
 #[test]
 fn c8_an_assertion_names_the_issuer_and_nobody_else() {
     use base64::Engine as _;

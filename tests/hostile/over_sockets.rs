@@ -122,7 +122,7 @@ fn what_the_server_says_of_a_token_is_signed() {
         matches!(said, Ok(IntrospectionResponse::Inactive)),
         "{said:?}"
     );
-    // The metadata list no other algorithm.
+    // The metadata lists no other algorithm.
     let other = ask(access, Alg::Es256).err();
     assert_eq!(other, Some("introspection.alg_not_supported"));
     // A page in place of the response is refused.

@@ -298,7 +298,7 @@ fn a_public_client_keeps_its_key() -> Result<(), Error> {
     userinfo(&driver, &bound, &renewed)
 }
 
-// RFC 9126 section 5: the server's metadata say so, and the client asks for nothing.
+// RFC 9126 section 5: the server's metadata says so, and the client asks for nothing.
 #[test]
 fn a_request_is_pushed_if_the_metadata_require_it() -> Result<(), Error> {
     let server = OidcProvider::fapi_with(&[("REQUIRE_PUSHED", "yes")]);

@@ -153,7 +153,7 @@ fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     Ok(())
 }
 
-/// The names that the metadata list: known and unknown ones.
+/// The names that the metadata lists: known and unknown ones.
 fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut server = as_example(&Rules::default());
     if let (Some(known), Value::Object(more)) = (&mut server.metadata, &vector.input["metadata"]) {

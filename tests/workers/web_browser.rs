@@ -172,8 +172,8 @@ impl Browser {
 
     fn open(&mut self, target: &str, from: From) -> Option<Answer> {
         let answer = self.send(target, from)?;
-        match &answer.location {
-            Some(location) => self.follow(location.clone()),
+        match answer.location.clone().or_else(|| answer.page_after()) {
+            Some(location) => self.follow(location),
             None => Some(answer),
         }
     }
@@ -192,9 +192,10 @@ impl Browser {
                     self.send(&own, from)?
                 }
             };
-            match answer.location.clone() {
-                Some(next) => location = next,
-                None => return Some(answer),
+            match (answer.location.clone(), answer.page_after()) {
+                (Some(next), _) => location = next,
+                (None, Some(next)) => (location, from) = (next, From::Click),
+                (None, None) => return Some(answer),
             }
         }
         None
@@ -270,5 +271,13 @@ impl Answer {
             location: location.map(str::to_owned),
             body: response.text().unwrap_or_default(),
         }
+    }
+
+    /// Where a page of the site leads on, which it sends where a redirect would lack the strict cookie.
+    fn page_after(&self) -> Option<String> {
+        let (_, rest) = self
+            .body
+            .split_once("http-equiv=refresh content=\"0;url=")?;
+        Some(rest.split('"').next()?.replace("&amp;", "&"))
     }
 }

@@ -45,7 +45,7 @@ test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
   }
 })
 
-/** RFC 9126 section 5: the server's metadata say so, and the client asks for nothing. */
+/** RFC 9126 section 5: the server's metadata says so, and the client asks for nothing. */
 test('a request is pushed if the metadata require it', async () => {
   const { issuer, clients } = await fapiProvider({ REQUIRE_PUSHED: 'yes' })
   const clientAuth = privateKeyJwt(clients.encrypted.private_key, { alg: 'ES256' })

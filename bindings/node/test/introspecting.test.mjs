@@ -74,7 +74,7 @@ test('what the server says of a token is signed', async () => {
   const told = await ask(accessToken)
   assert.deepEqual([told.active, told.clientId, told.scope], [true, clientId, scope])
   assert.equal((await ask('never issued')).active, false)
-  // The metadata say that there are no others.
+  // The metadata says that there are no others.
   await assert.rejects(ask(accessToken, 'ES256'), { code: 'introspection.alg_not_supported' })
   // A page in place of the response is not believed.
   await bank.fault('html')

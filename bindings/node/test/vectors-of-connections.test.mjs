@@ -58,7 +58,7 @@ async function metadataUrl(...servers) {
   return clientId
 }
 
-test('scope-mcp-none: neither the challenge nor the metadata name a scope', async () => {
+test('scope-mcp-none: neither the challenge nor the metadata names a scope', async () => {
   const { generic } = await twins()
   // Of the API, and of the server, whose offline_access would be asked for.
   for (const _ of [1, 2]) await generic.fault('without_member', { member: 'scopes_supported' })

@@ -94,7 +94,7 @@ def test_what_the_server_says_of_a_token_is_signed(twins: dict[str, Twin]) -> No
     told = ask(token.access_token)
     assert (told.active, told.client_id, told.scope) == (True, client.client_id, token.scope)
     assert not ask("never issued").active
-    # The metadata say that there are no others.
+    # The metadata says that there are no others.
     assert code(token.access_token, "ES256") == "introspection.alg_not_supported"
     # A page in place of the response is not believed.
     bank.fault("html")

@@ -85,7 +85,7 @@ def metadata_url(plain: Callable[..., Plain], *servers: Twin) -> str:
 
 
 def test_scope_mcp_none(generic: Twin) -> None:
-    """Neither the challenge nor the metadata name a scope: none is asked for."""
+    """Neither the challenge nor the metadata names a scope: none is asked for."""
     # Of the API, and of the server, whose offline_access would be asked for.
     for _ in range(2):
         generic.fault("without_member", member="scopes_supported")

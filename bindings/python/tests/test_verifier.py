@@ -111,7 +111,7 @@ def test_a_published_key_says_how_access_tokens_are_signed(
     key = {"kty": "EC", "crv": "P-256", "kid": "1"}
     key |= {name: encoded(getattr(point, name).to_bytes(32, "big")) for name in ("x", "y")}
     place = plain(reply(200, json.dumps({"keys": [key]}).encode(), content_type="application/json"))
-    # No metadata say how access tokens are signed.
+    # No metadata says how access tokens are signed.
     metadata = {"issuer": issuer.base, "jwks_uri": f"{place.base}/jwks"}
     server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
     claims = issuer.token().split(".")[1]

@@ -32,7 +32,6 @@ pub use jwk::symmetric_thumbprint;
 pub(crate) use jws::Jws;
 pub(crate) use key_cache::{KeyCache, Lookup, OnUnknownKey};
 pub use key_set::KeySet;
-
 pub use unverified::Unverified;
 pub use validity::CLOCK_SKEW;
 pub(crate) use validity::Validity;

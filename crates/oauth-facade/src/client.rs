@@ -167,7 +167,7 @@ impl Client {
     /// Accepts only responses that are signed and encrypted as the client is registered.
     ///
     /// # Errors
-    /// `key.algorithm`, `key.malformed`, `misuse.setup`.
+    /// `key.algorithm`, `key.malformed`, `arguments.inconsistent`.
     #[cfg(feature = "crypto")]
     pub fn with_registration(self, registration: &crate::Registration) -> Result<Self, Error> {
         registration.apply(self.core).map(Self::from)

@@ -48,9 +48,9 @@ const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 /// wider scope or another login, the user is asked, twice an hour at most.
 ///
 /// Metadata is used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
-/// 9728 section 5.2), they are fetched again, every five minutes at most. If they have changed, the API is connected
-/// anew, once an hour at most; if they no longer name the server, the user signs in at the one that they name, and no
-/// token and no client of the former server is sent there. The tokens of the former server are removed from the store
+/// 9728 section 5.2), it is fetched again, every five minutes at most. If it has changed, the API is connected anew,
+/// once an hour at most; if it no longer names the server, the user signs in at the one that it names, and no token
+/// and no client of the former server is sent there. The tokens of the former server are removed from the store
 /// once there are others; they are not revoked, as [`forget`](Self::forget) revokes none.
 ///
 /// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless

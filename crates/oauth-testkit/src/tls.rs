@@ -105,7 +105,7 @@ fn set_common_name(params: &mut CertificateParams, name: &str) {
 /// The [FAPI twin](Twin::fapi) behind TLS, until this is dropped. Its clients may present certificates, to which it
 /// binds their tokens.
 ///
-/// The metadata is at [`base`](Self::base), and list aliases at [`mutual`](Self::mutual), where a client has to
+/// The metadata is at [`base`](Self::base), and lists aliases at [`mutual`](Self::mutual), where a client has to
 /// present a certificate (RFC 8705 section 5). A certificate from [`issue`](Self::issue) identifies the client.
 pub struct MutualTls {
     /// The base URL without client certificates.

@@ -7,7 +7,7 @@
 // another nonce, and what else was refused. POST /_advance/60 puts the server's clock ahead by so many seconds: by time it
 // replaces its nonces, and takes those of a few minutes. POST /_nonces makes all of them worthless at once, POST /_expire
 // all access tokens. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies. With REQUIRE_PUSHED=yes the
-// server's metadata say that every authorization request has to be pushed, and no other is accepted.
+// server's metadata says that every authorization request has to be pushed, and no other is accepted.
 //
 // Prints one line of JSON once it listens: {"issuer": ..., "clients": {...}}. Stops when its standard input closes.
 import { randomBytes } from 'node:crypto'

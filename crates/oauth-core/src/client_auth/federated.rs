@@ -140,8 +140,8 @@ impl FederatedAssertion {
             let both = format!("it names {}, expected {wanted}", audience.join(" "));
             return Err(Error::from(Misuse::AssertionAudience).about(&both));
         }
-        // "The JWT MUST contain an "exp" (expiration time) claim" (RFC 7523 section 3). Kubernetes, SPIFFE, GitHub, GitLab
-        // and the clouds issue none without; such a token is good for whoever finds it, for ever.
+        // "The JWT MUST contain an "exp" (expiration time) claim" (RFC 7523 section 3): a leaked token without it could be
+        // used for ever.
         if expires.is_none() {
             let detail = format!("the token of {} has no exp", self.token.place());
             return Err(malformed(&detail));

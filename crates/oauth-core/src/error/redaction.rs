@@ -14,8 +14,8 @@ const ENOUGH: usize = 64;
 /// `client`: it is redacted only where it stands by itself.
 pub(super) const LONG: usize = 16;
 
-/// A secret with fewer bytes may be a word of the text, such as `a`: a text in which it stands by itself is dropped as a
-/// whole, because one that lacks some of its words is of no use and tells what they are.
+/// A secret with fewer bytes may be a word of the text, such as `a`. A text in which it stands by itself is dropped whole:
+/// with the word redacted, the rest of the text would reveal it.
 const TINY: usize = 4;
 
 /// What stands in place of a secret.

@@ -243,7 +243,7 @@ table! {
         StoredGrant "stored.grant" REAUTHORIZE "the stored record belongs to another grant: its subject, scope, parameters or key differ"
         StoredSealed "stored.sealed" GIVE_UP "the stored record cannot be decrypted: it needs another key, or was altered"
     }
-    // The machine of web applications reports these; it is in no page.
+    // Codes of the machine for web applications, which is in no page.
     outside_pages {
         WebSignedOut "web.signed_out" REAUTHORIZE "nobody is signed in"
         WebStepUp "web.step_up" REAUTHORIZE "the person has to authenticate again, or in another way"
@@ -388,7 +388,7 @@ table! {
         ProviderUnknown "provider.unknown" GIVE_UP "there is no provider of this name"
         ProviderVariable "provider.variable" GIVE_UP "a provider variable is missing, unknown or of the wrong type"
     }
-    // What the module of a page never reports; the scripts around it may.
+    // Codes that the module of a page never reports; the scripts around it may.
     outside_pages {
         WorkloadSetup "workload.setup" GIVE_UP "the workload environment is unknown, or lacks a required variable or file"
         EnvironmentConflict "environment.conflict" GIVE_UP "two environment variables that exclude each other are set"
@@ -412,7 +412,7 @@ table! {
         ApplicationFunction "application.function" GIVE_UP "a function of the application failed, or gave a value of the wrong type"
         RateLimitUndocumented "api.rate_limit_undocumented" GIVE_UP "no rate limit is documented for this API"
         PopupBlocked "page.popup_blocked" GIVE_UP "the browser blocked the popup"
-        RedirectUriOtherOrigin "redirect_uri.other_origin" GIVE_UP "the redirect URI is at another origin than the page"
+        RedirectUriOtherOrigin "redirect_uri.other_origin" GIVE_UP "the redirect URI is not of the page's origin"
         PageInsecure "page.insecure" GIVE_UP "the page is not in a secure context, so the browser offers it no cryptography"
         PageMissing "page.missing" GIVE_UP "there is no page here: this runs in a browser alone"
     }

@@ -37,7 +37,7 @@ pub(crate) fn introspect(
         };
         let verification = Verification::new(Arc::clone(&config), token, signed.algs.clone());
         let encryption = signed.encryption.clone();
-        let encryption = encryption.map(|opens| Arc::new(opens) as Arc<dyn DecryptJwe>);
+        let encryption = encryption.map(|encryption| Arc::new(encryption) as Arc<dyn DecryptJwe>);
         let verified = verification.encrypted(encryption).and_then(move |at, jws| {
             let state = read(&config, &signed, &jws, at.now());
             state.map_err(|error| error.at_endpoint(Introspect::NAME))

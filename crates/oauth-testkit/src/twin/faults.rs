@@ -128,9 +128,9 @@ pub enum Fault {
     BearerTokenType,
     /// The request is carried out; the case of the challenge's scheme is changed. Applies to the next challenge.
     ChallengeCase,
-    /// The request is carried out; the resource metadata have a different `resource`. Applies to the next such response.
+    /// The request is carried out; the resource metadata has a different `resource`. Applies to the next such response.
     OtherResource,
-    /// The request is carried out; the resource metadata list no authorization server. Applies to the next such response.
+    /// The request is carried out; the resource metadata lists no authorization server. Applies to the next such response.
     NoAuthorizationServer,
     /// The request is carried out; its challenge has a different `resource_metadata`. Applies to the next challenge with
     /// that parameter.

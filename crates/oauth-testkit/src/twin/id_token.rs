@@ -193,7 +193,7 @@ impl Twin {
         rules.paths.keys = path.to_owned();
     }
 
-    /// Signs ID tokens with this algorithm from now on, even if the metadata list others: `RS256`, `PS256`, `ES256`, or
+    /// Signs ID tokens with this algorithm from now on, even if the metadata lists others: `RS256`, `PS256`, `ES256`, or
     /// `HS256` with the client's secret.
     pub fn sign_id_tokens_by(&mut self, alg: Alg) {
         self.authority.rules.alg = alg;

@@ -21,7 +21,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 pub enum LogoutTokenFlaw {
     /// `alg` is `none`, and there is no signature.
     Unsigned,
-    /// It is signed with an algorithm that the server's metadata do not list.
+    /// It is signed with an algorithm that the server's metadata does not list.
     OtherAlgorithm,
     /// There are no `events`.
     MissingEvent,

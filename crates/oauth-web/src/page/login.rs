@@ -82,9 +82,9 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     login_flow::begin(context, login).await
 }
 
-/// The hop under `SameSite=Strict`, for a page that is not the site's own (`again=3`), and for the login itself: a page that
-/// can only redirect, such as a Server Component, sends here whoever comes without the session's cookie, which may only
-/// have been kept back. Anything else than a page to return to asks for a login, and gets it.
+/// The hop under `SameSite=Strict`, for a page of the application (`again=3`) and for the login itself (`again=4`). A page
+/// that can only redirect, such as a Server Component, sends everyone without the session's cookie here, although the
+/// browser may only have withheld it. A request with parameters other than `return_to` asks for a login, and gets one.
 async fn hop(context: &RequestContext, return_to: &str) -> Result<Option<Reply>, Error> {
     let request = &context.request;
     match request.query("again").as_deref() {
@@ -156,7 +156,7 @@ fn need(context: &RequestContext) -> Option<Need> {
     (need != Need::default()).then_some(need)
 }
 
-/// A callback without a flow had an error, and no cookie of a session: the hop was to find the session.
+/// Shows the error of a callback without a flow, after the hop, unless there is a session.
 async fn show_callback_error(context: &RequestContext) -> Result<Reply, Error> {
     match current_session::session(context).await? {
         Found::Session(_) => Ok(RequestContext::go(&context.home_path()?, [])),

@@ -1,6 +1,6 @@
 //! The verdict on a reply of a protected resource: what it requires of the client (RFC 6750 section 3.1, RFC 9470
 //! section 3, RFC 9449 section 9). Its challenges are parsed in `challenge.rs`; that a request is sent again only once,
-//! is in `request/reply.rs`.
+//! is in `request/retry.rs`.
 
 use std::time::Duration;
 

@@ -7,11 +7,11 @@ use crate::flow::resource_discovery::ResourceDiscoveryRequest;
 use crate::moment::UnixTime;
 use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
-/// How long metadata is not fetched again, whatever the API says: every token that it refuses may come
+/// The minimum time between two fetches of metadata, whatever the API says: every token that it refuses may come
 /// with a challenge, and each would cost a request.
 const BETWEEN: Duration = Duration::from_secs(5 * 60);
 
-/// The longer interval after the metadata have changed, so that an API cannot send the user through one sign-in after
+/// The longer interval after the metadata has changed, so that an API cannot send the user through one sign-in after
 /// another by naming new servers.
 const BETWEEN_CHANGES: Duration = Duration::from_secs(60 * 60);
 

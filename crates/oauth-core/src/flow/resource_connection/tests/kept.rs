@@ -35,7 +35,7 @@ fn connected(
     connected_at(request, challenge, DCR)
 }
 
-/// The same at a server whose metadata say this.
+/// The same at a server whose metadata says this.
 fn connected_at(
     request: ConnectRequest,
     challenge: Response<Bytes>,
