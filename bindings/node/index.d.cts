@@ -56,7 +56,7 @@ export class OAuthError extends Error {
   readonly advice: Advice
   /**
    * Seconds to wait before trying again: the pause that the server named, or the rest of the backoff after failures.
-   * Only if `advice` is `retry`; then always where a source failed to get a token.
+   * Only if `advice` is `retry`; an error of a source that failed to get a token always has it.
    */
   readonly retryAfter: number | undefined
   /** Whether it is the error of an earlier attempt, reported again without another one. */

@@ -6,7 +6,7 @@ export * from './web.cjs'
 declare global {
   namespace Express {
     interface Request {
-      /** Who is signed in; somebody is behind `site.required`, of which Express does not tell a handler. */
+      /** The signed-in user. Always set behind `site.required`, which the types of Express cannot express. */
       user?: User | undefined
     }
   }

@@ -6,7 +6,7 @@ export * from './web.cjs'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who is signed in; somebody is behind `site.required`, of which Fastify does not tell a handler. */
+    /** The signed-in user. Always set behind `site.required`, which the types of Fastify cannot express. */
     user?: User | undefined
   }
 }

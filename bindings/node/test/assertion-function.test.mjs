@@ -9,7 +9,7 @@ const { Client, LostError, Server, assertionFunction, discover } = core
 const issuer = 'https://as.example'
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-const unsigned = (claims) => `${part({ alg: 'ES256' })}.${part(claims)}.c2ln`
+const unsigned = (claims) => `${part({ alg: 'ES256' })}.${part({ exp: 4_000_000_000, ...claims })}.c2ln`
 
 const provider = await oidcProvider()
 const server = await discover(provider.issuer, { transport: 'loopback_http' })

@@ -117,5 +117,5 @@ test('a browser that opens is waited for', { skip: process.platform !== 'linux' 
     assert.ok((await signedIn).accessToken)
   })
   process.env.PATH = PATH
-  assert.match(said, /the browser shows the login/i)
+  assert.match(said, /the login opens in your browser/i)
 })

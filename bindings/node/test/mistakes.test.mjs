@@ -62,7 +62,7 @@ test('an option is told by its name, where it is given', async () => {
     [() => new core.Client(api, { clientId: 'id' }), /^server must be a Server, from provider, discover or /],
     [() => new core.Client(server, { clientId: undefined, clientSecret: 's' }), /^clientId must be a string$/],
     [() => new core.Client(server, { clientId: 'id', clientSecret: '' }), /^clientSecret must not be empty: /],
-    [() => client.source(undefined, { store: new core.MemoryStore(), subject: '' }), /^subject is empty$/],
+    [() => client.source(undefined, { store: new core.MemoryStore(), subject: '' }), /^subject must not be empty$/],
     [() => new core.FileStore(''), /^path must not be empty$/],
     [() => new core.SqliteStore(''), /^path must not be empty$/],
   ]) {

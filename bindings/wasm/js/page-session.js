@@ -61,7 +61,7 @@ function go(to) {
 /** Signs in by redirect, and then returns to this page; or in a popup. */
 export async function signIn(host, config, { mode, returnTo = mode === 'popup' ? undefined : here(), ...options } = {}) {
   const own = of(host)
-  // Of two sessions of one sign-in, this page would close neither.
+  // Otherwise the waiting session and the new one would both stay open.
   own.waiting?.abort()
   try {
     const more = options.stepUp && { session: own.session }
@@ -76,16 +76,22 @@ const here = () => location.pathname + location.search + location.hash
 
 /** Signs out in all tabs, and at the server if it can do that; it sends the user to `returnTo`. */
 export async function signOut(host, config, { returnTo = '/' } = {}) {
-  const wasm = await ready(config.wasm)
-  wasm.checkReturnTarget(returnTo, location.origin)
-  const { session } = of(host)
-  const home = new URL(returnTo, location.origin)
-  let next = home
-  if (session?.signedIn) {
-    next = atServer(session, home)
-    await session.signOut()
+  try {
+    const wasm = await ready(config.wasm)
+    wasm.checkReturnTarget(returnTo, location.origin)
+    const home = new URL(returnTo, location.origin)
+    const { session } = of(host)
+    if (!session?.signedIn) return location.assign(home)
+    const next = atServer(session, home)
+    try {
+      await session.signOut()
+    } finally {
+      // The page has no tokens any more, whatever the server said of their revocation.
+      location.assign(next)
+    }
+  } catch (error) {
+    host.failed(error)
   }
-  location.assign(next)
 }
 
 function atServer(session, home) {

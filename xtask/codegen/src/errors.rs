@@ -71,15 +71,15 @@ helps is `Error::hint` in Rust, `error.hint` in Python and Node.js, and `hintFor
 | advice | what to do |
 | --- | --- |
 | `retry` | the same request may succeed later, not before the pause the server asked for |
-| `reauthorize` | the grant is gone: a person, or the client's own credentials, must authorize anew |
-| `give_up` | asking again changes nothing: configuration or code must change |
+| `reauthorize` | the grant has ended: the user, or the client with its own credentials, must authorize again |
+| `give_up` | a repeated request changes nothing: configuration or code must change |
 
 The tables show the advice of the code alone. An error may know better: where an authorization code
 may be spent, `retry` becomes `reauthorize`; where the status says to come back later (408, 429,
 503), `give_up` becomes `retry`.
 
-An error that a server caused, by its reply or by none, has the `url` that was requested: scheme,
+An error caused by a server's response, or by its absence, has the `url` that was requested: scheme,
 host and path, and of an API only the origin. `retry_after` is in seconds, and only errors whose
-advice is `retry` have it: where a source failed to get a token always, and at least 1; for a
-single request if the server named a pause.
+advice is `retry` have it: a source that failed to get a token always sets it, to at least 1; a
+single request sets it if the server named a pause.
 ";
