@@ -27,8 +27,10 @@ if (!isOnePackage) agree(FINGERPRINT)
 const createVerifier = Symbol('verifier')
 
 /** The arguments of a source: tokens and options, or either. Options are no `Tokens`, so they are told apart by their class. */
-const tokensAndOptions = ([first, ...rest]) =>
-  (rest.length === 0 && first !== undefined && !(first instanceof Tokens) ? [undefined, first] : [first, ...rest])
+const tokensAndOptions = ([first, ...rest]) => {
+  const isOptions = rest.length === 0 && !(first instanceof Tokens) && Object.keys(Object(first)).length > 0
+  return isOptions ? [undefined, first] : [first, ...rest]
+}
 
 /** The exchanges of a client, for your own driver. */
 class Exchanges extends ExchangeOperations {

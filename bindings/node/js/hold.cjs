@@ -12,14 +12,18 @@ const POLL_INTERVAL = 250
 /** The last use of the refresh token of each grant without a store. */
 const uses = new WeakMap()
 
-/** Waits until nobody uses the refresh token of a grant without a store. Returns the function that ends this use. */
-async function useAlone(keeper) {
-  const before = uses.get(keeper)
-  let end
-  const over = new Promise((done) => (end = done))
-  uses.set(keeper, before === undefined ? over : before.then(() => over))
-  await before
-  return end
+/** A use of the refresh token of a grant without a store: the `turn` to wait for, if another use is under way, and its `end`. */
+function useAlone(keeper) {
+  const turn = uses.get(keeper)
+  let done
+  const own = new Promise((resolve) => (done = resolve))
+  const all = turn === undefined ? own : turn.then(() => own)
+  uses.set(keeper, all)
+  const end = () => {
+    done()
+    if (uses.get(keeper) === all) uses.delete(keeper)
+  }
+  return { turn, end }
 }
 
 /** Takes the lease of a grant, after the renewal under way has ended. Returns its holder. */
@@ -39,7 +43,8 @@ async function takeLease(store, key, ms) {
  */
 async function holdGrant(keeper, store, ms) {
   if (store === undefined) {
-    const end = await useAlone(keeper)
+    const { turn, end } = useAlone(keeper)
+    await turn
     const timer = setTimeout(end, ms)
     timer.unref?.()
     const release = () => {

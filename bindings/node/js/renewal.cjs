@@ -179,7 +179,11 @@ async function carryOutTasks(keeper, job) {
       if (task.kind === 'run') {
         const stop = extendLease(keeper, job)
         // With a store, a lease keeps others from the refresh token.
-        release ??= store === undefined ? await useAlone(keeper) : undefined
+        if (store === undefined && release === undefined) {
+          const { turn, end } = useAlone(keeper)
+          release = end
+          await turn
+        }
         isNew = await run(task.exchange).then(() => true, () => false)
         stop()
         task = keeper.completed()
@@ -207,11 +211,13 @@ async function carryOutTasks(keeper, job) {
 
 /** The whole renewal of a grant that is not shared. */
 async function runAlone(keeper, { run }, renewal) {
-  const release = await useAlone(keeper)
+  const { turn, end } = useAlone(keeper)
   try {
+    // A renewal that need not wait has begun when this returns: closing the source then waits for it.
+    if (turn !== undefined) await turn
     return await run(renewal)
   } finally {
-    release()
+    end()
   }
 }
 

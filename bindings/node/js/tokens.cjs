@@ -139,7 +139,7 @@ class PendingAuthorization {
 
   constructor(text) {
     this.#native = callNative(() => native.NativeFlow.parse(checkText(text, 'text')))
-    refuseClones(this, () => 'a PendingAuthorization cannot be cloned: pass on the text of serialize(), and read it with PendingAuthorization.deserialize')
+    refuseClones(this, () => 'a flow cannot be cloned: pass on its serialize() to PendingAuthorization.deserialize')
   }
 
   /** Reads what `serialize()` wrote. */
