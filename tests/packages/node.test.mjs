@@ -112,7 +112,7 @@ test('a platform without its half is told so', async () => {
   assert.deepEqual({ ...absent, message: undefined }, {
     name: 'UnsupportedPlatform', code: 'misuse.setup', advice: 'give_up', platform: here, message: undefined,
   })
-  assert.match(absent.message, new RegExp(`for ${here}: oauth-core-${here} is not installed: install oauth-core anew`))
+  assert.match(absent.message, new RegExp(`for ${here}: oauth-core-${here} is not installed: reinstall oauth-core`))
   const other = JSON.parse(await node(bare, '-e', told("Object.defineProperty(process, 'platform', { value: 'aix' })")))
   assert.match(other.message, new RegExp(`for aix-${process.arch}: it is not built for this platform, only for .*linux-x64-musl`))
 })

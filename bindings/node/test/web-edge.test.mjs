@@ -126,7 +126,6 @@ test('what is not there in a Worker says so', async (context) => {
       KeySource: () => new core.SealedStore(store, { dataKey() {}, unwrapKey() {} }),
       'SealingKey.fromKeyring': () => core.SealingKey.fromKeyring('/records'),
       Network: () => new core.Network(),
-      passphrase: () => client({ clientAuth: core.privateKeyJwt('a key', { passphrase: 'p' }) }),
       serviceAccount: () => client({ clientAuth: core.serviceAccount('{}') }),
       'mutual TLS': () => client({ clientAuth: 'tls_client_auth' }),
       assertionFunction: () => client({ clientAuth: core.assertionFunction(() => 'a.b.c') }),
