@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::{self, now};
 use crate::observe::Observe;
 use crate::renewal_limits::RenewalLimits;
+use crate::runtime;
 use crate::source::{Cached, Token};
 use crate::store::Store;
 
@@ -248,7 +249,7 @@ impl GrantSource {
     /// `stored.issuer` for tokens of another server or client; `lost` if the store did not
     /// answer: the tokens are used anyway, and stored later.
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
-        let (at, runtime) = (clock::moment()?, runtime()?);
+        let (at, runtime) = (clock::moment()?, runtime::current()?);
         self.0.state().keeper.replace(&at, tokens)?;
         loop {
             let (renewal, task) = {
@@ -293,7 +294,7 @@ impl GrantSource {
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`; call it again to wait for longer.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
-        let runtime = runtime()?;
+        let runtime = runtime::current()?;
         self.0.state().keeper.drain();
         let drained = async {
             let mut pause = Duration::from_millis(50);
@@ -342,7 +343,7 @@ impl GrantSource {
     async fn request_token(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         let now = now()?;
         // Checked before the keeper decides: it must not record a renewal that cannot be spawned.
-        let runtime = runtime()?;
+        let runtime = runtime::current()?;
         let (waiting, task) = self.decide(&mut self.0.state(), now, refused);
         spawn(&runtime, task);
         look_after(&runtime, &self.0);
@@ -420,11 +421,6 @@ impl GrantSource {
         let task = RenewalTask::new(Arc::clone(&self.0), state);
         (Arc::clone(&task.renewal), Some(task))
     }
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Handle, Error> {
-    tokio::runtime::Handle::try_current()
-        .map_err(|_| Error::from(oauth_core::error::Misuse::RuntimeMissing).about("tokio"))
 }
 
 /// The reason for which a caller waits, or its outcome.

@@ -11,6 +11,7 @@ use oauth_core::flow::keeper::Lease;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::runtime;
 use crate::store::Store;
 
 /// The pause between two attempts to take a lease.
@@ -74,7 +75,7 @@ impl HeldLease {
             store: Arc::clone(store),
             key: key.to_owned(),
             holder,
-            runtime: crate::grant_source::runtime()?,
+            runtime: runtime::current()?,
         };
         take(&**store, key, &lease.holder, ttl).await?;
         Ok(lease)
@@ -98,7 +99,7 @@ pub(crate) fn lock_for(
     limit: Duration,
 ) -> Result<impl Send + Sync + 'static, Error> {
     let (held, released) = tokio::sync::oneshot::channel::<()>();
-    crate::grant_source::runtime()?.spawn(async move {
+    runtime::current()?.spawn(async move {
         // Nothing is ever sent: it ends when the other half is dropped.
         let _ = timeout(limit, released).await;
         drop(guard);

@@ -31,6 +31,7 @@ pub mod grants;
 mod hold;
 pub mod observe;
 mod renewal_limits;
+mod runtime;
 mod source;
 pub mod store;
 mod subject_token_source;
