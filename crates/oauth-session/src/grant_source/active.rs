@@ -8,7 +8,8 @@ use arc_swap::ArcSwapOption;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::flow::keeper::GrantOwner;
 
-use super::{GrantSource, Inner, runtime, task_stopped};
+use super::{GrantSource, Inner, task_stopped};
+use crate::runtime;
 
 /// The sessions that are renewing, or have unsaved tokens.
 ///
@@ -92,7 +93,7 @@ impl Drop for ActiveGuard {
 /// `lost.timeout` if that has not been done within `limit`.
 pub async fn drain_all(limit: Duration) -> Result<(), Error> {
     // Checked first, because the timer needs a runtime too.
-    runtime()?;
+    runtime::current()?;
     let drain_rounds = async {
         loop {
             let active: Vec<_> = ActiveSessions::of_process()
@@ -121,7 +122,7 @@ pub(crate) async fn drain_each(
     sessions: impl Iterator<Item = GrantSource>,
     limit: Duration,
 ) -> Result<(), Error> {
-    let runtime = runtime()?;
+    let runtime = runtime::current()?;
     let drain = |session: GrantSource| async move { session.drain(limit).await };
     let drains: Vec<_> = sessions
         .map(|session| runtime.spawn(drain(session)))

@@ -8,9 +8,10 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 
 use super::renewal_task::{RenewalTask, spawn};
-use super::{GrantSource, Inner, SharedRenewal, outcome_of, runtime};
+use super::{GrantSource, Inner, SharedRenewal, outcome_of};
 use crate::clock;
 use crate::observe::GrantEvent;
+use crate::runtime;
 use crate::store::Store;
 
 /// The longest sleep, because the machine's clock may be set, or stop while the machine is suspended.
@@ -113,7 +114,7 @@ impl GrantSource {
         match self.0.upkeep() {
             Some(renewal) => outcome_of(&renewal).await.map(|_| true),
             None => {
-                look_after(&runtime()?, &self.0);
+                look_after(&runtime::current()?, &self.0);
                 Ok(false)
             }
         }
