@@ -84,7 +84,7 @@ impl Inner {
 
     /// Performs the upkeep that is due now; returns the renewal, if there is one.
     fn upkeep(self: &Arc<Self>) -> Option<SharedRenewal> {
-        let runtime = runtime().ok()?;
+        let runtime = runtime::current().ok()?;
         loop {
             let now = clock::now().ok()?;
             let (new_tokens, task) = {
