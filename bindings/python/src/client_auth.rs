@@ -138,25 +138,12 @@ fn checked<T: PyClass<BaseType = ClientAuth>>(
     Ok(ClientAuth(auth).with(kind))
 }
 
-/// A secret that is not empty.
-///
-/// # Errors
-/// `ValueError`.
-fn filled_secret(text: String) -> PyResult<Secret<String>> {
-    match text.is_empty() {
-        true => Err(PyValueError::new_err(
-            "secret is empty: a client without one is Public()",
-        )),
-        false => Ok(secret(text)),
-    }
-}
-
 #[pymethods]
 impl ClientSecretPost {
     #[new]
     #[pyo3(signature = (secret, /))]
-    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyResult<PyClassInitializer<Self>> {
-        Ok(ClientAuth(Auth::Post(filled_secret(secret)?)).with(Self))
+    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Post(Secret::new(secret))).with(Self)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -168,8 +155,8 @@ impl ClientSecretPost {
 impl ClientSecretBasic {
     #[new]
     #[pyo3(signature = (secret, /))]
-    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyResult<PyClassInitializer<Self>> {
-        Ok(ClientAuth(Auth::Basic(filled_secret(secret)?)).with(Self))
+    fn new(#[pyo3(from_py_with = text)] secret: String) -> PyClassInitializer<Self> {
+        ClientAuth(Auth::Basic(Secret::new(secret))).with(Self)
     }
 
     fn __repr__(&self) -> &'static str {

@@ -100,7 +100,8 @@ def test_a_token_that_does_not_expire_is_refused_with_its_place(tmp_path: Path) 
     """RFC 7523 section 3."""
     place = tmp_path / "token"
     place.write_text(token(aud=ISSUER, exp=None))
-    for source, name in [(place, str(place)), (lambda _: token(aud=ISSUER, exp=None), "a callback")]:
+    sources: list[tuple[Any, str]] = [(place, str(place)), (lambda _: token(aud=ISSUER, exp=None), "a callback")]
+    for source, name in sources:
         with pytest.raises(oauth_core.MisuseError) as refused:
             body(oauth_core.FederatedAssertion(source))
         assert refused.value.code == "client_auth.assertion_malformed"

@@ -70,7 +70,7 @@ def test_where_servers_stores_and_methods_come_from(client: oauth_core.Client) -
         oauth_core.Client(wrong, client_id="a")
     with pytest.raises(TypeError, match=r"such as PrivateKeyJwt\(key\)"):
         oauth_core.Client(client.server, client_id="a", client_auth=wrong)
-    with pytest.raises(TypeError, match="callable load method, as FileStore"):
+    with pytest.raises(TypeError, match="callable load method, like FileStore"):
         client.client_credentials(store=wrong)
 
 
@@ -78,7 +78,7 @@ def test_where_origins_are_named(client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.MisuseError, match="`origins`") as caught:
         client.client_credentials().get("https://api.example/")
     assert caught.value.code == "resource.origin_not_allowed" and "`origins`" in (caught.value.hint or "")
-    with pytest.raises(TypeError, match="origins is a list"):
+    with pytest.raises(TypeError, match="origins must be a list"):
         oauth_core.httpx.Auth(client.client_credentials(), origins="https://api.example")
 
 

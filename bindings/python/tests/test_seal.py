@@ -143,7 +143,7 @@ def test_what_is_no_key_at_all(tmp_path: Path) -> None:
         stores.SealedStore(files, 7)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         stores.SealedStore(files, NEW, old=text_of(OLD))
-    with pytest.raises(TypeError, match="a store needs a callable load"):
+    with pytest.raises(TypeError, match="a store must have a callable load"):
         stores.SealedStore(object(), NEW)  # type: ignore[arg-type]
     assert repr(stores.SealedStore(files, NEW)) == "<oauth_core.stores.SealedStore>"
 

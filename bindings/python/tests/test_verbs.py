@@ -100,7 +100,7 @@ def test_parameters_stand_in_the_query(plain: Start, kind: str) -> None:
     wanted = [("q", "a b&c"), ("page", "2")]
     assert queries == [wanted, wanted, *[[("x", "1"), *wanted]] * 2, []]
     for value in (True, None, 1.5, {"a": "b"}, b"a"):
-        with pytest.raises(TypeError, match="q: a str or an int"):
+        with pytest.raises(TypeError, match="q must be a str or an int"):
             sender.get(f"{server.base}/things", params={"q": value}, **options)
     assert len(server.seen) == 5
 

@@ -194,7 +194,7 @@ except ImproperlyConfigured as error:
     print(error)
 """
     said = run(program, f'{{"order": {order}}}')
-    assert said.startswith("oauth_core.web.django.Middleware has to stand behind ")
+    assert said.startswith("oauth_core.web.django.Middleware must come after ")
     assert "oauth_core" not in run("from django.core.checks import run_checks\nprint(run_checks())")
 
 

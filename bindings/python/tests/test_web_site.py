@@ -94,7 +94,7 @@ def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Cli
         ({"flows": 1.5}, "flows: expected an integer"),
         ({"name": 5}, "name: expected a string"),
         ({"claims": ["name", 5]}, "claims: expected a list of strings"),
-        ({"claims": "name"}, "claims is a list"),
+        ({"claims": "name"}, "claims must be a list"),
         ({"api": {"mail": ("https://mail.example", ["n0 method"])}}, "api: expected APIs by their names"),
         ({"providers": []}, "providers: expected at least one provider"),
         ({"providers": "login"}, "providers is a list"),
@@ -241,7 +241,7 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     elsewhere = site(client, providers=[], lookup="asked", store=store)
     elsewhere.provider(provider)
     assert elsewhere.sessions("acme") and elsewhere.sessions("acme") is elsewhere.sessions("acme")
-    with pytest.raises(oauth_core.MisuseError, match="no provider of this name"):
+    with pytest.raises(oauth_core.MisuseError, match="no provider with this id"):
         elsewhere.sessions("initech")
     # The page of another tenant is for its own people.
     other = asked("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])

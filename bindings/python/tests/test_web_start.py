@@ -303,5 +303,5 @@ def test_an_answer_that_is_no_answer_lets_nobody_in(generic: Any, client: oauth_
     assert isinstance(sent, Reply)
     cookies = "; ".join(value.split(";")[0] for name, value in sent.headers if name == "set-cookie")
     callback = approve(dict(sent.headers)["location"]).removeprefix(BASE)
-    with pytest.raises(TypeError, match="has given a bool: nobody is let in"):
+    with pytest.raises(TypeError, match="must return a dict, None or a Refuse, not bool"):
         site.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))

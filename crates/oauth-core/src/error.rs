@@ -308,7 +308,9 @@ impl Error {
             // No text of the server's: a short secret is a part of it only by chance.
             let is_long = |secret: &&Secret<String>| secret.expose().len() >= redaction::LONG;
             let long: Vec<_> = secrets.iter().filter(is_long).cloned().collect();
-            *request = redaction::redacted(request, &long, MAX_URL).into_boxed_str();
+            let method = request.find(' ').map_or(0, |space| space + 1);
+            let request_text = redaction::redacted(request, &long, method + MAX_URL);
+            *request = request_text.into_boxed_str();
         }
         self
     }

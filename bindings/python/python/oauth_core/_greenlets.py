@@ -65,7 +65,7 @@ class Waiting:
     def __init__(self, found: Any) -> None:
         event: Any = importlib.import_module("gevent.event")
         self._over = event.Event()
-        self._watcher = found.loop.async_()
+        self._watcher: Any = found.loop.async_()
         self._watcher.start(self._over.set)
 
     def tell(self) -> None:

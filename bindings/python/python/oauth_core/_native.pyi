@@ -1090,11 +1090,11 @@ class GrantSource:
     ) -> _Later[Response]:
         """request(), in a coroutine."""
     def close(self) -> None:
-        """drain(), as the end of a with or async with block does it.
+        """Calls drain(), as the end of a with or async with block does.
 
-        lost.timeout if that has not been done within 10 s. A source that Grants.get() gave
-        belongs to the Grants: it is only let go of, and its grant is kept fresh for the
-        others.
+        lost.timeout if that takes more than 10 s. A source from Grants.get()
+        belongs to the Grants: it is only released, and its grant is kept fresh for the
+        other callers.
         """
     def aclose(self) -> _Later[None]:
         """close(), in a coroutine."""
@@ -1114,7 +1114,7 @@ class GrantSource:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("GET", url): the reply, with the same keywords and errors.
+        """request("GET", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1131,7 +1131,7 @@ class GrantSource:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("DELETE", url): the reply, with the same keywords and errors.
+        """request("DELETE", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1149,7 +1149,7 @@ class GrantSource:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("POST", url): the reply, with the same keywords and errors.
+        """request("POST", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1168,7 +1168,7 @@ class GrantSource:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("PUT", url): the reply, with the same keywords and errors.
+        """request("PUT", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1187,7 +1187,7 @@ class GrantSource:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("PATCH", url): the reply, with the same keywords and errors.
+        """request("PATCH", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1298,9 +1298,9 @@ class Grants:
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
     def close(self) -> None:
-        """drain(), as the end of a with or async with block does it.
+        """Calls drain(), as the end of a with or async with block does.
 
-        lost.timeout if that has not been done within 10 s.
+        lost.timeout if that takes more than 10 s.
         """
     def aclose(self) -> _Later[None]:
         """close(), in a coroutine."""
@@ -1625,7 +1625,7 @@ class Api:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("GET", url): the reply, with the same keywords and errors.
+        """request("GET", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1640,7 +1640,7 @@ class Api:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("DELETE", url): the reply, with the same keywords and errors.
+        """request("DELETE", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1656,7 +1656,7 @@ class Api:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("POST", url): the reply, with the same keywords and errors.
+        """request("POST", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1673,7 +1673,7 @@ class Api:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("PUT", url): the reply, with the same keywords and errors.
+        """request("PUT", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1690,7 +1690,7 @@ class Api:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("PATCH", url): the reply, with the same keywords and errors.
+        """request("PATCH", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1863,7 +1863,7 @@ class ResourceConnection:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("GET", url): the reply, with the same keywords and errors.
+        """request("GET", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1878,7 +1878,7 @@ class ResourceConnection:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("DELETE", url): the reply, with the same keywords and errors.
+        """request("DELETE", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1894,7 +1894,7 @@ class ResourceConnection:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("POST", url): the reply, with the same keywords and errors.
+        """request("POST", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1911,7 +1911,7 @@ class ResourceConnection:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("PUT", url): the reply, with the same keywords and errors.
+        """request("PUT", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """
@@ -1928,7 +1928,7 @@ class ResourceConnection:
         timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,
         longest_wait: float | None = None,
     ) -> Response:
-        """request("PATCH", url): the reply, with the same keywords and errors.
+        """request("PATCH", url): the response, with the same keywords and errors.
 
         A status of 400 or above is no error by itself: see Response.raise_for_status().
         """

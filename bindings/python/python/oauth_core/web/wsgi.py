@@ -67,7 +67,7 @@ class SignIn:
             nonlocal has_ended
             # Most frameworks answer for exceptions themselves. Once the body is sent, it is too late.
             has_ended = not has_returned and ends_session(user(environ), int(status[:3]))
-            return (lambda _: None) if has_ended else start_response(status, *fields)
+            return _drop if has_ended else start_response(status, *fields)
 
         try:
             body = self.app(environ, starting)
@@ -123,6 +123,10 @@ def chunks(answer: Streamed) -> Iterator[bytes]:
     """The body as a stream of chunks."""
     while (chunk := answer.chunk()) is not None:
         yield chunk
+
+
+def _drop(_: bytes) -> None:
+    """Takes what is written to a response that another one replaces."""
 
 
 def _status(code: int) -> str:
