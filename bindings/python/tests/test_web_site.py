@@ -97,7 +97,7 @@ def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Cli
         ({"claims": "name"}, "claims must be a list"),
         ({"api": {"mail": ("https://mail.example", ["n0 method"])}}, "api: expected APIs by their names"),
         ({"providers": []}, "providers: expected at least one provider"),
-        ({"providers": "login"}, "providers is a list"),
+        ({"providers": "login"}, "providers must be a list"),
         ({"redirect": "/n0ne"}, "redirect"),
     )
     for settings, text in wrong:

@@ -277,7 +277,7 @@ fn verbs(own: &str) -> String {
             stub,
             "    def {verb}(\n{given}) -> Response:\n        \
              \"\"\"request(\"{method}\", url): the response, with the same keywords and errors.\n\n        \
-             A status of 400 or above is no error by itself: see Response.raise_for_status().\n        \
+             A status of 400 or above is not an error in itself: see Response.raise_for_status().\n        \
              \"\"\"\n    def a{verb}(\n{given}) -> _Later[Response]:\n        \
              \"\"\"{verb}(), in a coroutine.\"\"\"\n"
         );

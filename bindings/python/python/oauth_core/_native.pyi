@@ -1116,7 +1116,7 @@ class GrantSource:
     ) -> Response:
         """request("GET", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1133,7 +1133,7 @@ class GrantSource:
     ) -> Response:
         """request("DELETE", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1151,7 +1151,7 @@ class GrantSource:
     ) -> Response:
         """request("POST", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1170,7 +1170,7 @@ class GrantSource:
     ) -> Response:
         """request("PUT", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1189,7 +1189,7 @@ class GrantSource:
     ) -> Response:
         """request("PATCH", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1627,7 +1627,7 @@ class Api:
     ) -> Response:
         """request("GET", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1642,7 +1642,7 @@ class Api:
     ) -> Response:
         """request("DELETE", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1658,7 +1658,7 @@ class Api:
     ) -> Response:
         """request("POST", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1675,7 +1675,7 @@ class Api:
     ) -> Response:
         """request("PUT", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1692,7 +1692,7 @@ class Api:
     ) -> Response:
         """request("PATCH", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1865,7 +1865,7 @@ class ResourceConnection:
     ) -> Response:
         """request("GET", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def aget(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1880,7 +1880,7 @@ class ResourceConnection:
     ) -> Response:
         """request("DELETE", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def adelete(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1896,7 +1896,7 @@ class ResourceConnection:
     ) -> Response:
         """request("POST", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def apost(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1913,7 +1913,7 @@ class ResourceConnection:
     ) -> Response:
         """request("PUT", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def aput(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
@@ -1930,7 +1930,7 @@ class ResourceConnection:
     ) -> Response:
         """request("PATCH", url): the response, with the same keywords and errors.
 
-        A status of 400 or above is no error by itself: see Response.raise_for_status().
+        A status of 400 or above is not an error in itself: see Response.raise_for_status().
         """
     def apatch(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,
