@@ -1,7 +1,7 @@
 //! `WebSite`: the native half of a web site's sign-in, with its settings and the host of this process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -31,6 +31,8 @@ pub(crate) struct WebSite {
     store: Option<Store>,
     line: Arc<RequestSettings>,
     host: PerProcess<Host>,
+    /// The process whose visits connect.
+    process: AtomicU32,
     /// The providers whose clients are created by functions.
     later: Arc<Vec<Py<Provider>>>,
     /// The seconds by which the clock is ahead, in tests.
@@ -49,8 +51,11 @@ impl WebSite {
             None => Host::new(site, driver),
         };
         let host = host.map_err(|error| errors::raise(py, &error))?;
-        // The visit that was connecting belongs to the parent process.
-        self.site.abandon_connecting();
+        // The visit that was connecting belongs to the parent process. Several threads of one process may get here.
+        let process = std::process::id();
+        if self.process.swap(process, Ordering::AcqRel) != process {
+            self.site.abandon_connecting();
+        }
         let (later, ahead) = (Arc::clone(&self.later), Arc::clone(&self.ahead));
         let host = host.connect(move |id| connect_provider(Arc::clone(&later), id));
         let host = host.clock(move || {
@@ -111,6 +116,7 @@ impl WebSite {
             store,
             line,
             host: PerProcess::new(),
+            process: AtomicU32::new(std::process::id()),
             later: Arc::new(later),
             ahead: Arc::default(),
         })
