@@ -462,7 +462,7 @@ fn refused(vector: &Vector) -> Verdict {
     )?;
     holds(
         "it has ended",
-        fleet.workers[0].keeper.standing() == GrantStatus::Ended,
+        fleet.workers[0].keeper.status() == GrantStatus::Ended,
     )?;
     // The record stays in the store for inspection, and its token is never sent again.
     if vector.expected.get("refresh_token").is_some() {

@@ -121,7 +121,7 @@ impl Error {
     /// Names the request that failed, unless one is named already: its method, and its URL without the query, which may
     /// hold codes and secrets.
     #[must_use]
-    pub(crate) fn of_request(self, method: &str, url: &str) -> Self {
+    pub(crate) fn at_url(self, method: &str, url: &str) -> Self {
         let url = url.split('?').next().unwrap_or_default();
         if IS_BROWSER_BUILD {
             // Each byte of a page's module costs every visitor.

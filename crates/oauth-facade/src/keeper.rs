@@ -222,7 +222,7 @@ impl Keeper {
 
     /// The standing of the grant: `good`, `suspect` or `ended`.
     pub fn standing(&self) -> &'static str {
-        match self.state().keeper.standing() {
+        match self.state().keeper.status() {
             GrantStatus::Good => "good",
             GrantStatus::Suspect => "suspect",
             GrantStatus::Ended => "ended",

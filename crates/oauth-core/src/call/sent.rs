@@ -44,7 +44,7 @@ impl fmt::Debug for Sent {
 impl Sent {
     /// The error of this request's answer, or of the lack of one: it names the request, and holds no secret of it.
     pub(super) fn error(&self, config: &ClientConfig, error: Error) -> Error {
-        let named = error.of_request(self.method.as_str(), self.url.as_str());
+        let named = error.at_url(self.method.as_str(), self.url.as_str());
         named.redact(&redact::secrets(config, self))
     }
 

@@ -96,7 +96,7 @@ fn what_may_be_spent_is_told_where_no_answer_came() {
 fn an_error_names_the_request_without_its_query() {
     let refused = || Error::from(ServerError::of_status(404));
     let error = refused()
-        .of_request("GET", "https://as.example:8443/a/b?code=s3cret")
+        .at_url("GET", "https://as.example:8443/a/b?code=s3cret")
         .at_endpoint("metadata");
     assert_eq!(error.url(), Some("https://as.example:8443/a/b"));
     let text = "metadata: GET https://as.example:8443/a/b: the server refused (HTTP 404) \
@@ -109,12 +109,12 @@ fn an_error_names_the_request_without_its_query() {
         Some(&serde_json::json!("https://as.example:8443/a/b"))
     );
     // The first name stays; a request that was not sent has none.
-    let again = error.of_request("POST", "https://other.example/");
+    let again = error.at_url("POST", "https://other.example/");
     assert_eq!(again.url(), Some("https://as.example:8443/a/b"));
     assert_eq!(refused().url(), None);
     // A server that names a long endpoint fills no log.
     let long = format!("https://as.example/{}", "a".repeat(5000));
-    let error = refused().of_request("POST", &long).redact(&[]);
+    let error = refused().at_url("POST", &long).redact(&[]);
     assert_eq!(error.url().map(str::len), Some(300));
 }
 

@@ -423,7 +423,7 @@ impl Keeper {
     }
 
     /// Whether the grant is valid, suspect or ended, as far as this worker knows.
-    pub const fn standing(&self) -> GrantStatus {
+    pub const fn status(&self) -> GrantStatus {
         match (&self.record.ended, &self.record.suspicion) {
             (Some(_), _) => GrantStatus::Ended,
             (None, Some(_)) => GrantStatus::Suspect,

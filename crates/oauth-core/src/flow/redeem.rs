@@ -43,7 +43,7 @@ pub(crate) struct Expected {
     pub(crate) requested_at: UnixTime,
     pub(crate) max_age: Option<Duration>,
     /// The front-channel part of a hybrid flow.
-    pub(crate) front_channel: Option<HybridResponse>,
+    pub(crate) hybrid_response: Option<HybridResponse>,
 }
 
 /// An ID token of the authorization response, and the values whose hashes it contains (OpenID Connect Core section 3.3).
@@ -112,7 +112,7 @@ pub(crate) fn without_browser<E: Exchange<Output = Tokens>>(
             nonce: None,
             requested_at: at.now(),
             max_age: None,
-            front_channel: None,
+            hybrid_response: None,
         });
         login(config, tokens, expected, None)
     })
@@ -158,7 +158,7 @@ fn hybrid_id_token(
     config: &Arc<ClientConfig>,
     expected: Option<&Expected>,
 ) -> Boxed<Option<IdToken>> {
-    let given = expected.and_then(|expected| expected.front_channel.clone());
+    let given = expected.and_then(|expected| expected.hybrid_response.clone());
     let (Some(expected), Some(given)) = (expected, given) else {
         return Ready::new(None).boxed();
     };

@@ -63,11 +63,11 @@ impl ResponseEncryption {
     /// # Errors
     /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`; `jwt.malformed` if it is not a string.
     pub fn decrypt(&self, token: &str) -> Result<Secret<String>, Error> {
-        let agreed = RegisteredAlgs {
+        let registered = RegisteredAlgs {
             alg: self.alg,
             encs: &self.encs,
         };
-        let Jwe { kid, job } = Jwe::parse(token, agreed)?;
+        let Jwe { kid, job } = Jwe::parse(token, registered)?;
         let is_named = |key: &&Arc<dyn Decrypter>| kid.is_some() && key.key_id() == kid.as_deref();
         let matching_keys: Vec<_> = self.keys.iter().filter(is_named).collect();
         let keys = if matching_keys.is_empty() {

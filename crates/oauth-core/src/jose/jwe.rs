@@ -53,9 +53,9 @@ impl Jwe {
     ///
     /// # Errors
     /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`;
-    /// `jwe.alg_not_allowed` for algorithms that were not agreed on; `jwe.decryption` for parts with another length
+    /// `jwe.alg_not_allowed` for algorithms that were not registered on; `jwe.decryption` for parts with another length
     /// than the algorithm requires.
-    pub(crate) fn parse(token: &str, agreed: RegisteredAlgs<'_>) -> Result<Self, Error> {
+    pub(crate) fn parse(token: &str, registered: RegisteredAlgs<'_>) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JweMalformed);
         if token.len() > MAX_BYTES {
             return Err(malformed());
@@ -80,7 +80,7 @@ impl Jwe {
             Some(Json::String(text)) => Ok(Some(text.as_ref())),
             _ => Err(malformed().about(name)),
         };
-        let (alg, enc) = match_algorithms(text("alg")?, text("enc")?, agreed)?;
+        let (alg, enc) = match_algorithms(text("alg")?, text("enc")?, registered)?;
         if members.has("zip") {
             return Err(ProtocolViolation::JweCompression.into());
         }
@@ -157,22 +157,22 @@ impl DecryptionJob {
 fn match_algorithms(
     alg: Option<&str>,
     enc: Option<&str>,
-    agreed: RegisteredAlgs<'_>,
+    registered: RegisteredAlgs<'_>,
 ) -> Result<(JweAlg, Enc), Error> {
     let absent = |name: &str| Error::from(ProtocolViolation::JweMalformed).about(name);
     let (alg, enc) = (
         alg.ok_or_else(|| absent("alg"))?,
         enc.ok_or_else(|| absent("enc"))?,
     );
-    let enc_match = agreed
+    let enc_match = registered
         .encs
         .iter()
         .find(|agreed_enc| agreed_enc.as_str() == enc);
     match enc_match {
-        Some(agreed_enc) if agreed.alg.as_str() == alg => Ok((agreed.alg, *agreed_enc)),
+        Some(agreed_enc) if registered.alg.as_str() == alg => Ok((registered.alg, *agreed_enc)),
         _ => {
-            let encs: Vec<_> = agreed.encs.iter().map(|enc| enc.as_str()).collect();
-            let (agreed_alg, encs) = (agreed.alg.as_str(), encs.join(" "));
+            let encs: Vec<_> = registered.encs.iter().map(|enc| enc.as_str()).collect();
+            let (agreed_alg, encs) = (registered.alg.as_str(), encs.join(" "));
             let detail = format!("{alg} with {enc}, allowed: {agreed_alg} with {encs}");
             Err(Error::from(ValidationFailure::JweAlg).about(&detail))
         }

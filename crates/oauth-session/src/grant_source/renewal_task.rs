@@ -112,7 +112,7 @@ impl RenewalTask {
         let Some(outcome) = &self.outcome else { return };
         let (standing, reported, trouble, is_stored) = {
             let mut state = self.session.state();
-            let standing = state.keeper.standing();
+            let standing = state.keeper.status();
             let reported = std::mem::replace(&mut state.reported, standing);
             let trouble = state.keeper.last_error().cloned();
             (standing, reported, trouble, state.keeper.is_stored())

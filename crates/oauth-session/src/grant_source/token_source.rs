@@ -26,7 +26,7 @@ impl GrantSource {
         let Some(Shared { store, key }) = &self.0.shared else {
             let lock = Arc::clone(&self.0.local_use).lock_owned();
             let guard = timeout(limit, lock).await.map_err(|_| contended())?;
-            let status = self.0.state().keeper.standing();
+            let status = self.0.state().keeper.status();
             let tokens = self.latest().filter(|_| status != GrantStatus::Ended);
             let tokens = tokens.ok_or_else(none)?;
             return Ok(Hold::until_dropped(tokens, lock_for(guard, limit)?));

@@ -213,3 +213,27 @@ async fn a_hold_ends_when_it_is_dropped_and_has_the_latest_tokens() {
     let fixed = oauth_session::FixedToken::new("t");
     assert!(fixed.hold(minute).await.expect("nothing").is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_ends_with_its_time_where_there_is_no_store() {
+    let servers = Servers::default();
+    let source = signed_in(&servers, None).await;
+    let (old, minute) = (
+        source.token().await.expect("a token"),
+        Duration::from_secs(60),
+    );
+    let held = source.hold(minute).await.expect("held");
+    let began = tokio::time::Instant::now();
+    let renewed = tokio::time::timeout(2 * minute, source.renew(&old)).await;
+    assert!(renewed.expect("in time").is_ok());
+    assert!(began.elapsed() >= minute);
+    drop(held);
+    // A renewal, too, is waited for no longer than that.
+    let held = source.hold(minute).await.expect("held");
+    let other = source.hold(Duration::from_secs(5)).await;
+    assert_eq!(
+        other.map(drop).map_err(|error| error.code()),
+        Err("lost.unsent")
+    );
+    drop(held);
+}

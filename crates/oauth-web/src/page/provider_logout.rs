@@ -102,10 +102,26 @@ pub(crate) async fn front_channel(
     context: &RequestContext,
     id: Option<String>,
 ) -> Result<Reply, Error> {
+    let mut signed_out = None;
+    let mut reply = match frontchannel_logout(context, id, &mut signed_out).await {
+        // As in the back channel: the application is told of the sessions that have ended before the store failed.
+        Err(error) if signed_out.is_some() && !super::is_hosts(&error) => {
+            super::error_page(context, &error, None)
+        }
+        replied => replied?,
+    };
+    reply.signed_out = signed_out.map(Box::new);
+    Ok(reply)
+}
+
+async fn frontchannel_logout(
+    context: &RequestContext,
+    id: Option<String>,
+    signed_out: &mut Option<Identity>,
+) -> Result<Reply, Error> {
     let provider = provider(context, id).await?;
     let client = context.client(&provider).await?;
     let server = client.server();
-    let (mut signed_out, mut failed) = (None, None);
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
         // One of its tenants', where the server has an issuer for each, as in ID tokens.
@@ -114,25 +130,15 @@ pub(crate) async fn front_channel(
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));
         let of_sid = ("sid", sid.as_str(), UnstoredSessions::Included);
-        let ended = session_store::end_all(context, &client, of_sid, is_ended, &mut signed_out);
-        // The application is told of the sessions that have ended before the store failed, too.
-        failed = ended.await.err();
+        session_store::end_all(context, &client, of_sid, is_ended, signed_out).await?;
     }
-    let mut reply = match failed {
-        Some(error) if signed_out.is_none() || super::is_hosts(&error) => return Err(error),
-        Some(error) => {
-            context.io.note_error(&error);
-            Reply::problem(&error, Reader::Script, None)
-        }
-        None => Reply::empty(StatusCode::OK),
-    };
+    let mut reply = Reply::empty(StatusCode::OK);
     reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");
     let policy = format!(
         "default-src 'none'; frame-ancestors {}",
         server.issuer().url().origin()
     );
     reply.set_header(CONTENT_SECURITY_POLICY, &policy);
-    reply.signed_out = signed_out.map(Box::new);
     Ok(reply)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use oauth_core::scope::Scope;
 use oauth_testkit::twin::LogoutTokenFlaw;
-use oauth_web::{Access, Config, Lookup, Provider, Reply};
+use oauth_web::{Access, Config, Event, Lookup, Provider, Reply};
 
 use crate::world::{Browser, From, SHOP, SUBJECT, TWIN, World, code, form};
 
@@ -95,6 +95,31 @@ fn the_application_is_told_although_the_store_fails_after_that() {
     world.saves_left = Some(0);
     let reply = announce(&mut world);
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    is_ann(&reply);
+}
+
+#[test]
+fn a_frame_tells_the_application_although_the_store_fails_after_that() {
+    let mut world = world(|_| ());
+    // Two browsers, in one session at the provider.
+    sign_in(&mut world);
+    sign_in(&mut world);
+    let target = format!("/auth/frontchannel-logout/acme?iss={TWIN}&sid=one");
+    let request = Browser::new().request(&world, Method::GET, &target, From::Elsewhere);
+    let mut visit = world.site.visit(request, Access::Open);
+    let (mut event, records) = (Event::Begin, world.records().len());
+    let ended = loop {
+        match world.step(&mut visit, event) {
+            Ok(next) => event = next,
+            Err(ended) => break ended,
+        }
+        // Something of the first session is gone.
+        world.is_store_down |= world.records().len() < records;
+    };
+    let reply = ended.reply();
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reply.headers["content-type"], "text/html; charset=utf-8");
+    assert!(reply.body.starts_with("<!doctype html>"), "{}", reply.body);
     is_ann(&reply);
 }
 

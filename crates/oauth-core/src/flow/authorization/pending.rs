@@ -329,7 +329,7 @@ impl PendingAuthorization {
         }
         let code: Secret<String> = code.into();
         let resources = self.resources();
-        let front_channel = match self.response_type {
+        let hybrid_response = match self.response_type {
             ResponseType::Code => None,
             ResponseType::CodeIdToken => Some(HybridResponse {
                 id_token: callback.id_token()?,
@@ -354,7 +354,7 @@ impl PendingAuthorization {
             nonce: self.nonce,
             requested_at: self.started_at,
             max_age: self.max_age.map(Duration::from_secs),
-            front_channel,
+            hybrid_response,
         });
         Ok(Redemption {
             code,

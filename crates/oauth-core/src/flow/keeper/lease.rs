@@ -80,7 +80,7 @@ impl Keeper {
         }
     }
 
-    /// Pauses before the record is loaded again, longer with each look.
+    /// Pauses before the record is loaded again, longer with each attempt.
     pub(super) fn wait(&mut self, at: &Moment, attempts: u32) -> Step {
         self.state = Some(State::WaitForHolder {
             attempts: attempts.saturating_add(1),

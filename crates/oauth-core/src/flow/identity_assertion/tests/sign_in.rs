@@ -121,7 +121,7 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
             }
         };
         assert_eq!(end(&mut keeper, &moment, Err(error)), Err(why));
-        assert_eq!(keeper.standing(), GrantStatus::Good);
+        assert_eq!(keeper.status(), GrantStatus::Good);
     }
     // The person has signed in again: after its pause the grant goes on.
     let moment = later(9 * 3600);
@@ -332,7 +332,7 @@ fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
             Ok(step) => panic!("{step:?}"),
         };
         assert_eq!(end(&mut keeper, &at(), Err(lost)), Err("lost"));
-        assert_eq!(keeper.standing(), GrantStatus::Good);
+        assert_eq!(keeper.status(), GrantStatus::Good);
         leave(&slot, &id_token(9000));
         let (asked, got) = tokens(renewal(&mut keeper, &later(60)), &later(60));
         assert_eq!(asked, [EXCHANGE, REDEEM]);
