@@ -24,6 +24,8 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
     let built = setup::npm_ci(&place())
         .and(python::installed())
         .and(node::built())
+        .and(wasm::browser())
+        .and(setup::npm_ci(&root().join("bindings/wasm")))
         .and(wasm::built())
         .and(twins())
         .and(peers());
@@ -102,7 +104,7 @@ pub(crate) fn web(file: Option<&Path>) -> Outcome {
     python.arg("-B").arg(scripts.join("pass.py"));
     let mut node = Command::new("node");
     node.arg(scripts.join("pass.mjs"));
-    let package = root().join("bindings/node/npm/oauth-core/package.json");
+    let package = root().join("bindings/node/package.json");
     node.env("OAUTH_PACKAGE", package);
     let mut sizes = Command::new("node");
     sizes.arg(scripts.join("sizes.mjs"));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::parity::Record;
-use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, step};
+use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_count, root, step};
 use crate::vectors::{self, Lang};
 use crate::{codegen, frameworks, node, parity, python, setup, tidy, wasm, workers};
 
@@ -191,6 +191,17 @@ fn stores() -> Outcome {
         .fold(Outcome::default(), Outcome::and)
 }
 
+/// The lock files of the workspaces apart, which no ordinary build reads: benchmarks and fuzzing build with `--locked`.
+fn lock_files() -> Outcome {
+    let apart = ["tests/bench/rust", "tests/bench/web/rust", "tests/fuzz"];
+    apart.into_iter().fold(Outcome::default(), |checked, place| {
+        let mut update = cargo();
+        update.args(["update", "--workspace", "--locked", "--quiet"]);
+        update.current_dir(root().join(place));
+        checked.and(step(&format!("lock file ({place})"), &mut update))
+    })
+}
+
 /// What needs no test to run.
 pub(crate) fn lint() -> Outcome {
     let fmt = step("cargo fmt", cargo().args(["fmt", "--all", "--check"]));
@@ -213,7 +224,8 @@ pub(crate) fn lint() -> Outcome {
             .args(["--features", STORES])
             .env("RUSTDOCFLAGS", "-D warnings"),
     );
-    fmt.and(clippy)
+    fmt.and(lock_files())
+        .and(clippy)
         .and(stores())
         .and(doc)
         .and(tidy::check())

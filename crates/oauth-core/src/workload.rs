@@ -130,6 +130,10 @@ enum Origin {
 /// The token of a workload as the subject of a token exchange (RFC 8693 section 2.1), by which a client gets its own
 /// tokens.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    all(feature = "js", target_family = "wasm"),
+    expect(dead_code, reason = "a browser page exchanges no tokens")
+)]
 pub struct SubjectToken {
     pub(crate) token: WorkloadToken,
     pub(crate) token_type: String,

@@ -8,6 +8,7 @@ use oauth_core::error::Error;
 
 use crate::config::SameSite;
 use crate::html;
+use crate::login_stage::LoginStage;
 use crate::reply::Reply;
 use crate::request::Origin;
 use crate::request_context::RequestContext;
@@ -24,7 +25,13 @@ pub(crate) fn to(path: &str) -> Reply {
 pub(crate) fn to_application(context: &RequestContext) -> Result<Reply, Error> {
     // Never the target as it was received: `//elsewhere` would be read as another host.
     let page = context.this_page()?;
-    let login = context.page_path("login", &[("again", "3"), ("return_to", &page)])?;
+    let login = context.page_path(
+        "login",
+        &[
+            ("stage", LoginStage::ToApplication.name()),
+            ("return_to", &page),
+        ],
+    )?;
     Ok(Reply::see_other(&login))
 }
 

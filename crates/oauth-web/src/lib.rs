@@ -12,6 +12,7 @@ mod identity_endpoint;
 mod login_flow;
 mod login_guard;
 mod login_loop;
+mod login_stage;
 mod page;
 mod provider;
 mod provider_lookup;

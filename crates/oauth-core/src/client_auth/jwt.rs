@@ -92,6 +92,10 @@ pub(crate) enum Made {
     /// The input that this key has to sign.
     Unsigned(SigningKey, String),
     /// The request for the JWT, to another server.
+    #[cfg_attr(
+        all(feature = "js", target_family = "wasm"),
+        expect(dead_code, reason = "a browser page makes no such request")
+    )]
     Remote(Box<Request<Bytes>>, Remote),
 }
 

@@ -20,6 +20,7 @@ use crate::hop;
 use crate::identity_endpoint::IdentityRequest;
 use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
 use crate::login_loop::RecentLogins;
+use crate::login_stage::LoginStage;
 use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
@@ -468,13 +469,16 @@ async fn answer_unknown_callback(
     let has_error = reports_error(context).await?;
     if has_error && hop::is_cookie_missing(context)? {
         context.io.note_error(&error);
-        return Ok(hop::to(&context.page_path("login", &[("again", "0")])?));
+        return Ok(hop::to(&context.page_path(
+            "login",
+            &[("stage", LoginStage::CallbackError.name())],
+        )?));
     }
     if has_error || context.request.method == Method::GET && !context.request.is_navigation() {
         return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);
     // There the session is looked for once more.
-    let restart = context.page_path("login", &[("again", "1")])?;
+    let restart = context.page_path("login", &[("stage", LoginStage::Restart.name())])?;
     Ok(hop::go(context, &restart))
 }

@@ -9,6 +9,7 @@ use crate::hop;
 use crate::html;
 use crate::login_flow::{self, LoginParameters};
 use crate::login_loop::RecentLogins;
+use crate::login_stage::LoginStage;
 use crate::provider::Provider;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
@@ -28,10 +29,12 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         let error = ValidationFailure::WebSignedOut.into();
         return Ok(Reply::problem(&error, Reader::Script, Some(login)));
     }
-    match request.query("again").as_deref() {
-        Some("0") => return show_callback_error(context).await,
-        Some("1") => return restart_login(context).await,
-        Some("2") if !RecentLogins::of(context)?.is_restarted() => {
+    let stage = request.query("stage");
+    let stage = stage.and_then(|name| LoginStage::from_name(&name));
+    match stage {
+        Some(LoginStage::CallbackError) => return show_callback_error(context).await,
+        Some(LoginStage::Restart) => return restart_login(context).await,
+        Some(LoginStage::Restarted) if !RecentLogins::of(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
             return Ok(unknown_callback_page(context, cookies));
         }
@@ -40,7 +43,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     let requested_target = request.parameter("return_to");
     let requested_target = requested_target.or_else(|| request.parameter("target_link_uri"));
     let return_to = context.return_to(requested_target.as_deref())?;
-    if let Some(reply) = hop(context, &return_to).await? {
+    if let Some(reply) = hop(context, stage, &return_to).await? {
         return Ok(reply);
     }
     let hint = request.parameter("login_hint");
@@ -82,25 +85,34 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     login_flow::begin(context, login).await
 }
 
-/// The hop under `SameSite=Strict`, for a page of the application (`again=3`) and for the login itself (`again=4`). A page
-/// that can only redirect, such as a Server Component, sends everyone without the session's cookie here, although the
-/// browser may only have withheld it. A request with parameters other than `return_to` asks for a login, and gets one.
-async fn hop(context: &RequestContext, return_to: &str) -> Result<Option<Reply>, Error> {
-    let request = &context.request;
-    match request.query("again").as_deref() {
-        Some("3") => return Ok(Some(hop::go(context, return_to))),
-        Some("4") => {
+/// The hop under `SameSite=Strict`, for a page of the application and for the login itself. A page that can only redirect,
+/// such as a Server Component, sends everyone without the session's cookie here, although the browser may only have
+/// withheld it. A request with parameters other than `return_to` asks for a login, and gets one.
+async fn hop(
+    context: &RequestContext,
+    stage: Option<LoginStage>,
+    return_to: &str,
+) -> Result<Option<Reply>, Error> {
+    match stage {
+        Some(LoginStage::ToApplication) => return Ok(Some(hop::go(context, return_to))),
+        Some(LoginStage::FindSession) => {
             let found = current_session::session(context).await?;
             let is_there = matches!(found, Found::Session(_));
             return Ok(is_there.then(|| RequestContext::go(return_to, [])));
         }
         _ => {}
     }
-    let is_of_page = request.has_only_query("return_to");
+    let is_of_page = context.request.has_only_query("return_to");
     if !is_of_page || !hop::is_needed(context)? {
         return Ok(None);
     }
-    let login = context.page_path("login", &[("again", "4"), ("return_to", return_to)])?;
+    let login = context.page_path(
+        "login",
+        &[
+            ("stage", LoginStage::FindSession.name()),
+            ("return_to", return_to),
+        ],
+    )?;
     Ok(Some(hop::to(&login)))
 }
 
@@ -179,7 +191,7 @@ async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
     }
     let recent_logins_cookie = tries.record_restart(context.io.now()).cookie(context)?;
     Ok(RequestContext::go(
-        &context.page_path("login", &[("again", "2")])?,
+        &context.page_path("login", &[("stage", LoginStage::Restarted.name())])?,
         [recent_logins_cookie],
     ))
 }

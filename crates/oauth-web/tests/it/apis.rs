@@ -70,7 +70,7 @@ fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
         let ended = ann.send(&mut world, request, Access::SignedIn);
         match wanted {
             "SameSite=Lax" => drop(ended.session()),
-            _ => assert!(location(&ended.reply()).starts_with("/auth/login?again=3&")),
+            _ => assert!(location(&ended.reply()).starts_with("/auth/login?stage=to_application&")),
         }
     }
 }

@@ -44,7 +44,7 @@ fn state_of_another_browser_signs_nobody_in() {
     let eves = callback(&mut world, &mut eve, "/me");
     callback(&mut world, &mut ann, "/me");
     let reply = arrive(&mut world, &mut ann, &eves);
-    assert_eq!(location(&reply), "/auth/login?again=1");
+    assert_eq!(location(&reply), "/auth/login?stage=restart");
     assert!(ann.cookie(SESSION).is_none());
     let notes = world.notes_of("web.callback_unknown");
     assert!(notes[0].contains("the state does not match"), "{notes:?}");
@@ -117,7 +117,7 @@ fn without_cookies_nobody_goes_round_in_circles() {
 fn callback_bare_or_refused_is_a_page_and_no_fault_of_the_site() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = arrive(&mut world, &mut ann, "/auth/callback");
-    assert_eq!(location(&reply), "/auth/login?again=1");
+    assert_eq!(location(&reply), "/auth/login?stage=restart");
     let reply = arrive(
         &mut world,
         &mut ann,
@@ -216,9 +216,9 @@ fn form_post_keeps_the_cookie() {
     let mut request = ann.request(&world, Method::POST, "/auth/callback", From::Elsewhere);
     form(&mut request, &pairs(&fields));
     let ended = ann.send(&mut world, request, Access::SignedIn);
-    assert_eq!(location(&ended.reply()), "/auth/login?again=1");
+    assert_eq!(location(&ended.reply()), "/auth/login?stage=restart");
     assert_eq!(
-        location(&ann.click(&mut world, "/auth/login?again=1").reply()),
+        location(&ann.click(&mut world, "/auth/login?stage=restart").reply()),
         "/"
     );
 }

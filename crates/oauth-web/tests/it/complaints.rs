@@ -130,7 +130,7 @@ fn two_hosts_are_one_site_and_neither_has_the_sessions_of_the_other() {
     // The answer to one host is none to the other.
     let mut stray = ann.clone();
     let reply = open(&mut world, &mut stray, &callback, "shop.example").reply();
-    assert_eq!(location(&reply), "/auth/login?again=1");
+    assert_eq!(location(&reply), "/auth/login?stage=restart");
     let reply = open(&mut world, &mut ann, &callback, "other.example").reply();
     assert_eq!(location(&reply), "/me");
     for host in ["other.example", "Other.Example:443"] {

@@ -284,7 +284,7 @@ fn strict_hop_is_taken_once() {
 fn linked(world: &mut World, browser: &mut Browser, page: &str) -> Reply {
     let request = browser.request(world, Method::GET, page, From::Elsewhere);
     let next = location(&browser.send(world, request, Access::SignedIn).reply());
-    assert!(next.starts_with("/auth/login?again=3&"), "{next}");
+    assert!(next.starts_with("/auth/login?stage=to_application&"), "{next}");
     let request = browser.request(world, Method::GET, &next, From::Elsewhere);
     browser.send(world, request, Access::SignedIn).reply()
 }
@@ -333,10 +333,10 @@ fn a_browser_without_cookies_hops_and_is_told_so() {
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-    hops(&reply, "/auth/login?again=1");
-    let reply = ann.click(&mut world, "/auth/login?again=1").reply();
-    assert_eq!(location(&reply), "/auth/login?again=2");
-    let reply = ann.click(&mut world, "/auth/login?again=2").reply();
+    hops(&reply, "/auth/login?stage=restart");
+    let reply = ann.click(&mut world, "/auth/login?stage=restart").reply();
+    assert_eq!(location(&reply), "/auth/login?stage=restarted");
+    let reply = ann.click(&mut world, "/auth/login?stage=restarted").reply();
     assert_eq!(code(&reply), "web.callback_unknown");
 }
 
@@ -454,7 +454,7 @@ fn among_several_providers_people_choose_and_each_has_its_own_callback() {
     let moved = callback.replace("/other?", "/twin?");
     let request = ann.request(&world, Method::GET, &moved, From::Elsewhere);
     let again = location(&ann.send(&mut world, request, Access::SignedIn).reply());
-    assert_eq!(again, "/auth/login?again=1");
+    assert_eq!(again, "/auth/login?stage=restart");
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     assert_eq!(
         location(&ann.send(&mut world, request, Access::SignedIn).reply()),

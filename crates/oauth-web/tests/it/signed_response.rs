@@ -159,7 +159,7 @@ fn a_response_of_the_other_kind_signs_nobody_in() {
         &mut ann,
         &("/auth/callback?response=a.b.c".to_owned(), Vec::new()),
     );
-    assert_eq!(location(&reply), "/auth/login?again=1");
+    assert_eq!(location(&reply), "/auth/login?stage=restart");
     assert_eq!(ann.flows(), 1);
     assert!(ann.cookie(SESSION).is_none());
 }
@@ -212,7 +212,7 @@ fn an_error_that_no_flow_awaits_is_a_page_whether_signed_or_not() {
 
 /// A callback reaches a browser that has no flow: an error is shown, and after anything else a new sign-in begins.
 fn is_told_apart(world: impl Fn() -> World) {
-    for (is_denied, wanted) in [(true, ""), (false, "/auth/login?again=1")] {
+    for (is_denied, wanted) in [(true, ""), (false, "/auth/login?stage=restart")] {
         let (mut world, mut ann, mut other) = (world(), Browser::new(), Browser::new());
         if is_denied {
             world.provider.twin().deny_next();

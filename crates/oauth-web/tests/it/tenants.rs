@@ -126,12 +126,12 @@ fn tenant_from_database_no_mix_up() {
     let elsewhere = callback.replacen("acme", "globex", 1);
     let request = ann.request(&world, Method::GET, &elsewhere, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-    assert_eq!(location(&reply), "/auth/login?again=1");
+    assert_eq!(location(&reply), "/auth/login?stage=restart");
     // A form does not say where it was posted to; the request does.
     world.directory[0].response_mode = ResponseMode::FormPost;
     let url = location(&open(&mut world, &mut ann, "acme").reply());
     let fields = posted(&mut world, &url);
-    for (path, back) in [("globex", "/auth/login?again=1"), ("acme", "/t/acme/me")] {
+    for (path, back) in [("globex", "/auth/login?stage=restart"), ("acme", "/t/acme/me")] {
         let path = format!("/auth/callback/{path}");
         let mut request = ann.request(&world, Method::POST, &path, From::Elsewhere);
         form(&mut request, &pairs(&fields));
