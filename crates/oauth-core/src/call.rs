@@ -176,7 +176,7 @@ impl Run {
     ) -> Result<Next, Error> {
         let request = request_of(&Context::new(&self.config, at))?;
         // The request is checked before it is signed, because a signature may need a call to a key service.
-        let request = Unsent::new(&self.config, request)?.with_client_jwt(client_jwt);
+        let request = Unsent::new(&self.config, request, client_jwt)?;
         self.sign_and_send(at, request)
     }
 

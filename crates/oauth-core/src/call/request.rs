@@ -59,9 +59,15 @@ pub(super) enum Needs {
 }
 
 impl Unsent {
+    /// `client_jwt` is the JWT that authenticates the client, if it is available already.
+    ///
     /// # Errors
     /// The reason why the request must not be sent.
-    pub(super) fn new(config: &ClientConfig, request: EndpointRequest) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &ClientConfig,
+        request: EndpointRequest,
+        client_jwt: Option<Secret<String>>,
+    ) -> Result<Self, Error> {
         let EndpointRequest {
             method,
             target,
@@ -102,7 +108,7 @@ impl Unsent {
             body,
             auth,
             proves_key,
-            client_jwt: None,
+            client_jwt,
             proof: None,
             proved_at: UnixTime::from_secs(0),
         })
@@ -184,12 +190,6 @@ impl Unsent {
         let jws = key.finish(input, signature)?;
         self.set_signature(due, jws);
         Ok(self)
-    }
-
-    /// Adds a client JWT that is already available.
-    pub(super) fn with_client_jwt(mut self, jwt: Option<Secret<String>>) -> Self {
-        self.client_jwt = jwt;
-        self
     }
 
     fn set_signature(&mut self, due: Due, jws: Secret<String>) {

@@ -110,9 +110,15 @@ impl EndpointRequest {
 
     /// A `POST` request of a form, with the client's authentication, see [`Auth::Client`].
     pub fn post(target: impl Into<Target>, purpose: &'static str, form: Form) -> Self {
-        Self::new(Method::POST, target)
-            .body(Body::Form(form))
-            .auth(Auth::Client { purpose })
+        // Written at once: each step of a builder would copy the form.
+        Self {
+            method: Method::POST,
+            target: target.into(),
+            accept: "application/json",
+            body: Body::Form(form),
+            auth: Auth::Client { purpose },
+            proof: ProofOfPossession::None,
+        }
     }
 
     /// Sets the accepted media types.

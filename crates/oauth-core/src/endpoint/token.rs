@@ -98,8 +98,8 @@ impl<G: Grant> Endpoint for Token<G> {
         if let Some(profile) = cx.identity.profile {
             profile.require(Requirement::NoPassword, || purpose != "password", purpose)?;
         }
-        let mut request = EndpointRequest::post(EndpointKind::Token, purpose, form)
-            .proof(ProofOfPossession::Dpop);
+        let mut request = EndpointRequest::post(EndpointKind::Token, purpose, form);
+        request.proof = ProofOfPossession::Dpop;
         if self.grant.is_for_confidential_clients() {
             request.auth = Auth::ConfidentialClient { purpose };
         }

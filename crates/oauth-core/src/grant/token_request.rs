@@ -193,6 +193,9 @@ impl TokenRequest {
 
     /// Appends the parameters to the form.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
+        if self.parameters.is_empty() {
+            return Ok(());
+        }
         let grant_form = form.clone();
         for (name, value) in self.iter().filter(|(name, _)| rules.sends_parameter(name)) {
             // The request must not replace the client id (under a quirk's name) or a parameter that the grant writes.
