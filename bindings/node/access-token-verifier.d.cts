@@ -1,13 +1,19 @@
 // Verifies access tokens in an API.
 import type { CallOptions, Client, ClientOptions, Exchange, MomentOptions, Server } from './index.cjs'
-import type { VerifiedAccessToken, VerifyAccessTokenArguments } from './js/ops.cjs'
+import type { VerifiedAccessToken, VerifyAccessTokenArguments, VerifyApiRequestArguments } from './js/ops.cjs'
 
 /** What a token must have, and what its request has proved. */
 export type AccessTokenNeeds = Pick<VerifyAccessTokenArguments, 'scope' | 'acrValues' | 'maxAge' | 'jkt' | 'x5tS256'>
 
+/** A request that an API has received, and what its token must have. */
+export type AccessTokenRequest = Pick<
+  VerifyApiRequestArguments,
+  'method' | 'url' | 'authorization' | 'dpop' | 'scope' | 'acrValues' | 'maxAge' | 'x5tS256'
+>
+
 /** What an API requires of all tokens. */
 export interface AccessTokenVerifierOptions
-  extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256'>,
+  extends Omit<VerifyApiRequestArguments, 'method' | 'url' | 'authorization' | 'dpop' | 'x5tS256'>,
     Pick<
       ClientOptions,
       | 'timeoutMs' | 'network' | 'fetch' | 'send'
@@ -16,7 +22,10 @@ export interface AccessTokenVerifierOptions
 
 /** What an API requires of all tokens, and how answers of the server are cached. */
 export interface IntrospectingVerifierOptions
-  extends Omit<VerifyAccessTokenArguments, 'token' | 'jkt' | 'x5tS256' | 'profile' | 'algs'> {
+  extends Omit<
+    VerifyApiRequestArguments,
+    'method' | 'url' | 'authorization' | 'dpop' | 'x5tS256' | 'profile' | 'algs'
+  > {
   /**
    * For how many seconds an answer is cached, and never beyond the token's expiry; that a token is not active, for five seconds at most.
    * A revoked token is accepted here for as long. Without it, each call makes a request.
@@ -48,12 +57,22 @@ export class AccessTokenVerifier {
   static introspecting(client: Client, options: IntrospectingVerifierOptions): AccessTokenVerifier
   readonly server: Server
   /**
-   * Verifies a token that was presented as a bearer token, or with the proof whose key you name. Requirements given here
-   * replace those of the API. An error has `responseStatus` and `challenge` for the response (RFC 6750 section 3).
+   * Verifies a token that was presented as a bearer token, or with a proof that a gateway has verified and whose key you
+   * name. Requirements given here replace those of the API. An error has `responseStatus` and `responseHeaders` for the
+   * response (RFC 6750 section 3).
    */
   verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<VerifiedAccessToken>
   /** The same for your own driver. */
   verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<VerifiedAccessToken>
+  /**
+   * Verifies the token of a request, presented by the scheme `Bearer` or `DPoP`, and with the latter the proof of the
+   * request (RFC 9449 section 7). A token that is bound to a key is accepted only with a proof of this key. `url` is the
+   * absolute URL to which the client sent the request: take scheme and host from your configuration. Send `dpopNonce` of
+   * the result, if there is one, with the response in the field `DPoP-Nonce`.
+   */
+  verifyRequest(request: AccessTokenRequest & CallOptions): Promise<VerifiedAccessToken>
+  /** The same for your own driver. */
+  verifyRequestExchange(request: AccessTokenRequest & MomentOptions): Exchange<VerifiedAccessToken>
   /** The server's public keys that have been fetched, as text to store: see `Client.exportKeys`. */
   exportKeys(): string | undefined
   /** Adopts the keys that `exportKeys` wrote, unless newer ones are known. */

@@ -82,6 +82,11 @@ export class OAuthError extends Error {
   readonly responseStatus: number | undefined
   /** The `WWW-Authenticate` that it responds with; `undefined` if the token is not at fault. */
   readonly challenge: string | undefined
+  /**
+   * The header fields of that response, with names in lower case: `www-authenticate`, and `dpop-nonce` if the API requires
+   * nonces in DPoP proofs.
+   */
+  readonly responseHeaders: Readonly<Record<string, string>>
   /** The underlying error, such as the transport's. */
   readonly cause?: unknown
 }

@@ -7,9 +7,9 @@ use oauth_core::crypto::KeyUse;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::{Scope, Secret};
 use oauth_facade::{
-    Arg, AssertionProfile, Auth, Certificate, Client, DpopKey, FederatedAssertion, OneOrMore,
-    PrivateKeyJwt, Registration, SecretJwt, Server, Shape, TABLE, UnixTime, VerifyAccessToken,
-    VerifyLogoutToken, Workload,
+    AccessTokenRequirements, Arg, AssertionProfile, Auth, Certificate, Client, DpopKey,
+    FederatedAssertion, OneOrMore, PrivateKeyJwt, Registration, SecretJwt, Server, Shape, TABLE,
+    UnixTime, VerifyAccessToken, VerifyLogoutToken, Workload,
 };
 use oauth_reqwest::{ProcessEnvironment, Transport};
 use serde_json::{Map, Value};
@@ -136,16 +136,16 @@ pub(crate) fn verify_access_token(given: &Map<String, Value>) -> Result<VerifyAc
     Ok(VerifyAccessToken {
         token: text(given, "token").ok_or(Misuse::Setup)?.into(),
         audience: OneOrMore::new(vec![text(given, "audience").ok_or(Misuse::Setup)?])?,
-        profile: None,
-        scope: Scope::parse(&text(given, "scope").unwrap_or_default())?,
-        acr_values: list("acr_values"),
-        max_age: number("max_age"),
-        algs: list("algs"),
-        clock_skew: number("clock_skew"),
         jkt: None,
         x5t_s256: text(given, "x5t_s256"),
-        dpop_algs: Vec::new(),
-        realm: None,
+        required: AccessTokenRequirements {
+            scope: Scope::parse(&text(given, "scope").unwrap_or_default())?,
+            acr_values: list("acr_values"),
+            max_age: number("max_age"),
+            algs: list("algs"),
+            clock_skew: number("clock_skew"),
+            ..AccessTokenRequirements::default()
+        },
     })
 }
 

@@ -62,7 +62,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("contract", &["exchange"]),
     (
         "proofs",
-        &["crypto", "pkce", "dpop", "challenge", "security_profile"],
+        &[
+            "crypto",
+            "pkce",
+            "replay_cache",
+            "dpop",
+            "challenge",
+            "security_profile",
+        ],
     ),
     (
         "parties",
@@ -70,7 +77,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "assertion",
             "duplicate_backchannel_request",
             "breaker",
-            "replay_cache",
             "protected_resource_metadata",
             "self_renewal",
             "server",

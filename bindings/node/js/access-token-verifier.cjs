@@ -14,8 +14,12 @@ const ROUTE_REQUIREMENTS = ['scope', 'acrValues', 'maxAge']
 const PROOF = ['jkt', 'x5tS256']
 /** The options of `verify`. */
 const VERIFY_OPTIONS = [...ROUTE_REQUIREMENTS, ...PROOF]
+/** The parts of a request, and the options of `verifyRequest`. */
+const REQUEST_OPTIONS = ['method', 'url', 'authorization', 'dpop', 'x5tS256', ...ROUTE_REQUIREMENTS]
+/** The options that only requests with DPoP proofs need. */
+const PROOF_OPTIONS = ['dpopMaxAge', 'dpopNonceKey', 'dpopReplay']
 /** The options of every verifier. */
-const COMMON_OPTIONS = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...ROUTE_REQUIREMENTS]
+const COMMON_OPTIONS = ['audience', 'clockSkew', 'dpopAlgs', 'realm', ...PROOF_OPTIONS, ...ROUTE_REQUIREMENTS]
 /** The options of a verifier of JWT access tokens (RFC 9068). */
 const JWT_OPTIONS = ['profile', 'algs', ...COMMON_OPTIONS]
 
@@ -30,11 +34,17 @@ function checkAudience(audience) {
   return isList ? all : audience
 }
 
+/** The options that have a value. */
+function present(options) {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
 /** Verifies the access tokens of one server for one API. */
 class AccessTokenVerifier {
   #server
   #client
   #common
+  #proofs
   #verify
 
   constructor(server, {
@@ -48,8 +58,10 @@ class AccessTokenVerifier {
     this.#client = new Client(server, options)
     // Copied to arrays: an iterator can be read only once, but every verification reads them.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
-    const { scope, acrValues } = common
-    this.#common = { ...common, audience: checkAudience(common.audience), scope: list(scope), acrValues: list(acrValues) }
+    const { dpopMaxAge, dpopNonceKey, dpopReplay, ...others } = common
+    const { scope, acrValues } = others
+    this.#proofs = present({ dpopMaxAge, dpopNonceKey, dpopReplay })
+    this.#common = { ...others, audience: checkAudience(common.audience), scope: list(scope), acrValues: list(acrValues) }
     this.#useClient(this.#client)
   }
 
@@ -68,6 +80,9 @@ class AccessTokenVerifier {
   #useClient(client) {
     this.#client = client
     this.#verify = client[createVerifier](this.#common)
+    if (Object.keys(this.#proofs).length > 0) {
+      client.exchange.verifyApiRequest({ ...this.#common, ...this.#proofs, method: '', url: '' })
+    }
   }
 
   get server() { return this.#server }
@@ -85,6 +100,16 @@ class AccessTokenVerifier {
     return this.#client.exchange.verifyAccessToken(this.#arguments(token, requirements), { moment })
   }
 
+  /** Verifies the token of a request, and its DPoP proof. */
+  async verifyRequest({ signal, timeoutMs, ...request } = {}) {
+    return this.#client.verifyApiRequest(this.#requestArguments(request), { signal, timeoutMs })
+  }
+
+  /** An exchange that verifies a request, for your own driver. */
+  verifyRequestExchange({ moment, ...request } = {}) {
+    return this.#client.exchange.verifyApiRequest(this.#requestArguments(request), { moment })
+  }
+
   /** Exports the fetched public keys of the server, to be stored. */
   exportKeys() { return this.#client.exportKeys() }
 
@@ -94,11 +119,12 @@ class AccessTokenVerifier {
   /** The arguments of the operation: a route's requirements replace those of its API. */
   #arguments(token, requirements) {
     refuseUnknown(VERIFY_OPTIONS, requirements)
-    const args = { token, ...this.#common }
-    for (const name of Object.keys(requirements)) {
-      if (requirements[name] !== undefined) args[name] = requirements[name]
-    }
-    return args
+    return { token, ...this.#common, ...present(requirements) }
+  }
+
+  #requestArguments(request) {
+    refuseUnknown(REQUEST_OPTIONS, request)
+    return { ...this.#common, ...this.#proofs, ...present(request) }
   }
 
   [inspect.custom](depth, options) {

@@ -59,7 +59,9 @@ class Exchanges extends ExchangeOperations {
 /**
  * Operations that may finish without any I/O, so they start synchronously. All others sign and send, which must not block the event loop.
  */
-const VERIFYING = [operations.verifyAccessToken, operations.verifyIdToken, operations.verifyLogoutToken]
+const VERIFYING = [
+  operations.verifyAccessToken, operations.verifyApiRequest, operations.verifyIdToken, operations.verifyLogoutToken,
+]
 
 /** Performs an operation: returns its result, or a promise of it. A function that supplies the workload token is called first. */
 function performOperation({ known, transport, assertion }, operation, args, call) {

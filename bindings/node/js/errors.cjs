@@ -21,6 +21,7 @@ class OAuthError extends Error {
     this.extra = record.extra ?? {}
     this.responseStatus = record.response_status ?? undefined
     this.challenge = record.challenge ?? undefined
+    this.responseHeaders = record.response_headers ?? {}
   }
 
   get hint() {

@@ -51,6 +51,8 @@ module.exports = {
   'callback.user': 'somebody else may have begun the flow: do not redeem its code; without a session, carry the callback to where the person is known',
   'stored.issuer': 'these tokens belong to another server or client',
   'stored.sealed': 'keep former keys beside the new one until nothing is sealed with them',
+  'dpop_proof.htu': 'verify the request with the URL to which the client sent it: behind a proxy the application receives another one',
+  'dpop_proof.iat': 'check the clocks of this machine and of the client',
   'web.signed_out': 'open the sign-in page; a page that uses fetch should navigate there',
   'web.cross_site': 'a form or script of another site sent it: send the header X-CSRF-Protection from your own pages, or serve them from the same origin',
   'web.callback_unknown': 'the sign-in took too long, or began in another browser, or cookies are blocked: sign in again',

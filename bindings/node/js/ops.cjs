@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation-support.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'dc834490922ef3e2'
+const FINGERPRINT = 'c0c91041acde5f80'
 
 /** A postal address (OpenID Connect Core section 5.1.1). */
 class Address extends Record {
@@ -114,6 +114,9 @@ class VerifiedAccessToken extends Record {
     audience: 'plain',
     expiresAt: 'time',
     mayAct: 'plain',
+    dpopNonce: 'plain',
+    dpopReplayKey: 'plain',
+    dpopForgetAt: 'time',
     claims: 'plain',
   }
 }
@@ -225,16 +228,17 @@ const operations = {
   extensionGrant: { number: 17, names: ['grantType', 'parameters', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
   requestIdentityAssertion: { number: 18, names: ['subjectToken', 'subjectTokenType', 'issuer', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: recordOf(IdentityAssertion), json: ['authorizationDetails'] },
   redeemIdentityAssertion: { number: 19, names: ['assertion', 'scope', 'resource', 'audience', 'extra', 'authorizationDetails'], finish: tokensOf, json: ['authorizationDetails'] },
-  verifyAccessToken: { number: 20, names: ['token', 'audience', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'jkt', 'x5tS256', 'dpopAlgs', 'realm'], finish: recordOf(VerifiedAccessToken) },
-  verifyIdToken: { number: 21, names: ['token', 'nonce', 'unexpectedNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
-  verifyLogoutToken: { number: 22, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
-  register: { number: 23, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
-  readRegistration: { number: 24, names: ['registered'], finish: recordOf(RegisteredClient) },
-  updateRegistration: { number: 25, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
-  deleteRegistration: { number: 26, names: ['registered'], finish: nothing },
-  resourceMetadata: { number: 27, names: ['resource', 'challenges', 'matching', 'signers'], finish: recordOf(ProtectedResourceMetadata), json: ['signers'] },
-  discoverIssuer: { number: 28, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
-  clientIdMetadata: { number: 29, names: ['metadata', 'mcp'], finish: recordOf(ClientIdMetadataDocument), json: ['metadata'] },
+  verifyAccessToken: { number: 20, names: ['token', 'audience', 'jkt', 'x5tS256', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'dpopAlgs', 'realm'], finish: recordOf(VerifiedAccessToken) },
+  verifyApiRequest: { number: 21, names: ['method', 'url', 'authorization', 'dpop', 'audience', 'x5tS256', 'dpopMaxAge', 'dpopNonceKey', 'dpopReplay', 'profile', 'scope', 'acrValues', 'maxAge', 'algs', 'clockSkew', 'dpopAlgs', 'realm'], finish: recordOf(VerifiedAccessToken) },
+  verifyIdToken: { number: 22, names: ['token', 'nonce', 'unexpectedNonce', 'clientIds', 'accessToken', 'code', 'maxAge', 'acrValues', 'maxTokenAge'], finish: recordOf(IdToken) },
+  verifyLogoutToken: { number: 23, names: ['token', 'replay', 'maxAgeWithoutExpiry'], finish: recordOf(LogoutToken) },
+  register: { number: 24, names: ['metadata', 'initialAccessToken'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  readRegistration: { number: 25, names: ['registered'], finish: recordOf(RegisteredClient) },
+  updateRegistration: { number: 26, names: ['registered', 'metadata'], finish: recordOf(RegisteredClient), json: ['metadata'] },
+  deleteRegistration: { number: 27, names: ['registered'], finish: nothing },
+  resourceMetadata: { number: 28, names: ['resource', 'challenges', 'matching', 'signers'], finish: recordOf(ProtectedResourceMetadata), json: ['signers'] },
+  discoverIssuer: { number: 29, names: ['identifier'], finish: recordOf(DiscoveredIssuer) },
+  clientIdMetadata: { number: 30, names: ['metadata', 'mcp'], finish: recordOf(ClientIdMetadataDocument), json: ['metadata'] },
 }
 
 /** What a client asks of a server. */
@@ -259,6 +263,7 @@ class Operations {
   async requestIdentityAssertion(args, options) { return this[perform](operations.requestIdentityAssertion, args, options) }
   async redeemIdentityAssertion(args, options) { return this[perform](operations.redeemIdentityAssertion, args, options) }
   async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
+  async verifyApiRequest(args, options) { return this[perform](operations.verifyApiRequest, args, options) }
   async verifyIdToken(args, options) { return this[perform](operations.verifyIdToken, args, options) }
   async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
   async register(args, options) { return this[perform](operations.register, args, options) }
@@ -293,6 +298,7 @@ class ExchangeOperations {
   requestIdentityAssertion(args, options) { return this[begin](operations.requestIdentityAssertion, args, options) }
   redeemIdentityAssertion(args, options) { return this[begin](operations.redeemIdentityAssertion, args, options) }
   verifyAccessToken(args, options) { return this[begin](operations.verifyAccessToken, args, options) }
+  verifyApiRequest(args, options) { return this[begin](operations.verifyApiRequest, args, options) }
   verifyIdToken(args, options) { return this[begin](operations.verifyIdToken, args, options) }
   verifyLogoutToken(args, options) { return this[begin](operations.verifyLogoutToken, args, options) }
   register(args, options) { return this[begin](operations.register, args, options) }

@@ -17,9 +17,9 @@ export type Repeat = 'refused' | 'allowed'
 
 export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito' | 'jwt'
 
-export type UnexpectedNonce = 'reject' | 'ignore'
-
 export type Replay = 'process' | 'caller'
+
+export type UnexpectedNonce = 'reject' | 'ignore'
 
 export type ResourceMatch = 'identical' | 'parent'
 
@@ -426,6 +426,13 @@ export interface VerifyAccessTokenArguments {
   /** The identifier of the API, or several, one of which must be an audience of the token. */
   audience: string | readonly string[]
   /**
+   * The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section 4.3), as a
+   * gateway may do; verify_api_request verifies the proof itself.
+   */
+  jkt?: string | undefined
+  /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
+  x5tS256?: string | undefined
+  /**
    * The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience distinguishes
    * from ID tokens of the same server: it must identify an API, and never be a client's id.
    */
@@ -443,11 +450,65 @@ export interface VerifyAccessTokenArguments {
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
   clockSkew?: number | undefined
-  /** The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section 4.3). */
-  jkt?: string | undefined
+  /**
+   * The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all but
+   * those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+   */
+  dpopAlgs?: readonly string[] | undefined
+  /** The realm, for the challenge. */
+  realm?: string | undefined
+}
+
+export interface VerifyApiRequestArguments {
+  /** The method of the request. */
+  method: string
+  /**
+   * The absolute URL to which the client sent the request. Behind a proxy it is not the one that the application
+   * receives: take scheme and host from your configuration. Query and fragment are ignored.
+   */
+  url: string
+  /** The value of the Authorization field, or of each if there are several; nothing if there is none. */
+  authorization?: string | readonly string[] | undefined
+  /** The value of the DPoP field, or of each if there are several; nothing if there is none. */
+  dpop?: string | readonly string[] | undefined
+  /** The identifier of the API, or several, one of which must be an audience of the token. */
+  audience: string | readonly string[]
   /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
   x5tS256?: string | undefined
-  /** The accepted algorithms of DPoP proofs, for the challenge. */
+  /** How many seconds old a DPoP proof may be, in addition to the difference of clocks: 60 by default, 300 at most. */
+  dpopMaxAge?: number | undefined
+  /**
+   * Requires in each DPoP proof a nonce that this API has issued (RFC 9449 section 9), and issues them: a key of 32
+   * random bytes in base64url, the same in all processes of the API.
+   */
+  dpopNonceKey?: string | undefined
+  /**
+   * Where received DPoP proofs are remembered against replay: "process", in this client, by default, or "caller": then
+   * refuse a request whose dpop_replay_key is in your store, and keep it there until dpop_forget_at.
+   */
+  dpopReplay?: Replay | undefined
+  /**
+   * The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience distinguishes
+   * from ID tokens of the same server: it must identify an API, and never be a client's id.
+   */
+  profile?: AccessTokenProfile | undefined
+  /** The required scope. */
+  scope?: Scope | undefined
+  /** The accepted `acr` values, one of which is required (RFC 9470). */
+  acrValues?: readonly string[] | undefined
+  /** The largest age of the authentication, in seconds (RFC 9470). */
+  maxAge?: number | undefined
+  /**
+   * The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists none),
+   * and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
+   */
+  algs?: readonly string[] | undefined
+  /** How many seconds clocks may differ: 60 by default, 300 at most. */
+  clockSkew?: number | undefined
+  /**
+   * The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all but
+   * those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+   */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
   realm?: string | undefined
@@ -762,6 +823,15 @@ export class VerifiedAccessToken {
    * 4.4).
    */
   readonly mayAct: Readonly<Record<string, unknown>> | undefined
+  /**
+   * The nonce to send with the response, in the DPoP-Nonce field, because that of the proof expires soon (RFC 9449
+   * section 8.2); only from verify_api_request.
+   */
+  readonly dpopNonce: string | undefined
+  /** What identifies the DPoP proof of the request, if you remember received proofs. */
+  readonly dpopReplayKey: string | undefined
+  /** When dpop_replay_key may be forgotten: from then on the proof is refused because of its age. */
+  readonly dpopForgetAt: Date | undefined
   /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -1247,9 +1317,12 @@ export interface Operations {
    * Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and cached for all calls of the client. jws.*, jwt.* and access_token.*
    * for a token that is refused, lost.*, denied.* and others if it could not be verified. The error contains the
-   * response to send: a status, and the value of WWW-Authenticate.
+   * response to send: a status, and its header fields.
    * @param args.token The token, without the scheme of the Authorization header.
    * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
+   * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
+   * 4.3), as a gateway may do; verify_api_request verifies the proof itself.
+   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
    * @param args.scope The required scope.
@@ -1259,13 +1332,49 @@ export interface Operations {
    * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
-   * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
-   * 4.3).
-   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
-   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, for the challenge.
+   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
+   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<VerifiedAccessToken>
+  /**
+   * Verifies the access token of a request to an API, with its DPoP proof if it was presented by this scheme (RFC 9449
+   * section 7).
+   * A token that is bound to a key is accepted only with a proof of the key, which is for this request and token,
+   * recent, and was not used before. dpop_proof.* for a proof that is refused, access_token.missing for a request
+   * without a token, url.syntax if the URL is not absolute, and the errors of verify_access_token. The error contains
+   * the response to send: a status, and its header fields.
+   * @param args.method The method of the request.
+   * @param args.url The absolute URL to which the client sent the request. Behind a proxy it is not the one that the
+   * application receives: take scheme and host from your configuration. Query and fragment are ignored.
+   * @param args.authorization The value of the Authorization field, or of each if there are several; nothing if there
+   * is none.
+   * @param args.dpop The value of the DPoP field, or of each if there are several; nothing if there is none.
+   * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
+   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
+   * @param args.dpopMaxAge How many seconds old a DPoP proof may be, in addition to the difference of clocks: 60 by
+   * default, 300 at most.
+   * @param args.dpopNonceKey Requires in each DPoP proof a nonce that this API has issued (RFC 9449 section 9), and
+   * issues them: a key of 32 random bytes in base64url, the same in all processes of the API.
+   * @param args.dpopReplay Where received DPoP proofs are remembered against replay: "process", in this client, by
+   * default, or "caller": then refuse a request whose dpop_replay_key is in your store, and keep it there until
+   * dpop_forget_at.
+   * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
+   * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
+   * @param args.scope The required scope.
+   * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
+   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
+   * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
+   * ignored.
+   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
+   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
+   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * DPoP.
+   * @param args.realm The realm, for the challenge.
+   */
+  verifyApiRequest(args: VerifyApiRequestArguments, options?: CallOptions): Promise<VerifiedAccessToken>
   /**
    * Verifies an unsolicited ID token: one that Google One Tap, the native button of Sign in with Apple or a mobile app
    * has posted to a server (OpenID Connect Core section 3.1.3.7).
@@ -1710,9 +1819,12 @@ export interface ExchangeOperations {
    * Verifies an access token that was presented to an API: signature and claims (RFC 9068 section 4).
    * The server's keys are fetched as needed, and cached for all calls of the client. jws.*, jwt.* and access_token.*
    * for a token that is refused, lost.*, denied.* and others if it could not be verified. The error contains the
-   * response to send: a status, and the value of WWW-Authenticate.
+   * response to send: a status, and its header fields.
    * @param args.token The token, without the scheme of the Authorization header.
    * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
+   * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
+   * 4.3), as a gateway may do; verify_api_request verifies the proof itself.
+   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
    * @param args.scope The required scope.
@@ -1722,13 +1834,49 @@ export interface ExchangeOperations {
    * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
-   * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
-   * 4.3).
-   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
-   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, for the challenge.
+   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
+   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
+  /**
+   * Verifies the access token of a request to an API, with its DPoP proof if it was presented by this scheme (RFC 9449
+   * section 7).
+   * A token that is bound to a key is accepted only with a proof of the key, which is for this request and token,
+   * recent, and was not used before. dpop_proof.* for a proof that is refused, access_token.missing for a request
+   * without a token, url.syntax if the URL is not absolute, and the errors of verify_access_token. The error contains
+   * the response to send: a status, and its header fields.
+   * @param args.method The method of the request.
+   * @param args.url The absolute URL to which the client sent the request. Behind a proxy it is not the one that the
+   * application receives: take scheme and host from your configuration. Query and fragment are ignored.
+   * @param args.authorization The value of the Authorization field, or of each if there are several; nothing if there
+   * is none.
+   * @param args.dpop The value of the DPoP field, or of each if there are several; nothing if there is none.
+   * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
+   * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
+   * @param args.dpopMaxAge How many seconds old a DPoP proof may be, in addition to the difference of clocks: 60 by
+   * default, 300 at most.
+   * @param args.dpopNonceKey Requires in each DPoP proof a nonce that this API has issued (RFC 9449 section 9), and
+   * issues them: a key of 32 random bytes in base64url, the same in all processes of the API.
+   * @param args.dpopReplay Where received DPoP proofs are remembered against replay: "process", in this client, by
+   * default, or "caller": then refuse a request whose dpop_replay_key is in your store, and keep it there until
+   * dpop_forget_at.
+   * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
+   * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
+   * @param args.scope The required scope.
+   * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
+   * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
+   * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
+   * ignored.
+   * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
+   * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
+   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * DPoP.
+   * @param args.realm The realm, for the challenge.
+   */
+  verifyApiRequest(args: VerifyApiRequestArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
   /**
    * Verifies an unsolicited ID token: one that Google One Tap, the native button of Sign in with Apple or a mobile app
    * has posted to a server (OpenID Connect Core section 3.1.3.7).

@@ -17,8 +17,8 @@ type Push = 'where_required' | 'always'
 type TokenDeliveryMode = 'poll' | 'ping' | 'push'
 type Repeat = 'refused' | 'allowed'
 type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito' | 'jwt'
-type UnexpectedNonce = 'reject' | 'ignore'
 type Replay = 'process' | 'caller'
+type UnexpectedNonce = 'reject' | 'ignore'
 type ResourceMatch = 'identical' | 'parent'
 
 export interface AskedFor {

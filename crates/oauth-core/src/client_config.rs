@@ -20,7 +20,9 @@ use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::jose::{Alg, DecryptJwe, KeyCache};
 use crate::redirect_uri::RedirectUri;
-use crate::replay_cache::ReplayCache;
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+use crate::replay_cache::DpopProofs;
+use crate::replay_cache::LogoutTokens;
 use crate::request_encryption::EncryptJwe;
 use crate::request_signing::RequestSigning;
 use crate::security_profile::{Requirement, SecurityProfile};
@@ -55,7 +57,10 @@ pub(crate) struct Shared {
     /// The server's public keys.
     pub(crate) keys: KeyCache,
     /// The logout tokens received so far, so that none is accepted twice.
-    pub(crate) replays: ReplayCache,
+    pub(crate) replays: LogoutTokens,
+    /// The DPoP proofs received so far by an API.
+    #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+    pub(crate) proofs: DpopProofs,
     /// Backchannel (CIBA) requests that wait for a user's answer.
     #[cfg(feature = "sha2")]
     pub(crate) pending_backchannel: PendingRequests,

@@ -3,12 +3,16 @@
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!
 //! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
-//! `flow/resource/request/retry.rs` (resource server, section 9). An API compares `cnf.jkt` of a token with the key of
-//! the proof (section 7) in `token/access_token.rs`.
+//! `flow/resource/request/retry.rs` (resource server, section 9). An API verifies proofs (section 4.3) in
+//! `dpop/proof_verification.rs`, and compares `cnf.jkt` of a token with the key of the proof (section 7) in
+//! `token/access_token.rs`.
 
 mod clock_skew;
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+mod proof_verification;
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
+mod verified_proof;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +34,11 @@ use crate::secret::Secret;
 use crate::url::Url;
 
 pub(crate) use clock_skew::{INVALID_PROOF, ServerClocks};
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+pub use proof_verification::DpopNonceKey;
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+pub(crate) use proof_verification::{ProofChecks, ProvenRequest, UnverifiedProof};
+pub use verified_proof::VerifiedDpopProof;
 
 /// The name of the header field for proofs, in lower case.
 pub const DPOP: &str = "dpop";

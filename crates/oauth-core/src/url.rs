@@ -408,7 +408,7 @@ fn is_port(port: &str) -> bool {
 
 /// A path that begins with a slash, without `.` and `..` (RFC 3986 section 5.2.4). Percent-encoded dot segments are
 /// kept, so that they are refused later.
-fn without_dot_segments(path: &str) -> String {
+pub(crate) fn without_dot_segments(path: &str) -> String {
     let path_segments = path.split('/').skip(1);
     let ends_in_folder = matches!(path.rsplit('/').next(), Some("." | ".."));
     let mut segments = Vec::new();

@@ -4,6 +4,7 @@
 //! writer whatever operations there are. Types and values are checked here, once for all hosts.
 
 mod camel_case;
+mod field_values;
 mod one_or_more;
 mod words;
 
@@ -11,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use camel_case::camel;
+pub use field_values::FieldValues;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::extra::Extra;
 use oauth_core::json::Value;

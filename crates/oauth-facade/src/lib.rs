@@ -38,7 +38,8 @@ mod settings;
 
 pub use api::{Api, ApiCall, Call, CallStep, Once, RateLimitChoice, Redirects};
 pub use arg::{
-    About, Arg, Args, Field, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape, Unfit, camel,
+    About, Arg, Args, Field, FieldValues, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape,
+    Unfit, camel,
 };
 pub use authorization_details::{authorization_details, missing_authorization_details};
 pub use authorization_flow::{AuthorizationFlow, callback_context};
@@ -62,16 +63,17 @@ pub use json_numbers::for_doubles;
 pub use keeper::{Decision, Keeper, Task, of_store};
 pub use logout::EndSession;
 pub use op::{
-    AcceptPush, Address, Authorize, BackchannelAuthentication, BackchannelAuthenticationResponse,
-    Begun, ClientCredentials, ClientIdMetadataDocument, DeleteRegistration, Description,
-    DeviceAuthorization, DeviceAuthorizationResponse, DiscoverIssuer, DiscoveredIssuer, Entry,
-    Exposure, ExtensionGrant, FINGERPRINT, IdToken, IdentityAssertion, Introspect,
-    IntrospectionResponse, JwtBearer, JwtBearerWithKey, Kind, LogoutToken, MakeClientIdMetadata,
-    Operation, Outcome, Password, PollBackchannelToken, PollDeviceToken, ProtectedResourceMetadata,
-    ReadRegistration, RedeemIdentityAssertion, Refresh, Register, RegisteredClient,
-    RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer, TABLE, TokenExchange,
-    UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier, VerifyAccessToken,
-    VerifyIdToken, VerifyLogoutToken, VerifyPing, operation_name, user_claims,
+    AcceptPush, AccessTokenRequirements, Address, Authorize, BackchannelAuthentication,
+    BackchannelAuthenticationResponse, Begun, ClientCredentials, ClientIdMetadataDocument,
+    DeleteRegistration, Description, DeviceAuthorization, DeviceAuthorizationResponse,
+    DiscoverIssuer, DiscoveredIssuer, Entry, Exposure, ExtensionGrant, FINGERPRINT, IdToken,
+    IdentityAssertion, Introspect, IntrospectionResponse, JwtBearer, JwtBearerWithKey, Kind,
+    LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, PollBackchannelToken,
+    PollDeviceToken, ProtectedResourceMetadata, ReadRegistration, RedeemIdentityAssertion, Refresh,
+    Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer,
+    TABLE, TokenExchange, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
+    VerifyAccessToken, VerifyApiRequest, VerifyIdToken, VerifyLogoutToken, VerifyPing,
+    operation_name, user_claims,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;

@@ -65,7 +65,9 @@ pub use resource_metadata::{ProtectedResourceMetadata, ResourceMetadata};
 pub use revoke::Revoke;
 pub use token_exchange::TokenExchange;
 pub use userinfo::{UserClaims, Userinfo, user_claims};
-pub use verify_access_token::{VerifiedAccessToken, Verifier, VerifyAccessToken};
+pub use verify_access_token::{
+    AccessTokenRequirements, VerifiedAccessToken, Verifier, VerifyAccessToken, VerifyApiRequest,
+};
 pub use verify_id_token::{IdToken, VerifyIdToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
@@ -381,6 +383,7 @@ operations! {
         request_identity_assertion: RequestIdentityAssertion -> IdentityAssertion;
         redeem_identity_assertion: RedeemIdentityAssertion -> Tokens;
         verify_access_token: VerifyAccessToken -> VerifiedAccessToken;
+        verify_api_request: VerifyApiRequest -> VerifiedAccessToken;
         verify_id_token: VerifyIdToken -> IdToken;
         verify_logout_token: VerifyLogoutToken -> LogoutToken;
         register: Register -> RegisteredClient;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use oauth_core::Tokens;
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+use oauth_core::error::ApiRefusal;
 use oauth_core::error::{Class, Error, ServerError};
 use oauth_core::flow::redeem::Login;
 use oauth_core::json::{self, JsonForm as _, Members};
@@ -107,6 +109,8 @@ pub struct ErrorRecord {
     pub response_status: Option<u16>,
     /// The `WWW-Authenticate` of that response.
     pub challenge: Option<String>,
+    /// The header fields of that response: `WWW-Authenticate`, and `DPoP-Nonce` if the API requires nonces.
+    pub response_headers: Map<String, Value>,
 }
 
 impl Record {
@@ -145,6 +149,8 @@ impl ErrorRecord {
         if self.response_status.is_some() {
             self.response_status.write(members.next("response_status"));
             self.challenge.write(members.next("challenge"));
+            let headers = json::map_text(&self.response_headers);
+            members.next("response_headers").push_str(&headers);
         }
         if cause.is_some() {
             cause.write(members.next("cause"));
@@ -156,15 +162,18 @@ impl ErrorRecord {
 
 impl ErrorRecord {
     /// Adds the response of an API. A web page verifies no access tokens, so its build leaves this out.
-    #[cfg(feature = "crypto")]
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
     fn answering(mut self, error: &Error) -> Self {
         let refusal = error.refusal();
         self.response_status = refusal.map(|refusal| refusal.status);
         self.challenge = refusal.and_then(|refusal| refusal.challenge.clone());
+        let headers = refusal.into_iter().flat_map(ApiRefusal::headers);
+        let headers = headers.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        self.response_headers = headers.collect();
         self
     }
 
-    #[cfg(not(feature = "crypto"))]
+    #[cfg(all(feature = "js", target_family = "wasm"))]
     const fn answering(self, _: &Error) -> Self {
         self
     }
@@ -191,6 +200,7 @@ impl From<&Error> for ErrorRecord {
                 .unwrap_or_default(),
             response_status: None,
             challenge: None,
+            response_headers: Map::new(),
         }
         .answering(error)
     }

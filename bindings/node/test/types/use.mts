@@ -5,7 +5,7 @@ import {
   UserClaims, userClaims,
 } from 'oauth-core'
 import type {
-  AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, OnRateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
+  AccessTokenRequest, AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, OnRateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -47,6 +47,15 @@ export async function use(signal: AbortSignal): Promise<void> {
   if (state.active) texts.push(...(state.scope ?? []), state.subject ?? '', String(state.expiresAt?.getTime()))
   const verifier = new AccessTokenVerifier(found, { audience: 'https://api.example', profile: 'entra', scope: ['read'] })
   const shown: VerifiedAccessToken = await verifier.verify('t', { jkt: 'k', maxAge: 60, signal })
+  const received: AccessTokenRequest = { method: 'GET', url: 'https://api.example/', authorization: undefined, dpop: ['p'], scope: 'read' }
+  const proven: VerifiedAccessToken = await verifier.verifyRequest({ ...received, signal })
+  const { dpopNonce, dpopReplayKey, dpopForgetAt }: { dpopNonce: string | undefined; dpopReplayKey: string | undefined; dpopForgetAt: Date | undefined } = proven
+  texts.push(dpopNonce ?? '', dpopReplayKey ?? '', `${dpopForgetAt}`)
+  new AccessTokenVerifier(found, { audience: 'https://api.example', dpopAlgs: ['ES256'], dpopMaxAge: 30, dpopNonceKey: 'k', dpopReplay: 'caller' })
+  // @ts-expect-error a gateway has verified the proof, or this does
+  await verifier.verifyRequest({ ...received, jkt: 'k' })
+  // @ts-expect-error it is "process" or "caller"
+  new AccessTokenVerifier(found, { audience: 'https://api.example', dpopReplay: 'never' })
   const signedIn: IdToken = await client.verifyIdToken({ token: 't', nonce: 'n', clientIds: ['phone'] })
   texts.push(signedIn.subject, signedIn.email ?? '')
   // @ts-expect-error it is "reject" or "ignore"

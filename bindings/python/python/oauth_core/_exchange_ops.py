@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     TokenDeliveryMode = Literal["poll", "ping", "push"]
     Repeat = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
-    UnexpectedNonce = Literal["reject", "ignore"]
     Replay = Literal["process", "caller"]
+    UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
 
@@ -794,14 +794,14 @@ class ExchangeOperations:
         *,
         token: str,
         audience: str | Sequence[str],
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
         max_age: int | None = None,
         algs: Sequence[str] | None = None,
         clock_skew: int | None = None,
-        jkt: str | None = None,
-        x5t_s256: str | None = None,
         dpop_algs: Sequence[str] | None = None,
         realm: str | None = None,
         moment: Moment | None = None,
@@ -811,13 +811,18 @@ class ExchangeOperations:
 
         The server's keys are fetched as needed, and cached for all calls of the client. jws.*,
         jwt.* and access_token.* for a token that is refused, lost.*, denied.* and others if it
-        could not be verified. The error contains the response to send: a status, and the value of
-        WWW-Authenticate.
+        could not be verified. The error contains the response to send: a status, and its header
+        fields.
 
         Args:
             token: The token, without the scheme of the Authorization header.
             audience: The identifier of the API, or several, one of which must be an audience of
                 the token.
+            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
+                request (RFC 9449 section 4.3), as a gateway may do; verify_api_request verifies the
+                proof itself.
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
             profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
                 which only their audience distinguishes from ID tokens of the same server: it must
                 identify an API, and never be a client's id.
@@ -828,16 +833,86 @@ class ExchangeOperations:
                 ID tokens (RS256 if it lists none), and those that a published key is for, by its
                 alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
-            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
-                request (RFC 9449 section 4.3).
-            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
-                section 3.1).
-            dpop_algs: The accepted algorithms of DPoP proofs, for the challenge.
+            dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
+                default verify_api_request accepts all but those with a shared secret, and
+                challenges of verify_access_token do not mention DPoP.
             realm: The realm, for the challenge.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[VerifiedAccessToken] = self._begin(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm), moment)
+        answer: Exchange[VerifiedAccessToken] = self._begin(20, (token, audience, jkt, x5t_s256, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm), moment)
+        return answer
+
+    def verify_api_request(
+        self,
+        *,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None = None,
+        dpop: str | Sequence[str] | None = None,
+        audience: str | Sequence[str],
+        x5t_s256: str | None = None,
+        dpop_max_age: int | None = None,
+        dpop_nonce_key: str | None = None,
+        dpop_replay: Replay | None = None,
+        profile: AccessTokenProfile | None = None,
+        scope: str | Iterable[str] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+        moment: Moment | None = None,
+    ) -> Exchange[VerifiedAccessToken]:
+        """Verifies the access token of a request to an API, with its DPoP proof if it was presented by
+        this scheme (RFC 9449 section 7).
+
+        A token that is bound to a key is accepted only with a proof of the key, which is for this
+        request and token, recent, and was not used before. dpop_proof.* for a proof that is
+        refused, access_token.missing for a request without a token, url.syntax if the URL is not
+        absolute, and the errors of verify_access_token. The error contains the response to send: a
+        status, and its header fields.
+
+        Args:
+            method: The method of the request.
+            url: The absolute URL to which the client sent the request. Behind a proxy it is not
+                the one that the application receives: take scheme and host from your configuration.
+                Query and fragment are ignored.
+            authorization: The value of the Authorization field, or of each if there are
+                several; nothing if there is none.
+            dpop: The value of the DPoP field, or of each if there are several; nothing if there
+                is none.
+            audience: The identifier of the API, or several, one of which must be an audience of
+                the token.
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
+            dpop_max_age: How many seconds old a DPoP proof may be, in addition to the
+                difference of clocks: 60 by default, 300 at most.
+            dpop_nonce_key: Requires in each DPoP proof a nonce that this API has issued (RFC
+                9449 section 9), and issues them: a key of 32 random bytes in base64url, the same in
+                all processes of the API.
+            dpop_replay: Where received DPoP proofs are remembered against replay: "process", in
+                this client, by default, or "caller": then refuse a request whose dpop_replay_key is
+                in your store, and keep it there until dpop_forget_at.
+            profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
+                which only their audience distinguishes from ID tokens of the same server: it must
+                identify an API, and never be a client's id.
+            scope: The required scope.
+            acr_values: The accepted acr values, one of which is required (RFC 9470).
+            max_age: The largest age of the authentication, in seconds (RFC 9470).
+            algs: The accepted algorithms. By default those that the server's metadata lists for
+                ID tokens (RS256 if it lists none), and those that a published key is for, by its
+                alg or its curve. Those with a shared secret are ignored.
+            clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
+            dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
+                default verify_api_request accepts all but those with a shared secret, and
+                challenges of verify_access_token do not mention DPoP.
+            realm: The realm, for the challenge.
+            moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
+                at each step.
+        """
+        answer: Exchange[VerifiedAccessToken] = self._begin(21, (method, url, authorization, dpop, audience, x5t_s256, dpop_max_age, dpop_nonce_key, dpop_replay, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm), moment)
         return answer
 
     def verify_id_token(
@@ -886,7 +961,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[IdToken] = self._begin(21, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age), moment)
+        answer: Exchange[IdToken] = self._begin(22, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age), moment)
         return answer
 
     def verify_logout_token(
@@ -918,7 +993,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[LogoutToken] = self._begin(22, (token, replay, max_age_without_expiry), moment)
+        answer: Exchange[LogoutToken] = self._begin(23, (token, replay, max_age_without_expiry), moment)
         return answer
 
     def register(
@@ -945,7 +1020,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[RegisteredClient] = self._begin(23, (json_text(metadata), initial_access_token), moment)
+        answer: Exchange[RegisteredClient] = self._begin(24, (json_text(metadata), initial_access_token), moment)
         return answer
 
     def read_registration(
@@ -967,7 +1042,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[RegisteredClient] = self._begin(24, (registered,), moment)
+        answer: Exchange[RegisteredClient] = self._begin(25, (registered,), moment)
         return answer
 
     def update_registration(
@@ -990,7 +1065,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[RegisteredClient] = self._begin(25, (registered, json_text(metadata)), moment)
+        answer: Exchange[RegisteredClient] = self._begin(26, (registered, json_text(metadata)), moment)
         return answer
 
     def delete_registration(
@@ -1009,7 +1084,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[None] = self._begin(26, (registered,), moment)
+        answer: Exchange[None] = self._begin(27, (registered,), moment)
         return answer
 
     def resource_metadata(
@@ -1043,7 +1118,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ProtectedResourceMetadata] = self._begin(27, (resource, challenges, matching, json_text(signers)), moment)
+        answer: Exchange[ProtectedResourceMetadata] = self._begin(28, (resource, challenges, matching, json_text(signers)), moment)
         return answer
 
     def discover_issuer(
@@ -1071,7 +1146,7 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[DiscoveredIssuer] = self._begin(28, (identifier,), moment)
+        answer: Exchange[DiscoveredIssuer] = self._begin(29, (identifier,), moment)
         return answer
 
     def client_id_metadata(
@@ -1100,5 +1175,5 @@ class ExchangeOperations:
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
         """
-        answer: Exchange[ClientIdMetadataDocument] = self._begin(29, (json_text(metadata), mcp), moment)
+        answer: Exchange[ClientIdMetadataDocument] = self._begin(30, (json_text(metadata), mcp), moment)
         return answer

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     TokenDeliveryMode = Literal["poll", "ping", "push"]
     Repeat = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
-    UnexpectedNonce = Literal["reject", "ignore"]
     Replay = Literal["process", "caller"]
+    UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "dc834490922ef3e2"
+FINGERPRINT = "c0c91041acde5f80"
 
 
 class Operations:
@@ -1069,14 +1069,14 @@ class Operations:
         *,
         token: str,
         audience: str | Sequence[str],
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
         max_age: int | None = None,
         algs: Sequence[str] | None = None,
         clock_skew: int | None = None,
-        jkt: str | None = None,
-        x5t_s256: str | None = None,
         dpop_algs: Sequence[str] | None = None,
         realm: str | None = None,
     ) -> VerifiedAccessToken:
@@ -1085,13 +1085,18 @@ class Operations:
 
         The server's keys are fetched as needed, and cached for all calls of the client. jws.*,
         jwt.* and access_token.* for a token that is refused, lost.*, denied.* and others if it
-        could not be verified. The error contains the response to send: a status, and the value of
-        WWW-Authenticate.
+        could not be verified. The error contains the response to send: a status, and its header
+        fields.
 
         Args:
             token: The token, without the scheme of the Authorization header.
             audience: The identifier of the API, or several, one of which must be an audience of
                 the token.
+            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
+                request (RFC 9449 section 4.3), as a gateway may do; verify_api_request verifies the
+                proof itself.
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
             profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
                 which only their audience distinguishes from ID tokens of the same server: it must
                 identify an API, and never be a client's id.
@@ -1102,14 +1107,12 @@ class Operations:
                 ID tokens (RS256 if it lists none), and those that a published key is for, by its
                 alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
-            jkt: The thumbprint of the key of a DPoP proof that you have verified for this
-                request (RFC 9449 section 4.3).
-            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
-                section 3.1).
-            dpop_algs: The accepted algorithms of DPoP proofs, for the challenge.
+            dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
+                default verify_api_request accepts all but those with a shared secret, and
+                challenges of verify_access_token do not mention DPoP.
             realm: The realm, for the challenge.
         """
-        answer: VerifiedAccessToken = self._call(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: VerifiedAccessToken = self._call(20, (token, audience, jkt, x5t_s256, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm))
         return answer
 
     def averify_access_token(
@@ -1117,19 +1120,113 @@ class Operations:
         *,
         token: str,
         audience: str | Sequence[str],
+        jkt: str | None = None,
+        x5t_s256: str | None = None,
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
         max_age: int | None = None,
         algs: Sequence[str] | None = None,
         clock_skew: int | None = None,
-        jkt: str | None = None,
-        x5t_s256: str | None = None,
         dpop_algs: Sequence[str] | None = None,
         realm: str | None = None,
     ) -> Coroutine[Any, Any, VerifiedAccessToken]:
         """verify_access_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, VerifiedAccessToken] = self._acall(20, (token, audience, profile, scope, acr_values, max_age, algs, clock_skew, jkt, x5t_s256, dpop_algs, realm))
+        answer: Coroutine[Any, Any, VerifiedAccessToken] = self._acall(20, (token, audience, jkt, x5t_s256, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm))
+        return answer
+
+    def verify_api_request(
+        self,
+        *,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None = None,
+        dpop: str | Sequence[str] | None = None,
+        audience: str | Sequence[str],
+        x5t_s256: str | None = None,
+        dpop_max_age: int | None = None,
+        dpop_nonce_key: str | None = None,
+        dpop_replay: Replay | None = None,
+        profile: AccessTokenProfile | None = None,
+        scope: str | Iterable[str] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+    ) -> VerifiedAccessToken:
+        """Verifies the access token of a request to an API, with its DPoP proof if it was presented by
+        this scheme (RFC 9449 section 7).
+
+        A token that is bound to a key is accepted only with a proof of the key, which is for this
+        request and token, recent, and was not used before. dpop_proof.* for a proof that is
+        refused, access_token.missing for a request without a token, url.syntax if the URL is not
+        absolute, and the errors of verify_access_token. The error contains the response to send: a
+        status, and its header fields.
+
+        Args:
+            method: The method of the request.
+            url: The absolute URL to which the client sent the request. Behind a proxy it is not
+                the one that the application receives: take scheme and host from your configuration.
+                Query and fragment are ignored.
+            authorization: The value of the Authorization field, or of each if there are
+                several; nothing if there is none.
+            dpop: The value of the DPoP field, or of each if there are several; nothing if there
+                is none.
+            audience: The identifier of the API, or several, one of which must be an audience of
+                the token.
+            x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
+                section 3.1).
+            dpop_max_age: How many seconds old a DPoP proof may be, in addition to the
+                difference of clocks: 60 by default, 300 at most.
+            dpop_nonce_key: Requires in each DPoP proof a nonce that this API has issued (RFC
+                9449 section 9), and issues them: a key of 32 random bytes in base64url, the same in
+                all processes of the API.
+            dpop_replay: Where received DPoP proofs are remembered against replay: "process", in
+                this client, by default, or "caller": then refuse a request whose dpop_replay_key is
+                in your store, and keep it there until dpop_forget_at.
+            profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
+                which only their audience distinguishes from ID tokens of the same server: it must
+                identify an API, and never be a client's id.
+            scope: The required scope.
+            acr_values: The accepted acr values, one of which is required (RFC 9470).
+            max_age: The largest age of the authentication, in seconds (RFC 9470).
+            algs: The accepted algorithms. By default those that the server's metadata lists for
+                ID tokens (RS256 if it lists none), and those that a published key is for, by its
+                alg or its curve. Those with a shared secret are ignored.
+            clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
+            dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
+                default verify_api_request accepts all but those with a shared secret, and
+                challenges of verify_access_token do not mention DPoP.
+            realm: The realm, for the challenge.
+        """
+        answer: VerifiedAccessToken = self._call(21, (method, url, authorization, dpop, audience, x5t_s256, dpop_max_age, dpop_nonce_key, dpop_replay, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm))
+        return answer
+
+    def averify_api_request(
+        self,
+        *,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None = None,
+        dpop: str | Sequence[str] | None = None,
+        audience: str | Sequence[str],
+        x5t_s256: str | None = None,
+        dpop_max_age: int | None = None,
+        dpop_nonce_key: str | None = None,
+        dpop_replay: Replay | None = None,
+        profile: AccessTokenProfile | None = None,
+        scope: str | Iterable[str] | None = None,
+        acr_values: Sequence[str] | None = None,
+        max_age: int | None = None,
+        algs: Sequence[str] | None = None,
+        clock_skew: int | None = None,
+        dpop_algs: Sequence[str] | None = None,
+        realm: str | None = None,
+    ) -> Coroutine[Any, Any, VerifiedAccessToken]:
+        """verify_api_request(), in a coroutine."""
+        answer: Coroutine[Any, Any, VerifiedAccessToken] = self._acall(21, (method, url, authorization, dpop, audience, x5t_s256, dpop_max_age, dpop_nonce_key, dpop_replay, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm))
         return answer
 
     def verify_id_token(
@@ -1175,7 +1272,7 @@ class Operations:
             max_token_age: The largest age of the ID token, in seconds: without a nonce, one day
                 by default.
         """
-        answer: IdToken = self._call(21, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
+        answer: IdToken = self._call(22, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
         return answer
 
     def averify_id_token(
@@ -1192,7 +1289,7 @@ class Operations:
         max_token_age: int | None = None,
     ) -> Coroutine[Any, Any, IdToken]:
         """verify_id_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, IdToken] = self._acall(21, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
+        answer: Coroutine[Any, Any, IdToken] = self._acall(22, (token, nonce, unexpected_nonce, client_ids, access_token, code, max_age, acr_values, max_token_age))
         return answer
 
     def verify_logout_token(
@@ -1221,7 +1318,7 @@ class Operations:
             max_age_without_expiry: Accepts a token without exp, from servers older than that
                 rule, if it was issued at most this many seconds ago.
         """
-        answer: LogoutToken = self._call(22, (token, replay, max_age_without_expiry))
+        answer: LogoutToken = self._call(23, (token, replay, max_age_without_expiry))
         return answer
 
     def averify_logout_token(
@@ -1232,7 +1329,7 @@ class Operations:
         max_age_without_expiry: int | None = None,
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""
-        answer: Coroutine[Any, Any, LogoutToken] = self._acall(22, (token, replay, max_age_without_expiry))
+        answer: Coroutine[Any, Any, LogoutToken] = self._acall(23, (token, replay, max_age_without_expiry))
         return answer
 
     def register(
@@ -1256,7 +1353,7 @@ class Operations:
                 token_endpoint_auth_method, grant_types, client_name and so on.
             initial_access_token: The initial access token, if the server requires one.
         """
-        answer: RegisteredClient = self._call(23, (json_text(metadata), initial_access_token))
+        answer: RegisteredClient = self._call(24, (json_text(metadata), initial_access_token))
         return answer
 
     def aregister(
@@ -1266,7 +1363,7 @@ class Operations:
         initial_access_token: str | None = None,
     ) -> Coroutine[Any, Any, RegisteredClient]:
         """register(), in a coroutine."""
-        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(23, (json_text(metadata), initial_access_token))
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(24, (json_text(metadata), initial_access_token))
         return answer
 
     def read_registration(self, *, registered: str) -> RegisteredClient:
@@ -1281,12 +1378,12 @@ class Operations:
         Args:
             registered: The client, as it was stored.
         """
-        answer: RegisteredClient = self._call(24, (registered,))
+        answer: RegisteredClient = self._call(25, (registered,))
         return answer
 
     def aread_registration(self, *, registered: str) -> Coroutine[Any, Any, RegisteredClient]:
         """read_registration(), in a coroutine."""
-        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(24, (registered,))
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(25, (registered,))
         return answer
 
     def update_registration(
@@ -1306,7 +1403,7 @@ class Operations:
             metadata: All metadata of the client: members that are left out are deleted, or get
                 the server's default.
         """
-        answer: RegisteredClient = self._call(25, (registered, json_text(metadata)))
+        answer: RegisteredClient = self._call(26, (registered, json_text(metadata)))
         return answer
 
     def aupdate_registration(
@@ -1316,7 +1413,7 @@ class Operations:
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     ) -> Coroutine[Any, Any, RegisteredClient]:
         """update_registration(), in a coroutine."""
-        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(25, (registered, json_text(metadata)))
+        answer: Coroutine[Any, Any, RegisteredClient] = self._acall(26, (registered, json_text(metadata)))
         return answer
 
     def delete_registration(self, *, registered: str) -> None:
@@ -1328,11 +1425,11 @@ class Operations:
         Args:
             registered: The client, as it was stored.
         """
-        self._call(26, (registered,))
+        self._call(27, (registered,))
 
     def adelete_registration(self, *, registered: str) -> Coroutine[Any, Any, None]:
         """delete_registration(), in a coroutine."""
-        answer: Coroutine[Any, Any, None] = self._acall(26, (registered,))
+        answer: Coroutine[Any, Any, None] = self._acall(27, (registered,))
         return answer
 
     def resource_metadata(
@@ -1363,7 +1460,7 @@ class Operations:
                 JWK Set. Values that a trusted issuer has signed take precedence over unsigned ones;
                 all other signatures are ignored. jwks.malformed for an invalid JWK Set.
         """
-        answer: ProtectedResourceMetadata = self._call(27, (resource, challenges, matching, json_text(signers)))
+        answer: ProtectedResourceMetadata = self._call(28, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def aresource_metadata(
@@ -1375,7 +1472,7 @@ class Operations:
         signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Coroutine[Any, Any, ProtectedResourceMetadata]:
         """resource_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ProtectedResourceMetadata] = self._acall(27, (resource, challenges, matching, json_text(signers)))
+        answer: Coroutine[Any, Any, ProtectedResourceMetadata] = self._acall(28, (resource, challenges, matching, json_text(signers)))
         return answer
 
     def discover_issuer(self, *, identifier: str) -> DiscoveredIssuer:
@@ -1396,12 +1493,12 @@ class Operations:
             identifier: Something like an e-mail address, a host with or without a port, or an
                 https URL.
         """
-        answer: DiscoveredIssuer = self._call(28, (identifier,))
+        answer: DiscoveredIssuer = self._call(29, (identifier,))
         return answer
 
     def adiscover_issuer(self, *, identifier: str) -> Coroutine[Any, Any, DiscoveredIssuer]:
         """discover_issuer(), in a coroutine."""
-        answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(28, (identifier,))
+        answer: Coroutine[Any, Any, DiscoveredIssuer] = self._acall(29, (identifier,))
         return answer
 
     def client_id_metadata(
@@ -1427,7 +1524,7 @@ class Operations:
                 Protocol require: a name and redirect URIs (client_metadata.name_missing,
                 client_metadata.inconsistent).
         """
-        answer: ClientIdMetadataDocument = self._call(29, (json_text(metadata), mcp))
+        answer: ClientIdMetadataDocument = self._call(30, (json_text(metadata), mcp))
         return answer
 
     def aclient_id_metadata(
@@ -1437,5 +1534,5 @@ class Operations:
         mcp: bool | None = None,
     ) -> Coroutine[Any, Any, ClientIdMetadataDocument]:
         """client_id_metadata(), in a coroutine."""
-        answer: Coroutine[Any, Any, ClientIdMetadataDocument] = self._acall(29, (json_text(metadata), mcp))
+        answer: Coroutine[Any, Any, ClientIdMetadataDocument] = self._acall(30, (json_text(metadata), mcp))
         return answer

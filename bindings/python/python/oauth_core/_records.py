@@ -475,6 +475,12 @@ class VerifiedAccessToken(Record):
         expires_at: When the token expires.
         may_act: The claims of the party that may act for the subject, such as sub and iss, if
             the token says (RFC 8693 section 4.4).
+        dpop_nonce: The nonce to send with the response, in the DPoP-Nonce field, because that
+            of the proof expires soon (RFC 9449 section 8.2); only from verify_api_request.
+        dpop_replay_key: What identifies the DPoP proof of the request, if you remember received
+            proofs.
+        dpop_forget_at: When dpop_replay_key may be forgotten: from then on the proof is refused
+            because of its age.
         claims: All claims.
     """
 
@@ -494,6 +500,14 @@ class VerifiedAccessToken(Record):
         may_act: dict[str, Any] | None = None
         """The claims of the party that may act for the subject, such as sub and iss, if the token
         says (RFC 8693 section 4.4)."""
+        dpop_nonce: str | None = None
+        """The nonce to send with the response, in the DPoP-Nonce field, because that of the proof
+        expires soon (RFC 9449 section 8.2); only from verify_api_request."""
+        dpop_replay_key: str | None = None
+        """What identifies the DPoP proof of the request, if you remember received proofs."""
+        dpop_forget_at: datetime | None = None
+        """When dpop_replay_key may be forgotten: from then on the proof is refused because of its
+        age."""
         claims: dict[str, Any] = {}
         """All claims."""
     else:
@@ -505,6 +519,9 @@ class VerifiedAccessToken(Record):
             "audience",
             "expires_at",
             "may_act",
+            "dpop_nonce",
+            "dpop_replay_key",
+            "dpop_forget_at",
             "claims",
         )
         _absent = {
@@ -512,6 +529,9 @@ class VerifiedAccessToken(Record):
             "scope": frozenset(),
             "audience": (),
             "may_act": None,
+            "dpop_nonce": None,
+            "dpop_replay_key": None,
+            "dpop_forget_at": None,
             "claims": {},
         }
 

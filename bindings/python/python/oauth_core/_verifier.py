@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # Names of the stub alone, and private for stubtest, which would miss others in the module itself.
     from ._native import _Enc as Enc  # pyright: ignore[reportPrivateUsage]
     from ._native import _JweAlg as JweAlg  # pyright: ignore[reportPrivateUsage]
-    from ._ops import AccessTokenProfile
+    from ._ops import AccessTokenProfile, Replay
     from ._records import VerifiedAccessToken
     from .drive import Moment
 
@@ -38,11 +38,19 @@ if TYPE_CHECKING:
         jkt: str | None
         x5t_s256: str | None
 
+    class _VerifyRequestArguments(_Requirements, total=False):
+        """The arguments of ``verify_request`` beside the request."""
+
+        x5t_s256: str | None
+
     class _ApiRequirements(_Requirements, total=False):
         """The requirements of an API."""
 
         clock_skew: int | None
         dpop_algs: Sequence[str] | None
+        dpop_max_age: int | None
+        dpop_nonce_key: str | None
+        dpop_replay: Replay | None
         realm: str | None
 
     class _JwtRequirements(_ApiRequirements, total=False):
@@ -54,7 +62,10 @@ if TYPE_CHECKING:
 
 _REQUIREMENTS = ("scope", "acr_values", "max_age")
 _VERIFY_ARGUMENTS = (*_REQUIREMENTS, "jkt", "x5t_s256")
-_API_REQUIREMENTS = (*_REQUIREMENTS, "clock_skew", "dpop_algs", "realm")
+_VERIFY_REQUEST_ARGUMENTS = (*_REQUIREMENTS, "x5t_s256")
+# What only requests with DPoP proofs need.
+_PROOF_REQUIREMENTS = ("dpop_max_age", "dpop_nonce_key", "dpop_replay")
+_API_REQUIREMENTS = (*_REQUIREMENTS, "clock_skew", "dpop_algs", "realm", *_PROOF_REQUIREMENTS)
 _JWT_REQUIREMENTS = (*_API_REQUIREMENTS, "profile", "algs")
 
 
@@ -88,19 +99,22 @@ class AccessTokenVerifier:
     of the server's tokens; ``"jwt"`` accepts plain JWTs, which only their audience distinguishes from ID tokens of
     the same server: it must be an API's, and never a client id. ``scope``, ``acr_values`` and ``max_age`` (seconds,
     RFC 9470) are required of every token; a call can replace them. ``algs`` are by default those of the server's
-    metadata, and those that a published key is for (its ``alg``, or its curve); never with a shared secret. ``clock_skew`` is the tolerated difference of clocks in seconds, ``dpop_algs``
-    and ``realm`` appear in challenges. With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed
+    metadata, and those that a published key is for (its ``alg``, or its curve); never with a shared secret.
+    ``clock_skew`` is the tolerated difference of clocks in seconds, and ``realm`` appears in challenges. DPoP proofs
+    are accepted with the algorithms of ``dpop_algs``, by default all but those with a shared secret, and until they are
+    ``dpop_max_age`` seconds old (60); with ``dpop_nonce_key``, 32 random bytes in base64url, they need a nonce of this
+    API. This verifier remembers the proofs that it has received, or you do (``dpop_replay="caller"``). With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed
     with the server, and plain ones refused: the content with ``access_token_encryption_enc``, by default
     ``A128CBC-HS256``, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as
     needed, and cached for all calls of this verifier, in all threads.
 
     For opaque tokens use ``introspecting``.
 
-    An error of a call has ``response_status`` and ``challenge``: the status and the ``WWW-Authenticate`` for the
-    response (RFC 6750 section 3).
+    An error of a call has ``response_status`` and ``response_headers``: the status and the header fields of the
+    response, ``WWW-Authenticate`` among them (RFC 6750 section 3).
     """
 
-    __slots__ = ("_client", "_common", "_native")
+    __slots__ = ("_client", "_common", "_native", "_proofs")
 
     def __init__(
         self,
@@ -176,10 +190,27 @@ class AccessTokenVerifier:
         if not audiences or "" in audiences:
             raise misuse("form.malformed_parameter", "audience must contain at least one identifier, and no empty one")
         self._client = client
+        proofs = {name: requirements.pop(name, None) for name in _PROOF_REQUIREMENTS}
+        self._proofs: dict[str, Any] = {name: value for name, value in proofs.items() if value is not None}
         self._common: dict[str, Any] = {**requirements, "audience": audiences}
         # Invalid arguments are reported now rather than with each token.
         arguments: Any = _Arguments().verify_access_token(**self._common, token="")
         self._native = NativeVerifier(client, arguments)
+        if self._proofs:
+            self._client.exchange.verify_api_request(**self._common, **self._proofs, method="", url="")
+
+    def _request_arguments(
+        self,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None,
+        dpop: str | Sequence[str] | None,
+        arguments: dict[str, Any],
+    ) -> dict[str, Any]:
+        known = _reject_unknown(_VERIFY_REQUEST_ARGUMENTS, arguments)
+        present = {name: value for name, value in known.items() if value is not None}
+        request = {"method": method, "url": url, "authorization": authorization, "dpop": dpop}
+        return {**self._common, **self._proofs, **present, **request}
 
     def _operation_arguments(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
         known = _reject_unknown(_VERIFY_ARGUMENTS, arguments)
@@ -189,9 +220,9 @@ class AccessTokenVerifier:
     def verify(self, token: str, **arguments: Unpack[_VerifyArguments]) -> VerifiedAccessToken:
         """Verifies a token that was presented as a bearer token.
 
-        ``jkt`` is the thumbprint of the key of a DPoP proof that you have verified for this request, and
-        ``x5t_s256`` that of the client's certificate: without them a token that is bound to a key is
-        refused. ``scope``, ``acr_values`` and ``max_age`` replace the verifier's.
+        A token that is bound to a key is refused, unless ``jkt`` is the thumbprint of the key of a DPoP proof that
+        a gateway has verified for this request, or ``x5t_s256`` that of the client's certificate: see
+        ``verify_request``. ``scope``, ``acr_values`` and ``max_age`` replace the verifier's.
         """
         if not arguments:
             return self._native.verify(token)
@@ -209,3 +240,51 @@ class AccessTokenVerifier:
         """verify() without transport."""
         args = self._operation_arguments(token, {**arguments})
         return self._client.exchange.verify_access_token(**args, moment=moment)
+
+    def verify_request(
+        self,
+        *,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None,
+        dpop: str | Sequence[str] | None,
+        **arguments: Unpack[_VerifyRequestArguments],
+    ) -> VerifiedAccessToken:
+        """Verifies the token of a request, presented by the scheme ``Bearer`` or ``DPoP`` (RFC 9449 section 7).
+
+        With ``DPoP`` the proof of the request is verified too. A token that is bound to a key is accepted
+        only with a proof of this key. ``url`` is the absolute URL to which the client sent the request: take scheme
+        and host from your configuration. ``authorization`` and ``dpop`` are the values of these header fields, a list if
+        there are several, None if there is none. Send ``dpop_nonce`` of the result, if there is one, with the response
+        in the field ``DPoP-Nonce``. ``x5t_s256`` is the thumbprint of the client's certificate; ``scope``,
+        ``acr_values`` and ``max_age`` replace the verifier's.
+        """
+        args = self._request_arguments(method, url, authorization, dpop, {**arguments})
+        return self._client.verify_api_request(**args)
+
+    def averify_request(
+        self,
+        *,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None,
+        dpop: str | Sequence[str] | None,
+        **arguments: Unpack[_VerifyRequestArguments],
+    ) -> Coroutine[Any, Any, VerifiedAccessToken]:
+        """verify_request(), in a coroutine."""
+        args = self._request_arguments(method, url, authorization, dpop, {**arguments})
+        return self._client.averify_api_request(**args)
+
+    def verify_request_exchange(
+        self,
+        *,
+        method: str,
+        url: str,
+        authorization: str | Sequence[str] | None,
+        dpop: str | Sequence[str] | None,
+        moment: Moment | None = None,
+        **arguments: Unpack[_VerifyRequestArguments],
+    ) -> Exchange[VerifiedAccessToken]:
+        """verify_request() without transport."""
+        args = self._request_arguments(method, url, authorization, dpop, {**arguments})
+        return self._client.exchange.verify_api_request(**args, moment=moment)

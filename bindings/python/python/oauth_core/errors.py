@@ -71,6 +71,9 @@ class OAuthError(Exception):
     """The HTTP status with which an API should respond to the request whose access token met this error."""
     challenge: str | None
     """The ``WWW-Authenticate`` field of that response; None if the token is not at fault."""
+    response_headers: dict[str, str]
+    """The header fields of that response, with names in lower case: ``www-authenticate``, and ``dpop-nonce`` if the
+    API requires nonces in DPoP proofs."""
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class OAuthError(Exception):
         extra: dict[str, Any] | None = None,
         response_status: int | None = None,
         challenge: str | None = None,
+        response_headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -102,6 +106,7 @@ class OAuthError(Exception):
         self.extra = {} if extra is None else extra
         self.response_status = response_status
         self.challenge = challenge
+        self.response_headers = {} if response_headers is None else response_headers
 
     @property
     def hint(self) -> str | None:

@@ -86,6 +86,15 @@ def blocking() -> None:
     assert_type(oauth_core.IntrospectionResponse(active=False), oauth_core.IntrospectionResponse)
     verifier = oauth_core.AccessTokenVerifier(server, audience="https://api.example", scope=["read"])
     assert_type(verifier.verify("t", jkt="k", max_age=60), oauth_core.VerifiedAccessToken)
+    shown = verifier.verify_request(
+        method="GET", url="https://api.example/", authorization=None, dpop=["p"], scope="read"
+    )
+    assert_type(shown.dpop_nonce, "str | None")
+    assert_type(shown.dpop_forget_at, "datetime | None")
+    oauth_core.AccessTokenVerifier(
+        server, audience="a", dpop_max_age=30, dpop_nonce_key="k", dpop_replay="caller"
+    )
+    verifier.verify_request(method="GET", url="u", authorization=None, dpop=None, jkt="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     asks = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
     assert_type(asks.verify("t", scope="read"), oauth_core.VerifiedAccessToken)
     assert_type(client.verify_id_token(token="t", nonce="n").email_verified, "bool | None")

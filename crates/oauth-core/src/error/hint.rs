@@ -157,6 +157,14 @@ const HINTS: &[(&str, &str)] = &[
         "check the clocks of this machine and of the server",
     ),
     (
+        "dpop_proof.htu",
+        "verify the request with the URL to which the client sent it: behind a proxy the application receives another one",
+    ),
+    (
+        "dpop_proof.iat",
+        "check the clocks of this machine and of the client",
+    ),
+    (
         "id_token.nonce",
         "the ID token belongs to another sign-in, or is replayed: start the sign-in again",
     ),

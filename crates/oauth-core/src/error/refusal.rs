@@ -8,10 +8,33 @@ use super::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiRefusal {
-    /// The HTTP status: 401 or 403 because of the token, 500 or 503 if it could not be verified.
+    /// The HTTP status: 400, 401 or 403 because of the token, 500 or 503 if it could not be verified.
     pub status: u16,
     /// The value of `WWW-Authenticate` (RFC 6750 section 3); `None` if the token is not at fault.
     pub challenge: Option<String>,
+    /// The value of `DPoP-Nonce`, if the API requires nonces in DPoP proofs (RFC 9449 section 9).
+    pub dpop_nonce: Option<String>,
+}
+
+impl ApiRefusal {
+    /// A response without a nonce; without a challenge, too, if the token is not at fault.
+    pub(crate) const fn new(status: u16, challenge: Option<String>) -> Self {
+        Self {
+            status,
+            challenge,
+            dpop_nonce: None,
+        }
+    }
+
+    /// The header fields of the response, with names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("www-authenticate", &self.challenge),
+            ("dpop-nonce", &self.dpop_nonce),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
+    }
 }
 
 impl Error {

@@ -243,8 +243,24 @@ table! {
         StoredGrant "stored.grant" REAUTHORIZE "the stored record belongs to another grant: its subject, scope, parameters or key differ"
         StoredSealed "stored.sealed" GIVE_UP "the stored record cannot be decrypted: it needs another key, or was altered"
     }
-    // Codes of the machine for web applications, which is in no page.
+    // Codes of APIs and of the machine for web applications, neither of which is in a page.
     outside_pages {
+        AccessTokenMissing "access_token.missing" GIVE_UP "the request has no access token in an Authorization header with the scheme Bearer or DPoP"
+        AccessTokenDuplicate "access_token.duplicate" GIVE_UP "the request has more than one Authorization header"
+        ProofMissing "dpop_proof.missing" GIVE_UP "the request has no DPoP proof, which the scheme DPoP requires"
+        ProofDuplicate "dpop_proof.duplicate" GIVE_UP "the request has more than one DPoP proof"
+        ProofMalformed "dpop_proof.malformed" GIVE_UP "the DPoP proof is not a well-formed JWT"
+        ProofType "dpop_proof.typ" GIVE_UP "the DPoP proof's typ is not dpop+jwt"
+        ProofAlg "dpop_proof.alg" GIVE_UP "the API does not accept the DPoP proof's signature algorithm"
+        ProofKey "dpop_proof.jwk" GIVE_UP "the DPoP proof's jwk is not a public key for its algorithm"
+        ProofSignature "dpop_proof.signature" GIVE_UP "the DPoP proof's signature is not valid"
+        ProofClaimMissing "dpop_proof.missing_claim" GIVE_UP "the DPoP proof lacks a required claim"
+        ProofMethod "dpop_proof.htm" GIVE_UP "the DPoP proof's htm is not the method of the request"
+        ProofTarget "dpop_proof.htu" GIVE_UP "the DPoP proof's htu is not the URL of the request"
+        ProofTokenHash "dpop_proof.ath" GIVE_UP "the DPoP proof's ath is not the hash of the access token"
+        ProofTime "dpop_proof.iat" GIVE_UP "the DPoP proof was made too long ago or in the future"
+        ProofNonce "dpop_proof.nonce" GIVE_UP "the DPoP proof does not contain a valid nonce of the API"
+        ProofReplayed "dpop_proof.replayed" GIVE_UP "the DPoP proof was used before"
         WebSignedOut "web.signed_out" REAUTHORIZE "nobody is signed in"
         WebStepUp "web.step_up" REAUTHORIZE "the person has to authenticate again, or in another way"
         WebCrossSite "web.cross_site" GIVE_UP "the request comes from another site, or does not show that it comes from this one"

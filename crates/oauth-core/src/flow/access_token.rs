@@ -1,10 +1,12 @@
 //! Verification of access tokens, for APIs, and the response to requests whose token is refused.
 //!
 //! RFC 9068 section 4, RFC 6750 section 3, RFC 9470 section 3. Claims and the proof of possession (`cnf`) are checked
-//! in `token/access_token.rs`.
+//! in `token/access_token.rs`, DPoP proofs in `dpop/proof_verification.rs`.
 
 #[cfg(feature = "sha2")]
 mod answer_cache;
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+mod received_request;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client_config::ClientConfig;
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+use crate::dpop::ProofChecks;
 use crate::error::{Error, Misuse};
 #[cfg(feature = "sha2")]
 use crate::exchange::Boxed;
@@ -32,6 +36,8 @@ use crate::token::access_token::{
 use crate::token::id_token;
 
 pub use crate::error::ApiRefusal;
+#[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+pub use received_request::ReceivedRequest;
 pub use refusal::Scheme;
 
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
@@ -50,6 +56,9 @@ pub struct AccessTokenVerifier {
     /// Shared with each verification, of which there are thousands in a second.
     checks: Arc<Checks>,
     answers: refusal::Answers,
+    /// What a DPoP proof must contain.
+    #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+    proofs: Arc<ProofChecks>,
     /// How tokens are introspected, if they are not verified locally.
     #[cfg(feature = "sha2")]
     asking: Option<verify_by_introspection::Asking>,
@@ -76,6 +85,8 @@ impl AccessTokenVerifier {
             config,
             checks: Arc::new(Checks::new(audience)),
             answers: refusal::Answers::default(),
+            #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+            proofs: Arc::default(),
             #[cfg(feature = "sha2")]
             asking: None,
         }
@@ -180,8 +191,8 @@ impl AccessTokenVerifier {
     }
 
     /// Verifies a token that was presented as a bearer token (RFC 6750 section 2.1): signature and claims. A token
-    /// bound to a key is refused, because there was no proof of the key. Keys of the server are fetched
-    /// as needed, and cached for all clones.
+    /// bound to a key is refused, because there was no proof of the key: an API that accepts bound tokens calls
+    /// [`verify_request`](Self::verify_request). Keys of the server are fetched as needed, and cached for all clones.
     ///
     /// # Errors
     /// `jwe.*`, `jws.*`, `jwt.*`, `access_token.*` for a token that is refused; others if it could not be
@@ -203,24 +214,30 @@ impl AccessTokenVerifier {
         token: &str,
         proven: ProvenKeys,
     ) -> impl Exchange<Output = VerifiedAccessToken> + Send + use<> {
-        let (config, checks) = (Arc::clone(&self.config), Arc::clone(&self.checks));
-        let token = Secret::from(token);
         let scheme = match proven.jkt {
             None => Scheme::Bearer,
             Some(_) => Scheme::Dpop,
         };
+        Refusing {
+            verified: self.verification(token, proven),
+            verifier: self.clone(),
+            scheme,
+        }
+    }
+
+    /// A verification whose errors do not contain the response yet.
+    fn verification(
+        &self,
+        token: &str,
+        proven: ProvenKeys,
+    ) -> impl Exchange<Output = VerifiedAccessToken> + Send + use<> {
+        let (config, checks) = (Arc::clone(&self.config), Arc::clone(&self.checks));
+        let token = Secret::from(token);
         #[cfg(feature = "sha2")]
         if let Some(asking) = self.asking.clone() {
-            return Refusing {
-                verified: Verified::ByIntrospection(
-                    verify_by_introspection::Introspected::new(
-                        config, checks, asking, token, proven,
-                    )
-                    .boxed(),
-                ),
-                verifier: self.clone(),
-                scheme,
-            };
+            let introspected =
+                verify_by_introspection::Introspected::new(config, checks, asking, token, proven);
+            return Verified::ByIntrospection(introspected.boxed());
         }
         let signature = Verification::new(Arc::clone(&config), token, self.algs.to_vec());
         let signature = signature.encrypted(self.encryption.clone());
@@ -233,11 +250,7 @@ impl AccessTokenVerifier {
                 .check(&config.server, &jws, &proven, at.now())
                 .map_err(|error| error.at_endpoint("access_token"))
         });
-        Refusing {
-            verified: Verified::Signed(verified),
-            verifier: self.clone(),
-            scheme,
-        }
+        Verified::Signed(verified)
     }
 
     /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they

@@ -132,10 +132,7 @@ impl AwaitedRequest {
         if is_ours {
             return Ok(());
         }
-        let refusal = ApiRefusal {
-            status: 401,
-            challenge: Some("Bearer".to_owned()),
-        };
+        let refusal = ApiRefusal::new(401, Some("Bearer".to_owned()));
         Err(Error::from(ValidationFailure::CibaNotifier).with_refusal(refusal))
     }
 
@@ -157,10 +154,7 @@ impl AwaitedRequest {
 
 /// Adds the response to an invalid notification.
 fn bad_request(error: Error) -> Error {
-    let refusal = ApiRefusal {
-        status: 400,
-        challenge: None,
-    };
+    let refusal = ApiRefusal::new(400, None);
     error
         .at_endpoint("client_notification")
         .with_refusal(refusal)

@@ -10,6 +10,7 @@ mod profile;
 use std::fmt;
 use std::time::Duration;
 
+use crate::dpop::VerifiedDpopProof;
 use crate::error::{Error, ValidationFailure};
 use crate::jose::claims::malformed_claim;
 use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
@@ -30,6 +31,7 @@ pub struct VerifiedAccessToken {
     scope: Scope,
     expires_at: UnixTime,
     claims: Claims,
+    pub(crate) proof: Option<VerifiedDpopProof>,
 }
 
 impl VerifiedAccessToken {
@@ -69,6 +71,13 @@ impl VerifiedAccessToken {
         self.claims.get("cnf").and_then(Value::as_object)
     }
 
+    /// The DPoP proof that came with the token, if [`verify_request`] verified one.
+    ///
+    /// [`verify_request`]: crate::flow::access_token::AccessTokenVerifier::verify_request
+    pub const fn dpop_proof(&self) -> Option<&VerifiedDpopProof> {
+        self.proof.as_ref()
+    }
+
     /// `may_act`: the party that may act for the token's subject (RFC 8693 section 4.4), see [`Claims::may_act`].
     pub fn may_act(&self) -> Option<&Map<String, Value>> {
         self.claims.may_act()
@@ -101,7 +110,9 @@ impl fmt::Debug for VerifiedAccessToken {
 #[non_exhaustive]
 pub struct ProvenKeys {
     /// The thumbprint (RFC 7638, with SHA-256) of the key of a DPoP proof that the caller has verified for
-    /// this request (RFC 9449 section 4.3).
+    /// this request (RFC 9449 section 4.3), as a gateway may do. [`verify_request`] verifies proofs itself.
+    ///
+    /// [`verify_request`]: crate::flow::access_token::AccessTokenVerifier::verify_request
     pub jkt: Option<String>,
     /// The thumbprint of the client's certificate of this TLS connection (RFC 8705 section 3.1).
     pub x5t_s256: Option<String>,
@@ -201,6 +212,7 @@ impl Checks {
             scope,
             expires_at,
             claims,
+            proof: None,
         })
     }
 

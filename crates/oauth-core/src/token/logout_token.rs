@@ -14,6 +14,8 @@ use crate::json::Value;
 use crate::moment::UnixTime;
 use crate::token::id_token::{self, IdToken};
 
+pub use crate::replay_cache::Replay;
+
 /// The event that makes a token a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
@@ -157,29 +159,6 @@ impl Default for LogoutTokenChecks {
     }
 }
 
-/// Where received logout tokens are remembered, so that none is accepted twice (section 2.6, step 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Replay {
-    /// In this process, shared by all clones of the client; at most ten thousand tokens.
-    #[default]
-    Process,
-    /// By the caller, in a store that several processes share: insert [`LogoutToken::issuer`] with
-    /// [`LogoutToken::jti`] if it is not there yet, in one atomic step, and keep it until [`LogoutToken::forget_at`].
-    /// Refuse a token whose `jti` was already there.
-    Caller,
-}
-
-impl Replay {
-    /// `process` or `caller`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::Caller => "caller",
-        }
-    }
-}
-
 impl LogoutTokenChecks {
     /// Checks a token whose signature is valid, by the rules of section 2.6.
     pub(crate) fn check(
@@ -217,7 +196,8 @@ impl LogoutTokenChecks {
         if self.replay == Replay::Process {
             // Checked last, so that a refused token is not remembered.
             let issuer = claims.text("iss")?.unwrap_or_default();
-            let is_new = config.shared.replays.remember(issuer, jti, forget_at, now);
+            let name = (issuer.to_owned(), jti.to_owned());
+            let is_new = config.shared.replays.remember(name, forget_at, now);
             if !is_new {
                 return Err(Error::from(ValidationFailure::LogoutTokenReplayed).about(jti));
             }

@@ -256,12 +256,7 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
 
 #[test]
 fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
-    let args = vec![
-        text("not-a-token"),
-        text("https://api.example"),
-        Arg::Null,
-        text("read"),
-    ];
+    let args = vec![text("not-a-token"), text("https://api.example")];
     let mut exchange = client()
         .begin(number("verify_access_token"), args)
         .expect("an exchange");
@@ -292,14 +287,15 @@ fn what_an_api_asks_of_tokens_has_to_be_sayable() {
         args.push(value);
         code("verify_access_token", args)
     };
-    for (place, name) in [(4, "acr_values"), (6, "algs"), (10, "dpop_algs")] {
+    for (place, name) in [(6, "acr_values"), (8, "algs"), (10, "dpop_algs")] {
         let told = with(place, Arg::List(vec![text("no such")]));
         assert!(
             told.contains(&format!(": {name} [form.malformed_parameter]")),
             "{told}"
         );
     }
-    let profile = vec![text("t"), text("https://api.example"), text("okto")];
+    let mut profile = vec![text("t"), text("https://api.example")];
+    profile.extend([Arg::Null, Arg::Null, text("okto")]);
     let told = mismatch("verify_access_token", profile).to_string();
     assert!(
         told.contains(r#""rfc9068" "keycloak" "entra" "auth0" "okta" "cognito""#),
@@ -406,8 +402,8 @@ fn introspecting(how: Introspecting) -> Client {
 }
 
 fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, Refused> {
-    let args = vec![text("t"), text("https://api.example"), profile, Arg::Null];
-    let rest = vec![Arg::Null, Arg::Null, algs];
+    let args = vec![text("t"), text("https://api.example"), Arg::Null, Arg::Null];
+    let rest = vec![profile, Arg::Null, Arg::Null, Arg::Null, algs];
     let args: Vec<_> = args.into_iter().chain(rest).collect();
     let mut exchange = client.begin(number("verify_access_token"), args)?;
     Ok(exchange.begin(&at())?)

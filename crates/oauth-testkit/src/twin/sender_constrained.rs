@@ -1,5 +1,8 @@
 //! Sender-constrained tokens: bound to the key of DPoP proofs, or to a client certificate.
 //!
+//! The twin verifies proofs by itself, and not with the verifier of oauth-core: the client's proofs are judged by code
+//! that shares no rule with them.
+//!
 //! RFC 9449 sections 4.3, 5, 7, 8 and 9; RFC 8705 section 3
 
 use base64::Engine as _;

@@ -5,6 +5,7 @@
 
 use super::AccessTokenVerifier;
 use crate::challenge;
+use crate::dpop::{INVALID_PROOF, USE_NONCE};
 use crate::error::{ApiRefusal, Error, Misuse, ValidationFailure};
 use crate::jose::Alg;
 use crate::url::Url;
@@ -58,21 +59,32 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Announces in every challenge that proofs by these algorithms are accepted (RFC 9449 section 7.1). Verifying
-    /// them is left to the API.
+    /// Accepts DPoP proofs by these algorithms only, and announces them in every challenge (RFC 9449 section 7.1).
+    /// Algorithms with a shared secret are dropped. Without this, [`verify_request`] accepts and announces all others, and
+    /// challenges of [`verify`](Self::verify) do not mention DPoP.
+    ///
+    /// [`verify_request`]: Self::verify_request
     #[must_use]
     pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        self.answers.dpop_algs = algs.into_iter().collect();
+        self.answers.dpop_algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
         self
+    }
+
+    /// The algorithms of the proofs that are accepted.
+    #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
+    pub(super) fn proof_algs(&self) -> Vec<Alg> {
+        if !self.answers.dpop_algs.is_empty() {
+            return self.answers.dpop_algs.clone();
+        }
+        let known = Alg::ALL.iter().copied();
+        known.filter(|alg| !alg.is_symmetric()).collect()
     }
 
     /// The response to a request without a token: 401, with the supported schemes. "The resource server
     /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
     pub fn refuse_missing(&self) -> ApiRefusal {
-        ApiRefusal {
-            status: 401,
-            challenge: Some(self.challenge(Scheme::Bearer, None)),
-        }
+        let algs = &self.answers.dpop_algs;
+        ApiRefusal::new(401, Some(self.challenge(Scheme::Bearer, None, algs)))
     }
 
     /// The response to a request whose token was presented by `scheme` and failed with this error.
@@ -82,31 +94,42 @@ impl AccessTokenVerifier {
 
     /// The same as [`Self::refuse`], for an error of which only the code is known.
     pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
+        self.refuse_request(scheme, code, &self.answers.dpop_algs)
+    }
+
+    /// The same, for an API that accepts DPoP proofs by these algorithms.
+    pub(super) fn refuse_request(
+        &self,
+        scheme: Scheme,
+        code: &str,
+        dpop_algs: &[Alg],
+    ) -> ApiRefusal {
         let kind = code.split_once('.').map_or(code, |(kind, _)| kind);
         let (status, error) = match kind {
-            _ if code == ValidationFailure::AccessTokenScope.code() => (403, "insufficient_scope"),
-            _ if code == ValidationFailure::AccessTokenAuthentication.code() => {
-                (401, "insufficient_user_authentication")
+            // "The resource server SHOULD NOT include an error code" (RFC 6750 section 3.1).
+            _ if code == ValidationFailure::AccessTokenMissing.code() => (401, None),
+            _ if code == ValidationFailure::AccessTokenDuplicate.code() => {
+                (400, Some("invalid_request"))
             }
-            "jwe" | "jws" | "jwt" | "access_token" => (401, "invalid_token"),
+            _ if code == ValidationFailure::ProofNonce.code() => (401, Some(USE_NONCE)),
+            "dpop_proof" => (401, Some(INVALID_PROOF)),
+            _ if code == ValidationFailure::AccessTokenScope.code() => {
+                (403, Some("insufficient_scope"))
+            }
+            _ if code == ValidationFailure::AccessTokenAuthentication.code() => {
+                (401, Some("insufficient_user_authentication"))
+            }
+            "jwe" | "jws" | "jwt" | "access_token" => (401, Some("invalid_token")),
             // The token may be valid: the client may succeed with it later.
-            "lost" | "denied" | "reply" | "jwks" | "metadata" => return without_challenge(503),
-            _ => return without_challenge(500),
+            "lost" | "denied" | "reply" | "jwks" | "metadata" => return ApiRefusal::new(503, None),
+            _ => return ApiRefusal::new(500, None),
         };
-        ApiRefusal {
-            status,
-            challenge: Some(self.challenge(scheme, Some(error))),
-        }
+        ApiRefusal::new(status, Some(self.challenge(scheme, error, dpop_algs)))
     }
 
     /// The challenge of the scheme that was used, and that of the other, if it may be used.
-    fn challenge(&self, scheme: Scheme, error: Option<&str>) -> String {
-        let algs: Vec<_> = self
-            .answers
-            .dpop_algs
-            .iter()
-            .map(|alg| alg.as_str())
-            .collect();
+    fn challenge(&self, scheme: Scheme, error: Option<&str>, dpop_algs: &[Alg]) -> String {
+        let algs: Vec<_> = dpop_algs.iter().map(|alg| alg.as_str()).collect();
         let algs = algs.join(" ");
         let needed = Needed::of(self, error);
         let mut text = String::new();
@@ -173,13 +196,5 @@ impl Needed {
         ];
         all.into_iter()
             .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
-    }
-}
-
-/// A response without a challenge, because the token is not at fault.
-const fn without_challenge(status: u16) -> ApiRefusal {
-    ApiRefusal {
-        status,
-        challenge: None,
     }
 }

@@ -279,8 +279,5 @@ fn not_the_tokens(error: Error) -> Error {
         Kind::Misuse(_) => 500,
         _ => 503,
     };
-    error.with_refusal(ApiRefusal {
-        status,
-        challenge: None,
-    })
+    error.with_refusal(ApiRefusal::new(status, None))
 }

@@ -69,6 +69,7 @@ impl Checks {
             scope,
             expires_at: claims.time("exp")?.unwrap_or(expires_at),
             claims,
+            proof: None,
         })
     }
 }

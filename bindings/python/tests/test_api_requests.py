@@ -1,0 +1,359 @@
+"""For API servers: requests verified, with the DPoP proofs of their tokens (RFC 9449)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Answer, Plain, reply
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+import oauth_core
+import oauth_core.httpx
+
+AUDIENCE = "https://api.example"
+URL = "https://api.example/orders"
+
+
+def encoded(part: object) -> str:
+    text = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def hashed(text: str) -> str:
+    return encoded(hashlib.sha256(text.encode()).digest())
+
+
+class Key:
+    def __init__(self) -> None:
+        self.private = ec.generate_private_key(ec.SECP256R1())
+        point = self.private.public_key().public_numbers()
+        x, y = (encoded(number.to_bytes(32, "big")) for number in (point.x, point.y))
+        self.jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+        pem = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        self.dpop = oauth_core.DpopKey(pem)
+
+    def sign(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
+        text = f"{encoded(header)}.{encoded(claims)}"
+        r, s = decode_dss_signature(self.private.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{text}.{encoded(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+ISSUING, HOLDER, OTHER = Key(), Key(), Key()
+
+
+def proof(token: str, *, key: Key = HOLDER, header: Any = None, claims: Any = None) -> str:
+    """A proof for a token; members of header and claims replace or, if None, remove its own."""
+    now = int(time.time())
+    own = {"jti": secrets.token_hex(16), "htm": "GET", "htu": URL, "iat": now, "ath": hashed(token)}
+    all_claims = {**own, **(claims or {})}
+    all_header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk, **(header or {})}
+    return key.sign(
+        {name: value for name, value in all_header.items() if value is not None},
+        {name: value for name, value in all_claims.items() if value is not None},
+    )
+
+
+class World:
+    """A server that issues bound tokens for client credentials, and an API at the same address."""
+
+    def __init__(self, plain: Callable[[Answer], Plain], **options: Any) -> None:
+        self.seen: list[str] = []
+        self.base = plain(self.answer).base
+        metadata = {"issuer": self.base, "jwks_uri": f"{self.base}/jwks", "token_endpoint": f"{self.base}/token"}
+        self.server = oauth_core.Server.from_metadata(self.base, metadata, transport="loopback_http")
+        self.verifier = self.other_verifier(dpop_algs=["ES256"], **options)
+        self.client = oauth_core.Client(
+            self.server, client_id="c", client_secret="s", dpop_key=HOLDER.dpop
+        )
+
+    def other_verifier(self, **options: Any) -> oauth_core.AccessTokenVerifier:
+        return oauth_core.AccessTokenVerifier(self.server, audience=AUDIENCE, **options)
+
+    def token(self, **more: Any) -> str:
+        now = int(time.time())
+        claims = {"iss": self.base, "aud": AUDIENCE, "sub": "u", "client_id": "c", "jti": "j"}
+        bound = {"cnf": {"jkt": HOLDER.dpop.thumbprint}} | more
+        times = {"iat": now, "exp": now + 60, "scope": "read"}
+        header = {"typ": "at+jwt", "alg": "ES256", "kid": "1"}
+        kept = {name: value for name, value in bound.items() if value is not None}
+        return ISSUING.sign(header, {**claims, **times, **kept})
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        bound = {"access_token": self.token(), "token_type": "DPoP", "expires_in": 60}
+        documents = {"/jwks": {"keys": [{**ISSUING.jwk, "kid": "1", "alg": "ES256"}]}, "/token": bound}
+        if handler.path in documents:
+            body = json.dumps(documents[handler.path]).encode()
+            reply(200, body, content_type="application/json")(handler)
+            return
+        try:
+            told = self.verifier.verify_request(
+                method=handler.command,
+                url=f"{self.base}{handler.path}",
+                authorization=handler.headers.get_all("authorization"),
+                dpop=handler.headers.get_all("dpop"),
+            )
+        except oauth_core.OAuthError as error:
+            self.seen.append(error.code)
+            assert error.response_status is not None
+            reply(error.response_status, b"", **error.response_headers)(handler)
+        else:
+            self.seen.append("ok")
+            nonce = {} if told.dpop_nonce is None else {"dpop_nonce": told.dpop_nonce}
+            reply(200, told.subject.encode(), **nonce)(handler)
+
+    def verify(self, authorization: Any, dpop: Any = None, **more: Any) -> oauth_core.VerifiedAccessToken:
+        return self.verifier.verify_request(
+            method="GET", url=URL, authorization=authorization, dpop=dpop, **more
+        )
+
+    def refused(self, authorization: Any, dpop: Any = None, **more: Any) -> oauth_core.OAuthError:
+        with pytest.raises(oauth_core.OAuthError) as raised:
+            self.verify(authorization, dpop, **more)
+        return raised.value
+
+
+@pytest.fixture
+def world(plain: Callable[[Answer], Plain]) -> World:
+    return World(plain)
+
+
+def test_the_proofs_of_this_client_are_verified_at_every_url_and_by_every_method(world: World) -> None:
+    source = world.client.client_credentials(scope="read")
+    for method, path in [
+        ("GET", "/orders"),
+        ("GET", "/orders?page=2"),
+        ("GET", ""),
+        ("GET", "/%7Eann/caf%c3%a9"),
+        ("POST", "/orders"),
+    ]:
+        told = source.request(method, f"{world.base}{path}", origins=[world.base])
+        assert (told.status, told.text) == (200, "u"), (path, world.seen)
+    with httpx.Client(auth=oauth_core.httpx.Auth(source, origins=[world.base])) as http:
+        assert http.get(f"{world.base}/a/./b").status_code == 200
+    assert world.seen == ["ok"] * 6
+
+
+def test_a_client_gets_the_nonce_that_the_api_requires_and_keeps_it(plain: Callable[[Answer], Plain]) -> None:
+    world = World(plain, dpop_nonce_key=encoded(secrets.token_bytes(32)))
+    source = world.client.client_credentials(scope="read")
+    with httpx.Client(auth=oauth_core.httpx.Auth(source, origins=[world.base])) as http:
+        for _ in range(3):
+            assert http.get(f"{world.base}/orders").status_code == 200
+    assert world.seen == ["dpop_proof.nonce", "ok", "ok", "ok"]
+
+
+def test_a_nonce_is_required_with_a_challenge_that_contains_one(plain: Callable[[Answer], Plain]) -> None:
+    key = encoded(secrets.token_bytes(32))
+    world = World(plain, dpop_nonce_key=key)
+    token = world.token()
+    error = world.refused(f"DPoP {token}", proof(token))
+    assert (error.code, error.response_status) == ("dpop_proof.nonce", 401)
+    assert error.challenge == 'DPoP error="use_dpop_nonce", algs="ES256", Bearer'
+    assert sorted(error.response_headers) == ["dpop-nonce", "www-authenticate"]
+    assert error.response_headers["www-authenticate"] == error.challenge
+    nonce = error.response_headers["dpop-nonce"]
+    # Another process of the same API accepts it, and one with another key does not.
+    shown: dict[str, Any] = {"method": "GET", "url": URL, "authorization": f"DPoP {token}"}
+    same = world.other_verifier(dpop_nonce_key=key)
+    assert same.verify_request(**shown, dpop=proof(token, claims={"nonce": nonce})).dpop_nonce is None
+    other = world.other_verifier(dpop_nonce_key=encoded(secrets.token_bytes(32)))
+    with pytest.raises(oauth_core.UntrustedError) as raised:
+        other.verify_request(**shown, dpop=proof(token, claims={"nonce": nonce}))
+    assert raised.value.code == "dpop_proof.nonce"
+
+
+def test_a_bound_token_is_good_with_a_proof_whose_facts_are_told(world: World) -> None:
+    token = world.token()
+    told = world.verify(f"dpop {token}", [proof(token)])
+    assert (told.subject, told.dpop_nonce) == ("u", None)
+    assert told.dpop_replay_key is not None and len(told.dpop_replay_key) == 43
+    assert told.dpop_forget_at is not None and told.dpop_forget_at.timestamp() > time.time()
+    bearer = world.verify(f"Bearer {world.token(cnf=None)}")
+    assert (bearer.dpop_replay_key, bearer.dpop_forget_at) == (None, None)
+
+    async def in_a_loop() -> oauth_core.VerifiedAccessToken:
+        return await world.verifier.averify_request(
+            method="GET", url=URL, authorization=f"DPoP {token}", dpop=proof(token), scope="read"
+        )
+
+    assert asyncio.run(in_a_loop()).subject == "u"
+
+
+def by_shared_secret(token: str) -> str:
+    text = proof(token, header={"alg": "HS256"}).rpartition(".")[0]
+    mac = hmac.digest(json.dumps(HOLDER.jwk).encode(), text.encode(), "sha256")
+    return f"{text}.{encoded(mac)}"
+
+
+def with_claims(**claims: Any) -> Callable[[str], Any]:
+    return lambda token: proof(token, claims=claims)
+
+
+def with_header(**header: Any) -> Callable[[str], Any]:
+    return lambda token: proof(token, header=header)
+
+
+def made(seconds: int) -> Callable[[str], Any]:
+    return lambda token: proof(token, claims={"iat": int(time.time()) + seconds})
+
+
+@pytest.mark.parametrize(
+    ("flawed", "code"),
+    [
+        pytest.param(lambda _: None, "dpop_proof.missing", id="missing"),
+        pytest.param(lambda _: [], "dpop_proof.missing", id="no field"),
+        pytest.param(lambda token: [proof(token), proof(token)], "dpop_proof.duplicate", id="two fields"),
+        pytest.param(lambda token: f"{proof(token)},{proof(token)}", "dpop_proof.duplicate", id="joined"),
+        pytest.param(lambda _: "proof", "dpop_proof.malformed", id="no JWT"),
+        pytest.param(with_claims(x="x" * 20_000), "dpop_proof.malformed", id="too long"),
+        pytest.param(with_header(typ=None), "dpop_proof.typ", id="no typ"),
+        pytest.param(with_header(typ="JWT"), "dpop_proof.typ", id="another typ"),
+        pytest.param(with_header(alg="none"), "dpop_proof.alg", id="not signed"),
+        pytest.param(by_shared_secret, "dpop_proof.alg", id="shared secret"),
+        pytest.param(with_header(alg="ES384"), "dpop_proof.alg", id="alg that is not named"),
+        pytest.param(with_header(jwk=None), "dpop_proof.jwk", id="no jwk"),
+        pytest.param(with_header(jwk={**HOLDER.jwk, "d": "AAAA"}), "dpop_proof.jwk", id="private jwk"),
+        pytest.param(with_header(jwk={"kty": "oct", "k": "AAAA"}), "dpop_proof.jwk", id="shared jwk"),
+        pytest.param(with_header(jwk=OTHER.jwk), "dpop_proof.signature", id="signature"),
+        pytest.param(with_claims(jti=None), "dpop_proof.missing_claim", id="no jti"),
+        pytest.param(with_claims(htm=None), "dpop_proof.missing_claim", id="no htm"),
+        pytest.param(with_claims(htu=None), "dpop_proof.missing_claim", id="no htu"),
+        pytest.param(with_claims(iat=None), "dpop_proof.missing_claim", id="no iat"),
+        pytest.param(with_claims(htm="POST"), "dpop_proof.htm", id="another method"),
+        pytest.param(with_claims(htu=f"{URL}/1"), "dpop_proof.htu", id="another path"),
+        pytest.param(with_claims(htu="https://other.example/orders"), "dpop_proof.htu", id="another host"),
+        pytest.param(with_claims(ath=None), "dpop_proof.ath", id="no ath"),
+        pytest.param(with_claims(ath=hashed("other")), "dpop_proof.ath", id="another token"),
+        pytest.param(made(-122), "dpop_proof.iat", id="too old"),
+        pytest.param(made(65), "dpop_proof.iat", id="in the future"),
+        pytest.param(lambda token: proof(token, key=OTHER), "access_token.proof_required", id="another key"),
+    ],
+)
+def test_a_flawed_proof_is_refused(world: World, flawed: Callable[[str], Any], code: str) -> None:
+    token = world.token()
+    dpop = flawed(token)
+    error = world.refused(f"DPoP {token}", dpop)
+    assert (error.code, error.response_status) == (code, 401)
+    named = "invalid_dpop_proof" if code.startswith("dpop_proof") else "invalid_token"
+    challenge = f'DPoP error="{named}", algs="ES256", Bearer'
+    assert error.response_headers == {"www-authenticate": challenge}
+    fields = [dpop] if isinstance(dpop, str) else dpop or []
+    for secret in [token, hashed(token), *(field for field in fields if len(field) > 9)]:
+        assert secret not in f"{error} {error!r}"
+    # The token itself is as good as before.
+    assert world.verify(f"DPoP {token}", proof(token)).subject == "u"
+
+
+def test_a_proof_is_accepted_once(world: World) -> None:
+    token = world.token()
+    shown = proof(token)
+
+    def verdict(_: int) -> str:
+        try:
+            return world.verify(f"DPoP {token}", shown).subject
+        except oauth_core.UntrustedError as error:
+            return error.code
+
+    with ThreadPoolExecutor(8) as threads:
+        verdicts = sorted(threads.map(verdict, range(20)))
+    assert verdicts == ["dpop_proof.replayed"] * 19 + ["u"]
+    # A store of the application knows it from the same name, in every process.
+    request: dict[str, Any] = {"method": "GET", "url": URL, "authorization": f"DPoP {token}", "dpop": shown}
+    keys = [world.other_verifier(dpop_replay="caller").verify_request(**request).dpop_replay_key for _ in "12"]
+    assert len(set(keys)) == 1
+
+
+def test_a_bound_token_is_no_bearer_token_and_an_unbound_one_is_nothing_else(world: World) -> None:
+    token = world.token()
+    for dpop in [None, proof(token)]:
+        error = world.refused(f"Bearer {token}", dpop)
+        assert error.code == "access_token.proof_required"
+        assert error.challenge == 'Bearer error="invalid_token", DPoP algs="ES256"'
+    unbound = world.token(cnf=None)
+    assert world.verify(f"Bearer {unbound}").subject == "u"
+    assert world.refused(f"DPoP {unbound}", proof(unbound)).code == "access_token.proof_required"
+    certified = world.token(cnf={"x5t#S256": "print"})
+    assert world.verify(f"Bearer {certified}", x5t_s256="print").subject == "u"
+    for more in ({}, {"x5t_s256": "other"}):
+        assert world.refused(f"Bearer {certified}", **more).code == "access_token.proof_required"
+
+
+def test_a_request_without_a_token_learns_how_to_present_one(world: World) -> None:
+    authorizations: list[Any] = [None, [], "Basic dTpw", world.token()]
+    for authorization in authorizations:
+        error = world.refused(authorization)
+        assert (error.code, error.response_status) == ("access_token.missing", 401)
+        assert error.challenge == 'Bearer, DPoP algs="ES256"'
+    bearer = f"Bearer {world.token(cnf=None)}"
+    twice = world.refused([bearer, bearer])
+    assert (twice.code, twice.response_status) == ("access_token.duplicate", 400)
+    scope = world.refused(bearer, scope="admin")
+    assert (scope.code, scope.response_status) == ("access_token.insufficient_scope", 403)
+
+
+def test_mistakes_are_reported_at_startup_if_possible(world: World) -> None:
+    with pytest.raises(oauth_core.MisuseError) as raised:
+        world.other_verifier(dpop_nonce_key="short")
+    assert raised.value.code == "key.sealing"
+    mistakes: list[dict[str, Any]] = [{"dpop_max_age": "1"}, {"dpop_replay": "never"}, {"dpop_nonce_keys": []}]
+    for wrong in mistakes:
+        with pytest.raises(TypeError):
+            world.other_verifier(**wrong)
+    for more in ({"jkt": "k"}, {"scopes": "read"}):
+        with pytest.raises(TypeError):
+            world.verify("Bearer x", **more)
+    with pytest.raises(TypeError):
+        world.verify([1])
+    token = world.token()
+    request: dict[str, Any] = {"method": "GET", "authorization": f"DPoP {token}", "dpop": proof(token)}
+    with pytest.raises(oauth_core.MisuseError) as raised:
+        world.verifier.verify_request(**request, url="/orders")
+    error = raised.value
+    assert (error.code, error.response_status, error.response_headers) == ("url.syntax", 500, {})
+
+
+def test_opaque_tokens_need_their_proofs_too(plain: Callable[[Answer], Plain]) -> None:
+    active = {"active": True, "client_id": "c", "sub": "u", "token_type": "DPoP"}
+    bound = {**active, "cnf": {"jkt": HOLDER.dpop.thumbprint}}
+    base = plain(reply(200, json.dumps(bound).encode(), content_type="application/json")).base
+    metadata = {"issuer": base, "introspection_endpoint": f"{base}/introspect"}
+    server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
+    client = oauth_core.Client(server, client_id="api", client_secret="s")
+    verifier = oauth_core.AccessTokenVerifier.introspecting(
+        client, audience=AUDIENCE, dpop_max_age=10, clock_skew=0
+    )
+    request: dict[str, Any] = {"method": "GET", "url": URL, "authorization": "DPoP opaque"}
+    assert verifier.verify_request(**request, dpop=proof("opaque")).subject == "u"
+    for wrong, code in [
+        ({"dpop": made(-12)("opaque")}, "dpop_proof.iat"),
+        ({"authorization": "Bearer opaque", "dpop": None}, "access_token.proof_required"),
+    ]:
+        with pytest.raises(oauth_core.UntrustedError) as raised:
+            verifier.verify_request(**{**request, **wrong})
+        assert raised.value.code == code
+
+
+def test_the_verification_of_a_request_runs_without_a_transport(world: World) -> None:
+    token = world.token()
+    world.verify(f"DPoP {token}", proof(token))  # fetches the keys
+    exchange = world.verifier.verify_request_exchange(
+        method="GET", url=URL, authorization=f"DPoP {token}", dpop=proof(token)
+    )
+    with pytest.raises(StopIteration) as ended:
+        next(exchange)
+    assert ended.value.value.subject == "u"

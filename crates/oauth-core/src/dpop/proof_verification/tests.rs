@@ -1,0 +1,397 @@
+#![allow(clippy::unwrap_used)] // a test that fails says so
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::jose::signing_input;
+use crate::testing::NOW;
+
+const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+/// The hash of the token (RFC 9449 section 7.1).
+const ATH: &str = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
+/// The key of the examples of RFC 9449, and its thumbprint (section 6.1).
+const JWK: &str = r#"{"kty":"EC","crv":"P-256",
+    "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
+const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+const NONCE_KEY: [u8; 32] = [7; 32];
+
+/// A proof for `GET https://api.example/orders`, or one with other members.
+#[derive(Clone)]
+struct Proof {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+}
+
+impl Proof {
+    fn new() -> Self {
+        let jwk: Value = serde_json::from_str(JWK).unwrap();
+        let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": jwk });
+        let claims = json!({ "jti": "1", "htm": "GET", "htu": "https://api.example/orders",
+            "iat": NOW, "ath": ATH });
+        Self {
+            header: header.as_object().unwrap().clone(),
+            claims: claims.as_object().unwrap().clone(),
+        }
+    }
+
+    fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.header.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.header.remove(name);
+        self.claims.remove(name);
+        self
+    }
+
+    fn text(&self) -> String {
+        let (header, claims) = (
+            Value::from(self.header.clone()),
+            Value::from(self.claims.clone()),
+        );
+        let input = signing_input(&header.to_string(), &claims.to_string());
+        format!("{input}.{}", "A".repeat(86))
+    }
+}
+
+fn checked(
+    checks: &ProofChecks,
+    fields: &[String],
+    url: &str,
+    now: u64,
+) -> Result<VerifiedDpopProof, Error> {
+    let token = TOKEN.into();
+    let request = ProvenRequest {
+        method: "GET",
+        url,
+        token: &token,
+    };
+    let validity = Validity {
+        now: UnixTime::from_secs(now),
+        clock_skew: Duration::from_secs(60),
+    };
+    let algs = [Alg::Es256, Alg::Ps256];
+    let proof = checks.check(fields, &request, &algs, &validity);
+    proof.map(UnverifiedProof::verified)
+}
+
+fn judged(proof: &Proof) -> Result<VerifiedDpopProof, Error> {
+    let (checks, url) = (
+        ProofChecks::default(),
+        "https://api.example/orders?page=2#top",
+    );
+    checked(&checks, &[proof.text()], url, NOW)
+}
+
+/// The code and the detail of a refusal, which name neither the token nor the proof.
+fn refused(proof: &Proof) -> (&'static str, String) {
+    let error = judged(proof).unwrap_err();
+    let (text, proof) = (format!("{error} {error:?}"), proof.text());
+    assert!(!text.contains(TOKEN) && !text.contains(ATH), "{text}");
+    assert!(!text.contains(&proof) && !text.contains('\n'), "{text}");
+    (error.code(), error.detail().unwrap_or_default().to_owned())
+}
+
+fn is(proof: Proof, code: &str, detail: &str) {
+    assert_eq!(refused(&proof), (error_code(code), detail.to_owned()));
+}
+
+/// The same code as a constant of the table.
+fn error_code(code: &str) -> &'static str {
+    let all = ValidationFailure::ALL.iter().map(|row| row.code());
+    all.into_iter().find(|known| *known == code).unwrap()
+}
+
+#[test]
+fn a_good_proof_tells_its_key() {
+    let proof = judged(&Proof::new()).unwrap();
+    assert_eq!(proof.jkt(), JKT);
+    assert_eq!(proof.replay_key().len(), 43);
+    // A second after the last moment at which it is accepted.
+    assert_eq!(proof.forget_at(), UnixTime::from_secs(NOW + 121));
+    assert_eq!(proof.next_nonce(), None);
+    // "application/" may be left out, and letter case is ignored (RFC 7515 section 4.1.9).
+    assert!(judged(&Proof::new().header("typ", "application/DPoP+jwt")).is_ok());
+    // Members that nothing is known of.
+    assert!(
+        judged(
+            &Proof::new()
+                .header("kid", "1")
+                .claim("x", 1)
+                .claim("nonce", "n")
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn there_is_exactly_one_field() {
+    let good = Proof::new().text();
+    let url = "https://api.example/orders";
+    let judged = |fields: &[String]| {
+        let proof = checked(&ProofChecks::default(), fields, url, NOW);
+        proof.map(drop).map_err(|error| error.code())
+    };
+    assert_eq!(judged(&[format!(" {good}\t")]), Ok(()));
+    assert_eq!(judged(&[]), Err("dpop_proof.missing"));
+    let twice = [good.clone(), good.clone()];
+    assert_eq!(judged(&twice), Err("dpop_proof.duplicate"));
+    // As servers join fields.
+    assert_eq!(judged(&[twice.join(", ")]), Err("dpop_proof.duplicate"));
+    assert_eq!(judged(&[format!("{good},")]), Err("dpop_proof.duplicate"));
+}
+
+#[test]
+fn it_is_a_well_formed_jwt() {
+    let url = "https://api.example/orders";
+    let judged = |field: &str| {
+        let proof = checked(&ProofChecks::default(), &[field.to_owned()], url, NOW);
+        proof.map(drop).map_err(|error| error.code())
+    };
+    let good = Proof::new().text();
+    let (header, rest) = good.split_once('.').unwrap();
+    let encoded = base64::url_safe;
+    let texts = [
+        String::new(),
+        "proof".to_owned(),
+        "a.b".to_owned(),
+        format!("{good}.AAAA"),
+        format!("{good}="),
+        format!("{}.{rest}", encoded("[]")),
+        format!("{}.{rest}", encoded(r#"{"alg":"ES256","alg":"ES256"}"#)),
+        format!("{header}.{}.AAAA", encoded("[]")),
+        format!("{header}.{}.AAAA", encoded(r#"{"jti":"1","jti":"2"}"#)),
+        Proof::new().claim("x", "A".repeat(MAX_PROOF)).text(),
+        Proof::new().header("crit", json!(["exp"])).text(),
+    ];
+    for text in texts {
+        assert_eq!(judged(&text), Err("dpop_proof.malformed"), "{text}");
+    }
+    is(
+        Proof::new().claim("iat", "now"),
+        "dpop_proof.malformed",
+        "jwt.malformed_claim: iat",
+    );
+    is(Proof::new().claim("jti", ""), "dpop_proof.malformed", "jti");
+    is(
+        Proof::new().claim("jti", 1),
+        "dpop_proof.malformed",
+        "jwt.malformed_claim: jti",
+    );
+}
+
+#[test]
+fn its_type_is_dpop() {
+    for typ in ["JWT", "at+jwt", "dpop", ""] {
+        let detail = format!("it is {typ}, expected dpop+jwt");
+        is(Proof::new().header("typ", typ), "dpop_proof.typ", &detail);
+    }
+    is(
+        Proof::new().without("typ"),
+        "dpop_proof.typ",
+        "it is none, expected dpop+jwt",
+    );
+}
+
+#[test]
+fn no_required_claim_is_missing() {
+    for name in ["jti", "htm", "htu", "iat"] {
+        is(Proof::new().without(name), "dpop_proof.missing_claim", name);
+    }
+}
+
+#[test]
+fn its_algorithm_is_one_of_those_accepted() {
+    for alg in ["none", "HS256", "RS256", "ES384", "es256"] {
+        let detail = format!("{alg}, allowed: ES256 PS256");
+        is(Proof::new().header("alg", alg), "dpop_proof.alg", &detail);
+    }
+}
+
+#[test]
+fn its_key_is_a_public_one_for_its_algorithm() {
+    is(Proof::new().without("jwk"), "dpop_proof.jwk", "it has none");
+    is(
+        Proof::new().header("jwk", "key"),
+        "dpop_proof.jwk",
+        "it has none",
+    );
+    let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
+    let with = |name: &str, value: &str| {
+        let mut jwk = jwk.clone();
+        jwk.insert(name.to_owned(), value.into());
+        Proof::new().header("jwk", Value::from(jwk))
+    };
+    for private in ["d", "p", "k", "oth"] {
+        let detail = format!("{private}: only the public half belongs here");
+        is(with(private, "AAAA"), "dpop_proof.jwk", &detail);
+    }
+    is(with("x", "AAAA"), "dpop_proof.jwk", "x");
+    is(with("kty", "oct"), "dpop_proof.jwk", "oct P-256");
+    let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    let detail = "it is none for ES256, the alg of the proof";
+    is(Proof::new().header("jwk", ed), "dpop_proof.jwk", detail);
+}
+
+#[test]
+fn it_is_for_the_method_of_the_request() {
+    is(
+        Proof::new().claim("htm", "POST"),
+        "dpop_proof.htm",
+        "it is POST, expected GET",
+    );
+    // Methods have a case (RFC 9110 section 9.1).
+    is(
+        Proof::new().claim("htm", "get"),
+        "dpop_proof.htm",
+        "it is get, expected GET",
+    );
+}
+
+#[test]
+fn it_is_for_the_url_of_the_request() {
+    for same in [
+        "HTTPS://API.example:443/orders",
+        "https://api.example/./a/../%6Frders?other=query#fragment",
+    ] {
+        assert!(judged(&Proof::new().claim("htu", same)).is_ok(), "{same}");
+    }
+    for other in [
+        "http://api.example/orders",
+        "https://api.example/orders/",
+        "https://api.example:8443/orders",
+        "https://other.example/orders",
+    ] {
+        let detail = format!("it is {other}, expected https://api.example/orders");
+        is(Proof::new().claim("htu", other), "dpop_proof.htu", &detail);
+    }
+    let detail = "it is no absolute http or https URI, expected https://api.example/orders";
+    is(
+        Proof::new().claim("htu", "/orders"),
+        "dpop_proof.htu",
+        detail,
+    );
+    let fields = [Proof::new().text()];
+    let relative = checked(&ProofChecks::default(), &fields, "/orders", NOW).map(drop);
+    assert_eq!(relative.map_err(|error| error.code()), Err("url.syntax"));
+}
+
+#[test]
+fn it_was_made_for_this_token() {
+    is(Proof::new().without("ath"), "dpop_proof.ath", "it has none");
+    let other = base64::url_safe(hash(&"other".into()));
+    is(
+        Proof::new().claim("ath", other),
+        "dpop_proof.ath",
+        "it is that of another text",
+    );
+}
+
+#[test]
+fn it_was_made_recently() {
+    let detail = |iat| format!("iat is {iat}, expected {} to {}", NOW - 120, NOW + 60);
+    for iat in [NOW - 120, NOW - 60, NOW, NOW + 60] {
+        assert!(judged(&Proof::new().claim("iat", iat)).is_ok(), "{iat}");
+    }
+    for iat in [0, NOW - 121, NOW + 61] {
+        is(
+            Proof::new().claim("iat", iat),
+            "dpop_proof.iat",
+            &detail(iat),
+        );
+    }
+    is(
+        Proof::new().claim("exp", NOW - 60),
+        "dpop_proof.iat",
+        "by exp or nbf",
+    );
+    is(
+        Proof::new().claim("nbf", NOW + 61),
+        "dpop_proof.iat",
+        "by exp or nbf",
+    );
+    assert!(judged(&Proof::new().claim("exp", NOW).claim("nbf", NOW)).is_ok());
+
+    let mut checks = ProofChecks::default();
+    let (fields, url) = ([Proof::new().text()], "https://api.example/orders");
+    for (age, accepted) in [(0, 60), (10, 70), (300, 360), (9_999, 360)] {
+        checks.set_max_age(Duration::from_secs(age));
+        assert!(
+            checked(&checks, &fields, url, NOW + accepted).is_ok(),
+            "{age}"
+        );
+        assert!(
+            checked(&checks, &fields, url, NOW + accepted + 1).is_err(),
+            "{age}"
+        );
+    }
+}
+
+#[test]
+fn it_contains_a_nonce_of_this_api_if_one_is_required() {
+    let key = DpopNonceKey::new(NONCE_KEY);
+    let checks = ProofChecks {
+        nonce_key: Some(key.clone()),
+        ..ProofChecks::default()
+    };
+    let judged = |proof: Proof| {
+        let url = "https://api.example/orders";
+        checked(&checks, &[proof.text()], url, NOW)
+    };
+    let issued = |ago: u64| key.nonce(UnixTime::from_secs(NOW - ago));
+    let recent = judged(Proof::new().claim("nonce", issued(149))).unwrap();
+    assert_eq!(recent.next_nonce(), None);
+    let old = judged(Proof::new().claim("nonce", issued(150))).unwrap();
+    assert_eq!(old.next_nonce(), Some(issued(0).as_str()));
+    for (proof, detail) in [
+        (Proof::new(), "it has none"),
+        (
+            Proof::new().claim("nonce", issued(300)),
+            "it has another one, or one that has expired",
+        ),
+        (
+            Proof::new().claim("nonce", "other"),
+            "it has another one, or one that has expired",
+        ),
+    ] {
+        let error = judged(proof).unwrap_err();
+        assert_eq!(
+            (error.code(), error.detail()),
+            ("dpop_proof.nonce", Some(detail))
+        );
+    }
+}
+
+#[test]
+fn a_proof_is_known_by_its_key_target_and_jti() {
+    let key = |proof: Proof, url: &str| {
+        let proof = checked(&ProofChecks::default(), &[proof.text()], url, NOW).unwrap();
+        proof.replay_key().to_owned()
+    };
+    let (here, there) = ("https://api.example/orders", "https://api.example/");
+    let first = key(Proof::new(), here);
+    assert_eq!(
+        first,
+        key(
+            Proof::new().claim("iat", NOW - 1),
+            "https://API.example:443/orders?x"
+        )
+    );
+    assert_ne!(first, key(Proof::new().claim("jti", "2"), here));
+    assert_ne!(first, key(Proof::new().claim("htu", there), there));
+    // Coordinates swapped: what matters is that it is another key. Whether it is one, the host finds out.
+    let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
+    let mut other = jwk.clone();
+    other.insert("x".to_owned(), jwk.get("y").unwrap().clone());
+    assert_ne!(
+        first,
+        key(Proof::new().header("jwk", Value::from(other)), here)
+    );
+}

@@ -1,0 +1,329 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+
+use super::*;
+use crate::dpop::DpopNonceKey;
+use crate::error::Cause;
+use crate::exchange::VerificationJob;
+use crate::jose::{Alg, KeySet, signing_input};
+use crate::moment::UnixTime;
+use crate::server::EndpointKind;
+use crate::testing::{self, NOW, code};
+
+const URL: &str = "https://api.example/orders";
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+/// The key of the examples of RFC 9449, and its thumbprint (section 6.1).
+const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+    "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
+const BOUND: &str = r#","cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#;
+const OTHER: &str = r#","cnf":{"jkt":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"}"#;
+const CERTIFICATE: &str = r#","cnf":{"x5t#S256":"of-the-certificate"}"#;
+
+fn verifier() -> AccessTokenVerifier {
+    let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let verifier = AccessTokenVerifier::new(server.unwrap(), "https://api.example")
+        .with_algs([Alg::Es256])
+        .with_dpop_algs([Alg::Es256, Alg::Hs256]);
+    verifier.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
+    verifier
+}
+
+/// A token whose signature will be found good.
+fn token_with(more: &str) -> String {
+    let claims = format!(
+        r#"{{"iss":"https://as.example","aud":"https://api.example","sub":"u","client_id":"c",
+        "jti":"j","iat":{NOW},"exp":{}{more}}}"#,
+        NOW + 300
+    );
+    let header = r#"{"alg":"ES256","kid":"1","typ":"at+jwt"}"#;
+    format!("{}.{}", signing_input(header, &claims), "A".repeat(86))
+}
+
+fn proof_for(token: &str, jti: &str, more: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let ath = crate::base64::url_safe(Sha256::digest(token));
+    let iat = match more.contains("\"iat\"") {
+        true => String::new(),
+        false => format!(r#","iat":{NOW}"#),
+    };
+    let claims = format!(r#"{{"jti":"{jti}","htm":"GET","htu":"{URL}","ath":"{ath}"{iat}{more}}}"#);
+    let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{JWK}}}"#);
+    format!("{}.{}", signing_input(&header, &claims), "A".repeat(86))
+}
+
+fn request() -> ReceivedRequest {
+    ReceivedRequest::new("GET", URL)
+}
+
+fn bound_request(token: &str, jti: &str, more: &str) -> ReceivedRequest {
+    request()
+        .with_authorization(format!("DPoP {token}"))
+        .with_dpop(proof_for(token, jti, more))
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
+}
+
+/// Runs a verification whose signatures are all valid.
+fn run(
+    verifier: &AccessTokenVerifier,
+    request: ReceivedRequest,
+    at: &Moment,
+) -> Result<VerifiedAccessToken, Error> {
+    let mut exchange = verifier.verify_request(request);
+    let mut input = Input::Begin;
+    loop {
+        match exchange.resume(at, input)? {
+            Step::Verify(VerificationJob::Signature { alg: "ES256", .. }) => {
+                input = Input::Verified(true);
+            }
+            Step::Done(token) => return Ok(token),
+            step => panic!("{step:?}"),
+        }
+    }
+}
+
+/// The code of the error, and the response to the request.
+fn refused(request: ReceivedRequest) -> (&'static str, u16, String) {
+    let error = run(&verifier(), request, &at(0)).unwrap_err();
+    let refusal = error.refusal().unwrap();
+    let challenge = refusal.challenge.clone().unwrap_or_default();
+    (error.code(), refusal.status, challenge)
+}
+
+#[test]
+fn a_bound_token_is_good_with_a_proof_of_its_key() {
+    let token = token_with(BOUND);
+    let verified = run(&verifier(), bound_request(&token, "1", ""), &at(0)).unwrap();
+    assert_eq!(verified.subject(), "u");
+    let proof = verified.dpop_proof().unwrap();
+    assert!(BOUND.contains(proof.jkt()));
+    assert_eq!(proof.next_nonce(), None);
+
+    let mut headers = HeaderMap::new();
+    let scheme = format!("dpop   {token}");
+    headers.append(AUTHORIZATION, scheme.parse().unwrap());
+    headers.append(DPOP, proof_for(&token, "1", "").parse().unwrap());
+    let request = request().with_headers(&headers);
+    assert!(!format!("{request:?}").contains(&token));
+    assert!(run(&verifier(), request, &at(0)).is_ok());
+}
+
+#[test]
+fn a_token_that_is_not_bound_is_a_bearer_token() {
+    let token = token_with("");
+    let bearer = request().with_authorization(format!("bearer {token}"));
+    let verified = run(&verifier(), bearer.clone(), &at(0)).unwrap();
+    assert!(verified.dpop_proof().is_none());
+    // What else is in the request does not matter.
+    let with_field = bearer.with_dpop("?").with_dpop("?");
+    assert!(run(&verifier(), with_field, &at(0)).is_ok());
+    let (code, status, challenge) = refused(bound_request(&token, "1", ""));
+    assert_eq!((code, status), ("access_token.proof_required", 401));
+    assert_eq!(
+        challenge,
+        r#"DPoP error="invalid_token", algs="ES256", Bearer"#
+    );
+}
+
+#[test]
+fn a_bound_token_is_no_bearer_token() {
+    let token = token_with(BOUND);
+    let bearer = request().with_authorization(format!("Bearer {token}"));
+    let refusal = (
+        "access_token.proof_required",
+        401,
+        r#"Bearer error="invalid_token", DPoP algs="ES256""#.to_owned(),
+    );
+    assert_eq!(refused(bearer.clone()), refusal);
+    // A good proof does not help: "not DPoP" is what the sender said (RFC 9449 section 7.2).
+    let with_proof = bearer.with_dpop(proof_for(&token, "1", ""));
+    assert_eq!(refused(with_proof), refusal);
+}
+
+#[test]
+fn the_key_is_that_of_the_token() {
+    let (code, status, challenge) = refused(bound_request(&token_with(OTHER), "1", ""));
+    assert_eq!((code, status), ("access_token.proof_required", 401));
+    // As in figure 17 of RFC 9449.
+    assert_eq!(
+        challenge,
+        r#"DPoP error="invalid_token", algs="ES256", Bearer"#
+    );
+}
+
+#[test]
+fn a_certificate_is_compared_too() {
+    let token = token_with(CERTIFICATE);
+    let bearer = request().with_authorization(format!("Bearer {token}"));
+    let right = bearer.clone().with_certificate("of-the-certificate");
+    assert!(run(&verifier(), right, &at(0)).is_ok());
+    for wrong in [bearer.clone(), bearer.with_certificate("another")] {
+        assert_eq!(refused(wrong).0, "access_token.proof_required");
+    }
+    let both = BOUND.replace('}', r#","x5t#S256":"of-the-certificate"}"#);
+    let bound = bound_request(&token_with(&both), "1", "");
+    assert_eq!(refused(bound.clone()).0, "access_token.proof_required");
+    let bound = bound.with_certificate("of-the-certificate");
+    assert!(run(&verifier(), bound, &at(0)).is_ok());
+}
+
+#[test]
+fn a_request_without_a_token_learns_how_to_present_one() {
+    let both = r#"Bearer, DPoP algs="ES256""#.to_owned();
+    let basic = request().with_authorization("Basic dTpw");
+    let no_scheme = request().with_authorization(token_with(""));
+    for request in [request(), basic, no_scheme] {
+        assert_eq!(
+            refused(request),
+            ("access_token.missing", 401, both.clone())
+        );
+    }
+    for empty in ["Bearer", "DPoP ", "bearer   "] {
+        let (code, status, _) = refused(request().with_authorization(empty));
+        assert_eq!((code, status), ("access_token.malformed", 401), "{empty}");
+    }
+    let bearer = format!("Bearer {}", token_with(""));
+    let two = request()
+        .with_authorization(&bearer)
+        .with_authorization(&bearer);
+    let challenge = r#"Bearer error="invalid_request", DPoP algs="ES256""#;
+    assert_eq!(
+        refused(two),
+        ("access_token.duplicate", 400, challenge.to_owned())
+    );
+}
+
+#[test]
+fn a_proof_that_is_refused_is_no_fault_of_the_token() {
+    let token = token_with(BOUND);
+    let none = request().with_authorization(format!("DPoP {token}"));
+    let challenge = r#"DPoP error="invalid_dpop_proof", algs="ES256", Bearer"#.to_owned();
+    assert_eq!(
+        refused(none),
+        ("dpop_proof.missing", 401, challenge.clone())
+    );
+    let post = request().with_authorization(format!("DPoP {token}"));
+    let two = post.with_dpop(proof_for(&token, "1", "")).with_dpop("?");
+    assert_eq!(
+        refused(two),
+        ("dpop_proof.duplicate", 401, challenge.clone())
+    );
+    let bound = bound_request(&token, "1", "");
+    let mut exchange = verifier().verify_request(bound.clone());
+    assert!(matches!(
+        exchange.resume(&at(0), Input::Begin),
+        Ok(Step::Verify(_))
+    ));
+    let error = exchange.resume(&at(0), Input::Verified(false)).unwrap_err();
+    assert_eq!(error.code(), "dpop_proof.signature");
+    assert_eq!(error.refusal().unwrap().challenge, Some(challenge));
+    // A host that could not verify it knows nothing of the proof.
+    let mut exchange = verifier().verify_request(bound);
+    drop(exchange.resume(&at(0), Input::Begin));
+    let lost = exchange.resume(&at(0), Input::Lost(Cause::unsent("no thread")));
+    assert_eq!(lost.unwrap_err().refusal().unwrap().status, 503);
+    let relative =
+        ReceivedRequest::new("GET", "/orders").with_authorization(format!("DPoP {token}"));
+    assert_eq!(
+        refused(relative.with_dpop("?")),
+        ("url.syntax", 500, String::new())
+    );
+}
+
+#[test]
+fn without_named_algorithms_all_asymmetric_ones_are_announced() {
+    let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
+    let verifier = AccessTokenVerifier::new(server.unwrap(), "https://api.example");
+    let error = run(&verifier, request(), &at(0)).unwrap_err();
+    let algs = "ES256 ES384 ES512 EdDSA Ed25519 PS256 PS384 PS512 RS256 RS384 RS512";
+    let challenge = format!(r#"Bearer, DPoP algs="{algs}""#);
+    assert_eq!(error.refusal().unwrap().challenge, Some(challenge));
+    assert_eq!(
+        verifier.refuse_missing().challenge,
+        Some("Bearer".to_owned())
+    );
+}
+
+#[test]
+fn a_proof_is_accepted_once() {
+    let (verifier, token) = (verifier(), token_with(BOUND));
+    let seen = |verifier: &AccessTokenVerifier, jti: &str, seconds: u64| {
+        code(run(verifier, bound_request(&token, jti, ""), &at(seconds)).map(drop))
+    };
+    assert_eq!(seen(&verifier, "1", 0), Ok(()));
+    assert_eq!(seen(&verifier, "1", 0), Err("dpop_proof.replayed"));
+    // At the last moment at which it would be accepted, and by a clone.
+    assert_eq!(
+        seen(&verifier.clone(), "1", 120),
+        Err("dpop_proof.replayed")
+    );
+    assert_eq!(seen(&verifier, "1", 121), Err("dpop_proof.iat"));
+    assert_eq!(seen(&verifier, "2", 0), Ok(()));
+    // The application remembers them, and has a name and a time for it.
+    let by_caller = verifier.with_dpop_replay(Replay::Caller);
+    assert_eq!(seen(&by_caller, "1", 0), Ok(()));
+    assert_eq!(seen(&by_caller, "1", 0), Ok(()));
+}
+
+#[test]
+fn a_request_that_is_refused_uses_up_no_proof() {
+    let (verifier, good) = (verifier(), token_with(BOUND));
+    let demanding = verifier
+        .clone()
+        .require_scope(crate::Scope::parse("admin").unwrap());
+    let refused = run(&demanding, bound_request(&good, "1", ""), &at(0)).unwrap_err();
+    assert_eq!(refused.code(), "access_token.insufficient_scope");
+    assert_eq!(refused.refusal().unwrap().status, 403);
+    assert!(run(&verifier, bound_request(&good, "1", ""), &at(0)).is_ok());
+}
+
+#[test]
+fn a_nonce_is_required_with_a_challenge_that_has_one() {
+    let verifier = verifier().with_dpop_nonces(DpopNonceKey::new([7; 32]));
+    let token = token_with(BOUND);
+    let error = run(&verifier, bound_request(&token, "1", ""), &at(0)).unwrap_err();
+    assert_eq!(error.code(), "dpop_proof.nonce");
+    let refusal = error.refusal().unwrap();
+    let nonce = refusal.dpop_nonce.clone().unwrap();
+    let headers: Vec<_> = refusal.headers().collect();
+    let challenge = r#"DPoP error="use_dpop_nonce", algs="ES256", Bearer"#;
+    assert_eq!(
+        headers,
+        [("www-authenticate", challenge), ("dpop-nonce", &nonce)]
+    );
+
+    let again = bound_request(&token, "2", &format!(r#","nonce":"{nonce}""#));
+    let verified = run(&verifier, again, &at(1)).unwrap();
+    assert_eq!(verified.dpop_proof().unwrap().next_nonce(), None);
+    // When it gets old, the response has the next one.
+    let later = bound_request(
+        &token,
+        "3",
+        &format!(r#","nonce":"{nonce}","iat":{}"#, NOW + 200),
+    );
+    let verified = run(&verifier, later, &at(200)).unwrap();
+    let next = verified.dpop_proof().unwrap().next_nonce();
+    assert!(next.is_some_and(|next| next != nonce));
+    // Other refusals of a DPoP request bring one as well; those of a bearer token do not.
+    let wrong = run(&verifier, bound_request(&token, "2", r#","htx":1"#), &at(0)).unwrap_err();
+    assert!(wrong.refusal().unwrap().dpop_nonce.is_some());
+    let bearer = request().with_authorization(format!("Bearer {token}"));
+    let error = run(&verifier, bearer, &at(0)).unwrap_err();
+    assert_eq!(error.refusal().unwrap().dpop_nonce, None);
+}
+
+#[test]
+fn an_exchange_ends_once() {
+    let mut exchange = verifier().verify_request(request());
+    assert_eq!(
+        code(exchange.resume(&at(0), Input::Begin).map(drop)),
+        Err("access_token.missing")
+    );
+    let over = exchange.resume(&at(0), Input::Begin).map(drop);
+    assert_eq!(code(over), Err("misuse.already_finished"));
+    let mut exchange = verifier().verify_request(request());
+    let early = exchange.resume(&at(0), Input::Verified(true)).map(drop);
+    assert_eq!(code(early), Err("misuse.out_of_order"));
+}

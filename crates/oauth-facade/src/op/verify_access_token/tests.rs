@@ -1,0 +1,72 @@
+#![allow(clippy::expect_used)] // a test that fails says so
+
+use oauth_core::moment::Moment;
+
+use super::*;
+use crate::ErrorRecord;
+use crate::arg::{Arg, Field as _};
+
+fn client() -> Client {
+    let metadata = r#"{"issuer":"https://as.example","jwks_uri":"https://as.example/jwks"}"#;
+    let server =
+        crate::Server::from_metadata("https://as.example", metadata, crate::Transport::Https);
+    let server = server.expect("a server");
+    Client::new(&server, "id", crate::Auth::None).expect("a client")
+}
+
+fn text(text: &str) -> Arg {
+    Arg::Text(text.into())
+}
+
+#[test]
+fn a_header_field_has_no_value_or_one_or_several() {
+    let read = |arg| FieldValues::read(arg).map(|fields| fields.0.len()).ok();
+    assert_eq!(read(Arg::Null), Some(0));
+    assert_eq!(read(text("")), Some(1));
+    assert_eq!(read(Arg::List(vec![])), Some(0));
+    assert_eq!(read(Arg::List(vec![text("a"), text("b")])), Some(2));
+    assert_eq!(read(Arg::List(vec![Arg::Null])), None);
+    assert_eq!(read(Arg::Number(1.0)), None);
+}
+
+#[test]
+fn a_refused_request_has_the_fields_of_its_response() {
+    let request = VerifyApiRequest {
+        method: "GET".to_owned(),
+        url: "https://api.example/".to_owned(),
+        authorization: FieldValues(vec!["DPoP t".into()]),
+        dpop: FieldValues::default(),
+        audience: OneOrMore::new(vec!["https://api.example".to_owned()]).expect("an audience"),
+        x5t_s256: None,
+        dpop_max_age: None,
+        dpop_nonce_key: Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
+        dpop_replay: None,
+        required: AccessTokenRequirements {
+            dpop_algs: vec!["ES256".to_owned()],
+            ..AccessTokenRequirements::default()
+        },
+    };
+    let shown = format!("{request:?}");
+    assert!(
+        !shown.contains("DPoP t") && !shown.contains("AAECAw"),
+        "{shown}"
+    );
+    let mut exchange = client().verify_api_request(request).expect("an exchange");
+    let at = Moment::without_randomness(UnixTime::from_secs(1_750_000_000));
+    let error = exchange.begin(&at).map(drop).expect_err("no proof");
+    let record = ErrorRecord::from(&error);
+    assert_eq!(
+        (record.code, record.response_status),
+        ("dpop_proof.missing", Some(401))
+    );
+    let names: Vec<_> = record.response_headers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["dpop-nonce", "www-authenticate"]);
+    let json = record.to_json(None);
+    assert!(
+        json.contains(r#""response_headers":{"dpop-nonce":""#),
+        "{json}"
+    );
+    // Of any other error there is none.
+    let other = ErrorRecord::from(&Error::from(Misuse::Setup));
+    assert!(other.response_headers.is_empty() && !other.to_json(None).contains("response_headers"));
+}
