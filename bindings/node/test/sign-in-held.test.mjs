@@ -45,6 +45,9 @@ function identityProvider(audience) {
   return { seen, answer }
 }
 
+/** The login was received then; its ID token has expired since. */
+const received = Math.floor(Date.now() / 1000) - 100
+
 const clientAt = (issuer, options) => {
   const metadata = { issuer, token_endpoint: `${issuer}/token` }
   return new Client(Server.fromMetadata(issuer, metadata, { transport: 'loopback_http' }), { clientId: 'app', clientSecret: 'secret', ...options })
@@ -58,8 +61,8 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
       const issuer = await serve(answer)
       const [us, there] = [clientAt(issuer, options), clientAt(other, options)]
       const login = Tokens.deserialize(JSON.stringify({
-        version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'a0', expires_in: 600,
-        scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: 1 }),
+        version: 1, issuer, client_id: 'app', received_at: received, access_token: 'a0', expires_in: 600,
+        scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: received + 50 }),
       }))
       const store = shared ? { store: new MemoryStore(), subject: 'ann' } : {}
       const first = us.source(login, store)
@@ -84,8 +87,8 @@ test('a caller that gives up while it waits leaves no hold behind', { timeout: 3
   const issuer = await serve(answer)
   const [us, there] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
   const login = Tokens.deserialize(JSON.stringify({
-    version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'a0', expires_in: 600,
-    scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: 1 }),
+    version: 1, issuer, client_id: 'app', received_at: received, access_token: 'a0', expires_in: 600,
+    scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: received + 50 }),
   }))
   const signIn = us.source(login)
   const source = () => there.source(undefined, { identityProvider: us, signIn })

@@ -71,10 +71,12 @@ def test_two_workers_never_use_one_refresh_token_at_a_time(
     idp.audience = other.base
     us = oauth_core.Client(server_at(idp.base), client_id="app", client_secret="secret")
     there = oauth_core.Client(server_at(other.base), client_id="app", client_secret="secret")
+    # Its ID token has expired since.
+    received = int(time.time()) - 100
     login = {
-        "version": 1, "issuer": idp.base, "client_id": "app", "received_at": int(time.time()), "access_token": "a0",
+        "version": 1, "issuer": idp.base, "client_id": "app", "received_at": received, "access_token": "a0",
         "expires_in": 600, "scope": "openid", "refresh_token": "r0", "refresh_scope": None,
-        "id_token": jwt("JWT", aud="app", exp=1),
+        "id_token": jwt("JWT", aud="app", exp=received + 50),
     }  # fmt: skip
     store = stores.FileStore(tmp_path / "grants")
     first = us.source(store=store, subject="ann")

@@ -181,6 +181,7 @@ impl SignIn {
     pub(crate) fn new(good: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
         let mut ended = good.clone();
         ended.id_token = Some(ENDED.to_owned().into());
+        ended.received_at = UnixTime::from_secs(0);
         Self {
             ended,
             good,
