@@ -193,7 +193,7 @@ test('idjag-renew-order: of what is still good, the last that was got comes firs
   const seen = []
   for (const { id_jag_expires: assertionExpires, id_token_expires: idTokenExpires = 0, refresh_token: refreshes } of cases) {
     const stored = JSON.parse(signed.serialize())
-    if (idTokenExpires < now) stored.id_token = ended(signed.idToken)
+    if (idTokenExpires < now) Object.assign(stored, { id_token: ended(signed.idToken), received_at: stored.received_at - 60 })
     if (!refreshes) delete stored.refresh_token
     const signIn = us.source(Tokens.deserialize(JSON.stringify(stored)))
     const source = there.source(undefined, { identityProvider: us, signIn, scope: 'read' })

@@ -56,7 +56,7 @@ test('a step-up that gives way and cannot be revoked is reported', async () => {
   seen.status = 503
   const { code } = await rejection(grants.logIn('ann', login('acr-8')))
   seen.status = 200
-  assert.equal(code, 'denied.unavailable')
+  assert.equal(code, 'denied.busy')
   const stored = await names(grants)
   assert.equal(stored.length, 8)
   assert.ok(stored.includes('acr-8') && !stored.includes('acr-0'))

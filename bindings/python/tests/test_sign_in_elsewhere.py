@@ -262,7 +262,7 @@ def test_idjag_renew_order(stage: Stage) -> None:
     for case in vector["input"]["cases"]:
         stored = json.loads(stage.login.serialize())
         if case.get("id_token_expires", 0) < now:
-            stored["id_token"] = ended(stage.id_token)
+            stored |= {"id_token": ended(stage.id_token), "received_at": stored["received_at"] - 60}
         if not case.get("refresh_token"):
             stored.pop("refresh_token", None)
         login = oauth_core.Tokens.deserialize(json.dumps(stored))

@@ -78,7 +78,7 @@ def test_a_step_up_that_gives_way_and_cannot_be_revoked_is_reported(stage: Stage
     stage.status = 503
     with pytest.raises(oauth_core.DeniedError) as refused:
         grants.log_in("ann", stage.login("acr-8"))
-    assert refused.value.code == "denied.unavailable"
+    assert refused.value.code == "denied.busy"
     stored = names(grants)
     assert len(stored) == 8 and "acr-8" in stored and "acr-0" not in stored
 
