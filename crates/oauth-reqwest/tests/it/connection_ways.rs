@@ -11,6 +11,7 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::resource_connection::{
     ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess,
 };
+use oauth_core::moment::UnixTime;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
     danger,
