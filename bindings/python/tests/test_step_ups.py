@@ -123,7 +123,7 @@ def test_no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in(stag
             "log_out": lambda grants: grants.log_out("ann"),
         }
         second = verbs["log_out" if first == "log_in" else "log_in"]
-        interrupted = Interrupted(store, number, lambda: second(others))  # noqa: B023
+        interrupted = Interrupted(store, number, lambda: second(others))
         try:
             verbs[first](oauth_core.Grants(stage.client, interrupted))
         except oauth_core.OAuthError as error:
