@@ -95,6 +95,7 @@ class Keeper {
 
   /** The lease of a use of the refresh token outside a renewal: `{ holder, ms, every }`. */
   static leaseOfUse(keeper) {
+    if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
     return keeper.#known.leaseOfUse(crypto.randomUUID().replaceAll('-', ''))
   }
 
