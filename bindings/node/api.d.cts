@@ -1,4 +1,5 @@
 // Calling an API: where tokens come from, which token a request carries, and how often it may be sent.
+import type { ResourceConnection } from './connection.cjs'
 import type { CallOptions, Fetch, MaybePromise, Network, Server, Tokens, Transport } from './index.cjs'
 
 declare global {
@@ -23,6 +24,11 @@ export interface TokenSource {
   renew(refused: Tokens, options?: CallOptions): Promise<Tokens>
   /** Forgets exactly this token, for callers who do not need another one now. */
   invalidate(refused: Tokens): void
+  /**
+   * The grant whose tokens these are. As a sign-in, its refresh token is then sent only while no worker renews the grant: a
+   * server that rotates refresh tokens could otherwise take it for stolen.
+   */
+  readonly grant?: GrantSource | ResourceConnection
 }
 
 /** Which token a route requires: `any` if the API, or its caller, has only one kind. */

@@ -96,6 +96,8 @@ export class Grants {
   /**
    * Adopts the tokens of a new login, and stores them in place of any others. Those of a step-up are kept beside the
    * ordinary ones, for {@link Grants.get} with the same `stepUp`: up to eight for a person, the oldest of which ends.
+   * Rejects with the error of its revocation, though the login is stored; with `grant.no_refresh_token` if the user logs
+   * out meanwhile.
    */
   logIn(subject: string, tokens: Tokens, options?: TokenRequest): Promise<void>
   /**

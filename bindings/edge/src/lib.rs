@@ -9,6 +9,7 @@ mod dpop;
 mod encrypted_key;
 mod error;
 mod exchange;
+mod grants;
 mod held_key;
 mod identity;
 mod keeper;

@@ -12,11 +12,11 @@ const { DpopKey } = require('./dpop.cjs')
 const { callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
 const { answersOfPerson } = require('./callbacks.cjs')
+const { HOLD, holdOf } = require('./hold.cjs')
 const { lineOf } = require('./network.cjs')
 const { optionsOf, textsOf } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
-const { GrantSource } = require('./source.cjs')
 const { nativeStore } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
@@ -31,8 +31,9 @@ function holdsOf(signIn) {
   const holds = new Map()
   return {
     hold: async (ms) => {
-      if (!(signIn instanceof GrantSource)) return undefined
-      const { tokens, release } = await GrantSource.hold(signIn, ms)
+      const held = await holdOf(signIn, ms)
+      if (held === undefined) return undefined
+      const { tokens, release } = held
       const id = crypto.randomUUID()
       holds.set(id, release)
       return { tokens, id }
@@ -153,6 +154,12 @@ class ResourceConnection {
     } catch (error) {
       throw this.#takenFailure() ?? error
     }
+  }
+
+  /** The latest tokens, which no worker renews until `release` is called; nothing without a login. */
+  async [HOLD](ms) {
+    const held = await withNativeErrors(() => this.#native.hold(ms))
+    return held ? { tokens: new Tokens(held.tokens), release: () => held.release() } : undefined
   }
 
   /** Calls a function of the application, and remembers what it throws, so that the same object can be rethrown. */

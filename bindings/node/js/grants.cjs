@@ -13,7 +13,7 @@ const { asking } = require('./operation-support.cjs')
 const { optionsOf } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
-const { distinguishing, isList, listBeside, takeBeside } = require('./step-ups.cjs')
+const { distinguishing, endBeside, isList, listBeside, surplusOf } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -25,6 +25,9 @@ const PAGE_SIZE = 100
 const CONCURRENT_RENEWALS = 8
 
 const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
+
+/** A record that the store cannot read, or that no key decrypts. */
+const unreadable = Symbol('unreadable')
 
 /** A grant's members without the provider's own parameters, which may be secret. */
 function withoutExtra({ extra, ...facts }) {
@@ -123,19 +126,54 @@ class Grants {
     const ordinary = this.get(subject, optionsOf('Grants.logIn', options))
     const stepUp = distinguishing(nativeTokens(tokens).stepUp() ?? undefined)
     if (stepUp === undefined) return ordinary.logIn(tokens)
-    const ousted = await listBeside(this.#store, ordinary.key, stepUp)
-    await this.get(subject, { ...options, stepUp }).logIn(tokens)
-    for (const other of ousted) await this.#oust(subject, { ...options, stepUp: other })
+    const failures = []
+    const makeRoom = () => this.#endBeside(subject, options, (listed) => this.#surplus(subject, options, listed), failures)
+    const source = this.get(subject, { ...options, stepUp })
+    const seen = await this.#versionOf(source.key)
+    await listBeside(this.#store, ordinary.key, stepUp, makeRoom)
+    await GrantSource.logInSeen(source, tokens, seen)
+    await makeRoom()
+    if (failures.length > 0) throw failures[0]
     return undefined
   }
 
-  /** Ends the oldest step-up. What the server made of its tokens is not the fault of the login that replaces it. */
-  async #oust(subject, options) {
+  /** The version of a record. One that cannot be read is removed, as any login does. */
+  async #versionOf(key) {
+    const entry = await this.#loadIfReadable(key)
+    if (entry !== unreadable) return entry?.version ?? 0
+    await this.#remove(key)
+    return (await this.#store.load(key))?.version ?? 0
+  }
+
+  async #loadIfReadable(key) {
     try {
-      await this.#end(subject, options)
+      return (await this.#store.load(key)) ?? undefined
     } catch (error) {
-      if (!(error instanceof OAuthError) || error.endpoint === 'store') throw error
+      if (error.code === 'stored.sealed' || error.code === 'stored.malformed') return unreadable
+      throw error
     }
+  }
+
+  /** The step-ups that make room for others: the oldest beyond the number allowed, and those that have ended or expired. */
+  #surplus(subject, options, listed) {
+    return surplusOf(listed, async (stepUp) => {
+      const entry = await this.#loadIfReadable(this.get(subject, { ...options, stepUp }).key)
+      // Without a record, another worker may be about to store it. One that cannot be read may be a grant.
+      return entry !== unreadable && entry?.record ? native.isOver(entry.record) : false
+    })
+  }
+
+  /** Ends the chosen step-ups beside an ordinary grant. Failed revocations are added to `failures`. */
+  async #endBeside(subject, options, choose, failures) {
+    const { key } = this.get(subject, { ...options, stepUp: undefined })
+    await endBeside(this.#store, key, choose, async (stepUp) => {
+      try {
+        await this.#end(subject, { ...options, stepUp })
+      } catch (error) {
+        if (!(error instanceof OAuthError) || error.endpoint === 'store') throw error
+        failures.push(error)
+      }
+    })
   }
 
   /**
@@ -143,24 +181,27 @@ class Grants {
    * if the revocation fails. With an ordinary grant, those of step-ups end too.
    */
   async logOut(subject, options) {
-    const { key } = this.get(subject, options)
-    const isOrdinary = subject !== undefined && options?.stepUp === undefined
-    const beside = isOrdinary ? await takeBeside(this.#store, key, (name) => this.#remove(name)) : []
-    let failure
-    for (const ended of [...beside.map((stepUp) => ({ ...options, stepUp })), options]) {
+    const failures = []
+    const attempt = async (work) => {
       try {
-        await this.#end(subject, ended)
+        await work()
       } catch (error) {
-        failure ??= { error }
+        failures.push(error)
       }
     }
-    if (failure) throw failure.error
+    const one = distinguishing(options?.stepUp)
+    const beside = () => this.#endBeside(subject, options, (listed) => listed.filter((stepUp) => one === undefined || stepUp === one), failures)
+    if (subject !== undefined) await attempt(beside)
+    await attempt(() => this.#end(subject, options))
+    // That of a login which was being stored meanwhile.
+    if (subject !== undefined) await attempt(beside)
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Ends one grant, and none beside it. */
   async #end(subject, options) {
     const keeper = GrantSource.keeperOf(this.get(subject, options))
-    await takeLease(this.#store, keeper.key, MAX_WAIT)
+    const release = await takeLease(this.#store, keeper, MAX_WAIT, () => {})
     let failure
     try {
       await this.#reload(keeper)
@@ -168,7 +209,11 @@ class Grants {
     } catch (error) {
       failure = { error }
     }
-    await this.#remove(keeper.key)
+    try {
+      await this.#remove(keeper.key)
+    } finally {
+      await release()
+    }
     await this.#reload(keeper)
     if (failure) throw failure.error
   }

@@ -3,11 +3,28 @@
 // The refresh token of a grant, used outside its renewals, such as for an identity assertion. Meanwhile no worker renews
 // the grant: a server that rotates refresh tokens revokes the grant if one is used twice.
 
+const { idle } = require('#host')
 const { pause } = require('./exchange.cjs')
 const { waitTimeoutError } = require('./errors.cjs')
+const { Keeper } = require('./keeper.cjs')
 
 /** How often a lease that another worker holds is asked for again, in milliseconds. */
 const POLL_INTERVAL = 250
+
+/** The method of a source that holds its grant for so many milliseconds; it returns nothing if there is no grant to hold. */
+const HOLD = Symbol('hold')
+
+/**
+ * Holds the grant of a source: `{ tokens, release }`, or nothing if it has none. A source of the application's own has the
+ * grant that it names.
+ */
+async function holdOf(source, ms) {
+  if (source[HOLD] !== undefined) return source[HOLD](ms)
+  const { grant } = source
+  if (grant === undefined) return undefined
+  if (grant?.[HOLD] === undefined) throw new TypeError('grant must be a GrantSource or a ResourceConnection')
+  return grant[HOLD](ms)
+}
 
 /** The last use of the refresh token of each grant without a store. */
 const uses = new WeakMap()
@@ -26,35 +43,70 @@ function useAlone(keeper) {
   return { turn, end }
 }
 
-/** Takes the lease of a grant, after the renewal under way has ended. Returns its holder. */
-async function takeLease(store, key, ms) {
-  const holder = crypto.randomUUID().replaceAll('-', '')
+/**
+ * Extends a lease again and again, until the returned function is called, which waits for the extension under way. `lost`
+ * is called once another holder has it.
+ */
+function extendLease(store, key, { holder, ms, every }, lost) {
+  let extension
+  const extend = async () => {
+    // A store that does not answer may do so the next time.
+    const held = await Promise.resolve().then(() => store.lease(key, holder, ms)).catch(() => undefined)
+    extension = undefined
+    if (!(held > 0)) return
+    clearInterval(timer)
+    lost()
+  }
+  const timer = setInterval(() => { extension ??= extend() }, every)
+  idle(timer)
+  return async () => {
+    clearInterval(timer)
+    await extension
+  }
+}
+
+/**
+ * Takes the lease of a grant, after the renewal under way has ended, and extends it for at most so many milliseconds.
+ * Returns a function that releases it.
+ */
+async function takeLease(store, keeper, ms, lost) {
+  const { key } = keeper
+  const lease = Keeper.leaseOfUse(keeper)
   const start = performance.now()
   for (;;) {
-    const held = (await store.lease(key, holder, ms)) ?? 0
-    if (!(held > 0)) return holder
+    const held = (await store.lease(key, lease.holder, lease.ms)) ?? 0
+    if (!(held > 0)) break
     if (performance.now() - start > ms) throw waitTimeoutError('the grant is renewed again and again')
     await pause(Math.min(held, POLL_INTERVAL))
+  }
+  const stop = extendLease(store, key, lease, lost)
+  let released
+  // A lease that could not be released ends with its time.
+  const release = () => (released ??= stop().then(() => store.lease(key, lease.holder, 0)).catch(() => {}))
+  const end = setTimeout(release, ms)
+  idle(end)
+  return async () => {
+    clearTimeout(end)
+    await release()
   }
 }
 
 /**
  * The latest tokens of a grant, which no worker renews until `release` is called, or this many milliseconds are over.
  */
-async function holdGrant(keeper, store, ms) {
+async function holdGrant(keeper, store, ms, lost) {
   if (store === undefined) {
     const { turn, end } = useAlone(keeper)
     await turn
     const timer = setTimeout(end, ms)
-    timer.unref?.()
+    idle(timer)
     const release = () => {
       clearTimeout(timer)
       end()
     }
     return heldTokens(release, () => keeper.settledTokens())
   }
-  const holder = await takeLease(store, keeper.key, ms)
-  const release = async () => { await store.lease(keeper.key, holder, 0) }
+  const release = await takeLease(store, keeper, ms, lost)
   return heldTokens(release, async () => keeper.settledTokens((await store.load(keeper.key)) ?? undefined))
 }
 
@@ -67,4 +119,4 @@ async function heldTokens(release, read) {
   }
 }
 
-module.exports = { holdGrant, takeLease, useAlone }
+module.exports = { HOLD, extendLease, holdGrant, holdOf, takeLease, useAlone }

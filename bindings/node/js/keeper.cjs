@@ -86,6 +86,19 @@ class Keeper {
     callNative(() => this.#known.replace(at, taken))
   }
 
+  /** Replaces the tokens with those of a new login, unless the record was removed after it was read at this version. */
+  static replaceSeen(keeper, tokens, seen) {
+    const taken = nativeTokens(tokens)
+    const at = momentOf(keeper.#moment)
+    callNative(() => keeper.#known.replaceSeen(at, taken, seen))
+  }
+
+  /** The lease of a use of the refresh token outside a renewal: `{ holder, ms, every }`. */
+  static leaseOfUse(keeper) {
+    if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
+    return keeper.#known.leaseOfUse(crypto.randomUUID().replaceAll('-', ''))
+  }
+
   learn(entry) {
     if (typeof entry !== 'object' || entry === null) throw new TypeError('entry must be { version, record }')
     const { version, record } = entry

@@ -4,7 +4,7 @@
 
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
-const { useAlone } = require('./hold.cjs')
+const { extendLease, useAlone } = require('./hold.cjs')
 const { optionsOf } = require('./options.cjs')
 
 /** The longest time that a store call may take, in milliseconds. */
@@ -177,7 +177,7 @@ async function carryOutTasks(keeper, job) {
     let task = keeper.begin()
     while (task.kind !== 'over') {
       if (task.kind === 'run') {
-        const stop = extendLease(keeper, job)
+        const stop = extendWhileRunning(keeper, job)
         // With a store, a lease keeps others from the refresh token.
         if (store === undefined && release === undefined) {
           const { turn, end } = useAlone(keeper)
@@ -222,17 +222,10 @@ async function runAlone(keeper, { run }, renewal) {
 }
 
 /** Extends the lease while a request runs, so that the lease can be short. Losing it is only published. */
-function extendLease(keeper, job) {
-  const { holder, ms, every } = keeper.leaseExtension ?? {}
-  if (holder === undefined || job.store === undefined) return () => {}
-  const timer = setInterval(async () => {
-    const held = await Promise.resolve().then(() => job.store.lease(keeper.key, holder, ms)).catch(() => undefined)
-    if (!(held > 0)) return
-    clearInterval(timer)
-    publish(job, keeper, 'lease_lost')
-  }, every)
-  idle(timer)
-  return () => clearInterval(timer)
+function extendWhileRunning(keeper, job) {
+  const lease = keeper.leaseExtension
+  if (lease === undefined || job.store === undefined) return () => {}
+  return extendLease(job.store, keeper.key, lease, () => publish(job, keeper, 'lease_lost'))
 }
 
 /** Shuts down all grants of this process gracefully. */
@@ -354,4 +347,4 @@ async function keep(keeper, options) {
   return waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
 }
 
-module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, renewalUnderWay, runUpkeep, storeCalls }
+module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, publish, renewalUnderWay, runUpkeep, storeCalls }

@@ -6,8 +6,8 @@
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
 const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
-const { holdGrant } = require('./hold.cjs')
-const { drainKeepers, freshTokens, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
+const { HOLD, holdGrant } = require('./hold.cjs')
+const { drainKeepers, freshTokens, publish, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { optionsOf } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
@@ -39,8 +39,9 @@ class GrantSource extends Source {
   }
 
   /** The latest tokens, which no worker renews until `release` is called, or this many milliseconds are over. */
-  static hold(source, ms) {
-    return holdGrant(source.#keeper, source.#job.store, ms)
+  [HOLD](ms) {
+    const [keeper, job] = [this.#keeper, this.#job]
+    return holdGrant(keeper, job.store, ms, () => publish(job, keeper, 'lease_lost'))
   }
 
   /** The renewal that keeps an idle grant alive, if one is due. */
@@ -98,6 +99,16 @@ class GrantSource extends Source {
   /** Stores the tokens of a new login. */
   async logIn(tokens) {
     this.#keeper.replace(tokens)
+    await this.#storeLogin()
+  }
+
+  /** Stores them unless the record was removed after it was read at this version. */
+  static async logInSeen(source, tokens, seen) {
+    Keeper.replaceSeen(source.#keeper, tokens, seen)
+    await source.#storeLogin()
+  }
+
+  async #storeLogin() {
     while (!this.#keeper.isStored) {
       // A renewal may have been under way: wait until the new tokens are stored after it.
       await renewalUnderWay(this.#keeper, this.#keeper.ask(), this.#job)?.catch(() => {})

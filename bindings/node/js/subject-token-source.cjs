@@ -5,7 +5,7 @@
 const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
 const { causeText, waitFor } = require('./exchange.cjs')
-const { GrantSource } = require('./source.cjs')
+const { holdOf } = require('./hold.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -68,10 +68,12 @@ class SubjectTokenSource {
     const tokens = await source.token()
     if (!this.native.leaveTokens(nativeTokens(tokens), at)) return undefined
     // The ID token may expire before the other tokens. The source renews it, once for all callers.
-    const renewed = await source.renew(tokens)
-    if (!this.native.leaveRenewed(nativeTokens(renewed), at) || !(source instanceof GrantSource)) return undefined
+    const renewed = this.native.isRenewalInVain(nativeTokens(tokens)) ? tokens : await source.renew(tokens)
+    if (!this.native.leaveRenewed(nativeTokens(renewed), at)) return undefined
     // Its refresh token is used only while no worker renews the sign-in.
-    const { tokens: latest, release } = await GrantSource.hold(source, HELD)
+    const held = await holdOf(source, HELD)
+    if (held === undefined) return undefined
+    const { tokens: latest, release } = held
     this.release()
     this.#release = release
     // Nobody waits any more, so nobody would end the hold.

@@ -1,6 +1,6 @@
 //! Connections to APIs of which only the URL is known, such as MCP servers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use napi::Result;
@@ -243,11 +243,47 @@ impl NativeConnection {
         }
     }
 
+    /// Holds the grant for at most so many milliseconds; nothing without a login.
+    #[napi(ts_return_type = "Promise<NativeHold | null>")]
+    pub fn hold<'env>(&self, env: &'env Env, ms: f64) -> Result<Object<'env>> {
+        let connection = self.connection.clone();
+        promise(env, async move {
+            let held = TokenSource::hold(&connection, millis(ms)).await?;
+            Ok(held.map(|held| NativeHold {
+                tokens: Arc::clone(held.tokens()),
+                held: Mutex::new(Some(held)),
+            }))
+        })
+    }
+
     /// Forgets the tokens and the client.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn forget<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let connection = self.connection.clone();
         promise(env, async move { connection.forget().await })
+    }
+}
+
+/// The latest tokens of a grant, which no worker renews until they are released.
+#[napi]
+pub struct NativeHold {
+    tokens: Arc<Tokens>,
+    held: Mutex<Option<Hold>>,
+}
+
+#[napi]
+impl NativeHold {
+    /// The tokens.
+    #[napi(getter)]
+    pub fn tokens(&self) -> NativeTokens {
+        NativeTokens(Arc::clone(&self.tokens))
+    }
+
+    /// Ends the hold.
+    #[napi]
+    pub fn release(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(held.take());
     }
 }
 

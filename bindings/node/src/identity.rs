@@ -48,6 +48,12 @@ impl NativeSignIn {
         Ok(self.slot.leave_login(&tokens.0, now))
     }
 
+    /// Whether these tokens of the sign-in come from a renewal that brought no valid ID token, as another would not.
+    #[napi]
+    pub fn is_renewal_in_vain(&self, tokens: &NativeTokens) -> bool {
+        IdentitySubject::is_renewal_in_vain(&tokens.0)
+    }
+
     /// Stores the subject token from renewed tokens of the sign-in; returns whether it is their refresh token.
     #[napi]
     pub fn leave_renewed(&self, tokens: &NativeTokens, at: Option<NativeMoment>) -> Result<bool> {

@@ -21,6 +21,7 @@ mod dpop;
 mod error;
 mod exchange;
 mod fixed_token;
+mod grants;
 mod held_key;
 mod identity;
 mod js_callbacks;

@@ -1,10 +1,16 @@
 // Tokens that are bound to a certificate, at an API on TLS that compares it (RFC 8705 section 3).
 import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { core, fapiTls } from './helper.mjs'
 
-const { Client, MemoryStore, Network, Tokens, discover } = core
+const { Client, FileStore, MemoryStore, Network, Tokens, discover } = core
 const { base, mutual, ca, certificates, client_id: clientId } = await fapiTls()
 const redirectUri = 'https://app.example/callback'
 const api = `${mutual}/api/echo`
@@ -97,6 +103,58 @@ test('tokens that end in the midst of it cost no call', async () => {
     for (const source of [first, second, first, second]) assert.equal(await status(source), 200)
     assert.ok(await refreshes() - before <= 2)
     await expire()
+  }
+  assert.equal(await misbound(), met, 'no token met another certificate')
+})
+
+/** A worker in a process of its own. */
+async function workerAt(number, place) {
+  const config = JSON.stringify({ base, mutual, ca, clientId, certificate: certificates[number], place })
+  const worker = fork(fileURLToPath(new URL('certificates-worker.mjs', import.meta.url)), [config])
+  await once(worker, 'message')
+  return worker
+}
+
+test('processes with two certificates find their own tokens in a file store', async (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'oauth-core-'))
+  const fleet = []
+  t.after(() => {
+    for (const worker of fleet) worker.disconnect()
+    rmSync(place, { recursive: true })
+  })
+  const store = new FileStore(join(place, 'grants'))
+  const us = await client(0)
+  const login = us.source(undefined, { store, subject: 'carol' })
+  await login.logIn(await tokens(us))
+  const met = await misbound()
+  const tokenRequests = async () => (await counters()).token_requests
+  /** How many token requests it takes for all of them to call at once. */
+  const call = async (workers) => {
+    const before = await tokenRequests()
+    const answers = workers.map(async (worker) => {
+      const answer = once(worker, 'message')
+      worker.send('call')
+      return (await answer)[0].status
+    })
+    assert.deepEqual(await Promise.all(answers), workers.map(() => 200))
+    return await tokenRequests() - before
+  }
+  const started = async () => {
+    fleet.push(await workerAt(0, join(place, 'grants')), await workerAt(1, join(place, 'grants')))
+    return fleet.slice(-2)
+  }
+  // Whoever has the other certificate needs a token of its own.
+  assert.equal(await call(await started()), 1)
+  for (let end = 0; end < 2; end++) {
+    // Those that start later find theirs.
+    assert.equal(await call(await started()), 0)
+    // Two hours later, each needs another, and the others find it.
+    const { version, record } = await store.load(login.key)
+    const old = record.replaceAll(/"received_at":(\d+)/g, (_, at) => `"received_at":${at - 7200}`)
+    assert.equal(old.match(/"received_at"/g).length, 2)
+    assert.ok(await store.save(login.key, old, version))
+    assert.equal(await call(await started()), 2)
+    assert.equal(await call(fleet.slice(-2)), 0)
   }
   assert.equal(await misbound(), met, 'no token met another certificate')
 })

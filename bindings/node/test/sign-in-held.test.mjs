@@ -1,11 +1,13 @@
 // Two workers with one sign-in, whose refresh token is what an identity assertion is asked for with.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import path from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { core } from './helper.mjs'
+import { core, twins } from './helper.mjs'
 
-const { Client, MemoryStore, Server, Tokens } = core
+const { Client, MemoryStore, ResourceConnection, Server, Tokens } = core
 
 function jwt(typ, claims) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -25,14 +27,14 @@ async function serve(answer) {
 }
 
 /** It rotates refresh tokens, issues no second ID token, and would revoke a sign-in whose refresh token is used twice. */
-function identityProvider(audience) {
+function identityProvider(audience, takesMs = 300) {
   const seen = { inUse: new Set(), spent: new Set(), twice: [], assertions: 0 }
   const answer = async (form) => {
     const refreshed = form.get('refresh_token')
     const token = refreshed ?? form.get('subject_token')
     if (seen.spent.has(token) || seen.inUse.has(token)) seen.twice.push(token)
     seen.inUse.add(token)
-    await sleep(300)
+    await sleep(takesMs)
     seen.inUse.delete(token)
     if (refreshed === null) {
       seen.assertions += 1
@@ -45,27 +47,38 @@ function identityProvider(audience) {
   return { seen, answer }
 }
 
+/** The login was received then; its ID token has expired since. */
+const received = Math.floor(Date.now() / 1000) - 100
+
+const loginAt = (issuer) => Tokens.deserialize(JSON.stringify({
+  version: 1, issuer, client_id: 'app', received_at: received, access_token: 'a0', expires_in: 600,
+  scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: received + 50 }),
+}))
+
 const clientAt = (issuer, options) => {
   const metadata = { issuer, token_endpoint: `${issuer}/token` }
   return new Client(Server.fromMetadata(issuer, metadata, { transport: 'loopback_http' }), { clientId: 'app', clientSecret: 'secret', ...options })
 }
 
 for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: globalThis.fetch } })) {
-  for (const shared of [true, false]) {
-    test(`two workers never use one refresh token at a time: ${way}, ${shared ? 'a store' : 'one process'}`, async () => {
+  for (const [shared, wrapped] of [[true, false], [false, false], [true, true], [false, true]]) {
+    const where = `${shared ? 'a store' : 'one process'}${wrapped ? ', wrapped' : ''}`
+    test(`two workers never use one refresh token at a time: ${way}, ${where}`, async () => {
       const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
       const { seen, answer } = identityProvider(other)
       const issuer = await serve(answer)
       const [us, there] = [clientAt(issuer, options), clientAt(other, options)]
-      const login = Tokens.deserialize(JSON.stringify({
-        version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'a0', expires_in: 600,
-        scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: 1 }),
-      }))
+      const login = loginAt(issuer)
       const store = shared ? { store: new MemoryStore(), subject: 'ann' } : {}
       const first = us.source(login, store)
       if (shared) await first.logIn(login)
       const second = shared ? us.source(undefined, store) : first
-      const work = (signIn) => there.source(undefined, { identityProvider: us, signIn }).token()
+      // A source of one's own names the grant whose tokens it returns.
+      const own = (grant) => ({ grant, token: () => grant.token(), renew: (refused) => grant.renew(refused), invalidate() {} })
+      const work = (source) => {
+        const signIn = wrapped ? own(source) : source
+        return there.source(undefined, { identityProvider: us, signIn }).token()
+      }
       const working = [work(first), work(second)]
       // An API refuses the access token while one of them presents the refresh token.
       await sleep(450)
@@ -83,10 +96,7 @@ test('a caller that gives up while it waits leaves no hold behind', { timeout: 3
   const { seen, answer } = identityProvider(other)
   const issuer = await serve(answer)
   const [us, there] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
-  const login = Tokens.deserialize(JSON.stringify({
-    version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'a0', expires_in: 600,
-    scope: 'openid', refresh_token: 'r0', refresh_scope: null, id_token: jwt('JWT', { aud: 'app', exp: 1 }),
-  }))
+  const login = loginAt(issuer)
   const signIn = us.source(login)
   const source = () => there.source(undefined, { identityProvider: us, signIn })
   const first = source().token()
@@ -95,4 +105,79 @@ test('a caller that gives up while it waits leaves no hold behind', { timeout: 3
   // It would wait for ever.
   await signIn.renew(await signIn.token())
   assert.deepEqual(seen.twice, [])
+})
+
+for (const shared of [true, false]) {
+  test(`exchanges in quick succession renew the sign-in once: ${shared ? 'a store' : 'one process'}`, async () => {
+    const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
+    const { seen, answer } = identityProvider(other, 1)
+    const issuer = await serve(answer)
+    const [us, there] = [clientAt(issuer), clientAt(other)]
+    const login = loginAt(issuer)
+    const signIn = shared ? us.source(undefined, { store: new MemoryStore(), subject: 'ann' }) : us.source(login)
+    if (shared) await signIn.logIn(login)
+    for (let count = 0; count < 8; count += 1) await there.source(undefined, { identityProvider: us, signIn }).token()
+    assert.deepEqual([seen.assertions, seen.spent.size, seen.twice], [8, 1, []])
+  })
+}
+
+test('a worker that is killed in an exchange keeps others waiting for a lease and no longer', { timeout: 30_000 }, async () => {
+  const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
+  const { seen, answer } = identityProvider(other, 1)
+  let [exchanging, answered] = []
+  const began = new Promise((resolve) => (exchanging = resolve))
+  const over = new Promise((resolve) => (answered = resolve))
+  // The exchange is answered when nobody waits for it any more.
+  const issuer = await serve(async (form) => {
+    if (form.has('subject_token')) {
+      exchanging()
+      await over
+    }
+    return answer(form)
+  })
+  const [us, there] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
+  const [store, options] = [new MemoryStore(), { subject: 'ann', leaseMs: 500 }]
+  let isKilled = false
+  const verb = (name) => async (...all) => {
+    if (isKilled) throw new Error('killed')
+    return store[name](...all)
+  }
+  const dying = { load: verb('load'), save: verb('save'), lease: verb('lease'), remove: verb('remove') }
+  const here = us.source(undefined, { store: dying, ...options })
+  await here.logIn(loginAt(issuer))
+  const elsewhere = us.source(undefined, { store, ...options })
+  const exchange = there.source(undefined, { identityProvider: us, signIn: here }).token()
+  await began
+  const before = seen.spent.size
+  const renewal = elsewhere.renew(await elsewhere.token())
+  await sleep(1_000)
+  assert.equal(seen.spent.size, before, 'the lease is extended')
+  isKilled = true
+  await renewal
+  assert.equal(seen.spent.size, before + 1)
+  answered()
+  await exchange
+})
+
+test('a ResourceConnection is held like any other grant', async () => {
+  const { generic } = await twins()
+  const open = (page) => { fetch(page).catch(() => {}) }
+  const connection = new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open, transport: 'loopback_http' })
+  const tokens = await connection.token()
+  const { resolve } = createRequire(import.meta.url)
+  const { holdOf } = createRequire(import.meta.url)(path.join(path.dirname(resolve('oauth-core')), 'hold.cjs'))
+  const wrapped = { grant: connection }
+  for (const source of [connection, wrapped]) {
+    const held = await holdOf(source, 60_000)
+    assert.equal(held.tokens.refreshToken, (await connection.token()).refreshToken)
+    const before = (await generic.counters()).refreshes
+    const renewal = connection.renew(held.tokens)
+    await sleep(300)
+    assert.equal((await generic.counters()).refreshes, before)
+    await held.release()
+    assert.notEqual((await renewal).accessToken, tokens.accessToken)
+    assert.equal((await generic.counters()).refreshes, before + 1)
+  }
+  await assert.rejects(holdOf({ grant: {} }, 1), TypeError)
+  assert.equal(await holdOf(core.fixedToken('t'), 1), undefined)
 })

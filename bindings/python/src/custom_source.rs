@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_session::store::Answer;
-use oauth_session::{Token, TokenSource};
+use oauth_session::{Hold, Token, TokenSource};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::api::Source;
 use crate::tokens::Tokens;
 use crate::{errors, runtime};
 
@@ -40,6 +43,27 @@ impl TokenSource for Foreign {
         })
     }
 
+    /// Holds the grant that the object names.
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+        let object = Arc::clone(&self.0);
+        Box::pin(async move {
+            let work = tokio::task::spawn_blocking(move || {
+                let mut answer = None;
+                runtime::call_python(|py| {
+                    let grant = grant_of(object.bind(py));
+                    answer = Some(grant.map_err(|error| raised(py, error)));
+                });
+                answer
+            });
+            match work.await {
+                Ok(Some(Ok(Some(grant)))) => grant.hold(limit).await,
+                Ok(Some(Ok(None))) => Ok(None),
+                Ok(Some(Err(error))) => Err(error),
+                _ => Err(Error::lost(Cause::unsent("the source was stopped"))),
+            }
+        })
+    }
+
     fn refuse(&self, refused: &oauth_core::Tokens) {
         let (object, refused) = (Arc::clone(&self.0), Arc::new(refused.clone()));
         tokio::task::block_in_place(|| {
@@ -49,6 +73,23 @@ impl TokenSource for Foreign {
                 }
             });
         });
+    }
+}
+
+/// The grant whose tokens a source of the application's own returns, if it names one.
+fn grant_of(source: &Bound<'_, PyAny>) -> PyResult<Option<Arc<dyn TokenSource>>> {
+    let grant = source.getattr_opt("grant")?;
+    let Some(grant) = grant.filter(|grant| !grant.is_none()) else {
+        return Ok(None);
+    };
+    match grant.extract() {
+        Ok(source @ (Source::Grant(_) | Source::Connection(_))) => {
+            source.shared(grant.py()).map(Some)
+        }
+        _ => {
+            let what = "grant must be a GrantSource or a ResourceConnection";
+            Err(PyTypeError::new_err(what))
+        }
     }
 }
 

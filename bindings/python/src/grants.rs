@@ -247,7 +247,8 @@ twins! {
         /// Stores the tokens of a new login, replacing any others.
         ///
         /// Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
-        /// person, the oldest of which ends. stored.issuer for tokens of a different server or client; errors of the store.
+        /// person, the oldest of which ends; the error of its revocation is raised, though the login is stored.
+        /// grant.no_refresh_token if the user logs out meanwhile; stored.issuer for tokens of a different server or client.
         #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None))]
         fn log_in / alog_in(

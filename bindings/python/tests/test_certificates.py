@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +148,77 @@ def test_tokens_that_end_in_the_midst_of_it_cost_no_call(bank: Bank) -> None:
     assert bank.misbound() == misbound
 
 
+class Process:
+    """A worker in a process of its own, which runs this file."""
+
+    def __init__(self, bank: Bank, number: int, place: Path) -> None:
+        config = json.dumps({"said": bank.said, "number": number, "place": str(place)})
+        command = [sys.executable, "-B", __file__, config]
+        pipe = subprocess.PIPE
+        self.started = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def ask(self) -> None:
+        assert self.started.stdin
+        self.started.stdin.write("call\n")
+        self.started.stdin.flush()
+
+    def status(self) -> str:
+        assert self.started.stdout
+        return self.started.stdout.readline().strip()
+
+    def stop(self) -> None:
+        assert self.started.stdin and self.started.stdout
+        self.started.stdin.close()
+        self.started.stdout.close()
+        assert self.started.wait(20) == 0
+
+
+def work(config: Any) -> None:
+    """Calls the API for each line, with the grant in the file store."""
+    bank = Bank(config["said"])
+    store = oauth_core.stores.FileStore(config["place"])
+    source = bank.client(config["number"]).source(store=store, subject="carol")
+    for _ in sys.stdin:
+        print(source.get(bank.api, origins=bank.origins).status, flush=True)
+
+
+def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(bank: Bank, tmp_path: Path) -> None:
+    place = tmp_path / "grants"
+    store = oauth_core.stores.FileStore(place)
+    login = bank.client(0).source(store=store, subject="carol")
+    login.log_in(bank.tokens(bank.client(0)))
+    misbound = bank.misbound()
+
+    def call(fleet: list[Process]) -> int:
+        """How many token requests it takes for all of them to call at once."""
+        before = bank.counter("token_requests")
+        for worker in fleet:
+            worker.ask()
+        assert [worker.status() for worker in fleet] == ["200"] * len(fleet)
+        return bank.counter("token_requests") - before
+
+    def started() -> list[Process]:
+        fleet.extend(Process(bank, number, place) for number in (0, 1))
+        return fleet[-2:]
+
+    fleet: list[Process] = []
+    # Whoever has the other certificate needs a token of its own.
+    assert call(started()) == 1
+    for _ in range(2):
+        # Those that start later find theirs.
+        assert call(started()) == 0
+        # Two hours later, each needs another, and the others find it.
+        assert login.key is not None
+        version, record = store.load(login.key) or (0, "")
+        old = re.sub(r'"received_at":(\d+)', lambda at: f'"received_at":{int(at[1]) - 7200}', record)
+        assert old.count('"received_at"') == 2 and store.save(login.key, old, version)
+        assert call(started()) == 2
+        assert call(fleet[-2:]) == 0
+    for worker in fleet:
+        worker.stop()
+    assert bank.misbound() == misbound
+
+
 def test_a_copy_of_tokens_is_not_sent_with_another_certificate(bank: Bank) -> None:
     """Whoever starts anew with a new certificate has tokens for the old one, without a store too."""
     tokens = bank.tokens(bank.client(0))
@@ -155,3 +229,7 @@ def test_a_copy_of_tokens_is_not_sent_with_another_certificate(bank: Bank) -> No
     assert bank.status(bank.client(1).source(copy)) == 200
     assert bank.refreshes() == before + 1
     assert bank.misbound() == misbound
+
+
+if __name__ == "__main__":
+    work(json.loads(sys.argv[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -20,6 +21,13 @@ from oauth_core import stores
 
 # {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies.
 ENDED = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln"
+
+
+def ended_since(login: oauth_core.Tokens) -> oauth_core.Tokens:
+    """The same, with an ID token that has expired after it was received."""
+    assert login.id_token is not None
+    text = login.serialize().replace(login.id_token, ENDED)
+    return oauth_core.Tokens.deserialize(re.sub(r'"received_at":\d+', '"received_at":0', text))
 
 
 class Stage:
@@ -98,8 +106,7 @@ def test_an_id_token_that_has_ended_is_renewed_by_its_source(stage: Stage) -> No
         renewed = 0
 
         def token(self) -> oauth_core.Tokens:
-            text = stage.login.serialize().replace(stage.id_token, ENDED)
-            return oauth_core.Tokens.deserialize(text)
+            return ended_since(stage.login)
 
         def renew(self, tokens: oauth_core.Tokens, /) -> oauth_core.Tokens:
             assert tokens.id_token == ENDED
@@ -123,7 +130,7 @@ def test_a_renewal_without_an_id_token_leaves_the_refresh_token(stage: Stage) ->
     flow = stage.us.authorize(redirect_uri=CALLBACK, scope="openid offline_access")
     login = stage.us.redeem(flow, approve(flow.url))
     assert login.id_token is not None and login.refresh_token is not None
-    ended = oauth_core.Tokens.deserialize(login.serialize().replace(login.id_token, ENDED))
+    ended = ended_since(login)
 
     class SignIn:
         def token(self) -> oauth_core.Tokens:
@@ -255,7 +262,7 @@ def test_idjag_renew_order(stage: Stage) -> None:
     for case in vector["input"]["cases"]:
         stored = json.loads(stage.login.serialize())
         if case.get("id_token_expires", 0) < now:
-            stored["id_token"] = ended(stage.id_token)
+            stored |= {"id_token": ended(stage.id_token), "received_at": stored["received_at"] - 60}
         if not case.get("refresh_token"):
             stored.pop("refresh_token", None)
         login = oauth_core.Tokens.deserialize(json.dumps(stored))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 from conftest import Answer, Plain, reply, server_at
 
 import oauth_core
@@ -37,6 +38,10 @@ class IdentityProvider:
         self.audience = ""
         self.plain = plain(self.answer)
         self.base = self.plain.base
+        self.takes = 0.3
+        # An exchange sets the first, and is answered once the other is set.
+        self.exchanging, self.answered = threading.Event(), threading.Event()
+        self.answered.set()
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         form = parse_qs(self.plain.seen[-1][3].decode())
@@ -46,7 +51,10 @@ class IdentityProvider:
             if token in self.spent or token in self.in_use:
                 self.twice.append(token)
             self.in_use.add(token)
-        time.sleep(0.3)
+        if not refreshed:
+            self.exchanging.set()
+            assert self.answered.wait(60)
+        time.sleep(self.takes)
         said: dict[str, Any]
         with self.lock:
             self.in_use.discard(token)
@@ -62,28 +70,62 @@ class IdentityProvider:
         reply(200, json.dumps(said).encode(), content_type="application/json")(handler)
 
 
-def test_two_workers_never_use_one_refresh_token_at_a_time(
-    plain: Callable[[Answer], Plain], tmp_path: Path
-) -> None:
-    idp = IdentityProvider(plain)
-    token = json.dumps({"access_token": "there", "token_type": "Bearer", "expires_in": 600}).encode()
-    other = plain(reply(200, token, content_type="application/json"))
-    idp.audience = other.base
-    us = oauth_core.Client(server_at(idp.base), client_id="app", client_secret="secret")
-    there = oauth_core.Client(server_at(other.base), client_id="app", client_secret="secret")
+def login_at(issuer: str) -> oauth_core.Tokens:
+    # Its ID token has expired since.
+    received = int(time.time()) - 100
     login = {
-        "version": 1, "issuer": idp.base, "client_id": "app", "received_at": int(time.time()), "access_token": "a0",
+        "version": 1, "issuer": issuer, "client_id": "app", "received_at": received, "access_token": "a0",
         "expires_in": 600, "scope": "openid", "refresh_token": "r0", "refresh_scope": None,
-        "id_token": jwt("JWT", aud="app", exp=1),
+        "id_token": jwt("JWT", aud="app", exp=received + 50),
     }  # fmt: skip
+    return oauth_core.Tokens.deserialize(json.dumps(login))
+
+
+class Stage:
+    """An identity provider, and another server that takes its assertions."""
+
+    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+        self.idp = IdentityProvider(plain)
+        token = json.dumps({"access_token": "there", "token_type": "Bearer", "expires_in": 600}).encode()
+        other = plain(reply(200, token, content_type="application/json"))
+        self.idp.audience = other.base
+        self.us = oauth_core.Client(server_at(self.idp.base), client_id="app", client_secret="secret")
+        self.there = oauth_core.Client(server_at(other.base), client_id="app", client_secret="secret")
+        self.login = login_at(self.idp.base)
+
+    def exchanged(self, sign_in: Any) -> str:
+        return self.there.source(identity_provider=self.us, sign_in=sign_in).token().access_token
+
+
+class Own:
+    """A source of one's own, which names the grant whose tokens it returns."""
+
+    def __init__(self, grant: oauth_core.GrantSource) -> None:
+        self.grant = grant
+
+    def token(self) -> oauth_core.Tokens:
+        return self.grant.token()
+
+    def renew(self, tokens: oauth_core.Tokens, /) -> oauth_core.Tokens:
+        return self.grant.renew(tokens)
+
+    def invalidate(self, tokens: oauth_core.Tokens, /) -> None:
+        self.grant.invalidate(tokens)
+
+
+@pytest.mark.parametrize("wrapped", [lambda grant: grant, Own], ids=["grant", "own"])
+def test_two_workers_never_use_one_refresh_token_at_a_time(
+    plain: Callable[[Answer], Plain], tmp_path: Path, wrapped: Callable[[oauth_core.GrantSource], Any]
+) -> None:
+    stage = Stage(plain)
     store = stores.FileStore(tmp_path / "grants")
-    first = us.source(store=store, subject="ann")
-    first.log_in(oauth_core.Tokens.deserialize(json.dumps(login)))
-    second = us.source(store=store, subject="ann")
+    first = stage.us.source(store=store, subject="ann")
+    first.log_in(stage.login)
+    second = stage.us.source(store=store, subject="ann")
     got: list[str] = []
 
     def work(sign_in: oauth_core.GrantSource) -> None:
-        got.append(there.source(identity_provider=us, sign_in=sign_in).token().access_token)
+        got.append(stage.exchanged(wrapped(sign_in)))
 
     workers = [threading.Thread(target=work, args=(sign_in,)) for sign_in in (first, second)]
     for worker in workers:
@@ -94,5 +136,79 @@ def test_two_workers_never_use_one_refresh_token_at_a_time(
     for worker in workers:
         worker.join()
     assert got == ["there"] * 2
-    assert idp.assertions == 2 and len(idp.spent) >= 2
-    assert idp.twice == []
+    assert stage.idp.assertions == 2 and len(stage.idp.spent) >= 2
+    assert stage.idp.twice == []
+
+
+def test_what_a_source_names_as_its_grant_is_one(plain: Callable[[Answer], Plain]) -> None:
+    stage = Stage(plain)
+    own = Own(stage.us.source(stage.login))
+    grant, own.token = own.grant, own.grant.token  # type: ignore[method-assign]
+    own.renew = grant.renew  # type: ignore[method-assign]
+    own.grant = "mine"  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="grant must be a GrantSource or a ResourceConnection"):
+        stage.exchanged(own)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_exchanges_in_quick_succession_renew_the_sign_in_once(
+    plain: Callable[[Answer], Plain], tmp_path: Path, shared: bool
+) -> None:
+    stage = Stage(plain)
+    stage.idp.takes = 0.0
+    if shared:
+        sign_in = stage.us.source(store=stores.FileStore(tmp_path / "grants"), subject="ann")
+        sign_in.log_in(stage.login)
+    else:
+        sign_in = stage.us.source(stage.login)
+    for _ in range(8):
+        assert stage.exchanged(sign_in) == "there"
+    assert (stage.idp.assertions, len(stage.idp.spent), stage.idp.twice) == (8, 1, [])
+
+
+class Killed:
+    """A worker's handle on a store, which it loses when it is killed."""
+
+    def __init__(self, store: stores.MemoryStore) -> None:
+        self.store = store
+        self.is_killed = False
+
+    def reached(self) -> stores.MemoryStore:
+        if self.is_killed:
+            raise OSError("killed")
+        return self.store
+
+    def load(self, key: str, /) -> tuple[int, str] | None:
+        return self.reached().load(key)
+
+    def save(self, key: str, record: str, version: int, /) -> int | None:
+        return self.reached().save(key, record, version)
+
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+        return self.reached().lease(key, holder, seconds)
+
+
+def test_a_worker_that_is_killed_in_an_exchange_keeps_others_waiting_for_a_lease_and_no_longer(
+    plain: Callable[[Answer], Plain],
+) -> None:
+    stage = Stage(plain)
+    stage.idp.takes = 0.0
+    stage.idp.answered.clear()
+    store = stores.MemoryStore()
+    dying = Killed(store)
+    here = stage.us.source(store=dying, subject="ann", lease=0.5)
+    here.log_in(stage.login)
+    elsewhere = stage.us.source(store=store, subject="ann", lease=0.5)
+    exchange = threading.Thread(target=stage.exchanged, args=(here,))
+    exchange.start()
+    assert stage.idp.exchanging.wait(20)
+    before = len(stage.idp.spent)
+    renewal = threading.Thread(target=lambda: elsewhere.renew(elsewhere.token()))
+    renewal.start()
+    time.sleep(1.5)
+    assert len(stage.idp.spent) == before, "the lease is extended"
+    dying.is_killed = True
+    renewal.join(20)
+    assert len(stage.idp.spent) == before + 1
+    stage.idp.answered.set()
+    exchange.join()

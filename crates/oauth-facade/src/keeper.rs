@@ -183,6 +183,21 @@ impl Keeper {
         self.state().keeper.replace(at, tokens)
     }
 
+    /// The same, unless the record was removed after it was read at the version `seen`: see
+    /// [`oauth_core::flow::keeper::Keeper::replace_seen`].
+    ///
+    /// # Errors
+    /// `stored.issuer`.
+    pub fn replace_seen(&self, at: &Moment, tokens: Tokens, seen: u64) -> Result<(), Error> {
+        self.state().keeper.replace_seen(at, tokens, seen)
+    }
+
+    /// The lease of a host that uses the refresh token outside a renewal: its duration, and how often to extend it.
+    pub fn lease_of_use(&self) -> (Duration, Duration) {
+        let lease = self.state().keeper.lease_of(String::new());
+        (lease.ttl, lease.every)
+    }
+
     /// The tokens of this entry, or without one the known tokens, for a host that holds the lease: see
     /// [`oauth_core::flow::keeper::Keeper::settled_tokens`].
     ///

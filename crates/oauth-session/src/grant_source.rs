@@ -20,6 +20,7 @@ use oauth_core::flow::keeper::{Decision, GrantId, GrantStatus, Keeper};
 use oauth_core::grant::TokenRequest;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -251,6 +252,11 @@ impl GrantSource {
     pub async fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         let (at, runtime) = (clock::moment()?, runtime::current()?);
         self.0.state().keeper.replace(&at, tokens)?;
+        self.store_login(at.now(), &runtime).await
+    }
+
+    /// Waits until the tokens of a new login are stored.
+    async fn store_login(&self, now: UnixTime, runtime: &Handle) -> Result<(), Error> {
         loop {
             let (renewal, task) = {
                 let mut state = self.0.state();
@@ -258,7 +264,7 @@ impl GrantSource {
                 match &state.renewal {
                     _ if state.keeper.is_stored() => return Ok(()),
                     Some(renewal) => (Arc::clone(renewal), None),
-                    None => match self.decide(&mut state, at.now(), None) {
+                    None => match self.decide(&mut state, now, None) {
                         (
                             Waiting::Renewal(renewal)
                             | Waiting::Background(_, renewal)
@@ -273,7 +279,7 @@ impl GrantSource {
                     },
                 }
             };
-            spawn(&runtime, task);
+            spawn(runtime, task);
             // Wait for a renewal that was already running: only tokens stored after it are the new ones.
             let _ = outcome_of(&renewal).await;
             if let Some(error) = self.last_error() {

@@ -239,7 +239,7 @@ impl Grants {
     ///
     /// Those of a step-up (RFC 9470) replace only those of an earlier one for the same requirement: they are kept
     /// beside the user's ordinary tokens, under [`GrantId::stepped_up`], up to eight for a user. The oldest then gives
-    /// way, and is revoked.
+    /// way, and is revoked; so do those that have ended or expired.
     ///
     /// ```
     /// # use oauth_core::{Error, Tokens};
@@ -256,19 +256,15 @@ impl Grants {
     /// ```
     ///
     /// # Errors
-    /// Those of [`GrantSource::log_in`].
+    /// Those of [`GrantSource::log_in`]; for the tokens of a step-up also `grant.no_refresh_token`, if the user has logged
+    /// out meanwhile, which revokes them, and that of the revocation of a step-up that gave way: the login is stored, and
+    /// the other's record removed, anyway.
     pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
         let id = step_ups::id_of(id, &tokens);
-        let ousted = self.list_beside(&id).await?;
-        self.get(&id).log_in(tokens).await?;
-        for other in &ousted {
-            match self.end(other).await {
-                // The record is removed, and the login stored: what the server made of the old tokens is not its error.
-                Err(error) if error.endpoint() == Some(store::ENDPOINT) => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+        match &id.step_up {
+            Some(step_up) => self.log_in_beside(&id, step_up, tokens).await,
+            None => self.get(&id).log_in(tokens).await,
         }
-        Ok(())
     }
 
     /// Lists the grants of this client in the store, page by page, in no order: the first page without a

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use oauth_core::Tokens;
 use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::Lease;
-use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, timeout};
+use oauth_core::flow::keeper::{Lease, LeaseExtension};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::runtime;
-use crate::store::Store;
+use crate::store::{ENDPOINT, Store};
 
 /// The pause between two attempts to take a lease.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// The timeout of a store operation: about as long as a lease. The stores of this crate time out sooner.
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The latest tokens of a grant, which no worker renews until this is dropped, or its time is over.
 #[must_use]
@@ -25,13 +28,10 @@ pub struct Hold {
     _until_dropped: Box<dyn Send + Sync>,
 }
 
-/// A lease, which is released on drop.
+/// A lease, which is extended until this is dropped, and then released.
 pub(crate) struct HeldLease {
-    store: Arc<dyn Store>,
-    key: String,
-    holder: String,
-    /// It may be dropped on any thread.
-    runtime: Handle,
+    /// Dropped with it.
+    _until_dropped: oneshot::Sender<()>,
 }
 
 /// Calls a function when it is dropped.
@@ -65,31 +65,41 @@ impl Hold {
 }
 
 impl HeldLease {
+    /// Acquires a lease, after the renewal under way has ended, and extends it for at most `limit`. `lost` is called if
+    /// another holder has it before that.
+    ///
+    /// All of it is done by one task, so that no extension overtakes the release.
     pub(crate) async fn take(
         store: &Arc<dyn Store>,
         key: &str,
-        holder: String,
-        ttl: Duration,
+        lease: LeaseExtension,
+        limit: Duration,
+        lost: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
-        let lease = Self {
-            store: Arc::clone(store),
-            key: key.to_owned(),
-            holder,
-            runtime: runtime::current()?,
-        };
-        take(&**store, key, &lease.holder, ttl).await?;
-        Ok(lease)
-    }
-}
-
-impl Drop for HeldLease {
-    fn drop(&mut self) {
-        let (store, key) = (Arc::clone(&self.store), std::mem::take(&mut self.key));
-        let holder = std::mem::take(&mut self.holder);
-        self.runtime.spawn(async move {
-            // One that could not be released expires.
-            let _ = store.lease(&key, &holder, Duration::ZERO).await;
+        let (until_dropped, mut dropped) = oneshot::channel();
+        let (answer, taken) = oneshot::channel();
+        let (store, key) = (Arc::clone(store), key.to_owned());
+        runtime::current()?.spawn(async move {
+            let outcome = take(&*store, &key, &lease, limit, &mut dropped).await;
+            let is_taken = outcome.is_ok();
+            // The caller may have gone.
+            let _ = answer.send(outcome);
+            if !is_taken || extend(&*store, &key, &lease, limit, &mut dropped).await {
+                // One that could not be released expires.
+                let _ = store.lease(&key, &lease.holder, Duration::ZERO).await;
+            } else {
+                lost();
+            }
         });
+        let stopped = |_| {
+            Err(Error::lost(Cause::unsent(
+                "the task of the lease was stopped",
+            )))
+        };
+        taken.await.unwrap_or_else(stopped)?;
+        Ok(Self {
+            _until_dropped: until_dropped,
+        })
     }
 }
 
@@ -98,7 +108,7 @@ pub(crate) fn lock_for(
     guard: impl Send + 'static,
     limit: Duration,
 ) -> Result<impl Send + Sync + 'static, Error> {
-    let (held, released) = tokio::sync::oneshot::channel::<()>();
+    let (held, released) = oneshot::channel::<()>();
     runtime::current()?.spawn(async move {
         // Nothing is ever sent: it ends when the other half is dropped.
         let _ = timeout(limit, released).await;
@@ -107,24 +117,55 @@ pub(crate) fn lock_for(
     Ok(held)
 }
 
-/// Acquires a lease, after the renewal under way has ended.
-pub(crate) async fn take(
+/// Acquires a lease, after the renewal under way has ended, unless the caller goes away.
+async fn take(
     store: &dyn Store,
     key: &str,
-    holder: &str,
-    ttl: Duration,
+    lease: &LeaseExtension,
+    limit: Duration,
+    dropped: &mut oneshot::Receiver<()>,
 ) -> Result<(), Error> {
     let started = Instant::now();
     loop {
-        let pause = match store.lease(key, holder, ttl).await? {
+        let pause = match store.lease(key, &lease.holder, lease.ttl).await? {
             Lease::Won => return Ok(()),
             Lease::Held(left) => left.min(PAUSE),
         };
-        if started.elapsed() > ttl {
-            return Err(contended().at_endpoint("store"));
+        let is_late = started.elapsed() > limit;
+        if is_late || timeout(pause, &mut *dropped).await.is_ok() {
+            return Err(contended().at_endpoint(ENDPOINT));
         }
-        sleep(pause).await;
     }
+}
+
+/// Extends a lease until `dropped`, or for `limit`. Returns false once another holder has it.
+async fn extend(
+    store: &dyn Store,
+    key: &str,
+    lease: &LeaseExtension,
+    limit: Duration,
+    dropped: &mut oneshot::Receiver<()>,
+) -> bool {
+    let end = Instant::now() + limit;
+    loop {
+        let next = (Instant::now() + lease.every).min(end);
+        // Nothing is ever sent: it ends when the other half is dropped.
+        if timeout_at(next, &mut *dropped).await.is_ok() || Instant::now() >= end {
+            return true;
+        }
+        if !extend_once(store, key, lease).await {
+            return false;
+        }
+    }
+}
+
+/// Extends a lease. Returns false if another holder has it; a store that does not answer may do so the next time.
+pub(crate) async fn extend_once(store: &dyn Store, key: &str, lease: &LeaseExtension) -> bool {
+    let extension = store.lease(key, &lease.holder, lease.ttl);
+    !matches!(
+        timeout(STORE_TIMEOUT, extension).await,
+        Ok(Ok(Lease::Held(_)))
+    )
 }
 
 /// The error of a grant that others renew or use all the time.

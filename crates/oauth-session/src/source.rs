@@ -42,7 +42,8 @@ pub trait TokenSource: Send + Sync {
     }
 
     /// Holds the grant for at most `limit`: its latest tokens, which no worker renews meanwhile, so that the refresh
-    /// token can be used outside a renewal. `None` for a source that has no grant to hold, which is the default.
+    /// token can be used outside a renewal. `None` for a source that has no grant to hold, which is the default; one that
+    /// wraps another source passes this on to it.
     fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
         let _ = limit;
         Box::pin(std::future::ready(Ok(None)))

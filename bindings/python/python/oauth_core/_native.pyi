@@ -1254,7 +1254,8 @@ class Grants:
         """Stores the tokens of a new login, replacing any others.
 
         Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
-        person, the oldest of which ends. stored.issuer for tokens of a different server or client; errors of the store.
+        person, the oldest of which ends; the error of its revocation is raised, though the login is stored.
+        grant.no_refresh_token if the user logs out meanwhile; stored.issuer for tokens of a different server or client.
         """
     def alog_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,

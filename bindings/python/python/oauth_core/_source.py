@@ -19,6 +19,10 @@ class TokenSource(Protocol):
     several threads. If a source also has the coroutines ``atoken()`` and ``arenew(tokens)``, the
     plug-ins for asyncio await them; otherwise they call these in a thread. Exceptions of a method are
     raised to the caller that sends the request.
+
+    If the tokens are those of a ``GrantSource`` or a ``ResourceConnection``, let the attribute ``grant``
+    name it: as a sign-in, its refresh token is then sent only while no worker renews the grant. A server
+    that rotates refresh tokens could otherwise take it for stolen.
     """
 
     def token(self) -> Tokens:

@@ -57,7 +57,7 @@
 //! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment` |
 //! | `ReleaseUnneeded` | `Lease` for no time | done; a caller waits by now: `LoadBeforeLease` | likewise | `upkeep::who_asks_while_another_has_kept_the_grant_alive_gets_a_token` |
 //! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires on its own | `storing::a_lease_whose_answer_was_lost_is_given_back` |
-//! | `LoadBeforeLogin` | `Load` | `SaveLogin`; the store has what replaced it: done, or `LoadBeforeLease` if stale | done | `login::an_older_copy_does_not_take_the_place_of_what_became_of_it`, `storing::a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it` |
+//! | `LoadBeforeLogin` | `Load` | `SaveLogin`; the store has what replaced it: done, or `LoadBeforeLease` if stale; removed since the host read it: `RevokeUnwanted` | done | `login::an_older_copy_does_not_take_the_place_of_what_became_of_it`, `storing::a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it`, `logout::a_login_ends_with_a_logout_after_its_host_read_the_record` |
 //! | `SaveLogin` | `Save` | done, or `LoadBeforeLease` if stale; a second login, or a conflict: `LoadBeforeLogin` | done: the login may be stored | `login::of_two_logins_the_second_is_stored_though_it_came_while_the_first_was`, `storing::a_login_that_is_stale_by_now_is_stored_and_renewed` |
 //!
 //! # Safety
@@ -367,26 +367,6 @@ impl Keeper {
     /// ([`Error::is_unreadable_record`]).
     pub const fn is_saving_login(&self) -> bool {
         matches!(self.state, Some(State::LoadBeforeLogin))
-    }
-
-    /// The lease to extend repeatedly while the request of [`Step::Run`] runs: call this right after that step. `None`
-    /// if no lease is held.
-    ///
-    /// The outcome of an extension does not matter: a lost lease costs a second request if that does no harm, and new
-    /// tokens are saved by version. A host that cannot extend leases need not.
-    pub fn lease_extension(&self) -> Option<LeaseExtension> {
-        let is_leased = matches!(
-            self.state,
-            Some(State::RunRequest {
-                without_store: false
-            })
-        );
-        let ttl = self.policy.lease;
-        (is_leased && self.storage == Storage::Shared).then(|| LeaseExtension {
-            holder: self.renewal_id.clone(),
-            ttl,
-            every: (ttl * 3 / 10).max(Duration::from_millis(1)),
-        })
     }
 
     /// Whether a renewal is under way.

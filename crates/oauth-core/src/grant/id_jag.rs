@@ -70,6 +70,14 @@ impl IdentitySubject {
         Ok(Self::RefreshToken(token.secret().clone()))
     }
 
+    /// Whether these tokens of a sign-in come from a renewal that brought no valid ID token: they were received after it
+    /// had expired. Another renewal would bring none either, so the subject is that of [`of_renewed`](Self::of_renewed)
+    /// already.
+    pub fn is_renewal_in_vain(login: &Tokens) -> bool {
+        let subject = Self::of_login(login);
+        subject.is_ok_and(|subject| subject.has_ended(login.received_at))
+    }
+
     /// Whether it is an ID token that has expired, with which nothing is sent: the sign-in has to be renewed first.
     pub fn has_ended(&self, now: UnixTime) -> bool {
         match self {

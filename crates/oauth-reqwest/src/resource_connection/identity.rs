@@ -46,7 +46,10 @@ impl IdentityProvider {
             // The ID token may expire before the other tokens. The source of the sign-in renews it, once for all
             // callers.
             Err(error) if is_over(&error) => {
-                let login = self.sign_in.token(Some(&login)).await?;
+                let login = match IdentitySubject::is_renewal_in_vain(&login) {
+                    true => login,
+                    false => self.sign_in.token(Some(&login)).await?,
+                };
                 let now = UnixTime::system()?;
                 let renewed = IdentitySubject::of_renewed(&login, now)?;
                 // Its refresh token is used only while no worker renews the sign-in.

@@ -11,6 +11,7 @@ use oauth_core::error::Misuse;
 use oauth_core::flow::resource_connection::{
     ClientCandidates, ConnectRequest, GrantChoice, OfflineAccess,
 };
+use oauth_core::moment::UnixTime;
 use oauth_core::{
     AuthorizationRequest, Client, ClientAuth, ClientId, ClientMetadata, Error, Scope, Tokens,
     danger,
@@ -181,6 +182,7 @@ impl SignIn {
     pub(crate) fn new(good: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
         let mut ended = good.clone();
         ended.id_token = Some(ENDED.to_owned().into());
+        ended.received_at = UnixTime::from_secs(0);
         Self {
             ended,
             good,
@@ -268,6 +270,12 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
     // Its refresh token serves the same purpose.
     assert_eq!(status(&ended(login.clone()), &served).await, 200);
+    // One that was renewed in vain already is not renewed again.
+    let renewed = Arc::default();
+    let mut in_vain = SignIn::new(login.clone(), &renewed);
+    in_vain.ended.received_at = login.received_at;
+    assert_eq!(status(&of(Arc::new(in_vain)), &served).await, 200);
+    assert_eq!(renewed.load(Ordering::SeqCst), 0);
     let exchanged = idp.with(|twin| {
         let mut log = twin.log().iter().rev();
         let entry = log.find(|entry| entry.path == "/token").unwrap();

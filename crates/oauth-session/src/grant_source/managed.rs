@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use oauth_core::Tokens;
 use oauth_core::error::Error;
 
 use super::{GrantSource, Inner};
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
+use crate::runtime;
 use crate::store::Store;
 
 impl GrantSource {
@@ -22,6 +24,14 @@ impl GrantSource {
     /// whose runtime has ended does not, and may leave tokens that only this session has.
     pub(crate) fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1 && self.0.state().keeper.is_stored()
+    }
+
+    /// Adopts the tokens of a new login like [`log_in`](Self::log_in), unless the record was removed after it was read at
+    /// this version.
+    pub(crate) async fn log_in_seen(&self, tokens: Tokens, seen: u64) -> Result<(), Error> {
+        let (at, runtime) = (crate::clock::moment()?, runtime::current()?);
+        self.0.state().keeper.replace_seen(&at, tokens, seen)?;
+        self.store_login(at.now(), &runtime).await
     }
 
     /// Adopts the current record of the store.

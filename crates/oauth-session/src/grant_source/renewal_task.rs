@@ -1,7 +1,6 @@
 //! The task of one renewal, which carries out the steps of the keeper.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
@@ -14,11 +13,9 @@ use super::upkeep::look_after;
 use super::{Inner, Outcome, Renewal, Shared, SharedRenewal, State, task_stopped};
 use crate::clock::{self, now};
 use crate::fault_points;
+use crate::hold::STORE_TIMEOUT;
 use crate::observe::GrantEvent;
 use crate::store::{Store, Times};
-
-/// The timeout of a store operation: about as long as a lease. The stores of this crate time out sooner.
-pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Spawns a renewal. No lock may be held: a runtime that is shut down drops the task at once, and its
 /// drop takes the lock.

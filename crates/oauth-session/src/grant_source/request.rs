@@ -9,11 +9,11 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::Boxed;
-use oauth_core::flow::keeper::{Lease, LeaseExtension};
+use oauth_core::flow::keeper::LeaseExtension;
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use super::renewal_task::STORE_TIMEOUT;
+use crate::hold::extend_once;
 use crate::observe::GrantEvent;
 
 /// The grace period after the driver's own limit. A driver that ends the request itself knows whether anything was
@@ -44,8 +44,7 @@ impl Inner {
         };
         loop {
             sleep(lease.every).await;
-            let lease_call = shared.store.lease(&shared.key, &lease.holder, lease.ttl);
-            if let Ok(Ok(Lease::Held(_))) = timeout(STORE_TIMEOUT, lease_call).await {
+            if !extend_once(&*shared.store, &shared.key, &lease).await {
                 self.notify(&GrantEvent::LeaseLost);
                 return pending().await;
             }

@@ -11,12 +11,15 @@ use tokio::time::timeout;
 use super::{GrantSource, Shared};
 use crate::clock;
 use crate::hold::{HeldLease, Hold, contended, lock_for};
+use crate::observe::GrantEvent;
 use crate::source::{Token, TokenSource};
-use crate::store::Answer;
+use crate::store::{Answer, Store};
 
 impl GrantSource {
     /// The latest tokens of the grant, which no worker renews until the [`Hold`] is dropped, or `limit` is over: to use
-    /// the refresh token outside a renewal. It waits for a renewal under way.
+    /// the refresh token outside a renewal. It waits for a renewal under way. With a store, the lease is short, and
+    /// extended meanwhile: if this worker is killed, others renew the grant after
+    /// [`Policy::lease`](oauth_core::flow::keeper::Policy::lease).
     ///
     /// # Errors
     /// `grant.no_refresh_token` if there are no tokens; `lost.unsent` if a worker has gone away in the middle of a
@@ -31,8 +34,7 @@ impl GrantSource {
             let tokens = tokens.ok_or_else(none)?;
             return Ok(Hold::until_dropped(tokens, lock_for(guard, limit)?));
         };
-        let holder = clock::moment()?.ticket()?;
-        let lease = HeldLease::take(store, key, holder, limit).await?;
+        let lease = self.hold_lease(store, key, limit).await?;
         let entry = store.load(key).await?;
         let stored = entry.map(|entry| self.0.state().keeper.settled_tokens(entry));
         let tokens = match stored {
@@ -41,6 +43,22 @@ impl GrantSource {
         };
         let tokens = tokens.ok_or_else(none)?;
         Ok(Hold::until_dropped(tokens, lease))
+    }
+}
+
+impl GrantSource {
+    /// The lease of the grant, extended until it is dropped, for at most `limit`.
+    pub(crate) async fn hold_lease(
+        &self,
+        store: &Arc<dyn Store>,
+        key: &str,
+        limit: Duration,
+    ) -> Result<HeldLease, Error> {
+        let holder = clock::moment()?.ticket()?;
+        let lease = self.0.state().keeper.lease_of(holder);
+        let session = Arc::clone(&self.0);
+        let lost = move || session.notify(&GrantEvent::LeaseLost);
+        HeldLease::take(store, key, lease, limit, lost).await
     }
 }
 

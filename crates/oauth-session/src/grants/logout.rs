@@ -10,8 +10,8 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::server::EndpointKind;
 
 use super::Grants;
+use super::step_ups::Ending;
 use crate::grant_source::GrantSource;
-use crate::{clock, hold};
 
 /// The time beyond the longest request for which a renewal under way is waited for.
 const MARGIN: Duration = Duration::from_secs(15);
@@ -25,24 +25,25 @@ impl Grants {
     /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
     /// `store` if the record could not be removed. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        for beside in self.take_beside(id).await? {
-            outcome = outcome.and(self.end(&beside).await);
-        }
-        self.end(id).await.and(outcome)
+        let ending = id.step_up.as_ref().map_or(Ending::All, Ending::One);
+        let beside = self.end_beside(id, ending).await;
+        let outcome = self.end(id).await.and(beside);
+        // That of a login which was being stored meanwhile.
+        let late = self.end_beside(id, ending).await;
+        outcome.and(late)
     }
 
     /// Ends one grant, and none beside it.
     pub(super) async fn end(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
-        let holder = clock::moment()?.ticket()?;
-        let longest = self.0.driver.longest();
-        hold::take(&*self.0.store, &key, &holder, longest + MARGIN).await?;
+        let store = &self.0.store;
+        let limit = self.0.driver.longest() + MARGIN;
+        let lease = session.hold_lease(store, &key, limit).await?;
         let revoked = self.revoke(&session, &key).await;
-        // Removing the record ends the lease too.
-        let removal = self.0.store.remove(&key).await;
-        session.refresh_from(&*self.0.store, &key).await?;
+        let removal = store.remove(&key).await;
+        drop(lease);
+        session.refresh_from(&**store, &key).await?;
         removal?;
         revoked
     }

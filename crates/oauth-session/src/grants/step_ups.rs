@@ -1,19 +1,42 @@
 //! The tokens of step-up logins (RFC 9470), each kept beside those of the ordinary login. One record per user lists
 //! what they were required for, so that a logout ends them too.
+//!
+//! No grant is ever stored that the list does not name, whichever worker dies or sleeps between two steps:
+//!
+//! - a login reads the version of its record, then saves the list with its entry, then saves the record: at that version,
+//!   or over another login, but over no later removal ([`Keeper::replace_seen`](oauth_core::flow::keeper::Keeper));
+//! - what is taken off the list was ended after the list was read, which removes its record even if there is none, and the
+//!   list is saved only over the version that was read.
+//!
+//! So if a login has saved the list before it was read, the removal follows the reading of its record, and the login
+//! ends; if later, the shorter list cannot be saved.
 
 use oauth_core::error::{Cause, Error, Loss, Misuse};
-use oauth_core::flow::keeper::{GrantId, GrantOwner};
+use oauth_core::flow::keeper::{GrantId, GrantOwner, GrantSummary};
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{Secret, Tokens, json};
 
 use super::Grants;
+use crate::clock;
 use crate::store::{ENDPOINT, Entry, STEP_UPS, Saved, Times};
 
 /// The number of grants beside an ordinary one. The oldest gives way to a new one.
 const BESIDE: usize = 8;
 
+/// The longest list: the oldest stay on it until they have been ended.
+const LISTED: usize = 2 * BESIDE;
+
 /// The number of attempts to save the list against concurrent workers.
 const TRIES: usize = 16;
+
+/// Which of the listed grants to end.
+#[derive(Clone, Copy)]
+pub(super) enum Ending<'a> {
+    All,
+    One(&'a StepUp),
+    /// The oldest beyond [`BESIDE`], and those that have ended or expired.
+    Surplus,
+}
 
 /// The id under which these tokens are kept: that of their step-up, if they come from one.
 pub(super) fn id_of(id: &GrantId, tokens: &Tokens) -> GrantId {
@@ -35,15 +58,30 @@ fn ordinary(id: &GrantId) -> GrantId {
 ///
 /// # Errors
 /// `stored.malformed`
-fn read(entry: Option<&Entry>) -> Result<Vec<StepUp>, Error> {
-    let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
+fn read(entry: &Entry) -> Result<Vec<StepUp>, Error> {
+    if entry.is_removed() {
         return Ok(Vec::new());
-    };
+    }
     let listed: Option<Vec<StepUp>> = json::from_text(entry.record.expose());
     let malformed = || Error::from(Misuse::StoredForm).at_endpoint(ENDPOINT);
     let mut listed = listed.ok_or_else(malformed)?;
-    listed.truncate(BESIDE);
+    // One that requires nothing would be the ordinary grant.
+    listed.retain(|step_up| GrantId::client().stepped_up(step_up).step_up.is_some());
+    listed.truncate(LISTED);
     Ok(listed)
+}
+
+/// The record of a list; an empty one is removed.
+fn written(listed: &Vec<StepUp>) -> Secret<String> {
+    Secret::new(match listed.is_empty() {
+        true => String::new(),
+        false => json::to_text(listed),
+    })
+}
+
+fn contended() -> Error {
+    let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
+    Error::lost(cause).at_endpoint(ENDPOINT)
 }
 
 impl Grants {
@@ -52,51 +90,132 @@ impl Grants {
         format!("{STEP_UPS}{key}")
     }
 
-    /// Lists a grant beside the ordinary one before it is stored, and returns those that give way to it.
-    pub(super) async fn list_beside(&self, id: &GrantId) -> Result<Vec<GrantId>, Error> {
-        let Some(step_up) = &id.step_up else {
-            return Ok(Vec::new());
+    /// Adopts the tokens of a step-up, stores them beside the ordinary ones, and ends what gives way to them.
+    pub(super) async fn log_in_beside(
+        &self,
+        id: &GrantId,
+        step_up: &StepUp,
+        tokens: Tokens,
+    ) -> Result<(), Error> {
+        let key = self.0.client.keeper(id.clone()).key();
+        let seen = self.version_of(&key).await?;
+        self.list_beside(id, step_up).await?;
+        self.get(id).log_in_seen(tokens, seen).await?;
+        self.end_beside(id, Ending::Surplus).await
+    }
+
+    /// The version of a record. One that cannot be read is removed, as any login does.
+    async fn version_of(&self, key: &str) -> Result<u64, Error> {
+        let store = &self.0.store;
+        let entry = match store.load(key).await {
+            Err(error) if error.is_unreadable_record() => {
+                store.remove(key).await?;
+                store.load(key).await
+            }
+            loaded => loaded,
         };
+        Ok(entry?.map_or(0, |entry| entry.version))
+    }
+
+    /// Lists a grant beside the ordinary one, as the newest.
+    async fn list_beside(&self, id: &GrantId, step_up: &StepUp) -> Result<(), Error> {
         let key = self.list_of(id);
         for _ in 0..TRIES {
             let entry = self.0.store.load(&key).await?;
             // A list that cannot be read is written anew: a logout has reported it, or will report the new one.
-            let mut listed = read(entry.as_ref()).unwrap_or_default();
+            let listed = entry.as_ref().map(read).transpose();
+            let mut listed = listed.ok().flatten().unwrap_or_default();
             listed.retain(|other| other != step_up);
+            if listed.len() >= LISTED {
+                self.end_beside(id, Ending::Surplus).await?;
+                continue;
+            }
             listed.push(step_up.clone());
-            let over = listed.len().saturating_sub(BESIDE);
-            let ousted: Vec<_> = listed.drain(..over).collect();
-            let text = Secret::new(json::to_text(&listed));
             let version = entry.map_or(0, |entry| entry.version);
+            let text = written(&listed);
             let saved = self.0.store.save(&key, &text, version, Times::NONE).await?;
             if let Saved::At(_) = saved {
-                let ousted = ousted.iter();
-                return Ok(ousted
-                    .map(|step_up| id.clone().stepped_up(step_up))
-                    .collect());
+                return Ok(());
             }
         }
-        let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
-        Err(Error::lost(cause).at_endpoint(ENDPOINT))
+        Err(contended())
     }
 
-    /// Takes the list away, and returns the ids of its grants.
-    pub(super) async fn take_beside(&self, id: &GrantId) -> Result<Vec<GrantId>, Error> {
-        if id.step_up.is_some() || id.owner == GrantOwner::Client {
-            return Ok(Vec::new());
+    /// Ends some of the grants that are listed beside the ordinary one, and takes them off the list.
+    ///
+    /// # Errors
+    /// The first of a revocation: the others are ended, too. Those of the store: what was not ended is still listed.
+    pub(super) async fn end_beside(&self, id: &GrantId, ending: Ending<'_>) -> Result<(), Error> {
+        if id.owner == GrantOwner::Client {
+            return Ok(());
         }
         let key = self.list_of(id);
-        let Some(entry) = self.0.store.load(&key).await? else {
-            return Ok(Vec::new());
-        };
-        let listed = read(Some(&entry));
-        if !entry.is_removed() {
-            self.0.store.remove(&key).await?;
+        let mut outcome = Ok(());
+        for _ in 0..TRIES {
+            let entry = self.0.store.load(&key).await?;
+            let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
+                return outcome;
+            };
+            let mut listed = match (read(&entry), ending) {
+                (Ok(listed), _) => listed,
+                (Err(error), Ending::All) => {
+                    outcome = outcome.and(Err(error));
+                    Vec::new()
+                }
+                (Err(error), _) => return outcome.and(Err(error)),
+            };
+            let ended = self.chosen(id, &listed, ending).await?;
+            if ended.is_empty() && !listed.is_empty() {
+                return outcome;
+            }
+            for step_up in &ended {
+                match self.end(&id.clone().stepped_up(step_up)).await {
+                    Err(error) if error.endpoint() == Some(ENDPOINT) => return Err(error),
+                    revoked => outcome = outcome.and(revoked),
+                }
+            }
+            listed.retain(|step_up| !ended.contains(step_up));
+            let (text, version) = (written(&listed), entry.version);
+            let saved = self.0.store.save(&key, &text, version, Times::NONE).await?;
+            if let Saved::At(_) = saved {
+                return outcome;
+            }
         }
-        let listed = listed?;
-        let listed = listed.iter();
-        Ok(listed
-            .map(|step_up| id.clone().stepped_up(step_up))
-            .collect())
+        outcome.and(Err(contended()))
+    }
+
+    async fn chosen(
+        &self,
+        id: &GrantId,
+        listed: &[StepUp],
+        ending: Ending<'_>,
+    ) -> Result<Vec<StepUp>, Error> {
+        match ending {
+            Ending::All => return Ok(listed.to_vec()),
+            Ending::One(step_up) => {
+                let one = listed.iter().filter(|other| *other == step_up);
+                return Ok(one.cloned().collect());
+            }
+            Ending::Surplus => {}
+        }
+        let now = clock::now()?;
+        let (mut ended, mut kept) = (Vec::new(), Vec::new());
+        for step_up in listed {
+            let keeper = self.0.client.keeper(id.clone().stepped_up(step_up));
+            // Without a record, another worker may be about to store it. One that cannot be read may be a grant.
+            let entry = self.0.store.load(&keeper.key()).await;
+            let record = match entry {
+                Err(error) if error.is_unreadable_record() => None,
+                entry => entry?.filter(|entry| !entry.is_removed()),
+            };
+            let summary = record.and_then(|entry| GrantSummary::read(&entry.record).ok());
+            match summary.is_some_and(|summary| summary.is_over(now)) {
+                true => ended.push(step_up.clone()),
+                false => kept.push(step_up),
+            }
+        }
+        let over = kept.len().saturating_sub(BESIDE);
+        ended.extend(kept.into_iter().take(over).cloned());
+        Ok(ended)
     }
 }

@@ -1,18 +1,20 @@
 //! The refresh token of a sign-in, sent for an identity assertion while other workers renew the sign-in.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange as _, Input, Step};
-use oauth_core::flow::keeper::GrantId;
+use oauth_core::flow::keeper::{GrantId, Policy};
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
-use oauth_session::store::{Answer, MemoryStore};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
 use oauth_session::{Drive, GrantSource, Store, SubjectTokenSource, TokenSource as _};
 use tokio::time::sleep;
 
@@ -31,6 +33,8 @@ struct Seen {
     twice: Vec<String>,
     renewals: u32,
     assertions: u32,
+    /// Of access tokens, in seconds.
+    lifetime: u32,
 }
 
 fn jwt(typ: &str, audience: &str, exp: u64) -> String {
@@ -68,9 +72,9 @@ impl Servers {
             if refreshed.is_some() {
                 seen.renewals += 1;
                 seen.spent.insert(token);
-                let next = seen.renewals;
+                let (next, expires_in) = (seen.renewals, seen.lifetime.max(1));
                 return format!(
-                    r#"{{"access_token":"at-{next}","token_type":"Bearer","expires_in":1,"refresh_token":"rt-{next}"}}"#
+                    r#"{{"access_token":"at-{next}","token_type":"Bearer","expires_in":{expires_in},"refresh_token":"rt-{next}"}}"#
                 );
             }
             seen.assertions += 1;
@@ -116,10 +120,10 @@ fn client(issuer: &str) -> Client {
     Client::new(server.expect("a server"), ClientId::new("app"), secret).expect("a client")
 }
 
-/// Of a sign-in whose ID token has ended.
+/// Of a sign-in whose ID token has ended since.
 fn login() -> Tokens {
-    let now = Moment::system().expect("a clock").now().as_secs();
-    let ended = jwt("JWT", "app", 1);
+    let now = Moment::system().expect("a clock").now().as_secs() - 100;
+    let ended = jwt("JWT", "app", now + 50);
     let text = format!(
         r#"{{"version":1,"issuer":"{IDP}","client_id":"app","received_at":{now},"access_token":"at-0",
         "expires_in":600,"scope":"openid","refresh_token":"rt-0","refresh_scope":null,"id_token":"{ended}"}}"#
@@ -236,4 +240,120 @@ async fn a_hold_ends_with_its_time_where_there_is_no_store() {
         Err("lost.unsent")
     );
     drop(held);
+}
+
+/// A handle on a store that its worker loses when it is killed.
+struct Killed {
+    store: Arc<dyn Store>,
+    is_killed: AtomicBool,
+}
+
+impl Killed {
+    fn store(&self) -> Result<&dyn Store, Error> {
+        match self.is_killed.load(Ordering::SeqCst) {
+            true => Err(Error::lost(Cause::unsent("killed"))),
+            false => Ok(&*self.store),
+        }
+    }
+}
+
+impl Store for Killed {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move { self.store()?.load(key).await })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: Times,
+    ) -> Answer<'a, Saved> {
+        Box::pin(async move { self.store()?.save(key, record, version, times).await })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        Box::pin(async move { self.store()?.lease(key, holder, ttl).await })
+    }
+}
+
+/// The lease of a hold is short, and extended meanwhile. By the clock of the store, so these are real times.
+#[tokio::test]
+async fn a_worker_that_is_killed_in_a_hold_keeps_others_waiting_for_a_lease_and_no_longer() {
+    let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+    let killed = Arc::new(Killed {
+        store: store.clone(),
+        is_killed: AtomicBool::new(false),
+    });
+    let [here, there] = [killed.clone() as Arc<dyn Store>, store].map(|store| {
+        let mut policy = Policy::default();
+        policy.lease = Duration::from_millis(500);
+        let keeper = client(IDP).keeper(GrantId::person("ann"));
+        GrantSource::shared(servers.clone(), keeper.with_policy(policy), store)
+    });
+    here.log_in(login()).await.expect("stored");
+    let old = there.token().await.expect("a token");
+    let long = Duration::from_secs(65);
+    let held = here.hold(long).await.expect("held");
+    let waits = tokio::time::timeout(Duration::from_millis(1500), there.hold(long));
+    assert!(waits.await.is_err());
+    killed.is_killed.store(true, Ordering::SeqCst);
+    let next = tokio::time::timeout(Duration::from_secs(10), there.hold(long)).await;
+    drop((held, next.expect("in time").expect("held")));
+    let renewed = tokio::time::timeout(Duration::from_secs(10), there.renew(&old)).await;
+    renewed.expect("in time").expect("a token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_is_over_after_its_limit_also_with_a_store() {
+    let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = store;
+    let here = signed_in(&servers, Some(&store)).await;
+    let held = here.hold(Duration::from_secs(30)).await.expect("held");
+    let began = tokio::time::Instant::now();
+    let next = here.hold(Duration::from_secs(60)).await.expect("held");
+    let waited = began.elapsed();
+    assert!((29..32).contains(&waited.as_secs()), "{waited:?}");
+    drop((held, next));
+}
+
+/// One that goes away while it waits gets no lease that nobody would release.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_leaves_no_lease_behind() {
+    let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = store;
+    let here = signed_in(&servers, Some(&store)).await;
+    let minute = Duration::from_secs(60);
+    let held = here.hold(minute).await.expect("held");
+    let gone = tokio::time::timeout(Duration::from_secs(2), here.hold(minute)).await;
+    assert!(gone.is_err());
+    drop(held);
+    sleep(Duration::from_millis(300)).await;
+    let key = here.key().expect("a key");
+    let free = store.lease(key, "another", Duration::from_secs(1)).await;
+    assert_eq!(free.expect("answered"), Lease::Won);
+}
+
+/// A renewal that brought no ID token is not repeated for each of them: to the source, it would look as if APIs refused
+/// every new token.
+#[tokio::test(start_paused = true)]
+async fn exchanges_in_quick_succession_renew_the_sign_in_once() {
+    for is_shared in [true, false] {
+        let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+        let store: Arc<dyn Store> = store;
+        servers.seen(|seen| seen.lifetime = 600);
+        let sign_in = signed_in(&servers, is_shared.then_some(&store)).await;
+        let there = client(THERE);
+        for _ in 0..12 {
+            let subject = SubjectTokenSource::new(&client(IDP), sign_in.clone());
+            let (servers, id) = (servers.clone(), GrantId::person("ann"));
+            let source = GrantSource::by_identity(servers, &there, id, subject);
+            let token = source.token().await.expect("a token");
+            source.renew(&token).await.expect("a token");
+        }
+        servers.seen(|seen| {
+            assert_eq!(seen.twice, Vec::<String>::new());
+            assert_eq!((seen.assertions, seen.renewals), (24, 1));
+        });
+    }
 }

@@ -26,6 +26,7 @@ mod session;
 mod sessions;
 mod sqlite;
 mod step_ups;
+mod step_ups_crossing;
 mod tls;
 mod upkeep;
 mod workers;

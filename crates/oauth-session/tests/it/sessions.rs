@@ -31,7 +31,7 @@ pub(crate) struct Seen {
     at: Mutex<Vec<Instant>>,
     pub(crate) revoked: Mutex<Vec<String>>,
     /// Refresh tokens that contain this text are refused.
-    refuses: Mutex<Option<&'static str>>,
+    pub(crate) refuses: Mutex<Option<&'static str>>,
     /// The error code of refusals; `invalid_grant` by default.
     word: Mutex<&'static str>,
     pub(crate) is_gone: Mutex<bool>,
@@ -107,7 +107,7 @@ impl Drive for Rotating {
     }
 }
 
-fn client(id: &str) -> Client {
+pub(crate) fn client(id: &str) -> Client {
     let server = Server::new(Issuer::parse("https://as.example").expect("an issuer"));
     let server = [EndpointKind::Token, EndpointKind::Revocation]
         .into_iter()

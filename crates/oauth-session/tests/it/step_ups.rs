@@ -3,22 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::Tokens;
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::token::step_up_requirement::StepUp;
+use oauth_core::{Secret, Tokens};
 use oauth_session::Grants;
-use oauth_session::store::MemoryStore;
+use oauth_session::store::{MemoryStore, Store as _, Times};
 
-use crate::sessions::{Rotating, person, sessions, tokens};
+use crate::sessions::{Rotating, client, person, sessions, tokens};
 
-fn required(acr: &str) -> StepUp {
+pub(crate) fn required(acr: &str) -> StepUp {
     let mut required = StepUp::default();
     required.acr_values = vec![acr.to_owned()];
     required
 }
 
 /// As a login returns them that was asked for this.
-fn stepped_up(name: &str, acr: &str) -> Tokens {
+pub(crate) fn stepped_up(name: &str, acr: &str) -> Tokens {
     let text = tokens(name, Duration::ZERO).to_json().expose().clone();
     let answered =
         format!(r#"{{"answered":{{"step_up":{{"acr_values":["{acr}"]}},"at":1,"in_a_row":1}},"#);
@@ -107,4 +107,85 @@ async fn the_ninth_step_up_of_a_person_ends_the_oldest() {
     assert_eq!(used(&grants, &oldest).await, Err("reauthorize"));
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
     assert!(revoked.contains("rt-acr-0"), "{revoked}");
+}
+
+/// The step-ups that are listed, by the keys of their grants.
+async fn stored(grants: &Grants) -> Vec<String> {
+    let mut listed = grants.list(None).await.expect("listed").grants;
+    listed.retain(|grant| grant.id.step_up.is_some());
+    let step_ups = listed.into_iter().filter_map(|grant| grant.id.step_up);
+    let mut names: Vec<_> = step_ups.flat_map(|one| one.acr_values).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_up_that_has_ended_or_expired_makes_room_for_the_next() {
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let grants = sessions(&server, &store);
+    let ann = person(1);
+    let login = |tokens| grants.log_in(&ann, tokens);
+    for acr in ["ended", "expired", "kept"] {
+        login(stepped_up(acr, acr)).await.expect("stored");
+    }
+    // The server ends one; of another only an access token is left, which has expired.
+    *server.0.refuses.lock().expect("no panic") = Some("rt-ended");
+    let ended = grants.get(&ann.clone().stepped_up(&required("ended")));
+    let token = ended.token().await.expect("a token");
+    ended.renew(&token).await.expect_err("ended");
+    let expired = ann.clone().stepped_up(&required("expired"));
+    let key = client("id").keeper(expired).key();
+    let entry = store.load(&key).await.expect("read").expect("a record");
+    let now = stepped_up("expired", "expired").received_at.as_secs();
+    let record = (0..60).fold(entry.record.expose().clone(), |record, age| {
+        let old = format!(r#""received_at":{}"#, now - 7200);
+        record.replace(&format!(r#""received_at":{}"#, now - age), &old)
+    });
+    let record = record.replace(r#""refresh_token":"rt-expired""#, r#""refresh_token":null"#);
+    assert!(record.contains("null") && record.contains(&(now - 7200).to_string()));
+    store
+        .save(&key, &Secret::new(record), entry.version, Times::NONE)
+        .await
+        .expect("saved");
+    login(stepped_up("new", "new")).await.expect("stored");
+    assert_eq!(stored(&grants).await, ["kept", "new"]);
+    // Nor does one stay on the list that has ended alone.
+    grants
+        .log_out(&ann.clone().stepped_up(&required("kept")))
+        .await
+        .expect("logged out");
+    let key = format!("step-ups:{}", client("id").keeper(ann.clone()).key());
+    let list = store.load(&key).await.expect("read").expect("a list");
+    assert!(!list.record.expose().contains("kept"));
+    let new = ann.stepped_up(&required("new"));
+    grants.log_out(&new).await.expect("logged out");
+    let list = store.load(&key).await.expect("read").expect("a list");
+    assert!(list.is_removed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_up_that_gives_way_and_cannot_be_revoked_is_reported() {
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let grants = sessions(&server, &store);
+    let ann = person(1);
+    let login = |acr: String| {
+        let tokens = stepped_up(&acr, &acr);
+        let grants = &grants;
+        let ann = &ann;
+        async move { grants.log_in(ann, tokens).await }
+    };
+    for number in 0..8 {
+        login(format!("acr-{number}")).await.expect("stored");
+    }
+    *server.0.is_gone.lock().expect("no panic") = true;
+    let error = login("acr-8".to_owned()).await.expect_err("no way");
+    assert_eq!(error.code(), "lost.unsent");
+    // The login is stored, and the record of the other removed.
+    let new = ann.clone().stepped_up(&required("acr-8"));
+    assert_eq!(used(&grants, &new).await.as_deref(), Ok("of-acr-8"));
+    let names = stored(&grants).await;
+    assert_eq!(
+        (names.len(), names.contains(&"acr-0".to_owned())),
+        (8, false)
+    );
 }

@@ -247,7 +247,7 @@ impl Keeper {
 
     /// The user has logged out while these tokens were requested: revokes them. If that fails, there is
     /// nothing left to do.
-    fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
+    pub(super) fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
         if self
             .config
             .server

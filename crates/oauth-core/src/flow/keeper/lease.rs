@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::reconcile::Reconciled;
 use super::send_decision::SendDecision;
 use super::state::{Outcome, State};
-use super::{Entry, Keeper, Step};
+use super::{Entry, Keeper, LeaseExtension, Step, Storage};
 use crate::error::{Cause, Error};
 use crate::moment::Moment;
 
@@ -147,6 +147,33 @@ impl Keeper {
         Step::Lease {
             holder: self.renewal_id.clone(),
             ttl: Duration::ZERO,
+        }
+    }
+
+    /// The lease to extend repeatedly while the request of [`Step::Run`] runs: call this right after that step. `None`
+    /// if no lease is held.
+    ///
+    /// The outcome of an extension does not matter: a lost lease costs a second request if that does no harm, and new
+    /// tokens are saved by version. A host that cannot extend leases need not.
+    pub fn lease_extension(&self) -> Option<LeaseExtension> {
+        let is_leased = matches!(
+            self.state,
+            Some(State::RunRequest {
+                without_store: false
+            })
+        );
+        let holder = self.renewal_id.clone();
+        (is_leased && self.storage == Storage::Shared).then(|| self.lease_of(holder))
+    }
+
+    /// The lease of a host that uses the refresh token outside a renewal, under this name: as long as that of a renewal,
+    /// to be extended as often.
+    pub fn lease_of(&self, holder: String) -> LeaseExtension {
+        let ttl = self.policy.lease;
+        LeaseExtension {
+            holder,
+            ttl,
+            every: (ttl * 3 / 10).max(Duration::from_millis(1)),
         }
     }
 }

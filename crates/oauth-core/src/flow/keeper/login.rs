@@ -6,7 +6,8 @@ use super::reconcile::version;
 use super::record::Record;
 use super::state::State;
 use super::{Entry, Keeper, Step, Unsaved};
-use crate::error::Misuse;
+use crate::browser_build::IS_BROWSER_BUILD;
+use crate::error::{Error, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
 
@@ -23,6 +24,8 @@ pub(super) struct Login {
     pub(super) is_copy: bool,
     /// The login that was stored before that.
     pub(super) over: Option<String>,
+    /// The version of the record that the host had read before: a removal after that ends this login, too.
+    pub(super) seen: Option<u64>,
 }
 
 impl Login {
@@ -33,7 +36,14 @@ impl Login {
             is_tried: false,
             is_copy: false,
             over: None,
+            seen: None,
         }
+    }
+
+    /// Whether the record was removed after the host had read it.
+    fn is_removed_since(&self, entry: Option<&Entry>) -> bool {
+        let is_gone = entry.is_none_or(Entry::is_removed);
+        is_gone && self.seen.is_some_and(|seen| seen != version(entry))
     }
 
     pub(super) fn record(&self, until: Option<UnixTime>) -> Record {
@@ -47,6 +57,20 @@ impl Login {
 }
 
 impl Keeper {
+    /// Takes the tokens of a new login like [`replace`](Self::replace), for a host that has read the record at the version
+    /// `seen`, 0 if there was none. They are not stored over a removal after that: the user has logged out meanwhile, so
+    /// they are revoked, and callers get `grant.no_refresh_token`.
+    ///
+    /// # Errors
+    /// `stored.issuer` for tokens of another server or client.
+    pub fn replace_seen(&mut self, at: &Moment, tokens: Tokens, seen: u64) -> Result<(), Error> {
+        self.replace(at, tokens)?;
+        if let Unsaved::Login(login) = &mut self.unsaved {
+            login.seen = Some(seen);
+        }
+        Ok(())
+    }
+
     /// Saves a login over whatever is stored, unless it may be stored already: its renewals by other
     /// workers are newer, and so is a later login.
     pub(super) fn save_login(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
@@ -54,6 +78,15 @@ impl Keeper {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
+        if !IS_BROWSER_BUILD && login.is_removed_since(entry.as_ref()) {
+            let unwanted = Arc::clone(&login.tokens);
+            self.unsaved = Unsaved::Nothing;
+            self.adopt(at, Record::default(), version);
+            let error =
+                Error::from(Misuse::NoRefreshToken).about("the user has logged out meanwhile");
+            self.pause_briefly(at, &error);
+            return self.revoke_unwanted(&unwanted, Err(error));
+        }
         let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
         // A record that cannot be read is replaced like any other.
         let stored = entry.filter(|entry| !entry.is_removed());

@@ -83,6 +83,16 @@ impl GrantSummary {
                 .map(|suspicion| suspicion.error(&Rules::default())),
         })
     }
+
+    /// Whether the user has to log in again, as far as the record shows: the grant has ended, or the tokens have expired
+    /// and cannot be renewed.
+    pub fn is_over(&self, now: UnixTime) -> bool {
+        let has_passed = |end: Option<UnixTime>| end.is_some_and(|end| end <= now);
+        let is_renewable = self.has_refresh_token
+            && !has_passed(self.refresh_token_expires_at)
+            && !has_passed(self.authorization_expires_at);
+        self.ended.is_some() || (has_passed(self.expires_at) && !is_renewable)
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +147,35 @@ mod tests {
                 (code, summary.scope, summary.has_refresh_token)
             });
             assert_eq!(facts.ok(), Some((Some(code), None, false)));
+        }
+    }
+
+    #[test]
+    fn a_grant_is_over_that_has_ended_or_expired_and_cannot_be_renewed() {
+        let bare = TOKENS.replace(r#""refresh_token": "S3CR3T""#, r#""refresh_token": null"#);
+        let unused = TOKENS.replace(
+            r#""id_token""#,
+            r#""refresh_token_use_by": 1100, "id_token""#,
+        );
+        let invalid = r#"{"refused": "invalid_grant"}"#;
+        for (tokens, ended, over_from) in [
+            (TOKENS, "null", None::<u64>),
+            (&bare, "null", Some(1060)),
+            (&unused, "null", Some(1100)),
+            (TOKENS, invalid, Some(0)),
+        ] {
+            let summary = GrantSummary::read(&record(1, tokens, ended)).ok();
+            let is_over = |at: u64| {
+                let at = UnixTime::from_secs(at);
+                summary.as_ref().map(|summary| summary.is_over(at))
+            };
+            assert_eq!(is_over(4_000_000_000), Some(over_from.is_some()));
+            if let Some(from) = over_from {
+                assert_eq!(
+                    (is_over(from.saturating_sub(1)), is_over(from)),
+                    (Some(from == 0), Some(true))
+                );
+            }
         }
     }
 

@@ -82,3 +82,65 @@ fn what_a_login_has_replaced_is_not_revoked() {
     store.put(&login);
     assert_eq!(got(store.complete(&mut keeper, Ok(tokens(2)))), "a7");
 }
+
+/// The tokens of a step-up are listed before they are stored, and a logout may have ended what was listed.
+#[test]
+fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
+    let (first, stepped_up) = (tokens(1), tokens_from(7, START + 1));
+    // Nothing was stored, or the tombstone of an earlier logout; then the user logs out.
+    for is_removed_before in [false, true] {
+        let mut store = TestStore::new();
+        if is_removed_before {
+            store.remove();
+        }
+        let seen = store.entry.as_ref().map_or(0, |entry| entry.version);
+        let mut keeper = forgetting();
+        let at = store.at();
+        keeper.replace_seen(&at, stepped_up.clone(), seen).unwrap();
+        store.remove();
+        assert!(keeper.save_again());
+        let Step::Run(mut revocation) = store.go(&mut keeper, Event::Begin) else {
+            panic!("nothing is revoked");
+        };
+        let Ok(Move::Send(request)) = revocation.resume(&at, Input::Begin) else {
+            panic!("nothing is sent");
+        };
+        assert_eq!(request.uri(), "https://as.example/revoke");
+        let step = store.go(&mut keeper, Event::Completed(Err(lost())));
+        assert_eq!(code(over(step)), "grant.no_refresh_token");
+        assert!(store.entry.as_ref().unwrap().is_removed());
+        assert!(keeper.is_stored() && keeper.tokens().is_none());
+        let error = keeper.last_error().unwrap();
+        assert_eq!(error.code(), "grant.no_refresh_token");
+        // A login after the logout is another.
+        keeper
+            .replace(&store.at(), tokens_from(8, START + 2))
+            .unwrap();
+        assert!(keeper.save_again());
+        over(store.go(&mut keeper, Event::Begin)).unwrap();
+    }
+    // The tombstone that the host has read, and another worker's record, are replaced as ever.
+    for others in [false, true] {
+        let mut store = TestStore::with(first.clone());
+        store.remove();
+        let seen = store.entry.as_ref().unwrap().version;
+        let mut keeper = forgetting();
+        keeper
+            .replace_seen(&store.at(), stepped_up.clone(), seen)
+            .unwrap();
+        if others {
+            store.entry = TestStore::with(first.clone()).entry.map(|entry| Entry {
+                version: seen + 1,
+                ..entry
+            });
+        }
+        assert!(keeper.save_again());
+        let stored = over(store.go(&mut keeper, Event::Begin)).unwrap();
+        assert!(
+            stored
+                .access_token
+                .matches(stepped_up.access_token.expose())
+        );
+        assert!(!store.entry.as_ref().unwrap().is_removed());
+    }
+}

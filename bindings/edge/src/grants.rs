@@ -1,0 +1,49 @@
+//! What `Grants` and holds need of one grant.
+
+use js_sys::Object;
+use oauth_core::Secret;
+use oauth_core::flow::keeper::GrantSummary;
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::error::fail;
+use crate::keeper::NativeKeeper;
+use crate::moment::moment;
+use crate::plain::{object, to_millis, whole};
+use crate::tokens::NativeTokens;
+
+/// Whether nothing more comes of the grant of a record: it has ended, or expired. Not of one that cannot be read.
+#[wasm_bindgen(js_name = isOver)]
+pub fn is_over(record: String, at: &JsValue) -> Result<bool, JsValue> {
+    let summary = GrantSummary::read(&Secret::new(record));
+    let now = moment(at)?.now();
+    Ok(summary.is_ok_and(|summary| summary.is_over(now)))
+}
+
+#[wasm_bindgen]
+impl NativeKeeper {
+    /// Replaces the grant's tokens with those of a new login, unless the record was removed after it was read at this
+    /// version.
+    #[wasm_bindgen(js_name = replaceSeen)]
+    pub fn replace_seen(
+        &self,
+        at: &JsValue,
+        tokens: &NativeTokens,
+        seen: f64,
+    ) -> Result<(), JsValue> {
+        let tokens = (*tokens.0).clone();
+        let replaced = self.0.replace_seen(&moment(at)?, tokens, whole(seen));
+        replaced.map_err(fail)
+    }
+
+    /// The lease of a use of the refresh token outside a renewal, for this holder.
+    #[wasm_bindgen(js_name = leaseOfUse)]
+    pub fn lease_of_use(&self, holder: String) -> Object {
+        let (ttl, every) = self.0.lease_of_use();
+        object(&[
+            ("holder", json!(holder)),
+            ("ms", json!(to_millis(ttl))),
+            ("every", json!(to_millis(every))),
+        ])
+    }
+}

@@ -1,0 +1,19 @@
+// One worker of several that share a grant, with a certificate of its own: calls the API whenever it is told to.
+import { Client, FileStore, Network, discover } from 'oauth-core'
+
+const { base, mutual, ca, clientId, certificate, place } = JSON.parse(process.argv[2])
+const network = new Network({ onlyCa: ca, clientCertificate: certificate, clientKey: certificate })
+const client = new Client(await discover(base, { network }), {
+  clientId,
+  clientAuth: 'tls_client_auth',
+  tlsClientCertificateBoundAccessTokens: true,
+  idTokenSignedResponseAlg: 'PS256',
+  network,
+})
+const source = client.source(undefined, { store: new FileStore(place), subject: 'carol', origins: [mutual] })
+
+process.on('message', async () => {
+  const { status } = await source.fetch(`${mutual}/api/echo`)
+  process.send({ status })
+})
+process.send({ ready: true })

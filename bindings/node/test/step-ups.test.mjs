@@ -1,0 +1,104 @@
+// The tokens of step-ups beside the ordinary ones: what makes room for others, and what ends with a logout.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, test } from 'node:test'
+import { core, rejection } from './helper.mjs'
+
+const { Client, Grants, MemoryStore, Server, Tokens } = core
+
+/** A server that revokes tokens, or cannot. */
+const seen = { revoked: [], status: 200 }
+const http = createServer(async (request, response) => {
+  const chunks = []
+  for await (const chunk of request) chunks.push(chunk)
+  seen.revoked.push(new URLSearchParams(Buffer.concat(chunks).toString()).get('token'))
+  response.writeHead(seen.status, { 'content-type': 'application/json' }).end('{}')
+})
+await new Promise((ready) => http.listen(0, '127.0.0.1', ready))
+after(() => http.close())
+const issuer = `http://127.0.0.1:${http.address().port}`
+const metadata = { issuer, token_endpoint: `${issuer}/token`, revocation_endpoint: `${issuer}/revoke` }
+const server = Server.fromMetadata(issuer, metadata, { transport: 'loopback_http' })
+const client = new Client(server, { clientId: 'app', clientSecret: 'secret' })
+
+const now = () => Math.floor(Date.now() / 1000)
+const login = (acr, more) => Tokens.deserialize(JSON.stringify({
+  version: 1, issuer, client_id: 'app', received_at: now(), access_token: `at-${acr}`, expires_in: 600, scope: 'read',
+  refresh_token: `rt-${acr}`, refresh_scope: null, id_token: null,
+  answered: acr === undefined ? undefined : { step_up: { acr_values: [acr] }, at: 1 }, ...more,
+}))
+const names = async (grants) => (await grants.list()).grants.flatMap(({ stepUp }) => stepUp?.acr_values ?? []).sort()
+const isGone = async (store) => (await store.scan()).keys.length === 0
+
+test('a step-up that has ended or expired makes room for the next', async () => {
+  const store = new MemoryStore()
+  const grants = new Grants(client, store)
+  for (const acr of ['ended', 'expired', 'kept']) await grants.logIn('ann', login(acr))
+  for (const [acr, change] of [
+    ['ended', (record) => record.replace('{', '{"ended":{"refused":"invalid_grant"},').replace(',"ended":null', '')],
+    ['expired', (record) => record.replace('"rt-expired"', 'null').replaceAll(/"received_at":(\d+)/g, '"received_at":1')],
+  ]) {
+    const { key } = grants.get('ann', { stepUp: { acr_values: [acr] } })
+    const { version, record } = await store.load(key)
+    assert.ok(await store.save(key, change(record), version))
+  }
+  assert.deepEqual(await names(grants), ['ended', 'expired', 'kept'])
+  await grants.logIn('ann', login('new'))
+  assert.deepEqual(await names(grants), ['kept', 'new'])
+  // One that ends alone leaves the list, too, and the last one takes it away.
+  for (const acr of ['kept', 'new']) await grants.logOut('ann', { stepUp: { acr_values: [acr] } })
+  assert.ok(await isGone(store))
+})
+
+test('a step-up that gives way and cannot be revoked is reported', async () => {
+  const grants = new Grants(client, new MemoryStore())
+  for (let number = 0; number < 8; number += 1) await grants.logIn('ann', login(`acr-${number}`))
+  seen.status = 503
+  const { code } = await rejection(grants.logIn('ann', login('acr-8')))
+  seen.status = 200
+  assert.equal(code, 'denied.busy')
+  const stored = await names(grants)
+  assert.equal(stored.length, 8)
+  assert.ok(stored.includes('acr-8') && !stored.includes('acr-0'))
+})
+
+/** A store that does something else before its operation of this number. */
+function interrupted(store, number, meanwhile) {
+  let count = 0
+  const come = async () => {
+    count += 1
+    if (count === number) await meanwhile()
+  }
+  const calls = ['load', 'save', 'lease', 'remove', 'scan'].map((verb) => [verb, async (...all) => {
+    await come()
+    return store[verb](...all)
+  }])
+  return { store: Object.fromEntries(calls), isOver: () => count < number }
+}
+
+test('no tokens of a step-up outlive a logout that crosses their sign-in', async () => {
+  for (const isLogout of [true, false]) {
+    for (let number = 1, isOver = false; !isOver; number += 1) {
+      const store = new MemoryStore()
+      const others = new Grants(client, store)
+      await others.logIn('ann', login(undefined, { access_token: 'ordinary' }))
+      const [comes, leaves] = [(grants) => grants.logIn('ann', login('phr')), (grants) => grants.logOut('ann')]
+      const [first, second] = isLogout ? [leaves, comes] : [comes, leaves]
+      const crossed = interrupted(store, number, () => second(others))
+      let failure
+      await first(new Grants(client, crossed.store)).catch((error) => { failure = error })
+      isOver = crossed.isOver()
+      if (failure !== undefined) {
+        assert.equal(failure.code, 'grant.no_refresh_token')
+        assert.ok(seen.revoked.includes('rt-phr'))
+      }
+      const key = others.get('ann', { stepUp: { acr_values: ['phr'] } }).key
+      const isStored = Boolean((await store.load(key))?.record)
+      const list = (await store.load(`step-ups:${others.get('ann').key}`))?.record ?? ''
+      assert.ok(!isStored || list.includes('phr'), `operation ${number}`)
+      await others.logOut('ann')
+      assert.ok(await isGone(store), `operation ${number}`)
+      seen.revoked.length = 0
+    }
+  }
+})

@@ -1,0 +1,141 @@
+"""The tokens of step-ups beside the ordinary ones: what makes room for others, and what ends with a logout."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from conftest import Answer, Plain, reply, server_at
+
+import oauth_core
+from oauth_core import stores
+
+
+class Stage:
+    """A server that revokes tokens, or cannot."""
+
+    def __init__(self, plain: Callable[[Answer], Plain]) -> None:
+        self.status = 200
+        self.plain = plain(lambda handler: reply(self.status, b"{}", content_type="application/json")(handler))
+        self.client = oauth_core.Client(server_at(self.plain.base), client_id="app", client_secret="secret")
+
+    def login(self, acr: str | None) -> oauth_core.Tokens:
+        stored: dict[str, Any] = {
+            "version": 1, "issuer": self.plain.base, "client_id": "app", "received_at": int(time.time()),
+            "access_token": f"at-{acr}", "expires_in": 600, "scope": "read", "refresh_token": f"rt-{acr}",
+            "refresh_scope": None, "id_token": None,
+        }  # fmt: skip
+        if acr is not None:
+            stored["answered"] = {"step_up": {"acr_values": [acr]}, "at": 1}
+        return oauth_core.Tokens.deserialize(json.dumps(stored))
+
+    def revoked(self) -> list[str]:
+        return [parse_qs(body.decode())["token"][0] for _, _, _, body in self.plain.seen]
+
+
+@pytest.fixture
+def stage(plain: Callable[[Answer], Plain]) -> Stage:
+    return Stage(plain)
+
+
+def names(grants: oauth_core.Grants) -> list[str]:
+    step_ups = [grant["step_up"] for grant in grants.list()[0]]
+    return sorted(acr for step_up in step_ups if step_up for acr in step_up["acr_values"])
+
+
+def test_a_step_up_that_has_ended_or_expired_makes_room_for_the_next(stage: Stage) -> None:
+    store = stores.MemoryStore()
+    grants = oauth_core.Grants(stage.client, store)
+    for acr in ("ended", "expired", "kept"):
+        grants.log_in("ann", stage.login(acr))
+    for acr in ("ended", "expired"):
+        key = grants.get("ann", step_up={"acr_values": [acr]}).key
+        assert key is not None
+        version, record = store.load(key) or (0, "")
+        stored = json.loads(record)
+        if acr == "ended":
+            stored["ended"] = {"refused": "invalid_grant"}
+        else:
+            stored["tokens"] |= {"refresh_token": None, "received_at": 1}
+        assert store.save(key, json.dumps(stored), version)
+    assert names(grants) == ["ended", "expired", "kept"]
+    grants.log_in("ann", stage.login("new"))
+    assert names(grants) == ["kept", "new"]
+    # One that ends alone leaves the list, too, and the last one takes it away.
+    for acr in ("kept", "new"):
+        grants.log_out("ann", step_up={"acr_values": [acr]})
+    assert store.scan()[0] == []
+
+
+def test_a_step_up_that_gives_way_and_cannot_be_revoked_is_reported(stage: Stage) -> None:
+    grants = oauth_core.Grants(stage.client, stores.MemoryStore())
+    for number in range(8):
+        grants.log_in("ann", stage.login(f"acr-{number}"))
+    stage.status = 503
+    with pytest.raises(oauth_core.DeniedError) as refused:
+        grants.log_in("ann", stage.login("acr-8"))
+    assert refused.value.code == "denied.busy"
+    stored = names(grants)
+    assert len(stored) == 8 and "acr-8" in stored and "acr-0" not in stored
+
+
+class Interrupted:
+    """A store that does something else before its operation of this number."""
+
+    def __init__(self, store: stores.MemoryStore, number: int, meanwhile: Callable[[], None]) -> None:
+        self.store, self.number, self.meanwhile = store, number, meanwhile
+        self.count = 0
+
+    def come(self) -> None:
+        self.count += 1
+        if self.count == self.number:
+            self.meanwhile()
+
+    def load(self, key: str, /) -> tuple[int, str] | None:
+        self.come()
+        return self.store.load(key)
+
+    def save(self, key: str, record: str, version: int, /) -> int | None:
+        self.come()
+        return self.store.save(key, record, version)
+
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+        self.come()
+        return self.store.lease(key, holder, seconds)
+
+    def remove(self, key: str, /) -> bool:
+        self.come()
+        return self.store.remove(key)
+
+
+@pytest.mark.parametrize("first", ["log_in", "log_out"])
+def test_no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in(stage: Stage, first: str) -> None:
+    for number in range(1, 100):
+        store = stores.MemoryStore()
+        others = oauth_core.Grants(stage.client, store)
+        others.log_in("ann", stage.login(None))
+        verbs: dict[str, Callable[[oauth_core.Grants], None]] = {
+            "log_in": lambda grants: grants.log_in("ann", stage.login("phr")),
+            "log_out": lambda grants: grants.log_out("ann"),
+        }
+        second = verbs["log_out" if first == "log_in" else "log_in"]
+        interrupted = Interrupted(store, number, lambda: second(others))
+        try:
+            verbs[first](oauth_core.Grants(stage.client, interrupted))
+        except oauth_core.OAuthError as error:
+            assert error.code == "grant.no_refresh_token"
+            assert "rt-phr" in stage.revoked()
+        key = others.get("ann", step_up={"acr_values": ["phr"]}).key
+        assert key is not None
+        _, record = store.load(key) or (0, "")
+        _, listed = store.load(f"step-ups:{others.get('ann').key}") or (0, "")
+        assert not record or "phr" in listed, number
+        others.log_out("ann")
+        assert store.scan()[0] == [], number
+        stage.plain.seen.clear()
+        if interrupted.count < number:
+            return

@@ -1,0 +1,257 @@
+//! A logout crosses the sign-in of a step-up, whose tokens are being stored; workers die between any two steps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use oauth_core::error::Error;
+use oauth_core::flow::keeper::GrantId;
+use oauth_core::moment::UnixTime;
+use oauth_core::{Secret, json};
+use oauth_session::Grants;
+use oauth_session::store::{
+    Answer, Entry, Lease, MemoryStore, Page, Saved, Store, Times, is_grant,
+};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::sessions::{Rotating, client, person, sessions, tokens};
+use crate::step_ups::{required, stepped_up};
+
+/// The leases of other workers.
+enum Leases {
+    Held,
+    Expired,
+}
+
+/// A worker's handle on the store, each of whose operations waits for its turn.
+struct Turns {
+    store: Arc<MemoryStore>,
+    waiting: AtomicUsize,
+    turns: Semaphore,
+    leases: Leases,
+}
+
+impl Turns {
+    async fn come(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.turns.acquire().await.expect("open").forget();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Lets one operation through, once the worker asks for one. Returns false if it has ended instead.
+    async fn step(&self, worker: &JoinHandle<Result<(), Error>>) -> bool {
+        while self.waiting.load(Ordering::SeqCst) == 0 {
+            if worker.is_finished() {
+                return false;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.turns.add_permits(1);
+        // Time passes only where nobody can do anything.
+        sleep(Duration::from_millis(1)).await;
+        true
+    }
+}
+
+impl Store for Turns {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move {
+            self.come().await;
+            self.store.load(key).await
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: Times,
+    ) -> Answer<'a, Saved> {
+        Box::pin(async move {
+            self.come().await;
+            self.store.save(key, record, version, times).await
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        Box::pin(async move {
+            self.come().await;
+            match self.leases {
+                Leases::Expired => Ok(Lease::Won),
+                Leases::Held => self.store.lease(key, holder, ttl).await,
+            }
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            self.come().await;
+            self.store.remove(key).await
+        })
+    }
+
+    fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
+        self.store.scan(cursor)
+    }
+
+    fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
+        self.store.due(before, limit)
+    }
+}
+
+fn worker(server: &Rotating, store: &Arc<MemoryStore>) -> (Arc<Turns>, Grants) {
+    worker_with(server, store, 0, Leases::Held)
+}
+
+fn worker_with(
+    server: &Rotating,
+    store: &Arc<MemoryStore>,
+    turns: usize,
+    leases: Leases,
+) -> (Arc<Turns>, Grants) {
+    let turns = Arc::new(Turns {
+        store: Arc::clone(store),
+        waiting: AtomicUsize::new(0),
+        turns: Semaphore::new(turns),
+        leases,
+    });
+    let store: Arc<dyn Store> = Arc::clone(&turns) as _;
+    (turns, Grants::new(server.clone(), &client("id"), store))
+}
+
+/// The names in the list of this user's step-ups.
+async fn listed(store: &MemoryStore, ann: &GrantId) -> Vec<String> {
+    let key = format!("step-ups:{}", client("id").keeper(ann.clone()).key());
+    let entry = store.load(&key).await.expect("read");
+    let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
+        return Vec::new();
+    };
+    let listed: Vec<oauth_core::token::step_up_requirement::StepUp> =
+        json::from_text(entry.record.expose()).expect("a list");
+    listed.into_iter().flat_map(|one| one.acr_values).collect()
+}
+
+/// Whatever dies now: every stored grant of a step-up is listed, so that a logout ends it.
+async fn check(server: &Rotating, store: &Arc<MemoryStore>, ann: &GrantId, when: &str) {
+    let names = listed(store, ann).await;
+    let grants = sessions(server, store).list(None).await.expect("listed");
+    for grant in grants.grants {
+        for acr in grant.id.step_up.into_iter().flat_map(|one| one.acr_values) {
+            assert!(
+                names.contains(&acr),
+                "{acr} is stored and not listed: {when}"
+            );
+        }
+    }
+}
+
+/// What was stored under the name of the step-up before.
+#[derive(Debug, Clone, Copy)]
+enum Before {
+    Nothing,
+    Login,
+    Logout,
+}
+
+/// Ann signs in for a step-up and logs out, in two workers that take turns: so many operations each.
+async fn cross(before: Before, turns: [usize; 4]) {
+    let when = format!("{before:?}, {turns:?}");
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let (ann, others) = (person(1), sessions(&server, &store));
+    let phr = ann.clone().stepped_up(&required("phr"));
+    if !matches!(before, Before::Nothing) {
+        let earlier = stepped_up("earlier", "phr");
+        others.log_in(&ann, earlier).await.expect("stored");
+    }
+    if matches!(before, Before::Logout) {
+        others.log_out(&phr).await.expect("logged out");
+    }
+    let ordinary = tokens("ordinary", Duration::ZERO);
+    others.log_in(&ann, ordinary).await.expect("stored");
+    let ((here, coming), (there, leaving)) = (worker(&server, &store), worker(&server, &store));
+    let id = ann.clone();
+    let coming = tokio::spawn(async move { coming.log_in(&id, stepped_up("phr", "phr")).await });
+    let id = ann.clone();
+    let leaving = tokio::spawn(async move { leaving.log_out(&id).await });
+    for (position, count) in turns.into_iter().chain([usize::MAX; 2]).enumerate() {
+        let (turns, worker) = match position % 2 {
+            0 => (&here, &coming),
+            _ => (&there, &leaving),
+        };
+        for _ in 0..count {
+            if !turns.step(worker).await {
+                break;
+            }
+            check(&server, &store, &ann, &when).await;
+        }
+    }
+    leaving.await.expect("no panic").expect("logged out");
+    let stored = coming.await.expect("no panic");
+    let revoked = server.0.revoked.lock().expect("no panic").join(" ");
+    if let Err(error) = stored {
+        assert_eq!(error.code(), "grant.no_refresh_token", "{when}");
+        assert!(revoked.contains("rt-phr"), "{when}: {revoked}");
+    }
+    // The next logout ends whatever is left.
+    others.log_out(&ann).await.expect("logged out");
+    let keys = store.scan(None).await.expect("listed").keys;
+    assert!(!keys.iter().any(|key| is_grant(key)), "{when}");
+    assert_eq!(listed(&store, &ann).await, Vec::<String>::new(), "{when}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in() {
+    for before in [Before::Nothing, Before::Login, Before::Logout] {
+        for first in 0..5 {
+            for second in 0..9 {
+                for third in [1, 2, 4] {
+                    for fourth in [1, 2, 6] {
+                        cross(before, [first, second, third, fourth]).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_dies_in_a_logout_or_in_the_ninth_step_up_leaves_the_rest_to_the_next() {
+    let ann = person(1);
+    for is_logout in [true, false] {
+        for steps in 0..40 {
+            let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+            let others = sessions(&server, &store);
+            let count = if is_logout { 2 } else { 8 };
+            for number in 0..count {
+                let acr = format!("acr-{number}");
+                others
+                    .log_in(&ann, stepped_up(&acr, &acr))
+                    .await
+                    .expect("stored");
+            }
+            let ((turns, grants), id) = (worker(&server, &store), ann.clone());
+            let dying = tokio::spawn(async move {
+                match is_logout {
+                    true => grants.log_out(&id).await,
+                    false => grants.log_in(&id, stepped_up("new", "new")).await,
+                }
+            });
+            for step in 0..steps {
+                if !turns.step(&dying).await {
+                    break;
+                }
+                let when = format!("after {step} steps of a logout: {is_logout}");
+                check(&server, &store, &ann, &when).await;
+            }
+            dying.abort();
+            let (_, later) = worker_with(&server, &store, 1000, Leases::Expired);
+            later.log_out(&ann).await.expect("logged out");
+            assert_eq!(listed(&store, &ann).await, Vec::<String>::new());
+            let keys = store.scan(None).await.expect("listed").keys;
+            assert!(!keys.iter().any(|key| is_grant(key)), "{steps}");
+        }
+    }
+}
