@@ -21,6 +21,9 @@ pub(crate) fn check(error: &Refusal, wanted: &[&str]) -> Verdict {
 
 fn classes(error: &Refusal) -> &'static [&'static str] {
     let status = error.status;
+    // Which claim is missing, the message says.
+    let is_about = |detail: &str| error.message.contains(&format!(": {detail} ["));
+    let endpoint = error.endpoint.as_deref();
     match error.code.as_str() {
         "reply.too_large" => &["body_too_large"],
         "reply.redirect" => &["unexpected_redirect"],
@@ -28,7 +31,10 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "reply.json" | "reply.encoding" => &["malformed_json"],
         "reply.nesting" => &["nesting_too_deep", "malformed_json"],
         "reply.duplicate_member" => &["duplicate_member", "duplicate_member_or_http_status"],
-        "token_response.malformed" => &["malformed_token_response"],
+        "token_response.malformed" => &[
+            "malformed_token_response",
+            "malformed_authorization_details",
+        ],
         "token.missing_access_token" => &["missing_access_token"],
         "token.missing_token_type" => &["missing_token_type"],
         "token.unsupported_token_type" => &["unsupported_token_type"],
@@ -70,7 +76,10 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "callback.missing_jarm_response" => &["jarm_response_missing"],
         "authorization.request_object_required" => &["signed_request_object_required"],
         "authorization.push_required" => &["par_required"],
-        "authorization_details.malformed" => &["authorization_details_type_required"],
+        "authorization_details.malformed" => &[
+            "authorization_details_type_required",
+            "malformed_authorization_details",
+        ],
         "resource.syntax" => &[
             "resource_has_fragment",
             "resource_not_absolute",
@@ -122,11 +131,14 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "jwe.decryption" => &["decryption_failed"],
         "jwe.unexpected" => &["unexpected_encryption"],
         "jwe.not_encrypted" => &["not_encrypted"],
-        "jws.no_matching_key" => &["no_matching_key"],
-        "jws.bad_signature" => &["bad_signature"],
+        "jws.no_matching_key" => &["no_matching_key", "no_matching_key_or_bad_signature"],
+        "jws.bad_signature" => &["bad_signature", "no_matching_key_or_bad_signature"],
         "jws.key_too_small" => &["key_too_small"],
         "jwt.malformed" => &["malformed_jwt"],
         "jwt.malformed_claim" => &["malformed_claim"],
+        "jwt.missing_claim" if is_about("nonce") => &["missing_claim", "nonce_missing"],
+        "jwt.missing_claim" if is_about("at_hash") => &["missing_claim", "at_hash_missing"],
+        "jwt.missing_claim" if is_about("c_hash") => &["missing_claim", "c_hash_missing"],
         "jwt.missing_claim" => &["missing_claim"],
         "jwt.unexpected_claim" => &["unexpected_claim"],
         "jwt.typ" => &["unexpected_typ"],
@@ -143,6 +155,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "id_token.nonce" => &["nonce_mismatch"],
         "id_token.at_hash" => &["at_hash_mismatch"],
         "id_token.c_hash" => &["c_hash_mismatch"],
+        "id_token.s_hash" => &["s_hash_mismatch"],
         "id_token.auth_time_missing" => &["auth_time_missing"],
         "id_token.auth_too_old" => &["auth_too_old"],
         "id_token.acr" => &["acr_mismatch"],
@@ -184,6 +197,10 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "token.in_query" => &["method_not_supported"],
         "token.more_than_one_method" => &["more_than_one_method"],
         "url.insecure" => &["insecure_transport"],
+        // The registration access token is the only credential there (RFC 7592 section 2).
+        _ if status == Some(401) && endpoint == Some("client_configuration") => {
+            &["registration_token_invalid", "http_challenge_or_status"]
+        }
         "denied.http_challenge" => &["http_challenge", "http_status", "http_challenge_or_status"],
         "denied.busy" => &[
             "http_status",
