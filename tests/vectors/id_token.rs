@@ -8,7 +8,7 @@ use http::Response;
 use oauth_core::jose::{Alg, Claims};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
-use oauth_core::token::id_token::{IdTokenChecks, IdTokenOrigin};
+use oauth_core::token::id_token::IdTokenChecks;
 use oauth_core::{Client, Exchange, Input, Moment, Secret, Step, Tokens};
 use serde_json::Value;
 
@@ -79,12 +79,6 @@ pub(crate) fn checks(expect: &Value) -> IdTokenChecks {
     checks.nonce = secret("nonce");
     checks.access_token = secret("access_token");
     checks.code = secret("code").filter(|_| expect.get("response_type").is_some());
-    checks.state = secret("state");
-    let response_type = expect["response_type"].as_str().unwrap_or_default();
-    if response_type.split(' ').any(|part| part == "token") {
-        // The access token comes from the browser too.
-        checks.origin = IdTokenOrigin::Unsolicited;
-    }
     checks.max_age = seconds("max_age");
     checks.max_token_age = seconds("max_token_age");
     checks.requested_at = expect["request_time"].as_u64().map(UnixTime::from_secs);

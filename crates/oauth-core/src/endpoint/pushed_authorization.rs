@@ -52,8 +52,7 @@ impl Endpoint for PushedAuthorization {
         // "a 201 HTTP status code" (2.2)
         let object = reply.object_with(StatusCode::CREATED)?;
         let uri = object.get("request_uri").and_then(Json::as_str);
-        let is_visible = |uri: &&str| uri.bytes().all(|b| b.is_ascii_graphic());
-        let uri = uri.filter(|uri| !uri.is_empty()).filter(is_visible);
+        let uri = uri.filter(|uri| !uri.is_empty() && uri.bytes().all(crate::url::is_plain));
         // "a positive integer" (2.2)
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.filter(|seconds| *seconds > 0);

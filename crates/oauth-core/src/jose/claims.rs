@@ -199,7 +199,7 @@ impl Claims {
         self.check_audience(recipient)?;
         match self.audience()?.len() {
             1 => Ok(()),
-            _ => Err(Error::from(ValidationFailure::JwtUntrustedAudience).about(recipient)),
+            _ => Err(ValidationFailure::JwtUntrustedAudience.into()),
         }
     }
 
