@@ -21,6 +21,7 @@ use crate::lang::Lang;
 use crate::said::TurnOutput;
 use crate::scope::parameter;
 
+const FOLLOWS_NONE: &str = "a page follows no redirect";
 const FOLLOWS: &str = "httpx follows a redirect by itself, without the token";
 
 pub(crate) fn redirect_uri(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -140,6 +141,9 @@ fn led(vector: &Vector, chain: &str, runner: &mut Runner) -> Verdict {
     let expected = vector.expected.as_object().ok_or("nothing is expected")?;
     if runner.lang == Lang::Python && expected.contains_key("followed") {
         return Err(Failure::OutOfReach(FOLLOWS));
+    }
+    if runner.lang == Lang::Browser && expected.values().any(Value::is_string) {
+        return Err(Failure::OutOfReach(FOLLOWS_NONE));
     }
     let hops = hops(chain);
     let (first, rest) = hops.split_first().ok_or("an empty chain")?;

@@ -21,6 +21,7 @@ pub(crate) fn check(error: &Refusal, wanted: &[&str]) -> Verdict {
 
 fn classes(error: &Refusal) -> &'static [&'static str] {
     let status = error.status;
+    let endpoint = error.endpoint.as_deref();
     match error.code.as_str() {
         "reply.too_large" => &["body_too_large"],
         "reply.redirect" => &["unexpected_redirect"],
@@ -28,7 +29,10 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "reply.json" | "reply.encoding" => &["malformed_json"],
         "reply.nesting" => &["nesting_too_deep", "malformed_json"],
         "reply.duplicate_member" => &["duplicate_member", "duplicate_member_or_http_status"],
-        "token_response.malformed" => &["malformed_token_response"],
+        "token_response.malformed" => &[
+            "malformed_token_response",
+            "malformed_authorization_details",
+        ],
         "token.missing_access_token" => &["missing_access_token"],
         "token.missing_token_type" => &["missing_token_type"],
         "token.unsupported_token_type" => &["unsupported_token_type"],
@@ -70,7 +74,10 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "callback.missing_jarm_response" => &["jarm_response_missing"],
         "authorization.request_object_required" => &["signed_request_object_required"],
         "authorization.push_required" => &["par_required"],
-        "authorization_details.malformed" => &["authorization_details_type_required"],
+        "authorization_details.malformed" => &[
+            "authorization_details_type_required",
+            "malformed_authorization_details",
+        ],
         "resource.syntax" => &[
             "resource_has_fragment",
             "resource_not_absolute",
@@ -184,6 +191,10 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "token.in_query" => &["method_not_supported"],
         "token.more_than_one_method" => &["more_than_one_method"],
         "url.insecure" => &["insecure_transport"],
+        // The registration access token is the only credential there (RFC 7592 section 2).
+        _ if status == Some(401) && endpoint == Some("client_configuration") => {
+            &["registration_token_invalid", "http_challenge_or_status"]
+        }
         "denied.http_challenge" => &["http_challenge", "http_status", "http_challenge_or_status"],
         "denied.busy" => &[
             "http_status",

@@ -40,9 +40,11 @@ pub(crate) fn registration(vector: &Vector, runner: &mut Runner) -> Verdict {
 /// access token, to an update (RFC 7592).
 fn answered(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<Map<String, Value>> {
     // A registration is answered with 201, an update with 200; the expectation tells which is meant.
-    let input = match vector.expected["ok"].get("registration_access_token") {
-        Some(_) => TurnInput::operation_of("read_registration", registered()),
-        None => TurnInput::operation("register", json!({ "metadata": metadata() })),
+    let is_refused = vector.expected["error"] == "registration_token_invalid";
+    let is_managed = is_refused || vector.expected["ok"]["registration_access_token"].is_string();
+    let input = match is_managed {
+        true => TurnInput::operation_of("read_registration", registered()),
+        false => TurnInput::operation("register", json!({ "metadata": metadata() })),
     };
     let conversation = talk(rules, input).then(1, TurnInput::Reply(token::reply(vector)?));
     let mut said = runner.play(&conversation)?.into_iter();

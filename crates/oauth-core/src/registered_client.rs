@@ -157,7 +157,13 @@ impl RegisteredClient {
         };
         let client_id = text("client_id")?.ok_or_else(|| malformed("client_id"))?;
         let client_secret = text("client_secret")?.map(Secret::new);
-        let registration_access_token = text("registration_access_token")?.map(Secret::new);
+        let registration_access_token = text("registration_access_token")?;
+        // It is sent in a header (RFC 6750 section 2.1).
+        let is_visible = |token: &String| token.bytes().all(|b| b.is_ascii_graphic());
+        if !registration_access_token.as_ref().is_none_or(is_visible) {
+            return Err(malformed("registration_access_token"));
+        }
+        let registration_access_token = registration_access_token.map(Secret::new);
         let uri = text("registration_client_uri")?;
         let uri = uri.map(|uri| endpoint_url("registration_client_uri", &uri, transport));
         let client_id = ClientId::new(client_id);
@@ -201,7 +207,8 @@ impl RegisteredClient {
     }
 
     /// Refuses a redirect URI that was not requested: an attacker may wait for codes there. The server may register fewer
-    /// than were requested.
+    /// than were requested, but not none of them: no login could begin ("determine if the registration is sufficient for
+    /// use", RFC 7591 section 3.2.1).
     fn check_redirect_uris(&self, requested: Option<&ClientMetadata>) -> Result<(), Error> {
         let Some(requested) = requested else {
             return Ok(());
@@ -211,7 +218,12 @@ impl RegisteredClient {
             return Ok(());
         }
         let mut registered = self.metadata.redirect_uris.iter();
-        match registered.find(|uri| !requested.redirect_uris.contains(uri)) {
+        let first_requested = requested.redirect_uris.first();
+        let lost = first_requested.filter(|_| self.metadata.redirect_uris.is_empty());
+        match registered
+            .find(|uri| !requested.redirect_uris.contains(uri))
+            .or(lost)
+        {
             None => Ok(()),
             Some(uri) => {
                 Err(Error::from(ValidationFailure::RegistrationRedirectUri).about(uri.as_str()))

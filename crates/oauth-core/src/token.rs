@@ -17,12 +17,13 @@ use std::time::Duration;
 use crate::http::HeaderValue;
 
 use crate::authorization_details::{self, AuthorizationDetails};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::certificate::KnownCertificate;
 use crate::client_auth;
 use crate::client_config::Binding;
 use crate::error::{Error, Misuse, ProtocolViolation, ServerError};
 use crate::extra::Extra;
-use crate::json;
+use crate::json::{self, Value};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::secret::Secret;
@@ -83,6 +84,10 @@ impl TokenType {
         match () {
             () if name.eq_ignore_ascii_case("bearer") => Self::Bearer,
             () if name.eq_ignore_ascii_case("dpop") => Self::Dpop,
+            // "N_A" (RFC 8693 section 2.2.1). A page exchanges no tokens.
+            () if !IS_BROWSER_BUILD && name.eq_ignore_ascii_case("n_a") => {
+                Self::Other("N_A".to_owned())
+            }
             () => Self::Other(name.to_owned()),
         }
     }
@@ -245,6 +250,8 @@ impl Tokens {
     /// `token_response.malformed` if they are malformed.
     pub fn authorization_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
         let details = self.extra.get(authorization_details::PARAMETER);
+        // As everywhere in a response, null is the same as absence.
+        let details = details.filter(|details| !matches!(details, Value::Null));
         let read = details.map(AuthorizationDetails::from_value).transpose();
         read.map_err(|error| {
             let member = error.detail().unwrap_or_default();

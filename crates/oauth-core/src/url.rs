@@ -453,7 +453,8 @@ fn after_dot(text: &str) -> Option<&str> {
     text.get(dot.len()..)
 }
 
-fn escapes_are_whole(tail: &str) -> bool {
+/// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1).
+pub(crate) fn escapes_are_whole(tail: &str) -> bool {
     tail.split('%').skip(1).all(|escaped| {
         escaped
             .as_bytes()

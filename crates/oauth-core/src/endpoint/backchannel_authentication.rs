@@ -8,7 +8,7 @@ use std::time::Duration;
 pub use crate::duplicate_backchannel_request::Repeat;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, printable};
 use crate::form::Form;
 use crate::grant::{TokenRequest, push_scope};
 use crate::json::Json;
@@ -34,7 +34,8 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// The one hint of these.
+    /// The one hint of these. An empty text is no hint: a parameter without a value counts as omitted (RFC 6749 section
+    /// 3.1).
     ///
     /// # Errors
     /// `ciba.hint` if none is given, or more than one.
@@ -44,10 +45,11 @@ impl Hint {
         id_token_hint: Option<Secret<String>>,
     ) -> Result<Self, Error> {
         let login = login_hint.filter(|text| !text.is_empty()).map(Self::Login);
+        let token = |hint: Option<Secret<String>>| hint.filter(|token| !token.expose().is_empty());
         let mut all = login
             .into_iter()
-            .chain(login_hint_token.map(Self::LoginToken))
-            .chain(id_token_hint.map(Self::IdToken));
+            .chain(token(login_hint_token).map(Self::LoginToken))
+            .chain(token(id_token_hint).map(Self::IdToken));
         match (all.next(), all.next()) {
             (Some(hint), None) => Ok(hint),
             _ => Err(Misuse::CibaHint.into()),
@@ -141,7 +143,7 @@ impl BackchannelAuthentication {
     /// `ciba.binding_message` if it is empty, of more than a hundred characters, or with control characters.
     pub fn binding_message(mut self, text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
-        let is_plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+        let is_plain = !text.trim().is_empty() && printable(&text) == text;
         if !is_plain || text.chars().count() > MAX_BINDING_MESSAGE {
             return Err(Misuse::CibaBindingMessage.into());
         }
@@ -284,6 +286,8 @@ impl Endpoint for Sent {
             .filter(is_valid)
             .ok_or_else(|| reply.malformed("auth_req_id"))?;
         let expires_in = reply.seconds(&object, "expires_in")?;
+        // "a positive integer value" (7.3)
+        let expires_in = expires_in.filter(|seconds| *seconds > 0);
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
         let interval = reply.interval_seconds(&object, "interval")?;
         Ok(BackchannelAuthenticationResponse {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Context, Endpoint, EndpointRequest, Reply};
-use crate::error::{Error, ProtocolViolation};
+use crate::error::{Error, ProtocolViolation, printable};
 use crate::form::Form;
 use crate::grant::{TokenRequest, push_scope};
 use crate::json::Json;
@@ -65,7 +65,7 @@ impl DeviceAuthorizationResponse {
     ///
     /// No browser is opened: the caller may do that once the user has seen the prompt.
     pub fn prompt(&self, purpose: &str) -> String {
-        let purpose: String = purpose.chars().filter(|c| !c.is_control()).collect();
+        let purpose = printable(purpose);
         let purpose = match purpose.trim() {
             "" => "sign in".to_owned(),
             purpose => purpose.to_owned(),

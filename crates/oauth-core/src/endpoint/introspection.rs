@@ -270,8 +270,11 @@ fn active_token(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Er
             names.into_iter().map(str::to_owned).collect()
         }
     };
-    token.refresh_token_expires_at = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
+    let idle_end = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
     token.authorization_expires_at = end_of(&mut object, AUTHORIZATION_EXPIRES_IN, now);
+    // The timeout "SHALL NOT exceed" the authorization: where it does, the earlier end counts, as in a token response.
+    let end = token.authorization_expires_at;
+    token.refresh_token_expires_at = idle_end.map(|idle| end.map_or(idle, |end| idle.min(end)));
     let (extra, is_complete) = object.to_map_within(MAX_EXTRA);
     (token.extra, token.is_cut) = (Extra(extra), !is_complete);
     Ok(token)

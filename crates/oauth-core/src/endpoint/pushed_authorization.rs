@@ -52,9 +52,9 @@ impl Endpoint for PushedAuthorization {
         // "a 201 HTTP status code" (2.2)
         let object = reply.object_with(StatusCode::CREATED)?;
         let uri = object.get("request_uri").and_then(Json::as_str);
-        let uri = uri.filter(|uri| !uri.is_empty() && uri.is_ascii());
+        let uri = uri.filter(|uri| !uri.is_empty() && uri.bytes().all(crate::url::is_plain));
         // "a positive integer" (2.2)
-        let expires_in = object.get("expires_in").and_then(Json::as_seconds);
+        let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.filter(|seconds| *seconds > 0);
         Ok(Pushed {
             request_uri: uri.ok_or_else(|| reply.malformed("request_uri"))?.into(),

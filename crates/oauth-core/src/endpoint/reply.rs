@@ -102,7 +102,7 @@ impl<'a> Reply<'a> {
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
         let seconds = match object.get(member) {
             None => return Ok(None),
-            Some(Json::String(text)) if !self.rules.is_strict() => text.parse().ok(),
+            Some(value) if !self.rules.is_strict() => super::token::seconds(value),
             Some(value) => value.as_seconds(),
         };
         seconds.map(Some).ok_or_else(|| self.malformed(member))

@@ -156,12 +156,8 @@ fn read(
     let mut expires_at = expires.map(|expires_in| tokens.received_at.after(expires_in));
     let assertion = Unverified::parse(tokens.access_token.expose())?;
     if let Some(claims) = assertion.claims() {
-        let typ = assertion.header().get("typ").and_then(|typ| typ.as_str());
-        let plain = typ.map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
-        if !plain.is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE)) {
-            return Err(Error::from(ValidationFailure::JwtType).about(typ.unwrap_or("none")));
-        }
-        is_alone(claims, &audience)?;
+        check_type(&assertion)?;
+        claims.check_sole_audience(&audience)?;
         let exp = claims.time("exp")?;
         expires_at = expires_at.into_iter().chain(exp).min();
         bound(config, claims)?;
@@ -174,12 +170,17 @@ fn read(
     })
 }
 
-/// "aud: the issuer identifier of the resource authorization server", and no other.
-fn is_alone(claims: &Claims, audience: &str) -> Result<(), Error> {
-    claims.check_audience(audience)?;
-    match claims.audience()?.len() {
-        1 => Ok(()),
-        _ => Err(Error::from(ValidationFailure::JwtUntrustedAudience).about(audience)),
+/// Checks that the header names the type of these assertions (section 3.1), so that no other token is sent on as one. A
+/// name without a slash abbreviates `application/` with that name, in any case (RFC 7515 section 4.1.9).
+fn check_type(assertion: &Unverified) -> Result<(), Error> {
+    let typ = assertion.header().get("typ").and_then(|typ| typ.as_str());
+    let media_type = typ.unwrap_or_default().to_ascii_lowercase();
+    let media_type = media_type
+        .strip_prefix("application/")
+        .unwrap_or(&media_type);
+    match media_type == TYPE {
+        true => Ok(()),
+        false => Err(Error::from(ValidationFailure::JwtType).about(typ.unwrap_or("none"))),
     }
 }
 
@@ -237,6 +238,7 @@ impl IdentityAssertion {
         let assertion = assertion.into();
         let token = Unverified::parse(assertion.expose())?;
         let claims = token.claims().ok_or(ValidationFailure::JweUnexpected)?;
+        check_type(&token)?;
         let audience = match claims.audience()?.as_slice() {
             [audience] => (*audience).to_owned(),
             _ => return Err(ValidationFailure::JwtAudience.into()),

@@ -12,9 +12,42 @@ pub(crate) fn check_resource(uri: &str) -> Result<(), Error> {
             && scheme.bytes().all(is_char)
             && !rest.is_empty()
     });
-    if is_absolute && !uri.contains('#') && uri.bytes().all(crate::url::is_plain) {
+    if is_absolute
+        && !uri.contains('#')
+        && uri.bytes().all(crate::url::is_plain)
+        && crate::url::escapes_are_whole(uri)
+    {
         Ok(())
     } else {
         Err(Error::from(Misuse::ResourceSyntax).about(uri))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_an_absolute_uri_without_fragment() {
+        for uri in [
+            "https://api.example",
+            "https://api.example/a%20b?x=1",
+            "urn:example:api",
+            "api://0a1b/app",
+        ] {
+            assert!(check_resource(uri).is_ok(), "{uri}");
+        }
+        for uri in [
+            "",
+            "/x",
+            "api.example/x",
+            "https://api.example/#",
+            "https://api.example/a b",
+            "https://api.example/%",
+            "https://api.example/%4",
+            "urn:example:%zz",
+        ] {
+            assert!(check_resource(uri).is_err(), "{uri}");
+        }
     }
 }

@@ -250,6 +250,8 @@ mod tests {
         let tokens = of(client(), saml).unwrap();
         assert_eq!(tokens.issued_token_type(), Some(token_type::SAML2));
         assert_eq!(tokens.token_type, TokenType::Other("N_A".to_owned()));
+        let lower = of(client(), &saml.replace("N_A", "n_a")).unwrap();
+        assert_eq!(lower.token_type, tokens.token_type);
         let without = r#"{"access_token":"x","token_type":"Bearer"}"#;
         let missing = "token.missing_issued_token_type";
         assert_eq!(code(of(strict(), without).map(drop)), Err(missing));

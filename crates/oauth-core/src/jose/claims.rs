@@ -191,6 +191,18 @@ impl Claims {
         Err(Error::from(ValidationFailure::JwtAudience).about(&detail))
     }
 
+    /// Checks that `aud` is this recipient, and no other beside it.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_audience`]; `jwt.untrusted_audience`.
+    pub(crate) fn check_sole_audience(&self, recipient: &str) -> Result<(), Error> {
+        self.check_audience(recipient)?;
+        match self.audience()?.len() {
+            1 => Ok(()),
+            _ => Err(ValidationFailure::JwtUntrustedAudience.into()),
+        }
+    }
+
     /// Refuses a token that claims to be of one of these kinds, in claims of these names.
     ///
     /// # Errors

@@ -93,6 +93,20 @@ impl Jws {
         super::compact(input, &self.signature)
     }
 
+    /// Checks that `typ` is one of these, or absent: that this is no token of another kind (RFC 8725 section 3.11).
+    ///
+    /// # Errors
+    /// `jwt.typ`
+    pub(crate) fn check_type(&self, accepted_types: &[&str]) -> Result<(), Error> {
+        match self.has_type(accepted_types) {
+            true => Ok(()),
+            false => {
+                let typ = self.typ.as_deref().unwrap_or_default();
+                Err(Error::from(ValidationFailure::JwtType).about(typ))
+            }
+        }
+    }
+
     /// Whether `typ` is one of these, or absent. A name without a slash is an abbreviation of `application/` with that
     /// name (RFC 7515 section 4.1.9), in any case.
     pub(crate) fn has_type(&self, accepted_types: &[&str]) -> bool {

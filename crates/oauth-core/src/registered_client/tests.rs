@@ -50,9 +50,6 @@ fn what_the_server_says_holds_and_where_it_is_silent_what_was_asked() {
 
     let silent = registered(r#""client_id":"c","token_endpoint_auth_method":"none""#).unwrap();
     assert_eq!(silent.metadata.redirect_uris, asked().redirect_uris);
-    let empty =
-        registered(r#""client_id":"c","token_endpoint_auth_method":"none","redirect_uris":[]"#);
-    assert!(empty.unwrap().metadata.redirect_uris.is_empty());
 }
 
 #[test]
@@ -129,8 +126,9 @@ fn a_public_client_has_no_secret_and_one_with_a_secret_method_has_one() {
 }
 
 #[test]
-fn redirect_uris_that_nobody_asked_for_are_refused() {
+fn redirect_uris_that_nobody_asked_for_are_refused_and_so_is_none_at_all() {
     for uris in [
+        "[]",
         r#"["https://evil.example/"]"#,
         r#"["https://app.example/cb","https://evil.example/"]"#,
         r#"["https://app.example/cb/"]"#,
@@ -168,6 +166,22 @@ fn the_place_of_management_is_an_endpoint() {
     );
     assert_eq!(with(r#""/r""#), Err("metadata.endpoint_not_absolute"));
     assert_eq!(with("7"), Err("registration.malformed"));
+}
+
+#[test]
+fn a_registration_access_token_fits_in_a_header() {
+    let with = |token: &str| {
+        let members = format!(
+            r#""client_id":"c","token_endpoint_auth_method":"none","registration_access_token":"{token}",
+            "registration_client_uri":"https://as.example/r""#
+        );
+        code(registered(&members).map(|client| client.management().is_ok()))
+    };
+    assert_eq!(with("a.b~c!"), Ok(true));
+    assert_eq!(with(""), Ok(false));
+    for token in [r"a\r\nX: y", "a b", r"a\u0000", "t\u{f6}k"] {
+        assert_eq!(with(token), Err("registration.malformed"), "{token}");
+    }
 }
 
 #[test]

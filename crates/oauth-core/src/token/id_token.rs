@@ -185,10 +185,7 @@ impl IdTokenChecks {
         now: UnixTime,
     ) -> Result<(IdToken, Vec<HashClaim>), Error> {
         // "at+jwt" and "logout+jwt" are tokens of other kinds (RFC 8725 section 3.11).
-        if !jws.has_type(&["jwt", "id_token+jwt"]) {
-            let typ = jws.typ.as_deref().unwrap_or_default();
-            return Err(Error::from(ValidationFailure::JwtType).about(typ));
-        }
+        jws.check_type(&["jwt", "id_token+jwt"])?;
         let claims = Claims::parse(jws.payload())?;
         if claims.get("events").is_some() {
             // A logout token (OpenID Connect Back-Channel Logout section 2.4).

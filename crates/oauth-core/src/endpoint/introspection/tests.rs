@@ -87,6 +87,10 @@ fn the_ends_of_a_grant_are_told_and_a_bad_one_says_nothing_of_the_token() {
     assert_eq!(token.refresh_token_expires_at, after(100));
     assert_eq!(token.authorization_expires_at, after(200));
     assert!(token.extra.0.is_empty());
+    // The timeout must not exceed the authorization: the earlier end counts.
+    let token =
+        alive(r#"{"active":true,"refresh_token_timeout":300,"authorization_expires_in":200}"#);
+    assert_eq!(token.refresh_token_expires_at, after(200));
     let token = alive(r#"{"active":true,"refresh_token_timeout":-1}"#);
     assert_eq!(token.refresh_token_expires_at, None);
     assert!(token.extra.get("refresh_token_timeout").is_some());

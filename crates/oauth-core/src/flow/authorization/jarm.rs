@@ -51,9 +51,12 @@ pub(super) fn redemption(
 
 /// The claims, once issuer, audience and times are checked. "aud, exp, iss ... MUST" be present (section 2.1).
 fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Error> {
+    // The standard names no type, but a token of another kind names its own.
+    jws.check_type(&["jwt"])?;
     let claims = Claims::parse(jws.payload())?;
     id_token::issuer(&config.server, &claims)?;
-    claims.check_audience(config.client_id.as_str())?;
+    // "aud ... the client_id of the client the response is intended for" (section 2.1): of one client.
+    claims.check_sole_audience(config.client_id.as_str())?;
     Claims::require_claim("exp", claims.time("exp")?)?;
     let validity = Validity {
         now,

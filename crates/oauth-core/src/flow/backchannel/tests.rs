@@ -132,13 +132,52 @@ fn hints_scope_and_messages_are_checked_before_anything_is_sent() {
         code(Hint::of(Some(String::new()), None, None).map(drop)),
         Err("ciba.hint")
     );
+    for (login_hint_token, id_token_hint) in
+        [(Some(""), None), (None, Some("")), (Some(""), Some(""))]
+    {
+        let hint = Hint::of(
+            None,
+            login_hint_token.map(Into::into),
+            id_token_hint.map(Into::into),
+        );
+        assert_eq!(code(hint.map(drop)), Err("ciba.hint"));
+    }
+    assert!(Hint::of(None, Some("t".into()), Some("".into())).is_ok());
     assert!(Hint::of(None, Some("t".into()), None).is_ok());
     let hint = || Hint::Login("a".to_owned());
     let plain = BackchannelAuthentication::new(hint(), Scope::parse("x").unwrap());
     assert_eq!(code(plain.map(drop)), Err("ciba.openid_scope"));
-    for text in ["", " ", "a\nb", "a\u{1b}[2J", &"x".repeat(101)] {
+    for text in [
+        "",
+        " ",
+        "a\nb",
+        "a\u{1b}[2J",
+        "a\u{202e}b",
+        "a\u{200b}b",
+        &"x".repeat(101),
+    ] {
         let refused = code(ask().binding_message(text).map(drop));
         assert_eq!(refused, Err("ciba.binding_message"), "{text:?}");
+    }
+}
+
+#[test]
+fn a_request_lives_for_a_positive_number_of_seconds() {
+    for (expires_in, outcome) in [
+        ("1", Ok(1)),
+        (r#""120""#, Ok(120)),
+        (r#""120.5""#, Ok(120)),
+        ("0", Err("reply.shape")),
+        ("-1", Err("reply.shape")),
+        (r#""+120""#, Err("reply.shape")),
+    ] {
+        let body = format!(r#"{{"auth_req_id":"1c2","expires_in":{expires_in}}}"#);
+        let begun = answered(client().authenticate_backchannel(ask()), json(200, &body));
+        assert_eq!(
+            code(begun.map(|begun| begun.expires_in)),
+            outcome,
+            "{expires_in}"
+        );
     }
 }
 

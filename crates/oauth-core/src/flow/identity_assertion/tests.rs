@@ -363,3 +363,25 @@ fn an_assertion_is_presented_to_its_server_alone_and_while_it_is_good() {
     let refused = code(IdentityAssertion::parse("a.b").map(drop));
     assert_eq!(refused, Err("jws.malformed"));
 }
+
+#[test]
+fn only_a_token_of_the_type_is_presented() {
+    let parsed = |typ: &str| {
+        let token = jwt(
+            typ,
+            &value!({ "aud": "https://other.example", "exp": NOW + 60 }),
+        );
+        code(IdentityAssertion::parse(token).map(drop))
+    };
+    for typ in [
+        "oauth-id-jag+jwt",
+        "OAuth-ID-JAG+JWT",
+        "application/oauth-id-jag+jwt",
+        "Application/oauth-id-jag+JWT",
+    ] {
+        assert_eq!(parsed(typ), Ok(()), "{typ}");
+    }
+    for typ in ["JWT", "at+jwt", "", "x/oauth-id-jag+jwt"] {
+        assert_eq!(parsed(typ), Err("jwt.typ"), "{typ}");
+    }
+}

@@ -35,6 +35,11 @@ fn begun(client: &Client, mode: ResponseMode) -> PendingAuthorization {
 
 /// A response that says this beside what every one says; its signature is what a host says it is.
 fn jwt(pending: &PendingAuthorization, changes: &Value) -> String {
+    typed_jwt(pending, changes, &json!({}))
+}
+
+/// [`jwt`] with these members in its header.
+fn typed_jwt(pending: &PendingAuthorization, changes: &Value, more: &Value) -> String {
     let mut claims = json!({
         "iss": "https://as.example", "aud": "id", "exp": NOW + 60,
         "code": "c0de", "state": pending.state().expose(),
@@ -43,7 +48,10 @@ fn jwt(pending: &PendingAuthorization, changes: &Value) -> String {
     members.extend(changes.as_object().unwrap().clone());
     members.retain(|_, value| !value.is_null());
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let header = part(&json!({ "alg": "EdDSA", "kid": "one" }));
+    let mut header = json!({ "alg": "EdDSA", "kid": "one" });
+    let members = header.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
+    let header = part(&header);
     format!(
         "{header}.{}.{}",
         part(&claims),
@@ -104,6 +112,7 @@ fn what_is_wrong_with_a_response_ends_the_flow_before_its_code_is_sent() {
         (json!({"iss": 1}), "jwt.malformed_claim"),
         (json!({"aud": "other"}), "jwt.audience"),
         (json!({"aud": null}), "jwt.missing_claim"),
+        (json!({"aud": ["id", "other"]}), "jwt.untrusted_audience"),
         (json!({"exp": null}), "jwt.missing_claim"),
         (json!({"exp": "soon"}), "jwt.malformed_claim"),
         (json!({"exp": NOW - 60}), "jwt.expired"),
@@ -120,6 +129,25 @@ fn what_is_wrong_with_a_response_ends_the_flow_before_its_code_is_sent() {
         ),
     ] {
         assert_eq!(answer(&changes), Err(code), "{changes}");
+    }
+}
+
+#[test]
+fn a_token_of_another_type_is_no_response() {
+    let typed = |typ: &str| {
+        let client = client();
+        let pending = begun(&client, ResponseMode::Jwt);
+        let jwt = typed_jwt(&pending, &json!({}), &json!({ "typ": typ }));
+        let callback = format!("{CB}?response={jwt}");
+        redeem(&client, pending, &callback)
+            .map(drop)
+            .map_err(|error| error.code())
+    };
+    for typ in ["JWT", "jwt", "application/jwt"] {
+        assert_eq!(typed(typ), Ok(()), "{typ}");
+    }
+    for typ in ["at+jwt", "logout+jwt", "dpop+jwt", "id_token+jwt"] {
+        assert_eq!(typed(typ), Err("jwt.typ"), "{typ}");
     }
 }
 
