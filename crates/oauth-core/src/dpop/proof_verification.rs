@@ -26,7 +26,7 @@ use nonce_key::NonceAge;
 
 pub use nonce_key::DpopNonceKey;
 
-/// The longest proof that is read, in bytes: with an RSA key of 8192 bits one has 4 KiB.
+/// The longest proof that is read, in bytes. One with an RSA key of 8192 bits has 4 KiB.
 const MAX_PROOF: usize = 16 << 10;
 /// How old a proof may be by default.
 const MAX_AGE: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ pub(crate) struct ProvenRequest<'a> {
     pub(crate) token: &'a Secret<String>,
 }
 
-/// A proof whose claims are good, and whose signature is not verified yet.
+/// A proof whose claims are valid, and whose signature is not verified yet.
 pub(crate) struct UnverifiedProof {
     jws: Jws,
     key: Arc<PublicJwk>,
@@ -102,19 +102,22 @@ impl ProofChecks {
             issued.ok_or_else(|| Error::from(ValidationFailure::ProofClaimMissing).about("iat"))?;
         check_same(ValidationFailure::ProofMethod, htm, request.method)?;
         let named = target_uri::normalized(htu);
-        let named = named.as_deref().unwrap_or("no absolute http or https URI");
+        let named = named
+            .as_deref()
+            .unwrap_or("not an absolute http or https URI");
         check_same(ValidationFailure::ProofTarget, named, &target)?;
         let expected_hash = base64::url_safe(hash(request.token));
         let token_hash = claims.text("ath").map_err(|error| malformed(&error))?;
         if token_hash != Some(&expected_hash) {
-            let came = token_hash.map_or("it has none", |_| "it is that of another text");
-            return Err(Error::from(ValidationFailure::ProofTokenHash).about(came));
+            let detail =
+                token_hash.map_or("there is none", |_| "it is the hash of a different text");
+            return Err(Error::from(ValidationFailure::ProofTokenHash).about(detail));
         }
         let latest = self.check_time(&claims, issued, validity)?;
         let next_nonce = self.check_nonce(&claims, validity.now)?;
         let jkt = key.thumbprint();
-        // "in the context of the target URI" (section 11.1). Of another key it is another proof, so that no client can
-        // use up the `jti` of another.
+        // "in the context of the target URI" (section 11.1). The key counts as well, so that no client can use up the
+        // `jti` of another client.
         let replay_key = base64::sha256_of_parts([jkt.as_str(), &target, jti]);
         Ok(UnverifiedProof {
             jws: parsed.jws,
@@ -163,11 +166,8 @@ impl ProofChecks {
             Some(NonceAge::Recent) => Ok(None),
             Some(NonceAge::Old) => Ok(Some(key.nonce(now))),
             None => {
-                let came = nonce.map_or(
-                    "it has none",
-                    |_| "it has another one, or one that has expired",
-                );
-                Err(Error::from(ValidationFailure::ProofNonce).about(came))
+                let detail = nonce.map_or("there is none", |_| "it is unknown or has expired");
+                Err(Error::from(ValidationFailure::ProofNonce).about(detail))
             }
         }
     }
@@ -251,7 +251,7 @@ impl Parsed {
             _ => Object::default(),
         };
         let Some(Json::Object(jwk)) = header.get("jwk") else {
-            return Err(Error::from(ValidationFailure::ProofKey).about("it has none"));
+            return Err(Error::from(ValidationFailure::ProofKey).about("there is none"));
         };
         let key = PublicJwk::read(jwk);
         let key = key.map_err(|error| about_same(ValidationFailure::ProofKey, &error))?;
@@ -260,7 +260,7 @@ impl Parsed {
             false => {
                 let alg = self.jws.alg.as_str();
                 Err(Error::from(ValidationFailure::ProofKey)
-                    .about(&format!("it is none for {alg}, the alg of the proof")))
+                    .about(&format!("it does not fit {alg}, the proof's alg")))
             }
         }
     }

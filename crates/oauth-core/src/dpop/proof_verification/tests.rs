@@ -217,11 +217,15 @@ fn its_algorithm_is_one_of_those_accepted() {
 
 #[test]
 fn its_key_is_a_public_one_for_its_algorithm() {
-    is(Proof::new().without("jwk"), "dpop_proof.jwk", "it has none");
+    is(
+        Proof::new().without("jwk"),
+        "dpop_proof.jwk",
+        "there is none",
+    );
     is(
         Proof::new().header("jwk", "key"),
         "dpop_proof.jwk",
-        "it has none",
+        "there is none",
     );
     let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
     let with = |name: &str, value: &str| {
@@ -236,7 +240,7 @@ fn its_key_is_a_public_one_for_its_algorithm() {
     is(with("x", "AAAA"), "dpop_proof.jwk", "x");
     is(with("kty", "oct"), "dpop_proof.jwk", "oct P-256");
     let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
-    let detail = "it is none for ES256, the alg of the proof";
+    let detail = "it does not fit ES256, the proof's alg";
     is(Proof::new().header("jwk", ed), "dpop_proof.jwk", detail);
 }
 
@@ -272,7 +276,7 @@ fn it_is_for_the_url_of_the_request() {
         let detail = format!("it is {other}, expected https://api.example/orders");
         is(Proof::new().claim("htu", other), "dpop_proof.htu", &detail);
     }
-    let detail = "it is no absolute http or https URI, expected https://api.example/orders";
+    let detail = "it is not an absolute http or https URI, expected https://api.example/orders";
     is(
         Proof::new().claim("htu", "/orders"),
         "dpop_proof.htu",
@@ -285,12 +289,16 @@ fn it_is_for_the_url_of_the_request() {
 
 #[test]
 fn it_was_made_for_this_token() {
-    is(Proof::new().without("ath"), "dpop_proof.ath", "it has none");
+    is(
+        Proof::new().without("ath"),
+        "dpop_proof.ath",
+        "there is none",
+    );
     let other = base64::url_safe(hash(&"other".into()));
     is(
         Proof::new().claim("ath", other),
         "dpop_proof.ath",
-        "it is that of another text",
+        "it is the hash of a different text",
     );
 }
 
@@ -351,14 +359,14 @@ fn it_contains_a_nonce_of_this_api_if_one_is_required() {
     let old = judged(Proof::new().claim("nonce", issued(150))).unwrap();
     assert_eq!(old.next_nonce(), Some(issued(0).as_str()));
     for (proof, detail) in [
-        (Proof::new(), "it has none"),
+        (Proof::new(), "there is none"),
         (
             Proof::new().claim("nonce", issued(300)),
-            "it has another one, or one that has expired",
+            "it is unknown or has expired",
         ),
         (
             Proof::new().claim("nonce", "other"),
-            "it has another one, or one that has expired",
+            "it is unknown or has expired",
         ),
     ] {
         let error = judged(proof).unwrap_err();
