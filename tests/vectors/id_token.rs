@@ -8,7 +8,7 @@ use http::Response;
 use oauth_core::jose::{Alg, Claims};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
-use oauth_core::token::id_token::IdTokenChecks;
+use oauth_core::token::id_token::{IdTokenChecks, IdTokenOrigin};
 use oauth_core::{Client, Exchange, Input, Moment, Secret, Step, Tokens};
 use serde_json::Value;
 
@@ -78,7 +78,13 @@ pub(crate) fn checks(expect: &Value) -> IdTokenChecks {
     let mut checks = IdTokenChecks::default();
     checks.nonce = secret("nonce");
     checks.access_token = secret("access_token");
-    checks.code = secret("code").filter(|_| expect.get("response_type").is_some());
+    let response_type = expect["response_type"].as_str().unwrap_or_default();
+    let brings = |part: &str| response_type.split(' ').any(|name| name == part);
+    checks.code = secret("code").filter(|_| brings("code"));
+    checks.state = secret("state");
+    if brings("token") {
+        checks.origin = IdTokenOrigin::Unsolicited;
+    }
     checks.max_age = seconds("max_age");
     checks.max_token_age = seconds("max_token_age");
     checks.requested_at = expect["request_time"].as_u64().map(UnixTime::from_secs);
