@@ -301,11 +301,18 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
             Some("secret") => have.secret = Some(Secret::from("s".repeat(32))),
             Some("key") => have.assertion = Some(private_key()?.client_assertion("k")),
             Some("cert") => have.certificate = Some(Certificate::Pki),
+            Some("self_signed_cert") => have.certificate = Some(Certificate::SelfSigned),
+            Some("svid") => have.certificate = Some(Certificate::Svid),
+            Some("jwt_svid") => {
+                let svid = source(vec![None]).profile(AssertionProfile::SpiffeJwt);
+                have.workload = Some(svid);
+            }
             _ => return Err("unknown credentials".into()),
         }
     }
     let server = server(ISSUER, &more)?;
-    let has_secret_alone = have.assertion.is_none() && have.certificate.is_none();
+    let has_secret_alone =
+        have.assertion.is_none() && have.certificate.is_none() && have.workload.is_none();
     let auth = match have.secret.clone().filter(|_| has_secret_alone) {
         // A client with a secret can also sign with it: that is tried after the other methods.
         Some(secret) => oauth_crypto::client_secret_auth(secret, &server),
@@ -473,11 +480,18 @@ pub(crate) fn mtls(vector: &Vector) -> Verdict {
     if vector.input.get("introspection_cnf").is_some() {
         return access_token::bound(vector);
     }
-    let request = credentials(&client(ClientAuth::tls(Certificate::Pki))?, 1)?;
+    let id = vector.text("client_id").unwrap_or("client1");
+    let certificate = match vector.text("auth") {
+        Some("self_signed_tls_client_auth") => Certificate::SelfSigned,
+        _ => Certificate::Pki,
+    };
+    let server = server(ISSUER, &Value::Null)?;
+    let client = Client::new(server, ClientId::new(id), ClientAuth::tls(certificate));
+    let request = credentials(&client.map_err(text)?, 1)?;
     same(
         "client_id",
         parameter(&request, "client_id").as_deref(),
-        Some("client1"),
+        Some(id),
     )?;
     for name in ["client_secret", "client_assertion"] {
         holds(name, parameter(&request, name).is_none())?;

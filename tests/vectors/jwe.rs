@@ -5,6 +5,7 @@ use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
 use oauth_crypto::DecryptionKey;
 use serde_json::Value;
 
+use crate::expect::accepted;
 use crate::format::{Vector, Verdict, holds};
 use crate::id_token::{checks, registered};
 use crate::jws::{Verified, key_set, keys, refused, run};
@@ -25,13 +26,21 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
     let Verified { result, .. } = run(exchange, now, &[key_set(&expect["jwks"])]);
     match result {
         Ok(id_token) => {
-            holds("is accepted", vector.expected["ok"] == true)?;
+            accepted(&vector.expected, id_token.claims())?;
             holds(
                 "is the signed token of somebody",
                 !id_token.subject().is_empty() && id_token.text().expose().split('.').count() == 3,
             )
         }
         Err(error) => refused(&error, vector),
+    }
+}
+
+/// The encryption that the client is registered with, where a vector that names none has none.
+pub(crate) fn encryption_agreed(expect: &Value) -> Result<Option<ResponseEncryption>, String> {
+    match expect.get("id_token_encrypted_response_alg") {
+        None => Ok(None),
+        Some(_) => encryption(expect),
     }
 }
 

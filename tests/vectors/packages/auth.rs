@@ -7,6 +7,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, client, judge, server, signed, tokens, workload};
+use crate::access_token;
 use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TokenInput, TurnInput};
 use crate::expect::wanted_classes;
@@ -20,12 +21,12 @@ const PUSH: &str = "each package's own tests check its pushed requests, over a s
 const ONE_SERVER: &str = "a conversation has one server";
 const WITHOUT_ISSUER: &str = "a package's server has an issuer";
 const TYPED: &str = "an algorithm is one of a list that does not contain none";
+const SELF_SIGNED: &str =
+    "to a package, the two methods of mutual TLS differ in their certificate alone";
 const LIFETIME: &str = "the lifetime of assertions can be set only in Rust";
 const CHOSEN: &str =
     "a client with a key or a certificate names its method; only that of a secret is negotiated";
 const ONE_AUTH: &str = "a client has one authentication method: two cannot be expressed";
-/// The thumbprint of the certificate of `mtls-x5t-s256`.
-const PRESENTED: &str = "tb0O2FHdfZ4rxr2TIBITjUr8bSb5fe3Y88GJPhBiXFQ";
 /// A private key that is never used: nothing is sent over the network that presents its certificate.
 const NOBODYS: &str = "\
 -----BEGIN PRIVATE KEY-----\n\
@@ -376,15 +377,18 @@ pub(crate) fn mtls(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(cnf) = vector.input.get("introspection_cnf") {
         return bound(vector, cnf, runner);
     }
+    if vector.text("auth") == Some("self_signed_tls_client_auth") {
+        return Err(Failure::OutOfReach(SELF_SIGNED));
+    }
     let client = ClientConfig {
         auth: Some("tls_client_auth".to_owned()),
-        ..ask::public("client1")
+        ..ask::public(vector.text("client_id").unwrap_or("client1"))
     };
     let sent = first(client, credentials(), (ISSUER, &Value::Null), runner)?;
     same(
         "client_id",
         sent.parameter("client_id")?.as_deref(),
-        Some("client1"),
+        Some(vector.text("client_id").unwrap_or("client1")),
     )?;
     for name in ["client_secret", "client_assertion"] {
         holds(name, sent.parameter(name)?.is_none())?;
@@ -446,7 +450,8 @@ fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
             .call(NOW, TurnInput::VerifyAccessToken(given), vec![keys])
             .end(runner)
     };
-    judge(vector, shown(&PRESENTED.into())?)?;
+    let presented = access_token::presented_thumbprint(vector)?;
+    judge(vector, shown(&presented.into())?)?;
     if !cnf["x5t#S256"].is_string() {
         // No certificate has such a thumbprint.
         return Ok(());

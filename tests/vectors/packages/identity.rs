@@ -143,28 +143,34 @@ pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
         return beside(vector, runner, front, back);
     }
     let sign_in = SignIn::new("https://as.example", client("client1", None));
+    if let Some(back) = vector.input.get("back") {
+        let end = sign_in.with(&saying(back)?).end(runner)?;
+        return judge(vector, end).map(drop);
+    }
     let redemption = sign_in.redemption(vector.text("scope").unwrap_or_default());
     let replies = vec![Reply::json(&vector.input["response"])];
     let calls = sign_in.calls().call(NOW, redemption, replies);
     judge(vector, calls.end(runner)?).map(drop)
 }
 
+/// An ID token with these claims, for the code of [`beside`].
+fn saying(said: &Value) -> Result<String, Failure> {
+    let mut claims = claims();
+    claims["c_hash"] = HASH.into();
+    for (name, value) in said.as_object().into_iter().flatten() {
+        claims[name] = value.clone();
+    }
+    signed("rsa1", Alg::Rs256, None, &claims)
+}
+
 /// An ID token beside the code, and one from the token endpoint, with different claims.
 fn beside(vector: &Vector, runner: &mut Runner, front: &Value, back: &Value) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.code = CODE.to_owned();
-    let token = |said: &Value| {
-        let mut claims = claims();
-        claims["c_hash"] = HASH.into();
-        for (name, value) in said.as_object().into_iter().flatten() {
-            claims[name] = value.clone();
-        }
-        signed("rsa1", Alg::Rs256, None, &claims)
-    };
-    sign_in.front = Some(token(front)?);
-    judge(vector, sign_in.with(&token(back)?).end(runner)?)?;
+    sign_in.front = Some(saying(front)?);
+    judge(vector, sign_in.with(&saying(back)?).end(runner)?)?;
     // Only the difference is refused.
-    match sign_in.with(&token(front)?).end(runner)? {
+    match sign_in.with(&saying(front)?).end(runner)? {
         Ok(done) => tokens(done).map(drop),
         Err(refusal) => Err(refusal.message.into()),
     }
