@@ -113,7 +113,9 @@ fn certificate(base64: &str) -> Result<ProvenKeys, String> {
 /// The certificate of the connection, in base64: by default that of the vectors' client.
 pub(crate) fn presented(vector: &Vector) -> &str {
     let named = vector.text("presented_certificate");
-    named.filter(|named| *named != "same").unwrap_or(CERTIFICATE)
+    named
+        .filter(|named| *named != "same")
+        .unwrap_or(CERTIFICATE)
 }
 
 /// The thumbprint of that certificate.

@@ -167,6 +167,8 @@ fn what_is_no_private_key_is_refused_without_its_text() {
 /// The key of RFC 7515 appendix A.3.
 #[test]
 fn the_halves_of_a_jwk_belong_together() -> Outcome {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let mut jwk = serde_json::json!({
         "kty": "EC", "crv": "P-256",
         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
