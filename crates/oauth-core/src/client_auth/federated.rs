@@ -119,8 +119,10 @@ impl FederatedAssertion {
     ) -> Result<Secret<String>, Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
         // The reason names the flaw, and never the token.
-        let seen = Unverified::parse(token.expose())
-            .map_err(|error| malformed(error.detail().unwrap_or("not a JWS of a JSON object")))?;
+        let seen = Unverified::parse(token.expose()).map_err(|error| {
+            let flaw = error.detail().filter(|flaw| !flaw.is_empty());
+            malformed(flaw.unwrap_or("not a JWS of a JSON object"))
+        })?;
         let claims = seen.claims().ok_or_else(|| malformed("it is encrypted"))?;
         // "The JWT MUST be digitally signed or have a Message Authentication Code" (RFC 7523 section 3): anybody could
         // have written another.
