@@ -37,7 +37,6 @@ use crate::expect::wanted_classes;
 use crate::format::{Vector, Verdict, holds, same};
 use crate::jws::{keys, refused};
 
-const KEYS: &str = include_str!("vectors.json");
 const ISSUER: &str = "https://as.example";
 const NOW: u64 = 1_700_000_000;
 
@@ -84,8 +83,7 @@ pub(crate) fn signing_client(issuer: &str, token_endpoint: &str) -> Result<Clien
 }
 
 fn private_key() -> Result<PrivateKey, String> {
-    let all: Value = serde_json::from_str(KEYS).map_err(|error| error.to_string())?;
-    let key = all["keys"]["client_ec"].to_string();
+    let key = keys("client_ec").to_string();
     PrivateKey::from_jwk(&key, Alg::Es256).map_err(|error| error.to_string())
 }
 
@@ -259,12 +257,8 @@ fn described(input: &Value) -> Result<ClientAssertion, Error> {
         let id = text("kid").or(text("client_id")).unwrap_or("client1");
         PrivateKey::from_jwk(&key.to_string(), alg)?.client_assertion(id)
     };
-    let lifetime = input["lifetime"].as_u64();
-    let lifetime = lifetime.and_then(|seconds| u32::try_from(seconds).ok());
-    Ok(match lifetime {
-        Some(seconds) => assertion.lifetime(seconds),
-        None => assertion,
-    })
+    let lifetime = input["lifetime"].as_u64().unwrap_or(60);
+    Ok(assertion.lifetime(u32::try_from(lifetime).unwrap_or(60)))
 }
 
 fn shared(servers: &[Value], assertion: &ClientAssertion, vector: &Vector) -> Verdict {
