@@ -129,12 +129,12 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "jwe.decryption" => &["decryption_failed"],
         "jwe.unexpected" => &["unexpected_encryption"],
         "jwe.not_encrypted" => &["not_encrypted"],
-        "jws.no_matching_key" => &["no_matching_key"],
-        "jws.bad_signature" => &["bad_signature"],
+        "jws.no_matching_key" => &["no_matching_key", "no_matching_key_or_bad_signature"],
+        "jws.bad_signature" => &["bad_signature", "no_matching_key_or_bad_signature"],
         "jws.key_too_small" => &["key_too_small"],
         "jwt.malformed" => &["malformed_jwt"],
         "jwt.malformed_claim" => &["malformed_claim"],
-        "jwt.missing_claim" => &["missing_claim"],
+        "jwt.missing_claim" => missing_claim(&error.message),
         "jwt.unexpected_claim" => &["unexpected_claim"],
         "jwt.typ" => &["unexpected_typ"],
         "jwt.issuer" => &["issuer_mismatch"],
@@ -150,6 +150,7 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         "id_token.nonce" => &["nonce_mismatch"],
         "id_token.at_hash" => &["at_hash_mismatch"],
         "id_token.c_hash" => &["c_hash_mismatch"],
+        "id_token.s_hash" => &["s_hash_mismatch"],
         "id_token.auth_time_missing" => &["auth_time_missing"],
         "id_token.auth_too_old" => &["auth_too_old"],
         "id_token.acr" => &["acr_mismatch"],
@@ -212,4 +213,15 @@ fn classes(error: &Refusal) -> &'static [&'static str] {
         _ if error.kind == "denied" => &["oauth_error"],
         _ => &[],
     }
+}
+
+/// The code is one for all claims, and the message names the claim.
+fn missing_claim(message: &str) -> &'static [&'static str] {
+    const CLAIMS: [(&str, &[&str]); 3] = [
+        ("nonce", &["missing_claim", "nonce_missing"]),
+        ("at_hash", &["missing_claim", "at_hash_missing"]),
+        ("c_hash", &["missing_claim", "c_hash_missing"]),
+    ];
+    let named = CLAIMS.iter().find(|(claim, _)| message.contains(claim));
+    named.map_or(&["missing_claim"], |(_, classes)| classes)
 }

@@ -35,9 +35,8 @@ use serde_json::{Value, json};
 use crate::access_token;
 use crate::expect::wanted_classes;
 use crate::format::{Vector, Verdict, holds, same};
-use crate::jws::refused;
+use crate::jws::{keys, refused};
 
-const KEYS: &str = include_str!("vectors.json");
 const ISSUER: &str = "https://as.example";
 const NOW: u64 = 1_700_000_000;
 
@@ -84,8 +83,7 @@ pub(crate) fn signing_client(issuer: &str, token_endpoint: &str) -> Result<Clien
 }
 
 fn private_key() -> Result<PrivateKey, String> {
-    let all: Value = serde_json::from_str(KEYS).map_err(|error| error.to_string())?;
-    let key = all["keys"]["client_ec"].to_string();
+    let key = keys("client_ec").to_string();
     PrivateKey::from_jwk(&key, Alg::Es256).map_err(|error| error.to_string())
 }
 
@@ -161,18 +159,17 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
     if vector.text("alg") == Some("none") {
         return holds("cannot be named", Alg::named("none").is_none());
     }
-    let key = private_key()?;
-    let assertion = key.client_assertion("client1");
+    let assertion = match described(input) {
+        Ok(assertion) => assertion,
+        Err(error) => return refused(&error, vector),
+    };
+    let id = vector.text("client_id").unwrap_or("client1");
     if let Some(servers) = input["servers"].as_array() {
         return shared(servers, &assertion, vector);
     }
     if input.get("metadata").is_some() {
         let server = server(ISSUER, &input["metadata"])?;
-        let made = Client::new(
-            server,
-            ClientId::new("client1"),
-            ClientAuth::assertion(assertion),
-        );
+        let made = Client::new(server, ClientId::new(id), ClientAuth::assertion(assertion));
         return match made {
             Err(error) => refused(&error, vector),
             Ok(_) => holds("it is accepted", vector.expected["ok"] == true),
@@ -183,7 +180,11 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
         (None, Some(Value::Null)) => AssertionAudience::Endpoint,
         _ => AssertionAudience::Issuer,
     };
-    let client = client(ClientAuth::assertion(assertion.audience(audience)))?;
+    let issuer = vector.text("issuer").unwrap_or(ISSUER);
+    let more = input.get("token_endpoint");
+    let more = more.map_or(Value::Null, |url| json!({ "token_endpoint": url }));
+    let auth = ClientAuth::assertion(assertion.audience(audience));
+    let client = Client::new(server(issuer, &more)?, ClientId::new(id), auth).map_err(text)?;
     let request = call(&client, vector.text("endpoint").unwrap_or("token"))?;
     let jwt = assertion_of(&request)?;
     let (header, claims) = (part(&jwt, 0)?, part(&jwt, 1)?);
@@ -237,6 +238,29 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
     holds("one audience", claims["aud"].is_string())
 }
 
+/// How the client of a vector signs its assertions: by default with the vectors' key.
+fn described(input: &Value) -> Result<ClientAssertion, Error> {
+    let text = |name: &str| input[name].as_str();
+    let unknown = || Error::from(oauth_core::error::Misuse::KeyAlgorithm);
+    let is_of_secret = text("method") == Some("client_secret_jwt");
+    let by_default = if is_of_secret { "HS256" } else { "ES256" };
+    let alg = text("alg").or(text("key_alg")).unwrap_or(by_default);
+    let alg = Alg::named(alg).ok_or_else(unknown)?;
+    let assertion = if is_of_secret {
+        oauth_crypto::client_secret_jwt(text("client_secret").unwrap_or_default(), alg)?
+    } else {
+        let key = match &input["key"] {
+            Value::Null => keys("client_ec"),
+            Value::String(name) => keys(name),
+            key => key.clone(),
+        };
+        let id = text("kid").or(text("client_id")).unwrap_or("client1");
+        PrivateKey::from_jwk(&key.to_string(), alg)?.client_assertion(id)
+    };
+    let lifetime = input["lifetime"].as_u64().unwrap_or(60);
+    Ok(assertion.lifetime(u32::try_from(lifetime).unwrap_or(60)))
+}
+
 fn shared(servers: &[Value], assertion: &ClientAssertion, vector: &Vector) -> Verdict {
     for described in servers {
         let audience = match described["quirk"].as_str() {
@@ -271,11 +295,18 @@ pub(crate) fn selection(vector: &Vector) -> Verdict {
             Some("secret") => have.secret = Some(Secret::from("s".repeat(32))),
             Some("key") => have.assertion = Some(private_key()?.client_assertion("k")),
             Some("cert") => have.certificate = Some(Certificate::Pki),
+            Some("self_signed_cert") => have.certificate = Some(Certificate::SelfSigned),
+            Some("svid") => have.certificate = Some(Certificate::Svid),
+            Some("jwt_svid") => {
+                let svid = source(vec![None]).profile(AssertionProfile::SpiffeJwt);
+                have.workload = Some(svid);
+            }
             _ => return Err("unknown credentials".into()),
         }
     }
     let server = server(ISSUER, &more)?;
-    let has_secret_alone = have.assertion.is_none() && have.certificate.is_none();
+    let has_secret_alone =
+        have.assertion.is_none() && have.certificate.is_none() && have.workload.is_none();
     let auth = match have.secret.clone().filter(|_| has_secret_alone) {
         // A client with a secret can also sign with it: that is tried after the other methods.
         Some(secret) => oauth_crypto::client_secret_auth(secret, &server),
@@ -328,7 +359,10 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
     if input["profile"] == "spiffe_jwt" {
         assertion = assertion.profile(AssertionProfile::SpiffeJwt);
     }
-    let client = client(ClientAuth::federated(assertion))?;
+    let issuer = vector.text("issuer").unwrap_or(ISSUER);
+    let server = server(issuer, &Value::Null)?;
+    let auth = ClientAuth::federated(assertion);
+    let client = Client::new(server, ClientId::new("client1"), auth).map_err(text)?;
     let mut asserted = Vec::new();
     let asked = input["requests"].as_array();
     let times = asked.map_or(vec![NOW], |asked| {
@@ -440,11 +474,18 @@ pub(crate) fn mtls(vector: &Vector) -> Verdict {
     if vector.input.get("introspection_cnf").is_some() {
         return access_token::bound(vector);
     }
-    let request = credentials(&client(ClientAuth::tls(Certificate::Pki))?, 1)?;
+    let id = vector.text("client_id").unwrap_or("client1");
+    let certificate = match vector.text("auth") {
+        Some("self_signed_tls_client_auth") => Certificate::SelfSigned,
+        _ => Certificate::Pki,
+    };
+    let server = server(ISSUER, &Value::Null)?;
+    let client = Client::new(server, ClientId::new(id), ClientAuth::tls(certificate));
+    let request = credentials(&client.map_err(text)?, 1)?;
     same(
         "client_id",
         parameter(&request, "client_id").as_deref(),
-        Some("client1"),
+        Some(id),
     )?;
     for name in ["client_secret", "client_assertion"] {
         holds(name, parameter(&request, name).is_none())?;

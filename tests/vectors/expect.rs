@@ -1,6 +1,7 @@
 //! Compares the result of a call with a vector's expectation.
 
 use oauth_core::Error;
+use oauth_core::jose::Claims;
 use serde_json::Value;
 
 use crate::classes;
@@ -14,8 +15,10 @@ pub(crate) fn wanted_classes(expected: &Value) -> Vec<&str> {
         .into_iter()
         .flatten()
         .filter_map(Value::as_str);
-    // "error": 1 means any.
-    let any = expected["error"].is_number().then_some("any");
+    // "error": 1 means any, as does that it is not valid, or not accepted.
+    let is_any = expected["error"].is_number()
+        || ["valid", "ok"].iter().any(|name| expected[*name] == false);
+    let any = is_any.then_some("any");
     expected["error"]
         .as_str()
         .into_iter()
@@ -129,6 +132,17 @@ fn native_details(expected: &Value, error: &Error, shown: &str) -> Verdict {
         if expected[flag] == true {
             holds(flag, !shown.chars().any(char::is_control))?;
         }
+    }
+    Ok(())
+}
+
+/// Checks that acceptance is expected, with these claims if the vector names any.
+pub(crate) fn accepted(expected: &Value, claims: &Claims) -> Verdict {
+    let wanted = &expected["ok"];
+    holds("is accepted", *wanted == true || wanted.is_object())?;
+    for (name, value) in wanted.as_object().into_iter().flatten() {
+        let told = claims.get(name).map(ToString::to_string);
+        same(name, told, Some(value.to_string()))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use oauth_core::jose::{Enc, JweAlg, ResponseEncryption};
 use oauth_crypto::DecryptionKey;
 use serde_json::Value;
 
+use crate::expect::accepted;
 use crate::format::{Vector, Verdict, holds};
 use crate::id_token::{checks, registered};
 use crate::jws::{Verified, key_set, keys, refused, run};
@@ -25,13 +26,21 @@ pub(crate) fn id_token(vector: &Vector) -> Verdict {
     let Verified { result, .. } = run(exchange, now, &[key_set(&expect["jwks"])]);
     match result {
         Ok(id_token) => {
-            holds("is accepted", vector.expected["ok"] == true)?;
+            accepted(&vector.expected, id_token.claims())?;
             holds(
                 "is the signed token of somebody",
                 !id_token.subject().is_empty() && id_token.text().expose().split('.').count() == 3,
             )
         }
         Err(error) => refused(&error, vector),
+    }
+}
+
+/// The encryption that the client is registered with, where a vector that names none has none.
+pub(crate) fn encryption_agreed(expect: &Value) -> Result<Option<ResponseEncryption>, String> {
+    match expect.get("id_token_encrypted_response_alg") {
+        None => Ok(None),
+        Some(_) => encryption(expect),
     }
 }
 
@@ -43,16 +52,20 @@ pub(crate) fn encryption(expect: &Value) -> Result<Option<ResponseEncryption>, S
         Some(name) => JweAlg::named(name.as_str().unwrap_or_default()).ok_or("no such alg")?,
         None => ALG,
     };
-    let name = if alg.has_ephemeral_key() {
-        "enc_ec"
-    } else {
-        "enc_rsa"
-    };
-    let key = DecryptionKey::from_jwk(&keys(name).to_string(), alg);
-    let key = key.map_err(|error| error.to_string())?;
     let encs = match expect["id_token_encrypted_response_enc"].as_str() {
         Some(name) => vec![Enc::named(name).ok_or("no such enc")?],
         None => Enc::ALL.to_vec(),
     };
+    let key = match (alg.is_rsa(), alg.has_ephemeral_key()) {
+        (true, _) => DecryptionKey::from_jwk(&keys("enc_rsa").to_string(), alg),
+        (_, true) => DecryptionKey::from_jwk(&keys("enc_ec").to_string(), alg),
+        // Derived from the client secret (OpenID Connect Core section 10.2).
+        _ => {
+            let secret = expect["client_secret"].as_str().ok_or("no secret")?;
+            let enc = encs.first().ok_or("no enc")?;
+            DecryptionKey::of_client_secret(secret, alg, *enc)
+        }
+    };
+    let key = key.map_err(|error| error.to_string())?;
     Ok(Some(ResponseEncryption::new(alg, key).encs(encs)))
 }

@@ -200,6 +200,7 @@ pub(crate) struct SignIn {
     /// The ID token that comes beside the code, which is `code`.
     pub(crate) front: Option<String>,
     pub(crate) code: String,
+    pub(crate) state: String,
     /// The key sets that the server publishes, in order.
     pub(crate) keys: Vec<Value>,
 }
@@ -217,6 +218,7 @@ impl SignIn {
             access_token: "SlAV32hkKG".to_owned(),
             front: None,
             code: "c".to_owned(),
+            state: "xyz".to_owned(),
             keys: vec![crate::jws::key_set(&Value::Null)],
         }
     }
@@ -283,16 +285,17 @@ impl SignIn {
         let mut members = json!({
             "issuer": self.issuer, "client_id": self.client.id, "scope": scope,
             "nonce": is_openid.then_some(&self.nonce), "started_at": self.started_at,
+            "state": self.state,
         });
         if let Some(seconds) = self.max_age {
             members["max_age"] = seconds.into();
         }
-        let code = &self.code;
-        let mut callback = format!("https://app.example/cb?code={code}&state=xyz");
+        let (code, state) = (&self.code, &self.state);
+        let mut callback = format!("https://app.example/cb?code={code}&state={state}");
         if let Some(token) = &self.front {
             members["response_type"] = "code id_token".into();
             members["response_mode"] = "fragment".into();
-            callback = format!("https://app.example/cb#code={code}&state=xyz&id_token={token}");
+            callback = format!("https://app.example/cb#code={code}&state={state}&id_token={token}");
         }
         TurnInput::Redeem {
             callback,

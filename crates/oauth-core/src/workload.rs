@@ -267,6 +267,10 @@ fn without_line_break(text: &Secret<String>) -> Result<Secret<String>, Error> {
     let line = text.strip_suffix('\n');
     let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
     let token = line.unwrap_or(text);
+    if token.len() > MAX_BYTES {
+        let detail = format!("it is larger than {MAX_BYTES} bytes");
+        return Err(Error::from(Misuse::AssertionMalformed).about(&detail));
+    }
     match token.trim() {
         "" => Err(Error::lost(Cause::unsent("the workload's token is empty"))),
         trimmed if trimmed != token => {

@@ -137,10 +137,14 @@ impl PrivateKey {
         match jwk.text("kty").unwrap_or_default() {
             "EC" => {
                 let signing = ecdsa(alg).ok_or(KeyError::Algorithm)?;
+                if jwk.text("crv").ok_or(KeyError::Malformed)? != curve(alg) {
+                    return Err(KeyError::Algorithm);
+                }
                 let (private, x, y) = (bytes("d")?, bytes("x")?, bytes("y")?);
                 let point = [&[4][..], &x, &y].concat();
+                // Its halves do not belong together, or are no numbers of the curve.
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
-                Self::of_ec(pair.map_err(|_| KeyError::Algorithm)?, alg)
+                Self::of_ec(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
             "OKP" if is_ed25519(alg) => {
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?);

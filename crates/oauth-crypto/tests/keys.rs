@@ -163,3 +163,25 @@ fn what_is_no_private_key_is_refused_without_its_text() {
         assert!(matches!(error, Err(KeyError::Malformed)), "{error:?}");
     }
 }
+
+/// The key of RFC 7515 appendix A.3.
+#[test]
+fn the_halves_of_a_jwk_belong_together() -> Outcome {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let mut jwk = serde_json::json!({
+        "kty": "EC", "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+    });
+    let read = |jwk: &serde_json::Value, alg| PrivateKey::from_jwk(&jwk.to_string(), alg).err();
+    assert_eq!(read(&jwk, Alg::Es256), None);
+    // A good key of another algorithm is not a broken one.
+    assert_eq!(read(&jwk, Alg::Es384), Some(KeyError::Algorithm));
+    jwk["d"] = URL_SAFE_NO_PAD.encode([1; 32]).into();
+    assert_eq!(read(&jwk, Alg::Es256), Some(KeyError::Malformed));
+    jwk["crv"] = serde_json::Value::Null;
+    assert_eq!(read(&jwk, Alg::Es256), Some(KeyError::Malformed));
+    Ok(())
+}

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::identity::answer;
 use super::{Calls, NOW, claims, client, judge, record, server, signed};
-use crate::access_token::payload;
+use crate::access_token::{challenge_error, default_status, payload};
 use crate::ask::Runner;
 use crate::conversation::{TokenInput, TurnInput};
 use crate::fields::Reply;
@@ -62,7 +62,8 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
         return Ok(());
     }
     let (status, said) = refusal.ok_or("no refusal")?;
-    let wanted = vector.expected["http_status"].as_u64().unwrap_or(401);
+    let wanted = vector.expected["http_status"].as_u64();
+    let wanted = wanted.unwrap_or(default_status(&vector.expected));
     same("status", status.map(u64::from), Some(wanted))?;
     let text = said.ok_or("no challenge")?;
     let said = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
@@ -70,7 +71,8 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let said = said.ok_or("no challenge of the scheme")?;
     let wanted = vector.expected["challenge_has"].as_object();
     // A token bound to a key is not a bearer token: the error is beside a different scheme.
-    let is_told = said.param("error") == Some("invalid_token") || text.contains("invalid_token");
+    let code = challenge_error(&vector.expected);
+    let is_told = said.param("error") == Some(code) || text.contains(code);
     holds("the challenge has an error", wanted.is_some() || is_told)?;
     for (name, value) in wanted.into_iter().flatten() {
         same(name, said.param(name), value.as_str())?;

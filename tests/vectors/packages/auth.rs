@@ -7,8 +7,10 @@ use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
 use super::{Calls, NOW, client, judge, server, signed, tokens, workload};
+use crate::access_token;
 use crate::ask::{self, Runner};
 use crate::conversation::{ClientConfig, TokenInput, TurnInput};
+use crate::expect::wanted_classes;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::jws::{key_set, keys};
@@ -19,11 +21,12 @@ const PUSH: &str = "each package's own tests check its pushed requests, over a s
 const ONE_SERVER: &str = "a conversation has one server";
 const WITHOUT_ISSUER: &str = "a package's server has an issuer";
 const TYPED: &str = "an algorithm is one of a list that does not contain none";
+const SELF_SIGNED: &str =
+    "to a package, the two methods of mutual TLS differ in their certificate alone";
+const LIFETIME: &str = "the lifetime of assertions can be set only in Rust";
 const CHOSEN: &str =
     "a client with a key or a certificate names its method; only that of a secret is negotiated";
 const ONE_AUTH: &str = "a client has one authentication method: two cannot be expressed";
-/// The thumbprint of the certificate of `mtls-x5t-s256`.
-const PRESENTED: &str = "tb0O2FHdfZ4rxr2TIBITjUr8bSb5fe3Y88GJPhBiXFQ";
 /// A private key that is never used: nothing is sent over the network that presents its certificate.
 const NOBODYS: &str = "\
 -----BEGIN PRIVATE KEY-----\n\
@@ -33,11 +36,32 @@ fLXnFJyR7f92mJuv6n++w2Knfx0uqL7tWJN/Bj8Jg5Mlgr/SwOp82DTe\n\
 -----END PRIVATE KEY-----\n\
 ";
 
-fn with_key() -> ClientConfig {
+/// The client of a vector, which signs with the vectors' key unless it says otherwise.
+fn signing(input: &Value) -> ClientConfig {
+    let text = |name: &str| input[name].as_str();
+    let id = text("client_id").unwrap_or("client1");
+    let mut options = Map::new();
+    if let Some(alg) = text("alg") {
+        options.insert("alg".to_owned(), alg.into());
+    }
+    if text("method") == Some("client_secret_jwt") {
+        return ClientConfig {
+            auth: Some("client_secret_jwt".to_owned()),
+            auth_options: options,
+            ..ask::confidential(id, text("client_secret").unwrap_or_default())
+        };
+    }
+    let key = match &input["key"] {
+        Value::Null => keys("client_ec"),
+        Value::String(name) => keys(name),
+        key => key.clone(),
+    };
+    let kid = text("kid").unwrap_or(id);
+    options.insert("kid".to_owned(), kid.into());
     ClientConfig {
         auth: Some("private_key_jwt".to_owned()),
-        auth_options: Map::from_iter([("kid".to_owned(), "client1".into())]),
-        ..ask::confidential("client1", &keys("client_ec").to_string())
+        auth_options: options,
+        ..ask::confidential(id, &key.to_string())
     }
 }
 
@@ -58,10 +82,10 @@ fn credentials() -> TurnInput {
 fn first(
     client: ClientConfig,
     call: TurnInput,
-    more: &Value,
+    (issuer, more): (&str, &Value),
     runner: &mut Runner,
 ) -> Result<Sent, Failure> {
-    let calls = Calls::new(server(ISSUER, more), client).call(NOW, call, Vec::new());
+    let calls = Calls::new(server(issuer, more), client).call(NOW, call, Vec::new());
     let came = calls.ask(runner)?.pop().ok_or("no call")?;
     match (came.sent.into_iter().next(), came.end) {
         (Some(sent), _) => Ok(sent),
@@ -91,7 +115,12 @@ fn signed_grant(vector: &Vector, runner: &mut Runner) -> Verdict {
         "audience_claim": audience,
     });
     let call = TurnInput::operation("jwt_bearer_with_key", arguments);
-    let sent = first(crate::ask::public("client1"), call, &Value::Null, runner)?;
+    let sent = first(
+        crate::ask::public("client1"),
+        call,
+        (ISSUER, &Value::Null),
+        runner,
+    )?;
     let jwt = sent.parameter("assertion")?.ok_or("no assertion")?;
     same("aud", &part(&jwt, 1)?["aud"], &vector.expected["aud"])
 }
@@ -100,6 +129,12 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
     let (input, expected) = (&vector.input, &vector.expected);
     let out_of_reach = [
         (vector.text("alg") == Some("none"), TYPED),
+        (
+            input["lifetime"]
+                .as_u64()
+                .is_some_and(|seconds| seconds != 60),
+            LIFETIME,
+        ),
         (input.get("servers").is_some(), ONE_SERVER),
         (input.get("issuer") == Some(&Value::Null), WITHOUT_ISSUER),
         (vector.text("endpoint") == Some("par"), PUSH),
@@ -110,7 +145,10 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
     if vector.text("build") == Some("jwt_grant") {
         return signed_grant(vector, runner);
     }
-    let mut client = with_key();
+    let mut client = signing(input);
+    let issuer = vector.text("issuer").unwrap_or(ISSUER);
+    let more = input.get("token_endpoint");
+    let more = more.map_or(Value::Null, |url| json!({ "token_endpoint": url }));
     if let Some(metadata) = input.get("metadata") {
         let calls = Calls::new(server(ISSUER, metadata), client);
         let came = calls
@@ -124,7 +162,8 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
         };
     }
     if vector.text("quirk") == Some("aud=token_endpoint") {
-        let audience = format!("{ISSUER}/token");
+        let audience = input["token_endpoint"].as_str();
+        let audience = audience.map_or_else(|| format!("{issuer}/token"), str::to_owned);
         client
             .auth_options
             .insert("audience".to_owned(), audience.into());
@@ -135,7 +174,11 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
         Some("device_authorization") => TurnInput::operation("device_authorization", json!({})),
         _ => credentials(),
     };
-    let sent = first(client.clone(), call, &Value::Null, runner)?;
+    if !wanted_classes(expected).is_empty() {
+        let calls = Calls::new(server(issuer, &more), client).call(NOW, call, Vec::new());
+        return judge(vector, calls.end(runner)?).map(drop);
+    }
+    let sent = first(client.clone(), call, (issuer, &more), runner)?;
     let jwt = assertion(&sent)?;
     let (header, claims) = (part(&jwt, 0)?, part(&jwt, 1)?);
     if expected["jti_differs"] == true {
@@ -235,7 +278,8 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
             client.auth_options.insert(name.to_owned(), text.into());
         }
     }
-    let calls = Calls::new(server(ISSUER, &Value::Null), client);
+    let issuer = vector.text("issuer").unwrap_or(ISSUER);
+    let calls = Calls::new(server(issuer, &Value::Null), client);
     let came = conversation(input, calls).ask(runner)?;
     let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
     let expected = &vector.expected;
@@ -273,7 +317,8 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     let end = came.into_iter().next_back().and_then(|came| came.end);
     let end = end.ok_or("the call has not ended")?;
-    let refused = expected["error"].as_str().or(expected["result"].as_str());
+    let classes = wanted_classes(expected);
+    let refused = classes.first().copied().or(expected["result"].as_str());
     match (end, refused) {
         (Ok(_), None | Some("ok")) => Ok(()),
         (Err(refusal), Some("error:invalid_client")) => {
@@ -332,15 +377,18 @@ pub(crate) fn mtls(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(cnf) = vector.input.get("introspection_cnf") {
         return bound(vector, cnf, runner);
     }
+    if vector.text("auth") == Some("self_signed_tls_client_auth") {
+        return Err(Failure::OutOfReach(SELF_SIGNED));
+    }
     let client = ClientConfig {
         auth: Some("tls_client_auth".to_owned()),
-        ..ask::public("client1")
+        ..ask::public(vector.text("client_id").unwrap_or("client1"))
     };
-    let sent = first(client, credentials(), &Value::Null, runner)?;
+    let sent = first(client, credentials(), (ISSUER, &Value::Null), runner)?;
     same(
         "client_id",
         sent.parameter("client_id")?.as_deref(),
-        Some("client1"),
+        Some(vector.text("client_id").unwrap_or("client1")),
     )?;
     for name in ["client_secret", "client_assertion"] {
         holds(name, sent.parameter(name)?.is_none())?;
@@ -402,7 +450,12 @@ fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
             .call(NOW, TurnInput::VerifyAccessToken(given), vec![keys])
             .end(runner)
     };
-    judge(vector, shown(&PRESENTED.into())?)?;
+    let presented = access_token::presented_thumbprint(vector)?;
+    judge(vector, shown(&presented.into())?)?;
+    if !cnf["x5t#S256"].is_string() {
+        // No certificate has such a thumbprint.
+        return Ok(());
+    }
     let own = shown(&cnf["x5t#S256"])?;
     holds("is accepted with its own", own.is_ok())
 }

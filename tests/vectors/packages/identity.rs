@@ -21,6 +21,7 @@ pub(crate) const HASH: &str = "LDktKdoQak3Pk0cnXxCltA";
 
 const NO_CHECK: &str =
     "a sign-in has no options for the age of an ID token, the clock, or a required acr";
+const IMPLICIT: &str = "no package requests an access token from the authorization endpoint";
 const NO_NONCE: &str = "a sign-in always requests an ID token with a nonce";
 const TENANTS: &str = "tenants come with a preset; only Rust can set the rule";
 
@@ -58,6 +59,10 @@ pub(crate) fn id_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     if has(&["flow_state"]) {
         return Err(Failure::OutOfReach(USED_UP));
     }
+    let response_type = expect["response_type"].as_str().unwrap_or_default();
+    if response_type.split(' ').any(|name| name == "token") {
+        return Err(Failure::OutOfReach(IMPLICIT));
+    }
     let has_skew = expect["clock_skew"].as_u64().is_some_and(|skew| skew != 60);
     if has_skew || has(&["max_token_age", "acr_essential"]) {
         return Err(Failure::OutOfReach(NO_CHECK));
@@ -69,6 +74,9 @@ pub(crate) fn id_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(alg) = expect["id_token_encrypted_response_alg"].as_str() {
         sign_in.register("id_token_encrypted_response_alg", alg);
         sign_in.register("decryption_keys", vec![keys("enc_rsa").to_string()]);
+    }
+    if let Some(state) = expect["state"].as_str() {
+        sign_in.state = state.to_owned();
     }
     if has(&["response_type"]) {
         sign_in.code = expect["code"].as_str().ok_or("no code")?.to_owned();
@@ -135,28 +143,34 @@ pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
         return beside(vector, runner, front, back);
     }
     let sign_in = SignIn::new("https://as.example", client("client1", None));
+    if let Some(back) = vector.input.get("back") {
+        let end = sign_in.with(&saying(back)?).end(runner)?;
+        return judge(vector, end).map(drop);
+    }
     let redemption = sign_in.redemption(vector.text("scope").unwrap_or_default());
     let replies = vec![Reply::json(&vector.input["response"])];
     let calls = sign_in.calls().call(NOW, redemption, replies);
     judge(vector, calls.end(runner)?).map(drop)
 }
 
+/// An ID token with these claims, for the code of [`beside`].
+fn saying(said: &Value) -> Result<String, Failure> {
+    let mut claims = claims();
+    claims["c_hash"] = HASH.into();
+    for (name, value) in said.as_object().into_iter().flatten() {
+        claims[name] = value.clone();
+    }
+    signed("rsa1", Alg::Rs256, None, &claims)
+}
+
 /// An ID token beside the code, and one from the token endpoint, with different claims.
 fn beside(vector: &Vector, runner: &mut Runner, front: &Value, back: &Value) -> Verdict {
     let mut sign_in = SignIn::new("https://as.example", client("client1", None));
     sign_in.code = CODE.to_owned();
-    let token = |said: &Value| {
-        let mut claims = claims();
-        claims["c_hash"] = HASH.into();
-        for (name, value) in said.as_object().into_iter().flatten() {
-            claims[name] = value.clone();
-        }
-        signed("rsa1", Alg::Rs256, None, &claims)
-    };
-    sign_in.front = Some(token(front)?);
-    judge(vector, sign_in.with(&token(back)?).end(runner)?)?;
+    sign_in.front = Some(saying(front)?);
+    judge(vector, sign_in.with(&saying(back)?).end(runner)?)?;
     // Only the difference is refused.
-    match sign_in.with(&token(front)?).end(runner)? {
+    match sign_in.with(&saying(front)?).end(runner)? {
         Ok(done) => tokens(done).map(drop),
         Err(refusal) => Err(refusal.message.into()),
     }

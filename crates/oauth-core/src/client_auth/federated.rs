@@ -12,8 +12,8 @@ use super::{ClientJwt, Made, Origin, RequestFacts};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::http::Response;
-use crate::jose::Claims;
-use crate::jose::claims::read_unverified;
+use crate::jose::{Claims, Unverified};
+use crate::json::Value;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -119,9 +119,19 @@ impl FederatedAssertion {
     ) -> Result<Secret<String>, Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
         // The reason names the flaw, and never the token.
-        let claims = read_unverified(token.expose())
-            .map_err(|error| malformed(error.detail().unwrap_or("not a JWS of a JSON object")))?;
-        self.check(server, now, &claims)?;
+        let seen = Unverified::parse(token.expose()).map_err(|error| {
+            let flaw = error.detail().filter(|flaw| !flaw.is_empty());
+            malformed(flaw.unwrap_or("not a JWS of a JSON object"))
+        })?;
+        let claims = seen.claims().ok_or_else(|| malformed("it is encrypted"))?;
+        // "The JWT MUST be digitally signed or have a Message Authentication Code" (RFC 7523 section 3): anybody could
+        // have written another.
+        let alg = seen.header().get("alg").and_then(Value::as_str);
+        let is_signed = alg.is_some_and(|alg| !alg.is_empty() && !alg.eq_ignore_ascii_case("none"));
+        if !is_signed || token.expose().ends_with('.') {
+            return Err(malformed("it is not signed"));
+        }
+        self.check(server, now, claims)?;
         Ok(token)
     }
 
@@ -146,6 +156,7 @@ impl FederatedAssertion {
             let detail = format!("the token of {} has no exp", self.token.place());
             return Err(malformed(&detail));
         }
+        claims.text("iss").map_err(of_claim)?;
         let subject = claims.text("sub").map_err(of_claim)?.unwrap_or_default();
         match self.profile {
             AssertionProfile::SpiffeJwt if !is_spiffe_id(subject) => Err(malformed("sub")),
@@ -199,7 +210,8 @@ impl ClientJwt for FederatedAssertion {
     }
 }
 
-/// `spiffe://trust-domain/path` (SPIFFE-ID section 2).
+/// `spiffe://trust-domain/path` (SPIFFE-ID section 2), at most 2048 bytes, of which the trust domain has at most 255
+/// (section 2.3).
 pub(crate) fn is_spiffe_id(subject: &str) -> bool {
     let Some(rest) = subject.strip_prefix("spiffe://") else {
         return false;
@@ -213,7 +225,8 @@ pub(crate) fn is_spiffe_id(subject: &str) -> bool {
                 .bytes()
                 .all(|byte| is_part(byte.to_ascii_lowercase()))
     };
-    !domain.is_empty() && domain.bytes().all(is_part) && segments.all(is_segment)
+    let is_bounded = subject.len() <= 2048 && (1..=255).contains(&domain.len());
+    is_bounded && domain.bytes().all(is_part) && segments.all(is_segment)
 }
 
 impl fmt::Debug for FederatedAssertion {

@@ -115,20 +115,11 @@ impl Claims {
     /// # Errors
     /// `jwt.malformed_claim` if it is not a number.
     pub fn time(&self, name: &str) -> Result<Option<UnixTime>, Error> {
-        let number = match self.0.get(name) {
-            None => return Ok(None),
-            Some(Value::Number(number)) => number,
-            Some(_) => return Err(malformed_claim(name)),
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
         };
-        // A negative integer is a float in serde_json, but not in the browser build's type.
-        let float = number.as_f64().or(number.as_i64().map(|_| 0.0));
-        let seconds = match (number.as_u64(), float) {
-            (Some(seconds), _) => seconds,
-            // The cast saturates. A number beyond the range of f64 was read as `f64::MAX`, and is refused.
-            (None, Some(float)) if float.abs() < f64::MAX => float as u64,
-            _ => return Err(malformed_claim(name)),
-        };
-        Ok(Some(UnixTime::from_secs(seconds)))
+        let time = numeric_date(value);
+        time.map(Some).ok_or_else(|| malformed_claim(name))
     }
 
     /// `may_act`: the claims that identify the party that may act for the subject, such as `sub` and `iss` (RFC 8693 section
@@ -237,6 +228,21 @@ pub(crate) fn read_unverified(token: &str) -> Result<Claims, Error> {
         Some([_, payload, _]) if token.len() <= MAX_BYTES => Claims::parse(payload),
         _ => Err(malformed()),
     }
+}
+
+/// The time that a number stands for, as [`Claims::time`] reads it; `None` if it is not a number, or beyond the range.
+pub(crate) fn numeric_date(value: &Value) -> Option<UnixTime> {
+    let Value::Number(number) = value else {
+        return None;
+    };
+    // A negative integer is a float in serde_json, but not in the browser build's type.
+    let float = || number.as_f64().or(number.as_i64().map(|_| 0.0));
+    // The cast saturates. A number beyond the range of f64 was read as `f64::MAX`, and is refused.
+    let in_range = || float().filter(|float| float.abs() < f64::MAX);
+    let seconds = number
+        .as_u64()
+        .or_else(|| in_range().map(|float| float as u64));
+    seconds.map(UnixTime::from_secs)
 }
 
 pub(crate) fn malformed_claim(name: &str) -> Error {

@@ -85,10 +85,13 @@ impl PublicJwk {
         let text = |name: &str| object.get(name).and_then(Json::as_str).unwrap_or_default();
         let number = |name: &'static str, bytes: Option<usize>| {
             let decoded = base64::decode(text(name), Alphabet::UrlSafe).unwrap_or_default();
-            let has_full_length = bytes.is_none_or(|bytes| decoded.len() == bytes);
-            match !decoded.is_empty() && has_full_length {
-                true => Ok((name, text(name).to_owned())),
-                false => Err(malformed_key(name)),
+            let zeros = decoded.iter().take_while(|byte| **byte == 0).count();
+            match (bytes, decoded.get(zeros..)) {
+                (Some(bytes), _) if decoded.len() == bytes => Ok((name, text(name).to_owned())),
+                // "the minimum number of octets" (RFC 7518 section 2): without the leading zeros that some servers
+                // write, a key has one thumbprint, and every verifier can read it.
+                (None, Some(significant @ [_, ..])) => Ok((name, base64::url_safe(significant))),
+                _ => Err(malformed_key(name)),
             }
         };
         let member = |name: &'static str| (name, text(name).to_owned());
@@ -201,14 +204,12 @@ impl PublicJwk {
             self.bytes("n").unwrap_or_default(),
             self.bytes("e").unwrap_or_default(),
         );
-        let zeros = n.iter().take_while(|byte| **byte == 0).count();
         let first = n
-            .get(zeros)
+            .first()
             .map_or(0, |byte| 8 - byte.leading_zeros() as usize);
-        let bits = (n.len() - zeros).saturating_sub(1) * 8 + first;
-        let is_one = e.iter().rev().skip(1).all(|byte| *byte == 0) && e.last() == Some(&1);
+        let bits = n.len().saturating_sub(1) * 8 + first;
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-        (2048..=8192).contains(&bits) && is_odd(&n) && is_odd(&e) && !is_one
+        (2048..=8192).contains(&bits) && is_odd(&n) && is_odd(&e) && e != [1]
     }
 
     /// The key as the text of a JWK.
@@ -353,6 +354,36 @@ mod tests {
         assert_eq!(key(0xff, "AQAB"), Ok(()));
         assert_eq!(key(0xfe, "AQAB"), Err("key.malformed"));
         assert_eq!(key(0xff, "Ag"), Err("key.malformed"));
+    }
+
+    /// RFC 7638 section 7: the representation has to be unambiguous, as RFC 7518 section 2 defines it.
+    #[cfg(feature = "sha2")]
+    #[test]
+    fn leading_zeros_of_an_rsa_key_do_not_make_it_another() -> Result<(), Error> {
+        let key = |n: &[u8], e: &str| {
+            let n = base64::url_safe(n);
+            PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#))
+        };
+        let plain = key(&[0xff; 256], "AQAB")?;
+        let mut padded = [0xff; 258];
+        (padded[0], padded[1]) = (0, 0);
+        for (n, e) in [
+            (&padded[..], "AQAB"),
+            (&padded[1..], "AAABAAE"),
+            (&padded[2..], "AAEAAQ"),
+        ] {
+            let same = key(n, e)?;
+            assert_eq!((&same, same.thumbprint()), (&plain, plain.thumbprint()));
+        }
+        // They do not make a key larger, and zeros alone are no number.
+        let mut small = [0xff; 256];
+        small[0] = 0;
+        assert_eq!(code(key(&small, "AQAB").map(drop)), Err("key.malformed"));
+        assert_eq!(
+            code(key(&[0xff; 256], "AAAA").map(drop)),
+            Err("key.malformed")
+        );
+        Ok(())
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Jws {
             return Err(refused());
         }
         critical(&members, ProtocolViolation::JwsMalformed)?;
+        // An unencoded payload (RFC 7797), whether or not it is listed as critical, as section 6 requires.
+        if members.has("b64") && !matches!(members.get("b64"), Some(Json::Bool(true))) {
+            return Err(Error::from(ProtocolViolation::JwsCrit).about("b64"));
+        }
         Ok(Self {
             alg,
             kid: text("kid")?.map(str::to_owned),
@@ -167,6 +171,21 @@ pub(super) fn as_jws(error: Error) -> Error {
 mod tests {
     use super::*;
     use crate::testing::code;
+
+    /// RFC 7797 section 6: only a verifier that knows `b64` can read such a payload.
+    #[test]
+    fn an_unencoded_payload_is_refused_even_if_it_is_not_listed_as_critical() {
+        let parse = |more: &str| {
+            let header = format!(r#"{{"alg":"RS256"{more}}}"#);
+            let token = format!("{}.e30.AA", base64::url_safe(header));
+            code(Jws::parse(&token, &[Alg::Rs256]).map(drop))
+        };
+        assert_eq!(parse(r#","b64":true"#), Ok(()));
+        for b64 in ["false", "null", "0", r#""false""#] {
+            let more = format!(r#","b64":{b64}"#);
+            assert_eq!(parse(&more), Err("jws.unsupported_crit"), "{b64}");
+        }
+    }
 
     #[test]
     fn a_member_of_the_header_that_is_null_is_no_text() {

@@ -152,9 +152,11 @@ impl KeySet {
         Some((&entry.key, entry.id.as_deref()))
     }
 
-    /// The `kid` of each verification key that has one.
+    /// The `kid` of each verification key that has one, unless its `alg` is unknown or does not fit the key.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().filter_map(|entry| entry.id.as_deref())
+        let verifies = |entry: &&Entry| Alg::ALL.iter().any(|alg| entry.fits(*alg));
+        let keys = self.keys.iter().filter(verifies);
+        keys.filter_map(|entry| entry.id.as_deref())
     }
 
     /// The number of verification keys.

@@ -280,6 +280,11 @@ fn check_possession(claims: &Claims, proven_keys: &ProvenKeys) -> Result<(), Err
         |reason: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(reason));
     let confirmation = match claims.as_map().get("cnf") {
         None => None,
+        // "the members of that object identify the proof-of-possession key" (RFC 7800 section 3.1): without any, no key
+        // can be proved to be the one.
+        Some(Value::Object(confirmation)) if confirmation.iter().next().is_none() => {
+            return unproven("cnf");
+        }
         Some(Value::Object(confirmation)) => Some(confirmation),
         Some(_) => return Err(malformed_claim("cnf")),
     };

@@ -199,9 +199,6 @@ impl IdTokenChecks {
             return Err(malformed_claim("sub"));
         }
         self.audience(config, &claims, jws.alg)?;
-        // The times of a refresh's ID token are checked against its own `iat`: see [`check_refreshed_id_token`].
-        let issued = claims.time("iat")?.filter(|_| self.original.is_some());
-        let now = issued.unwrap_or(now);
         self.check_times(&claims, now)?;
         self.check_nonce(config, &claims)?;
         self.check_authentication(&claims, now)?;
@@ -273,7 +270,11 @@ impl IdTokenChecks {
             let detail = format!("it names {acr_text}, expected {required}");
             return Err(Error::from(ValidationFailure::IdTokenAcr).about(&detail));
         }
-        claims.texts("amr").map(drop)
+        // "JSON array of strings" (section 2), unlike `aud`, which may be one string.
+        match claims.get("amr") {
+            Some(Value::String(_)) => Err(malformed_claim("amr")),
+            _ => claims.texts("amr").map(drop),
+        }
     }
 
     /// "the Client MUST ensure that the value of the auth_req_id claim in the ID Token" is that of its request.
@@ -408,7 +409,9 @@ pub(crate) fn check_refreshed_id_token(
     };
     let jws = Jws::parse(token.expose(), &allowed_algs(cx.identity))?;
     let now = cx.at.now();
-    let checked = checks.check(cx.identity, token, &jws, now);
+    let issued = Claims::parse(jws.payload()).and_then(|claims| claims.time("iat"));
+    let issued = issued.ok().flatten();
+    let checked = checks.check(cx.identity, token, &jws, issued.unwrap_or(now));
     let (id_token, _) = checked.map_err(|error| error.at_endpoint("id_token"))?;
     if checks.check_times(&id_token.claims, now).is_err() {
         warnings.push(Warning::IdTokenTimes);

@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::jose::Claims;
-use crate::jose::claims::malformed_claim;
+use crate::jose::claims::{malformed_claim, numeric_date};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
@@ -83,7 +83,7 @@ texts! {
         /// The user's postal address.
         address: Option<Address<'a>> = |value: Option<&'a Value>| value.and_then(Value::as_object).map(Address::of),
         /// When the claims last changed.
-        updated_at: Option<UnixTime> = |value: Option<&Value>| value.and_then(seconds),
+        updated_at: Option<UnixTime> = |value: Option<&Value>| value.and_then(numeric_date),
     }
 }
 
@@ -195,13 +195,6 @@ impl Claims {
                 })
             })
             .collect()
-    }
-}
-
-fn seconds(value: &Value) -> Option<UnixTime> {
-    match value {
-        Value::Number(number) => number.as_u64().map(UnixTime::from_secs),
-        _ => None,
     }
 }
 

@@ -168,6 +168,27 @@ fn what_a_service_does_not_give_is_told_by_whose_fault_it_is_and_without_its_wor
 }
 
 #[test]
+fn a_token_from_anywhere_is_bounded() {
+    let padded = |length: usize| {
+        let exp = NOW + 300;
+        let pad = "a".repeat(length);
+        jwt(&format!(
+            r#"{{"aud":"https://as.example","exp":{exp},"pad":"{pad}"}}"#
+        ))
+    };
+    for (length, code_of_it) in [
+        (MAX_BYTES / 2, Ok(())),
+        (MAX_BYTES, Err("client_auth.assertion_malformed")),
+    ] {
+        let source = move |_: &AssertionRequest<'_>| Ok(Secret::new(padded(length)));
+        let client = client(WorkloadToken::new(source));
+        let mut exchange = client.client_credentials(Scope::none());
+        let step = exchange.resume(&at(), Input::Begin).map(drop);
+        assert_eq!(code(step), code_of_it, "{length}");
+    }
+}
+
+#[test]
 fn variables_and_files_are_read_anew_for_each_request() {
     let in_json = CredentialSource::File {
         path: "there".to_owned(),

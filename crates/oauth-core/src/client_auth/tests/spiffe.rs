@@ -90,3 +90,32 @@ fn an_x509_svid_names_the_client_by_its_spiffe_id_and_has_no_other_credential() 
         assert_eq!(code(made(other).map(drop)), Err("misuse.setup"), "{other}");
     }
 }
+
+#[test]
+fn a_spiffe_id_has_a_trust_domain_and_a_plain_path() {
+    for id in ["spiffe://d.example", "spiffe://d.example/ns/A_1/sa/x.y-z"] {
+        assert!(is_spiffe_id(id), "{id}");
+    }
+    for id in [
+        "spiffe://",
+        "spiffe:///x",
+        "SPIFFE://d.example/x",
+        "spiffe://D.example/x",
+        "spiffe://d.example:1/x",
+        "spiffe://u@d.example/x",
+        "spiffe://d.example/x?y",
+        "spiffe://d.example/x#y",
+        "spiffe://d.example/%41",
+        "spiffe://d.example/",
+        "spiffe://d.example/x/",
+        "spiffe://d.example//x",
+        "spiffe://d.example/../x",
+    ] {
+        assert!(!is_spiffe_id(id), "{id}");
+    }
+    // SPIFFE-ID section 2.3.
+    let domain = |length: usize| format!("spiffe://{}/x", "d".repeat(length));
+    assert!(is_spiffe_id(&domain(255)) && !is_spiffe_id(&domain(256)));
+    let path = |length: usize| format!("spiffe://d/{}", "p".repeat(length - 11));
+    assert!(is_spiffe_id(&path(2048)) && !is_spiffe_id(&path(2049)));
+}

@@ -323,7 +323,7 @@ fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
         ("", &none, Ok(())),
         ("", &cert, Ok(())),
         ("", &jkt, refused),
-        (r#""cnf":{}"#, &jkt, refused),
+        (r#""cnf":{}"#, &none, refused),
         (r#""cnf":{"jkt":"k"}"#, &none, refused),
         (r#""cnf":{"jkt":"k"}"#, &jkt, Ok(())),
         (r#""cnf":{"jkt":"other"}"#, &jkt, refused),

@@ -40,6 +40,19 @@ fn a_key_is_chosen_by_its_name_its_kind_and_what_it_is_for() {
 }
 
 #[test]
+fn only_keys_that_verify_are_listed() {
+    let keys = set(&[
+        key(r#","kid":"a""#),
+        key(r#","kid":"b","alg":"Ed25519""#),
+        key(r#","kid":"c","alg":"ES256""#),
+        format!(r#"{{{EC},"kid":"d","alg":"ECDH-ES"}}"#),
+        format!(r#"{{{EC},"kid":"e","alg":"unknown"}}"#),
+        format!(r#"{{{EC},"kid":"f","alg":"ES256"}}"#),
+    ]);
+    assert_eq!(keys.ids().collect::<Vec<_>>(), ["a", "b", "f"]);
+}
+
+#[test]
 fn a_name_that_no_key_has_may_be_of_one_without_a_name() {
     let keys = set(&[key(""), key(r#","kid":"a""#)]);
     assert_eq!(keys.candidates(Alg::EdDsa, Some("z")).len(), 1);

@@ -6,7 +6,7 @@ use super::{IdToken, IdTokenChecks, IdTokenOrigin, UnexpectedNonce};
 use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::{Exchange, Input, Step, VerificationJob};
-use crate::jose::{Alg, KeySet, signing_input};
+use crate::jose::{Alg, Claims, KeySet, signing_input};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::quirk::{Quirk, Rules};
@@ -65,6 +65,38 @@ fn judged(more: &str, checks: IdTokenChecks) -> Result<(), &'static str> {
 
 fn with_nonce() -> IdTokenChecks {
     IdTokenChecks::unsolicited(Some("n".into()))
+}
+
+/// Only `aud` may be one string instead of a list.
+#[test]
+fn the_methods_of_authentication_are_a_list() {
+    for (more, result) in [
+        (r#""amr":["pwd","otp"]"#, Ok(())),
+        (r#""amr":[]"#, Ok(())),
+        (r#""amr":"pwd""#, Err("jwt.malformed_claim")),
+        (r#""amr":["pwd",1]"#, Err("jwt.malformed_claim")),
+        (r#""amr":{}"#, Err("jwt.malformed_claim")),
+    ] {
+        assert_eq!(judged(more, with_nonce()), result, "{more}");
+    }
+}
+
+/// Where no refresh token could be lost with it, the token of a refresh is checked against the clock as any other
+/// (OpenID Connect Core section 12.2: "otherwise, the same rules apply").
+#[test]
+fn a_token_that_is_compared_with_an_earlier_one_has_to_be_valid_now() {
+    let original = r#"{"iss":"https://as.example","aud":"id","sub":"u"}"#;
+    let checks = || IdTokenChecks {
+        original: Some(Claims::from_json(original).unwrap()),
+        ..IdTokenChecks::default()
+    };
+    let times = |iat: u64, exp: u64| format!(r#""nonce":null,"iat":{iat},"exp":{exp}"#);
+    let judged = |more: &str| judged(more, checks());
+    assert_eq!(judged(&times(NOW, NOW + 300)), Ok(()));
+    let ended = times(NOW - 400, NOW - 100);
+    assert_eq!(judged(&ended), Err("jwt.expired"));
+    let early = times(NOW + 3600, NOW + 3900);
+    assert_eq!(judged(&early), Err("jwt.issued_in_future"));
 }
 
 #[test]

@@ -36,6 +36,24 @@ fn standard_claims_have_their_types() {
     );
 }
 
+/// "a JSON number": how it is written is up to the server.
+#[test]
+fn a_time_may_be_any_number() {
+    for (written, seconds) in [
+        ("1.31128097e9", 1_311_280_970),
+        ("1311280970.5", 1_311_280_970),
+        ("-1", 0),
+    ] {
+        let claims = claims(&format!(r#"{{"updated_at":{written}}}"#));
+        let updated_at = claims.standard().updated_at;
+        assert_eq!(updated_at, Some(UnixTime::from_secs(seconds)), "{written}");
+    }
+    assert_eq!(
+        claims(r#"{"updated_at":1e400}"#).standard().updated_at,
+        None
+    );
+}
+
 /// CVE-2026-55076: a string that says `false` is true enough for some.
 #[test]
 fn a_claim_of_another_type_is_not_there() {
