@@ -152,7 +152,8 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
         let audience = vector.must("aud")?;
         let assertion = Assertion::new(key, "client1", "client1", audience).map_err(text)?;
         let client = client(ClientAuth::none())?;
-        let request = sent(client.assert(assertion, Scope::none()), 1).map_err(text)?;
+        let request =
+            sent(client.tokens_for_own_assertion(assertion, Scope::none()), 1).map_err(text)?;
         let jwt = parameter(&request, "assertion").ok_or("no assertion")?;
         return same("aud", &part(&jwt, 1)?["aud"], &expected["aud"]);
     }

@@ -345,8 +345,8 @@ fn acted(
     if vector.input["same_challenge_already_answered"] == true {
         return repeated(&wanted.ok_or("no step-up is requested")?);
     }
-    let is_of_nobody = vector.text("grant") == Some("client_credentials");
-    holds("no step-up is possible", wanted.is_none() || is_of_nobody)
+    let has_no_issuer = vector.text("grant") == Some("client_credentials");
+    holds("no step-up is possible", wanted.is_none() || has_no_issuer)
 }
 
 /// The API repeats its challenge to tokens from a login that met it.

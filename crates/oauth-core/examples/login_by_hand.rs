@@ -1,5 +1,5 @@
-//! A person's login from its URL to its tokens, over a driver of fifteen lines and a network that is
-//! one function: `cargo run -p oauth-core --example login_by_hand`.
+//! A user's login from its URL to its tokens, over a driver of fifteen lines and a network that is one function: `cargo
+//! run -p oauth-core --example login_by_hand`.
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
@@ -46,7 +46,7 @@ fn login() -> Result<Tokens, Error> {
         .with_endpoint(EndpointKind::Token, "https://as.example/token")?;
     let client = Client::new(server, ClientId::new("my-app"), ClientAuth::none())?;
 
-    // On /login: the URL for the browser, and what to keep in the person's session until they are back.
+    // On /login: the URL for the browser, and the flow to keep in the user's session until the callback.
     let ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback")?)
         .scope(Scope::parse("read offline_access")?);
     let (url, pending) = client.authorize(&Moment::system()?, ask)?;
@@ -57,7 +57,7 @@ fn login() -> Result<Tokens, Error> {
     let state = pending.state().expose();
     let callback = format!("https://app.example/callback?code=xyz&state={state}");
     let pending = PendingAuthorization::from_json(session.expose())?;
-    // Without the scope `openid` nobody is named: `Login::id_token` is `None`.
+    // Without the scope `openid` there is no ID token: `Login::id_token` is `None`.
     Ok(run(client.redeem(pending, &callback)?)?.tokens)
 }
 

@@ -33,7 +33,7 @@ impl Endpoint for UserInfo {
     }
 }
 
-/// Asks, and has the answer that this body is.
+/// Sends the request, and reads this body as its response.
 fn subject(body: &'static str) -> Result<String, Error> {
     let server = Server::new(Issuer::parse("https://as.example")?)
         .with_endpoint(EndpointKind::Userinfo, "https://as.example/userinfo")?;

@@ -25,7 +25,7 @@ use crate::url::Url;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RequestAddressPolicy {
-    /// Any address: the person who configured the URL knows the network that it leads to.
+    /// Any address: whoever configured the URL knows the network to which it leads.
     #[default]
     Any,
     /// Only public addresses, see [`is_public`]: the URL comes from a challenge or a metadata document, and may point

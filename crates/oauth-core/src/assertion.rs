@@ -1,5 +1,5 @@
-//! Assertions that the client signs itself to obtain tokens, as service accounts do. Those that authenticate a client
-//! are in `client_auth/assertion.rs`; the grant that presents an assertion is in `grant/jwt_bearer.rs`.
+//! Assertions that the client signs itself to obtain tokens, as service accounts do. Assertions that authenticate a
+//! client are in `client_auth/assertion.rs`; the grant that presents an assertion is in `grant/jwt_bearer.rs`.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-3>, RFC 10070 (whose rule about the audience applies to
 //! client authentication; for a grant the caller names the audience that the server expects)
@@ -22,13 +22,13 @@ use crate::value::{Map, Value, writer};
 pub use requirements::AssertionRequirements;
 
 /// The default lifetime of an assertion, in seconds.
-const LIFETIME: u32 = 300;
+const DEFAULT_LIFETIME_SECONDS: u32 = 300;
 /// The claims that [`Assertion::claim`] must not set.
-const OWN: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
+const RESERVED_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
 
 /// Whether callers cannot set a claim of this name.
-fn is_own(name: &str) -> bool {
-    name.is_empty() || OWN.contains(&name)
+fn is_reserved(name: &str) -> bool {
+    name.is_empty() || RESERVED_CLAIMS.contains(&name)
 }
 
 /// An assertion to be signed: its issuer, subject and audience. Each request gets a new one.
@@ -41,11 +41,11 @@ pub struct Assertion {
 #[derive(Clone)]
 enum Content {
     Claims(Claims),
-    Text(Arc<Write>),
+    Text(Arc<WriteAssertion>),
 }
 
 /// Header and claims at this time, as JSON.
-type Write = dyn Fn(UnixTime) -> (String, String) + Send + Sync;
+type WriteAssertion = dyn Fn(UnixTime) -> (String, String) + Send + Sync;
 
 #[derive(Debug, Clone)]
 struct Claims {
@@ -66,13 +66,13 @@ impl fmt::Debug for Content {
 }
 
 /// A function that builds the assertion for a requested scope.
-pub(crate) type Make = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
+pub(crate) type MakeAssertion = dyn Fn(&Scope) -> Result<Assertion, Error> + Send + Sync;
 
 /// The means by which a client gets its own tokens.
 #[derive(Clone)]
 pub(crate) enum OwnTokens {
     /// Assertions that it signs itself.
-    Assertion(Arc<Make>),
+    Assertion(Arc<MakeAssertion>),
     /// The token of a workload (RFC 8693). Not in browser builds: a web page has no workload token.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     Exchange(Box<crate::workload::SubjectToken>),
@@ -124,7 +124,7 @@ impl Assertion {
             issuer: issuer.into(),
             subject: subject.into(),
             audience: audience.into(),
-            lifetime: LIFETIME,
+            lifetime: DEFAULT_LIFETIME_SECONDS,
             extra_claims: Map::new(),
         };
         let texts = [
@@ -182,7 +182,7 @@ impl Assertion {
     /// ([`Self::of_text`]).
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
         match &mut self.content {
-            Content::Claims(claims) if !is_own(name) => {
+            Content::Claims(claims) if !is_reserved(name) => {
                 claims.extra_claims.insert(name.to_owned(), value.into());
                 Ok(self)
             }
@@ -296,7 +296,8 @@ mod tests {
     #[test]
     fn it_says_who_about_whom_and_to_whom_and_each_is_another() {
         let assertion = assertion().lifetime(60).claim("scope", "a b").unwrap();
-        let mut exchange = server_client(ClientAuth::none()).assert(assertion, Scope::none());
+        let mut exchange =
+            server_client(ClientAuth::none()).tokens_for_own_assertion(assertion, Scope::none());
         let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
             panic!("a request")
         };

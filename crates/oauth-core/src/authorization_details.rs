@@ -1,7 +1,9 @@
 //! Rich authorization requests: the `authorization_details` that a client requests and a server grants.
 //!
-//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::not_in`] compares the
-//! granted details with the requested ones; the warning is added to the tokens by `Tokens::compare_details` (`token.rs`).
+//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::not_in`] compares
+//! the granted details with the requested ones; the warning is added to the tokens by `Tokens::compare_details`
+//! (`token.rs`). Error responses (section 5) are read in `endpoint/reply.rs`; their codes are in
+//! `error/server_error.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -152,7 +154,7 @@ impl AuthorizationDetails {
     /// `authorization_details.malformed`, naming the member that is wrong.
     pub fn parse(text: &str) -> Result<Self, Error> {
         match json::parse(text) {
-            Ok(Json::Array(items)) => Self::of(items.iter().map(Json::to_value)),
+            Ok(Json::Array(items)) => Self::from_items(items.iter().map(Json::to_value)),
             _ => Err(malformed("a JSON array is wanted")),
         }
     }
@@ -164,10 +166,10 @@ impl AuthorizationDetails {
     pub fn from_value(value: &Value) -> Result<Self, Error> {
         let items = value.as_array();
         let items = items.ok_or_else(|| malformed("a JSON array is wanted"))?;
-        Self::of(items.iter().cloned())
+        Self::from_items(items.iter().cloned())
     }
 
-    fn of(items: impl Iterator<Item = Value>) -> Result<Self, Error> {
+    fn from_items(items: impl Iterator<Item = Value>) -> Result<Self, Error> {
         let read_item = |(index, item): (usize, Value)| {
             let Value::Object(members) = item else {
                 return Err(malformed(&format!("[{index}] is no object")));

@@ -71,13 +71,13 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
 }
 
 /// The table value of a byte outside the alphabet.
-const NONE: u8 = 0xff;
+const INVALID: u8 = 0xff;
 
 /// The bytes of a string without padding; `None` if it is not canonical base64. Decodes groups of four characters:
 /// decoding single characters takes five times as long, which is measurable when a token is verified.
 pub(crate) fn decode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let values = alphabet.values();
-    let value = |letter: &u8| values.get(usize::from(*letter)).copied().unwrap_or(NONE);
+    let value = |letter: &u8| values.get(usize::from(*letter)).copied().unwrap_or(INVALID);
     let (letter_groups, remainder) = text.as_bytes().as_chunks::<4>();
     let mut bytes = vec![0; text.len() * 3 / 4];
     let (byte_groups, last_bytes) = bytes.as_chunks_mut::<3>();
@@ -141,7 +141,7 @@ impl Alphabet {
     reason = "evaluated at compile time, where a wrong index is an error"
 )]
 const fn values(chars: &[u8; 64]) -> [u8; 256] {
-    let mut values = [NONE; 256];
+    let mut values = [INVALID; 256];
     let mut at: u8 = 0;
     while at < 64 {
         values[chars[at as usize] as usize] = at;

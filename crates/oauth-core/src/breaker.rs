@@ -14,10 +14,10 @@ use crate::moment::{Moment, UnixTime};
 
 /// The number of consecutive failed grants that opens the breaker. One failure is not enough, because it may concern
 /// that grant only.
-const FAILURES: usize = 3;
+const FAILURES_TO_OPEN: usize = 3;
 
-/// The longest pause between two tries, in seconds, unless the server names one.
-const LONGEST: u64 = 60;
+/// The longest pause between two trial requests, in seconds, unless the server names one.
+const MAX_PAUSE_SECONDS: u64 = 60;
 
 /// The breaker, shared by all clones of a client in one process.
 #[derive(Default)]
@@ -27,11 +27,11 @@ pub(crate) struct Breaker(Mutex<State>);
 struct State {
     /// The grants that failed since the last success.
     failing: Vec<String>,
-    open: Option<Open>,
+    open: Option<OpenState>,
 }
 
 /// An open breaker: no request is sent before `until`; then one trial request is.
-struct Open {
+struct OpenState {
     opened_at: UnixTime,
     until: UnixTime,
     /// The number of failed trial requests.
@@ -39,7 +39,7 @@ struct Open {
     error: Error,
 }
 
-impl Open {
+impl OpenState {
     /// Whether requests are still refused. False if the clock has been set back past `opened_at`.
     fn is_holding(&self, now: UnixTime) -> bool {
         self.opened_at <= now && now < self.until
@@ -47,7 +47,7 @@ impl Open {
 
     /// Opens the breaker again, with exponential backoff and jitter, until the next trial request.
     fn reopen(&mut self, at: &Moment) {
-        let pause = u64::min(1 << self.count.min(6), LONGEST);
+        let pause = u64::min(1 << self.count.min(6), MAX_PAUSE_SECONDS);
         self.count = self.count.saturating_add(1);
         let pause = pause + at.jitter_input() % (pause / 2 + 1);
         self.opened_at = at.now();
@@ -109,13 +109,13 @@ impl State {
             let opens_until = now.after(pause + Duration::from_secs(1));
             match &mut self.open {
                 Some(breaker) if breaker.is_holding(now) && breaker.until >= opens_until => {}
-                // It counts from now, so that a clock that is set back later is noticed.
+                // The pause counts from now, so that a clock that is set back later is noticed.
                 Some(breaker) => {
                     (breaker.opened_at, breaker.until) = (now, opens_until);
                     breaker.error = error.clone();
                 }
                 None => {
-                    self.open = Some(Open {
+                    self.open = Some(OpenState {
                         opened_at: now,
                         until: opens_until,
                         count: 0,
@@ -125,12 +125,12 @@ impl State {
             }
             return;
         }
-        if self.failing.len() < FAILURES && !self.failing.contains(&name) {
+        if self.failing.len() < FAILURES_TO_OPEN && !self.failing.contains(&name) {
             self.failing.push(name);
         }
         // A request that was in flight when it opened does not lengthen the pause.
-        if self.failing.len() == FAILURES && self.open.is_none() {
-            let mut breaker = Open {
+        if self.failing.len() == FAILURES_TO_OPEN && self.open.is_none() {
+            let mut breaker = OpenState {
                 opened_at: at.now(),
                 until: at.now(),
                 count: 0,
@@ -158,7 +158,7 @@ fn server_health(error: &Error) -> ServerHealth {
             ServerHealth::Neither
         }
         Kind::Lost(_) | Kind::Malformed(_) => ServerHealth::Down,
-        Kind::Denied(server) if ServerError::is_passing(server) => ServerHealth::Down,
+        Kind::Denied(server) if ServerError::is_temporary(server) => ServerHealth::Down,
         Kind::Denied(_) => ServerHealth::Up,
     }
 }

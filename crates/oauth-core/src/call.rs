@@ -1,7 +1,7 @@
 //! A call to an endpoint, as an exchange: builds the request, obtains the signatures it needs, sends it and reads the
-//! response. A request refused with `use_dpop_nonce` is sent once more with the server's nonce (RFC 9449 section 8),
-//! a request whose proof was refused because of its `iat` once more with the server's time, and one whose workload
-//! token was refused once more with the token that has replaced it.
+//! response. A request refused with `use_dpop_nonce` is repeated once with the server's nonce (RFC 9449 section 8), a
+//! request whose proof was refused because of its `iat` once with the server's time, and one whose workload token was
+//! refused once with the token that has replaced it.
 
 mod redact;
 mod request;
@@ -25,7 +25,7 @@ use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::workload;
 
-use request::{Due, Needs, Unsent};
+use request::{MissingSignature, SigningStep, Unsent};
 use sent::Sent;
 
 /// A call to one endpoint, as an [`Exchange`].
@@ -49,12 +49,12 @@ struct Run {
 enum Next {
     Send(Request<Bytes>),
     Sign(SigningJob),
-    /// The endpoint reads the reply.
+    /// Let the endpoint read the reply.
     Read(Sent, Response<Bytes>),
 }
 
-/// The endpoint's own request.
-type Ask<'a> = &'a dyn Fn(&Context<'_>) -> Result<EndpointRequest, Error>;
+/// Builds the endpoint's request.
+type BuildRequest<'a> = &'a dyn Fn(&Context<'_>) -> Result<EndpointRequest, Error>;
 
 #[derive(Debug)]
 enum State {
@@ -62,22 +62,22 @@ enum State {
     /// The host is making a signature.
     Signing(Box<Signing>),
     /// The JWT that authenticates the client is being requested.
-    Fetching(Box<Unsent>, Remote),
+    FetchingJwt(Box<Unsent>, Remote),
     /// The request was sent. Its secrets are kept so that they can be redacted from an error in the
     /// response.
-    Waiting(Sent),
+    AwaitingReply(Sent),
     Over,
 }
 
 #[derive(Debug)]
 struct Signing {
     request: Unsent,
-    due: Due,
+    missing: MissingSignature,
     key: SigningKey,
     job: SigningJob,
 }
 
-/// Whether the call was already repeated for a given reason. It is repeated at most once for each.
+/// Whether the call was already repeated for a certain reason. It is repeated at most once for each reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     Unused,
@@ -120,47 +120,52 @@ impl<E: Endpoint> Call<E> {
 }
 
 impl Run {
-    fn step(&mut self, at: &Moment, input: Input, request_of: Ask<'_>) -> Result<Next, Error> {
+    fn step(
+        &mut self,
+        at: &Moment,
+        input: Input,
+        build_request: BuildRequest<'_>,
+    ) -> Result<Next, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Fresh, Input::Begin) => self.begin(at, None, request_of),
+            (State::Fresh, Input::Begin) => self.begin(at, None, build_request),
             (State::Signing(signing), Input::Signed(signature)) => {
                 let Signing {
                     request,
-                    due,
+                    missing,
                     key,
                     job,
                 } = *signing;
-                let request = request.with_signature(due, &key, &job, &signature)?;
+                let request = request.with_signature(missing, &key, &job, &signature)?;
                 self.sign_and_send(at, request)
             }
             // Browser builds have no client that authenticates with a JWT.
-            (State::Fetching(..), _) if IS_BROWSER_BUILD => Err(Misuse::Over.into()),
-            (State::Fetching(mut request, _), Input::Reply(reply)) => {
+            (State::FetchingJwt(..), _) if IS_BROWSER_BUILD => Err(Misuse::Over.into()),
+            (State::FetchingJwt(mut request, _), Input::Reply(reply)) => {
                 request.receive_client_jwt(&self.config, at, &reply)?;
                 self.sign_and_send(at, *request)
             }
-            (State::Fetching(..), Input::Lost(cause)) => Err(workload::unsent_error(&cause)),
-            (State::Waiting(sent), Input::Reply(reply)) => {
-                let is_asked = sent.remember_nonce(&self.config, &reply);
-                let is_asked = is_asked.map_err(|error| sent.error(&self.config, error))?;
-                if is_asked && self.nonce == Retry::Unused {
+            (State::FetchingJwt(..), Input::Lost(cause)) => Err(workload::unsent_error(&cause)),
+            (State::AwaitingReply(sent), Input::Reply(reply)) => {
+                let wants_nonce = sent.remember_nonce(&self.config, &reply);
+                let wants_nonce = wants_nonce.map_err(|error| sent.error(&self.config, error))?;
+                if wants_nonce && self.nonce == Retry::Unused {
                     self.nonce = Retry::Used;
-                    return self.begin(at, None, request_of);
+                    return self.begin(at, None, build_request);
                 }
                 if self.clock == Retry::Unused && sent.corrects_clock(&self.config, at, &reply) {
                     self.clock = Retry::Used;
-                    return self.begin(at, None, request_of);
+                    return self.begin(at, None, build_request);
                 }
                 if self.assertion == Retry::Unused
                     && let Some(replaced) = sent.replaced_workload_token(&self.config, at, &reply)
                 {
                     self.assertion = Retry::Used;
-                    return self.begin(at, Some(replaced), request_of);
+                    return self.begin(at, Some(replaced), build_request);
                 }
                 Ok(Next::Read(sent, reply))
             }
             (State::Signing(_), Input::Lost(cause)) => Err(Error::lost(cause)),
-            (State::Waiting(sent), Input::Lost(cause)) => {
+            (State::AwaitingReply(sent), Input::Lost(cause)) => {
                 Err(sent.error(&self.config, Error::lost(cause)))
             }
             (State::Over, _) => Err(Misuse::Over.into()),
@@ -172,9 +177,9 @@ impl Run {
         &mut self,
         at: &Moment,
         client_jwt: Option<Secret<String>>,
-        request_of: Ask<'_>,
+        build_request: BuildRequest<'_>,
     ) -> Result<Next, Error> {
-        let request = request_of(&Context::new(&self.config, at))?;
+        let request = build_request(&Context::new(&self.config, at))?;
         // The request is checked before it is signed, because a signature may need a call to a key service.
         let request = Unsent::new(&self.config, request, client_jwt)?;
         self.sign_and_send(at, request)
@@ -182,18 +187,18 @@ impl Run {
 
     /// Adds the missing signatures one by one, then sends the request.
     fn sign_and_send(&mut self, at: &Moment, mut request: Unsent) -> Result<Next, Error> {
-        while let Some(due) = request.next_signature(&self.config) {
-            match request.sign(&self.config, at, due)? {
-                Needs::Nothing => {}
-                Needs::Answer(exchange, remote) => {
-                    self.state = State::Fetching(Box::new(request), remote);
+        while let Some(missing) = request.next_signature(&self.config) {
+            match request.sign(&self.config, at, missing)? {
+                SigningStep::Complete => {}
+                SigningStep::Request(exchange, remote) => {
+                    self.state = State::FetchingJwt(Box::new(request), remote);
                     return Ok(Next::Send(*exchange));
                 }
-                Needs::Signature(job, key) => {
+                SigningStep::Sign(job, key) => {
                     let step = Next::Sign(job.clone());
                     self.state = State::Signing(Box::new(Signing {
                         request,
-                        due,
+                        missing,
                         key,
                         job,
                     }));
@@ -202,7 +207,7 @@ impl Run {
             }
         }
         let (request, sent) = request.into_request(&self.config)?;
-        self.state = State::Waiting(sent);
+        self.state = State::AwaitingReply(sent);
         Ok(Next::Send(request))
     }
 }

@@ -19,12 +19,12 @@ type Thumbprint = std::convert::Infallible;
 
 impl KnownCertificate {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
-    pub(crate) fn of(thumbprint: &str) -> Self {
+    pub(crate) fn from_thumbprint(thumbprint: &str) -> Self {
         Self(Some(Arc::from(thumbprint)))
     }
 
     #[cfg(all(feature = "js", target_family = "wasm"))]
-    pub(crate) const fn of(_thumbprint: &str) -> Self {
+    pub(crate) const fn from_thumbprint(_thumbprint: &str) -> Self {
         Self(None)
     }
 
@@ -34,7 +34,7 @@ impl KnownCertificate {
 
     /// Whether a token that is bound to this certificate can be used on connections that present `presented`. True if
     /// either is unknown: then only the API can decide.
-    pub(crate) fn is_good_with(&self, presented: &Self) -> bool {
+    pub(crate) fn is_usable_with(&self, presented: &Self) -> bool {
         match (&self.0, &presented.0) {
             (Some(bound), Some(presented)) => bound == presented,
             _ => true,
@@ -46,7 +46,7 @@ impl JsonForm for KnownCertificate {
     fn read(value: Json<'_>) -> Option<Self> {
         match value {
             Json::Null => Some(Self::default()),
-            value => Some(Self::of(value.as_str()?)),
+            value => Some(Self::from_thumbprint(value.as_str()?)),
         }
     }
 

@@ -152,7 +152,7 @@ impl Client {
         self
     }
 
-    /// The server that this is a client of.
+    /// The client's server.
     pub fn server(&self) -> &Server {
         &self.0.server
     }
@@ -190,7 +190,7 @@ impl Client {
     /// requires that or the request asks for it; otherwise the exchange ends at its first step.
     ///
     /// # Errors
-    /// Those of [`Self::authorize`]; from the steps: `denied.*` and `reply.*`.
+    /// The errors of [`Self::authorize`]; from the steps: `denied.*` and `reply.*`.
     #[cfg(feature = "sha2")]
     pub fn begin_authorization(
         &self,
@@ -213,15 +213,15 @@ impl Client {
     /// and hashed.
     ///
     /// # Errors
-    /// Those of [`Self::authorize`].
+    /// The errors of [`Self::authorize`].
     pub fn authorize_with_values(
         &self,
         now: UnixTime,
-        drawn: HostGeneratedValues,
+        values: HostGeneratedValues,
         request: AuthorizationRequest,
     ) -> Result<(Url, PendingAuthorization), Error> {
         let at = Moment::without_randomness(now);
-        let authorization = Begin::new(Arc::clone(&self.0), request, Some(drawn)).at_once(&at)?;
+        let authorization = Begin::new(Arc::clone(&self.0), request, Some(values)).at_once(&at)?;
         Ok((authorization.url, authorization.pending))
     }
 
@@ -248,12 +248,12 @@ impl Client {
     /// Whether a callback carries this flow's state, see [`PendingAuthorization::recognizes`]; an encrypted response
     /// (JARM) is decrypted for this.
     pub fn recognizes(&self, pending: &PendingAuthorization, callback: &str) -> bool {
-        pending.is_answered(Some(&self.0), callback)
+        pending.recognizes_with(Some(&self.0), callback)
     }
 
-    /// Whether a signed authorization response (JARM), the value of `response`, reports an error. It is not verified, so
-    /// anyone may have made it: this decides at most which page a person sees when no flow belongs to a callback. An
-    /// encrypted response is decrypted.
+    /// Whether a signed authorization response (JARM), the value of `response`, reports an error. It is not verified,
+    /// so anyone may have made it: use this at most to choose the page that a user sees when no flow belongs to a
+    /// callback. An encrypted response is decrypted.
     pub fn claims_error(&self, response: &str) -> bool {
         claims_error(&self.0, response)
     }
@@ -274,7 +274,7 @@ impl Client {
     /// Creates a verifier of the access tokens that callers present to `audience`, an API of this client's own, with
     /// the server's keys.
     pub fn access_token_verifier(&self, audience: impl Into<String>) -> AccessTokenVerifier {
-        AccessTokenVerifier::of(Arc::clone(&self.0), audience.into())
+        AccessTokenVerifier::for_config(Arc::clone(&self.0), audience.into())
     }
 
     /// Creates a verifier of the access tokens that callers present to `audience`, an API that is registered as this
@@ -326,8 +326,8 @@ impl Client {
     }
 
     /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they
-    /// are stored, a cold start or a new worker needs no request for them. They are not secret, but whoever can change
-    /// them controls which signatures are accepted: store them where no one else can write.
+    /// are stored, a cold start or a new worker needs no request for them. The keys are not secret, but anyone who can
+    /// change them controls which signatures are accepted: store them where no one else can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.0;
         config.shared.keys.export(config.server.issuer().as_str())
@@ -363,7 +363,7 @@ impl Client {
             scope,
             resources: AuthorizedResources::default(),
             id_token: None,
-            answered: None,
+            step_up_login: None,
             dpop_jkt: None,
             certificate: KnownCertificate::default(),
             expires_at: None,
@@ -478,6 +478,6 @@ impl Proofs {
     /// Uses the DPoP key of this client from now on, with the nonces that all its clones share; no key if the client
     /// has none.
     pub fn set_client(&self, client: &Client) {
-        self.be_of(client.config());
+        self.use_client(client.config());
     }
 }

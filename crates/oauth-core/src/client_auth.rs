@@ -27,7 +27,7 @@ pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
 pub(crate) use federated::is_spiffe_id;
 pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
-pub(crate) use jwt::{ClientJwt, Made, Origin, Remote, RequestFacts};
+pub(crate) use jwt::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
 /// How the client authenticates: by exactly one method.
@@ -95,8 +95,8 @@ impl ClientAuth {
     }
 
     /// A workload's token instead of a key of the client (RFC 7521 section 4.2): it is read again for each request, and
-    /// once more if the server refuses it (`invalid_client`) and it has been replaced in the meantime. A service that
-    /// issues it is asked once before each request, and not again.
+    /// another time if the server refuses it (`invalid_client`) and it has been replaced in the meantime. A service
+    /// that issues it is asked only once for each request.
     pub fn federated(assertion: FederatedAssertion) -> Self {
         Self(Method::Jwt(Arc::new(assertion)))
     }
@@ -112,7 +112,7 @@ impl ClientAuth {
     /// The registered name of the method, such as `client_secret_basic`.
     pub fn name(&self) -> &'static str {
         match &self.0 {
-            // No other can be configured there.
+            // Browser builds have no other method.
             _ if IS_BROWSER_BUILD => "none",
             Method::None | Method::Unnamed => "none",
             Method::Basic(_) => "client_secret_basic",
@@ -124,7 +124,7 @@ impl ClientAuth {
         }
     }
 
-    /// Whether the client authenticates, that is, is not public.
+    /// Whether the client authenticates, so is not a public client.
     pub const fn is_confidential(&self) -> bool {
         !IS_BROWSER_BUILD && !matches!(self.0, Method::None | Method::Unnamed)
     }
@@ -158,8 +158,8 @@ impl ClientAuth {
         }
     }
 
-    /// Writes who the client is into a form, by one method only (RFC 6749 section 2.3). `jwt` is the JWT made for this
-    /// request, if the method uses one.
+    /// Writes the client's identification and credentials into a form, by one method only (RFC 6749 section 2.3). `jwt`
+    /// is the JWT made for this request, if the method uses one.
     pub(crate) fn write(&self, client_id: (&str, &str), jwt: Option<&str>, form: &mut Form) {
         match (self.jwt(), jwt) {
             (Some(method), Some(jwt)) => method.write(client_id, jwt, form),

@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     /// The DPoP proofs received so far by an API.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     pub(crate) proofs: DpopProofs,
-    /// Backchannel (CIBA) requests that wait for a user's answer.
+    /// Backchannel (CIBA) requests that wait for the user.
     #[cfg(feature = "sha2")]
     pub(crate) pending_backchannel: PendingRequests,
 }

@@ -15,9 +15,9 @@ impl ClientId {
         Self(id.into())
     }
 
-    /// Refuses a client id that is empty, has white space at either end, or contains a control
-    /// character: the server would only answer `invalid_client`. Other characters outside `VSCHAR`
-    /// (RFC 6749 appendix A.1) are accepted.
+    /// Refuses a client id that is empty, has white space at either end, or contains a control character: the server
+    /// would only respond with `invalid_client`. Other characters outside `VSCHAR` (RFC 6749 appendix A.1) are
+    /// accepted.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
         let is_valid = !self.0.is_empty()

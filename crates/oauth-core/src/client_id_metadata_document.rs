@@ -17,7 +17,7 @@ use crate::server::{EndpointKind, Flag, Server};
 use crate::url::{Transport, Url};
 
 /// The metadata member of a server that accepts such client ids.
-pub(crate) const SUPPORTED: &str = "client_id_metadata_document_supported";
+pub(crate) const SUPPORT_MEMBER: &str = "client_id_metadata_document_supported";
 
 /// The size up to which servers should accept a document, in bytes.
 const MAX_DOCUMENT: usize = 5 << 10;
@@ -105,7 +105,7 @@ impl Warning {
         }
     }
 
-    /// One sentence about the warning, for people.
+    /// One sentence about the warning, for display.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Query => "the URL should have no query",
@@ -133,7 +133,7 @@ impl ClientIdMetadataDocument {
     /// ([`Self::parse`]); otherwise a document is made of it ([`Self::new`]).
     ///
     /// # Errors
-    /// Those of [`Self::parse`] and [`Self::new`].
+    /// The errors of [`Self::parse`] and [`Self::new`].
     pub fn from_json(url: ClientIdUrl, text: &str) -> Result<Self, Error> {
         match json::parse(text) {
             Ok(Json::Object(object)) if object.has("client_id") => Self::parse(url, text),
@@ -204,7 +204,7 @@ impl ClientIdMetadataDocument {
 
     /// The document, to publish. Nothing in it is secret.
     pub fn to_json(&self) -> String {
-        let text = self.metadata.to_json_of(Some(self.url.as_str()));
+        let text = self.metadata.to_json_with_id(Some(self.url.as_str()));
         text.expose().clone()
     }
 
@@ -246,7 +246,7 @@ impl Identification {
     /// The ways that this server offers, best first. A client that already has an id there needs none of them.
     pub fn offered_by(server: &Server) -> Vec<Self> {
         let mut ways = Vec::new();
-        if server.flag(SUPPORTED, Flag::False) {
+        if server.flag(SUPPORT_MEMBER, Flag::False) {
             ways.push(Self::MetadataDocument);
         }
         if server.endpoint(EndpointKind::Registration).is_ok() {
@@ -262,7 +262,7 @@ impl Identification {
 /// # Errors
 /// `client_id_metadata.not_supported`.
 pub(crate) fn check_supported(server: &Server) -> Result<(), Error> {
-    match server.flag(SUPPORTED, Flag::False) {
+    match server.flag(SUPPORT_MEMBER, Flag::False) {
         true => Ok(()),
         false => Err(Misuse::ClientIdMetadataUnsupported.into()),
     }

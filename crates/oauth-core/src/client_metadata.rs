@@ -79,8 +79,8 @@ macro_rules! client_metadata {
                         }
                     }
                 )*
-                let (extra, is_whole) = object.to_map_within(MAX_EXTRA);
-                if !is_whole {
+                let (extra, is_complete) = object.to_map_within(MAX_EXTRA);
+                if !is_complete {
                     unfit.push("members of other standards, for their size");
                 }
                 metadata.extra = Extra::from(extra);
@@ -89,10 +89,10 @@ macro_rules! client_metadata {
 
             /// Writes the members that are not empty, as JSON.
             fn write_members(&self, out: &mut json::Members<'_>) {
-                let own = [$((stringify!($field), is_empty(&self.$field))),*];
+                let written = [$((stringify!($field), is_empty(&self.$field))),*];
                 for (name, value) in self.extra.as_map().iter() {
-                    let is_own = own.iter().any(|(own, is_empty)| own == name && !is_empty);
-                    if !is_own {
+                    let is_written = written.iter().any(|(field, is_empty)| field == name && !is_empty);
+                    if !is_written {
                         out.next(name).push_str(&json::value_text(value));
                     }
                 }
@@ -105,7 +105,7 @@ macro_rules! client_metadata {
 }
 
 client_metadata! {
-    /// Where users are sent back to: required for grants with a redirect.
+    /// The URIs to which users are redirected: required for grants with a redirect.
     redirect_uris: Vec<RedirectUri>,
     /// How the client authenticates, by the method's registered name; `none` for a public client. The default
     /// of the standard is `client_secret_basic`.
@@ -114,7 +114,7 @@ client_metadata! {
     grant_types: Vec<String>,
     /// The response types that the client will use; by default `code`.
     response_types: Vec<String>,
-    /// The client's name, for people.
+    /// The client's name, for display.
     client_name: Option<String>,
     /// A page about the client.
     client_uri: Option<String>,
@@ -122,7 +122,7 @@ client_metadata! {
     logo_uri: Option<String>,
     /// The scope that the client may request.
     scope: Option<Scope>,
-    /// E-mail addresses of the people responsible for the client.
+    /// E-mail addresses of those responsible for the client.
     contacts: Vec<String>,
     /// The URL of the client's terms of service.
     tos_uri: Option<String>,
@@ -237,11 +237,11 @@ impl ClientMetadata {
 
     /// The metadata as it is sent to a server, as JSON.
     pub fn to_json(&self) -> Secret<String> {
-        self.to_json_of(None)
+        self.to_json_with_id(None)
     }
 
-    /// The same, for a client that has an id.
-    pub(crate) fn to_json_of(&self, client_id: Option<&str>) -> Secret<String> {
+    /// The metadata as JSON, for a client that has an id.
+    pub(crate) fn to_json_with_id(&self, client_id: Option<&str>) -> Secret<String> {
         let mut out = String::with_capacity(1024);
         let mut members = json::Members::of(&mut out);
         if let Some(id) = client_id {
@@ -268,9 +268,9 @@ impl ClientMetadata {
         out
     }
 
-    /// If no type is given, the type that all redirect URIs have in common: "native" clients are sent back to
-    /// loopback addresses and private schemes (RFC 8252 section 7), and servers treat a client without a type as a web
-    /// application, which may not use those.
+    /// If no type is given, the type that all redirect URIs have in common: "native" clients are sent back to loopback
+    /// addresses and private schemes (RFC 8252 section 7), and servers treat a client without a type as a web
+    /// application, which must not use them.
     fn derived_application_type(&self) -> Option<ApplicationType> {
         let is_given = self.application_type.is_some() || self.says("application_type");
         if is_given || self.redirect_uris.is_empty() {

@@ -50,11 +50,11 @@ pub struct SigningKey {
 /// `KeyUse` each is two keys. The whole process is not searched for it, because a key may serve two such servers if the
 /// client has an id of its own at each (draft-ietf-oauth-security-topics-update section 2.1).
 #[derive(Debug, Clone, Default)]
-pub struct KeyUse(Arc<Mutex<Vec<(String, Used)>>>);
+pub struct KeyUse(Arc<Mutex<Vec<(String, ServersOfKey)>>>);
 
 /// The servers for which one key signs client assertions.
 #[derive(Debug, Default)]
-struct Used {
+struct ServersOfKey {
     issuer: Option<String>,
     has_several: bool,
     has_other_audience: bool,
@@ -73,7 +73,7 @@ impl SigningKey {
         }
     }
 
-    /// A key in this process. Its signatures need no step of an exchange.
+    /// A key in this process. Signing with it needs no step of an exchange.
     pub fn local(id: impl Into<String>, alg: Alg, signer: Arc<dyn Signer>) -> Self {
         Self {
             id: id.into(),
@@ -91,7 +91,7 @@ impl SigningKey {
         self
     }
 
-    pub(crate) fn note_use(&mut self, used: &KeyUse) {
+    pub(crate) fn record_use(&mut self, used: &KeyUse) {
         self.used = used.clone();
     }
 
@@ -118,7 +118,7 @@ impl SigningKey {
         let mut uses = self.used.0.lock().unwrap_or_else(PoisonError::into_inner);
         let position = uses.iter().position(|(id, _)| *id == self.id);
         let position = position.unwrap_or_else(|| {
-            uses.push((self.id.clone(), Used::default()));
+            uses.push((self.id.clone(), ServersOfKey::default()));
             uses.len() - 1
         });
         let Some((_, used)) = uses.get_mut(position) else {
@@ -160,7 +160,7 @@ impl SigningKey {
     /// input is unchanged.
     ///
     /// # Errors
-    /// Those of [`Self::sign`].
+    /// The errors of [`Self::sign`].
     pub(crate) fn sign_in_place(&self, signing_input: &mut String) -> Result<bool, Error> {
         let Some(signer) = &self.signer else {
             return Ok(false);

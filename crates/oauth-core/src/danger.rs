@@ -100,7 +100,7 @@ pub fn loopback_connect_request(url: &str) -> Result<ConnectRequest, Error> {
 /// address.
 ///
 /// # Errors
-/// Those of [`Server::read`].
+/// The errors of [`Server::read`].
 pub fn read_loopback_metadata(
     issuer: &Issuer,
     document: &Object<'_>,

@@ -208,7 +208,7 @@ struct Entry {
 
 impl Nonces {
     /// The newest nonce of this server.
-    pub(crate) fn of(&self, role: ServerRole, url: &Url) -> Option<String> {
+    pub(crate) fn newest_nonce(&self, role: ServerRole, url: &Url) -> Option<String> {
         let origin = url.origin_text();
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries
@@ -230,7 +230,7 @@ impl Nonces {
 
     /// Restores a stored nonce, unless a newer one is known.
     pub(crate) fn restore_nonce(&self, role: ServerRole, url: &Url, nonce: &str) {
-        if is_nonce(&nonce) && self.of(role, url).is_none() {
+        if is_nonce(&nonce) && self.newest_nonce(role, url).is_none() {
             self.keep(role, url, nonce);
         }
     }

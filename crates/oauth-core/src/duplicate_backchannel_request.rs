@@ -41,10 +41,10 @@ mod pending {
     use crate::secret::Secret;
 
     /// The largest number of requests that are remembered. Beyond it, the one that expires first is forgotten.
-    const CAPACITY: usize = 10_000;
+    const MAX_PENDING_REQUESTS: usize = 10_000;
 
-    /// The longest time that a request can take to be sent and answered.
-    const LONGEST: Duration = Duration::from_secs(120);
+    /// The longest time between sending a request and its response.
+    const MAX_SEND_TIME: Duration = Duration::from_secs(120);
 
     /// The pending requests, by a hash of user and purpose, so that neither is stored in clear.
     #[derive(Debug, Default)]
@@ -69,14 +69,14 @@ mod pending {
             if repeat == Repeat::Refused && requests.contains_key(request_key) {
                 return Err(Misuse::CibaPending.into());
             }
-            if requests.len() >= CAPACITY {
+            if requests.len() >= MAX_PENDING_REQUESTS {
                 let oldest = requests
                     .iter()
                     .min_by_key(|(_, pending)| pending.expires_at);
                 let oldest = oldest.map(|(request_key, _)| request_key.clone());
                 oldest.map(|request_key| requests.remove(&request_key));
             }
-            let expires_at = now.after(LONGEST);
+            let expires_at = now.after(MAX_SEND_TIME);
             let request = None;
             requests.insert(
                 request_key.to_owned(),
@@ -106,8 +106,8 @@ mod pending {
             requests.remove(request_key);
         }
 
-        /// Forgets a request that the user has answered, or that has expired.
-        pub(crate) fn forget_answered(&self, auth_req_id: &Secret<String>) {
+        /// Forgets a request that the user has approved or declined, or that has expired.
+        pub(crate) fn forget_completed(&self, auth_req_id: &Secret<String>) {
             let request = Some(name(auth_req_id));
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             requests.retain(|_, pending| pending.request != request);

@@ -45,8 +45,8 @@ struct Facts {
     detail: Option<Box<str>>,
     source: Option<Cause>,
     is_final: bool,
-    is_of_refresh: bool,
-    is_of_suspect: bool,
+    is_during_refresh: bool,
+    is_refresh_token_doubtful: bool,
     /// The time before another attempt makes sense, if known.
     pause: Option<Duration>,
     is_repeated: bool,
@@ -61,12 +61,12 @@ pub enum Kind {
     /// The server refused, or the request was not sent because an earlier refusal still applies (a pause, a revoked
     /// token).
     Denied(Box<ServerError>),
-    /// The server, or whatever answered in its place, broke the protocol.
+    /// The server, or an intermediary that responded in its place, broke the protocol.
     Malformed(ProtocolViolation),
     /// A check failed: the message may be forged, replayed or intended for another recipient, or a site does not serve
     /// the request. Never act on its content.
     Untrusted(ValidationFailure),
-    /// No answer arrived. Whether the request was carried out is in the [`Cause`].
+    /// No response arrived. Whether the request was carried out is in the [`Cause`].
     Lost(Loss),
     /// The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it.
     Misuse(Misuse),
@@ -94,15 +94,15 @@ impl Error {
             detail: None,
             source: None,
             is_final: false,
-            is_of_refresh: false,
-            is_of_suspect: false,
+            is_during_refresh: false,
+            is_refresh_token_doubtful: false,
             pause: None,
             is_repeated: false,
             refusal: None,
         }))
     }
 
-    /// An exchange that ended because no answer arrived.
+    /// The error of an exchange that ended because no response arrived.
     pub fn lost(cause: Cause) -> Self {
         let kind = match cause.delivery() {
             Delivery::TooLarge => Kind::Malformed(ProtocolViolation::ReplyTooLarge),
@@ -124,10 +124,10 @@ impl Error {
     pub(crate) fn at_url(self, method: &str, url: &str) -> Self {
         let url = url.split('?').next().unwrap_or_default();
         if IS_BROWSER_BUILD {
-            // Each byte of a page's module costs every visitor.
+            // The page's module should be small.
             return self.at_request(url.to_owned());
         }
-        // A server may have given this URL, however long: it is cut when its secrets are removed.
+        // A server may have provided this URL, so it may be long: it is truncated when its secrets are removed.
         self.at_request([method, " ", url].concat())
     }
 
@@ -158,17 +158,17 @@ impl Error {
         self
     }
 
-    /// Marks it as the response to a refresh token.
+    /// Marks the error as the result of a refresh.
     #[must_use]
-    pub(crate) fn of_refresh(mut self) -> Self {
-        self.0.is_of_refresh = true;
+    pub(crate) fn during_refresh(mut self) -> Self {
+        self.0.is_during_refresh = true;
         self
     }
 
-    /// Marks that the refresh token may or may not be accepted again: the user should log in.
+    /// Marks that it is doubtful whether the refresh token will be accepted again: the user should log in.
     #[must_use]
-    pub(crate) fn of_suspect(mut self) -> Self {
-        self.0.is_of_suspect = true;
+    pub(crate) fn with_doubtful_refresh_token(mut self) -> Self {
+        self.0.is_refresh_token_doubtful = true;
         self
     }
 
@@ -194,7 +194,7 @@ impl Error {
     }
 
     /// Whether the server may have processed the request although no reply arrived.
-    fn is_of_unknown_fate(&self) -> bool {
+    fn is_outcome_unknown(&self) -> bool {
         let is_unsent = |cause: &Cause| cause.delivery() == Delivery::Unsent;
         matches!(self.0.kind, Kind::Lost(_)) && !self.0.source.as_ref().is_some_and(is_unsent)
     }
@@ -225,8 +225,8 @@ impl Error {
     /// How long to wait before trying again: the pause that the server named, or what is left of the backoff after
     /// failures. A caller that waits this long is not given the same error again without a new request.
     ///
-    /// Only of an error whose [advice](Self::advice) is `retry`. A source that failed to get a token always names one, of a
-    /// second at least; an error of a single exchange has one if the server named it.
+    /// `None` unless the [advice](Self::advice) is `retry`. A source that failed to get a token always names a pause,
+    /// of at least a second; an error of a single exchange has one only if the server named it.
     pub fn retry_after(&self) -> Option<Duration> {
         self.advice().after()
     }
@@ -247,11 +247,11 @@ impl Error {
 
     fn kind_advice(&self) -> Advice {
         match &self.0.kind {
-            Kind::Denied(server) if self.0.is_of_refresh && server.is_about_the_grant() => {
+            Kind::Denied(server) if self.0.is_during_refresh && server.is_about_the_grant() => {
                 Advice::Reauthorize
             }
-            Kind::Denied(_) if self.0.is_of_suspect => Advice::Reauthorize,
-            Kind::Denied(server) if self.0.is_of_refresh => server.advice_on_refresh(),
+            Kind::Denied(_) if self.0.is_refresh_token_doubtful => Advice::Reauthorize,
+            Kind::Denied(server) if self.0.is_during_refresh => server.advice_on_refresh(),
             Kind::Denied(server) => server.advice(),
             kind => kind.row().advice(),
         }
@@ -262,8 +262,8 @@ impl Error {
         self.0.endpoint
     }
 
-    /// The URL that was requested, if a server answered it wrongly or not at all: scheme, host and path, at most 300
-    /// characters; never a query, a fragment or a user name, because they may hold secrets. Of an API only the origin.
+    /// The URL that was requested, if its response was wrong or missing: scheme, host and path, at most 300 characters;
+    /// never a query, a fragment or a user name, because they may hold secrets. For an API, only the origin.
     pub fn url(&self) -> Option<&str> {
         let request = self.0.request.as_deref()?;
         if IS_BROWSER_BUILD {
@@ -290,7 +290,7 @@ impl Error {
         }
     }
 
-    /// The cause, if no answer arrived.
+    /// The cause, if no response arrived.
     pub const fn cause(&self) -> Option<&Cause> {
         self.0.source.as_ref()
     }
@@ -305,11 +305,13 @@ impl Error {
             *detail = redaction::redacted(detail, secrets, 200).into_boxed_str();
         }
         if let Some(request) = self.0.request.as_mut().filter(|_| !IS_BROWSER_BUILD) {
-            // No text of the server's: a short secret is a part of it only by chance.
-            let is_long = |secret: &&Secret<String>| secret.expose().len() >= redaction::LONG;
-            let long: Vec<_> = secrets.iter().filter(is_long).cloned().collect();
+            // This is not the server's text: it contains a short secret only by chance.
+            let is_long = |secret: &&Secret<String>| {
+                secret.expose().len() >= redaction::MIN_BYTES_REDACTED_ANYWHERE
+            };
+            let long_secrets: Vec<_> = secrets.iter().filter(is_long).cloned().collect();
             let method = request.find(' ').map_or(0, |space| space + 1);
-            let request_text = redaction::redacted(request, &long, method + MAX_URL);
+            let request_text = redaction::redacted(request, &long_secrets, method + MAX_URL);
             *request = request_text.into_boxed_str();
         }
         self
@@ -358,7 +360,7 @@ impl fmt::Display for Error {
         if let (Kind::Lost(_), Some(cause)) = (&self.0.kind, &self.0.source) {
             write!(f, ": {}", printable(&cause.root_message()))?;
         }
-        if self.0.is_final && self.is_of_unknown_fate() {
+        if self.0.is_final && self.is_outcome_unknown() {
             f.write_str(": the code may be spent, so begin the login anew")?;
         }
         let pause = self.0.pause.filter(|_| self.0.is_repeated);
@@ -369,7 +371,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The text of `Display` and the [hint](Error::hint): a `main` that returns an error prints it so.
+/// The text of `Display` and the [hint](Error::hint), as printed if `main` returns the error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;

@@ -51,10 +51,10 @@ pub trait Exchange {
 
     /// Processes one input and returns the next step.
     ///
-    /// [`Input::Begin`] comes first; each later input answers the step before it.
+    /// [`Input::Begin`] comes first; each later input reports the result of the step before it.
     ///
     /// # Errors
-    /// `misuse.out_of_order` for an input that does not answer the step before it, and `misuse.already_finished` for
+    /// `misuse.out_of_order` for an input that does not belong to the step before it, and `misuse.already_finished` for
     /// any call after [`Step::Done`] or an error. All other errors depend on the exchange; see [`Error::code`].
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error>;
 }
@@ -64,9 +64,9 @@ pub trait Exchange {
 /// Exhaustive on purpose: a driver that does not know a step must fail to compile.
 #[must_use]
 pub enum Step<T> {
-    /// Send this request once, and follow no redirect. Answer with [`Input::Reply`] or [`Input::Lost`]. Its extensions
-    /// may hold a [`SendBy`], and a [`RequestAddressPolicy`](crate::address::RequestAddressPolicy) if a server or
-    /// document supplied the URL.
+    /// Send this request once, and follow no redirect. Report the result with [`Input::Reply`] or [`Input::Lost`]. The
+    /// request's extensions may contain a [`SendBy`], and a
+    /// [`RequestAddressPolicy`](crate::address::RequestAddressPolicy) if a server or document supplied the URL.
     Send(crate::http::Request<Bytes>),
     /// Wait this long. Answer with [`Input::Elapsed`].
     Sleep(Duration),
@@ -82,8 +82,8 @@ pub enum Step<T> {
 
 /// The time after which a request must not be sent, in the request's extensions.
 ///
-/// A driver that queues requests compares it with the clock just before sending. If the time has passed, it answers
-/// with an unsent [`Input::Lost`], because another worker may already be sending the same refresh token.
+/// A driver that queues requests compares it with the clock just before sending. If the time has passed, it reports an
+/// unsent [`Input::Lost`], because another worker may already be sending the same refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendBy(pub UnixTime);
 
@@ -91,11 +91,11 @@ pub struct SendBy(pub UnixTime);
 pub enum Input {
     /// The first input of every exchange.
     Begin,
-    /// The server answered, with at most 1 MiB of body.
+    /// The server responded, with at most 1 MiB of body.
     Reply(crate::http::Response<Bytes>),
-    /// No answer arrived, no signature was made, or the answer was too large to read.
+    /// No response arrived, no signature was made, or the response was too large to read.
     Lost(Cause),
-    /// The pause is over.
+    /// The pause has ended.
     Elapsed,
     /// The signature, in the form JWS uses for its algorithm (RFC 7518 section 3).
     Signed(Bytes),
@@ -232,7 +232,7 @@ impl fmt::Debug for Input {
             Self::Lost(cause) => f.debug_tuple("Lost").field(cause).finish(),
             Self::Elapsed => f.write_str("Elapsed"),
             Self::Signed(_) => f.write_str("Signed(..)"),
-            Self::Verified(is_good) => f.debug_tuple("Verified").field(is_good).finish(),
+            Self::Verified(is_valid) => f.debug_tuple("Verified").field(is_valid).finish(),
         }
     }
 }

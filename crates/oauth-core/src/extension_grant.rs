@@ -57,10 +57,10 @@ pub enum ExtensionGrantClient {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExtensionGrantRefresh {
-    /// It is kept, and the tokens are renewed with it.
+    /// The refresh token is kept, and the tokens are renewed with it.
     #[default]
     Kept,
-    /// It is dropped: the server documents no refresh token, or the grant has to be requested again.
+    /// The refresh token is dropped: the server documents none, or the grant has to be requested again.
     Dropped,
 }
 
@@ -146,7 +146,7 @@ impl ExtensionGrantDefinition {
     /// Adds a parameter that the caller provides.
     ///
     /// # Errors
-    /// Those of [`Self::fixed`].
+    /// The errors of [`Self::fixed`].
     pub fn parameter(mut self, parameter: ExtensionGrantParameter) -> Result<Self, Error> {
         self.check_new_name(&parameter.name)?;
         self.parameters.push(parameter);

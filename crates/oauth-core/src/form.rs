@@ -10,7 +10,7 @@ use crate::secret::{self, Wipe as _};
 
 /// A form under construction. It records whether a name was added twice; [`Self::check`] then refuses it.
 ///
-/// It may hold secrets: `Debug` shows only names, and the buffer is overwritten on drop.
+/// A form may contain secrets: `Debug` shows only names, and the buffer is overwritten on drop.
 #[derive(Clone, Default)]
 pub struct Form {
     text: String,

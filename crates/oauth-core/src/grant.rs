@@ -79,12 +79,12 @@ pub trait Grant {
     fn note_outcome(&self, _: &Context<'_>, _: Result<(), &Error>) {}
 
     /// Whether the grant returns tokens of a user, not the client's own.
-    fn is_of_person(&self) -> bool {
+    fn is_user_grant(&self) -> bool {
         true
     }
 
     /// Whether the grant accepts tokens of this type: by default bearer tokens. A token bound to the client's DPoP key
-    /// is accepted whatever this returns.
+    /// is accepted in any case.
     fn accepts(&self, token_type: &TokenType) -> bool {
         *token_type == TokenType::Bearer
     }

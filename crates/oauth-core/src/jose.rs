@@ -25,7 +25,7 @@ pub(crate) use encryption::DecryptJwe;
 pub use encryption::ResponseEncryption;
 pub(crate) use encryption::decrypt_if_encrypted;
 pub use jwe_alg::{Enc, JweAlg};
-pub(crate) use jwk::PRIVATE;
+pub(crate) use jwk::PRIVATE_MEMBERS;
 pub use jwk::PublicJwk;
 #[cfg(feature = "sha2")]
 pub use jwk::symmetric_thumbprint;

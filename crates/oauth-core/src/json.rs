@@ -63,7 +63,7 @@ pub fn parse(text: &str) -> Result<Json<'_>, Error> {
 /// Reads a key set, which may contain more values than a reply.
 ///
 /// # Errors
-/// Those of [`parse`].
+/// The errors of [`parse`].
 pub(crate) fn parse_key_set(text: &str) -> Result<Json<'_>, Error> {
     reader::read(text, reader::Limits::KEY_SET).map_err(Error::from)
 }
@@ -195,25 +195,25 @@ impl<'a> Object<'a> {
     /// An owned copy of the members that together take at most about `limit` bytes of memory, and whether these are all
     /// members.
     pub(crate) fn to_map_within(&self, limit: usize) -> (Map<String, Value>, bool) {
-        let (mut map, mut left, mut is_whole) = (Map::new(), limit, true);
+        let (mut map, mut left, mut is_complete) = (Map::new(), limit, true);
         for (name, value) in self.iter() {
-            match left.checked_sub(MEMBER + name.len() + value.memory_size()) {
+            match left.checked_sub(MEMBER_BYTES + name.len() + value.memory_size()) {
                 Some(rest) => {
                     left = rest;
                     map.insert(name.to_owned(), value.to_value());
                 }
-                None => is_whole = false,
+                None => is_complete = false,
             }
         }
-        (map, is_whole)
+        (map, is_complete)
     }
 }
 
 /// The memory that a member of an owned map takes besides its strings: a name, a value, its part of a node.
-const MEMBER: usize = 128;
+const MEMBER_BYTES: usize = 128;
 
 /// The memory that the smallest node of an owned map takes.
-const NODE: usize = 768;
+const NODE_BYTES: usize = 768;
 
 impl<'a> Json<'a> {
     /// The string, if the value is one.
@@ -296,8 +296,8 @@ impl Json<'_> {
                 .map(|item| size_of::<Value>() + item.memory_size())
                 .sum(),
             Self::Object(Object(members)) if members.is_empty() => 0,
-            Self::Object(object) => object.iter().fold(NODE, |sum, (name, value)| {
-                sum + MEMBER + name.len() + value.memory_size()
+            Self::Object(object) => object.iter().fold(NODE_BYTES, |sum, (name, value)| {
+                sum + MEMBER_BYTES + name.len() + value.memory_size()
             }),
             _ => 0,
         }

@@ -159,8 +159,8 @@ impl Moment {
         bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
-    /// A unique identifier of 32 hexadecimal digits, not secret. It is stored, so it must not reveal any byte of the
-    /// seed.
+    /// A unique identifier of 32 hexadecimal digits, not secret. The identifier is stored, so it must not reveal any
+    /// byte of the seed.
     ///
     /// # Errors
     /// `misuse.no_randomness`.

@@ -81,7 +81,7 @@ impl ResourceIdentifier {
     /// Server URI"): scheme and host in lower case, without a default port, and without the slash of an empty path.
     ///
     /// # Errors
-    /// Those of [`Self::parse`].
+    /// The errors of [`Self::parse`].
     pub fn of_server(url: &str) -> Result<Self, Error> {
         Self::parse(url).map(|identifier| identifier.canonical())
     }

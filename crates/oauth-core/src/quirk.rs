@@ -21,8 +21,8 @@ pub enum Quirk {
     BearerAlias(String),
     /// Basic credentials are not form-encoded before base64 (Socios.com).
     RawBasic,
-    /// For this grant type the credentials are sent in the body, whatever the client's usual method (Socios.com:
-    /// `authorization_code`).
+    /// For this grant type the credentials are sent in the body, even if the client usually uses another method
+    /// (Socios.com: `authorization_code`).
     BodyCredentials(String),
     /// Scope names are separated by this character, in requests and replies (Strava: a comma).
     ScopeDelimiter(char),
@@ -46,8 +46,8 @@ pub enum Quirk {
     TenantIssuer(String),
     /// The token request must not repeat `redirect_uri` (servers of OAuth 2.1 only).
     OmitRedirectUri,
-    /// Callbacks with an error do not name the issuer, although the server says that all do
-    /// (django-oauth-toolkit). Those with a code still must.
+    /// Callbacks with an error do not name the issuer, although the server says that all do (django-oauth-toolkit).
+    /// Callbacks with a code still must.
     ErrorsWithoutIssuer,
     /// Callbacks do not name the issuer, although the server's metadata or its preset says that they do (Keycloak
     /// before 24).
@@ -55,13 +55,13 @@ pub enum Quirk {
     /// ID tokens may lack the nonce that was sent; if present, it must match.
     IdTokensWithoutNonce,
     /// `auth_time` in the ID token of a refresh is the time of the user's last login in any application, not of the
-    /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). It may be later than before, but
-    /// never earlier.
+    /// login that the refresh continues (django-oauth-toolkit, django-oidc-provider). The time may be later than
+    /// before, but never earlier.
     AuthTimeOfLastLogin,
     /// This error code, which is not in the OAuth registry or means something else there, means this registered one:
     /// `["bad_refresh_token", "invalid_grant"]` (GitHub).
     ErrorMeans(String, String),
-    /// A refusal whose description contains these words, in any case, has this registered code, whatever its own:
+    /// A refusal whose description contains these words (ignoring case) has this registered code instead of its own:
     /// `["token request is already being processed", "temporarily_unavailable"]` (Salesforce).
     DescriptionMeans(String, String),
     /// A reply in which the member of the first name does not have the second value is a refusal, even with status 200.
@@ -80,7 +80,7 @@ pub enum Quirk {
     /// `refresh_token_expires_in`).
     RefreshTokenTimeoutMember(String),
     /// If a token response has no `authorization_expires_in`, this member contains the number of seconds that the
-    /// authorization lasts, whatever is renewed before; 0 means forever (Google, LinkedIn, Microsoft Entra:
+    /// authorization lasts, regardless of renewals; 0 means forever (Google, LinkedIn, Microsoft Entra:
     /// `refresh_token_expires_in`).
     AuthorizationExpiresInMember(String),
     /// `"scope": ""` does not say what was granted (Apigee). Elsewhere it means that nothing was granted (GitHub).

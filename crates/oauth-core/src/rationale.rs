@@ -51,23 +51,23 @@
 //! | --- | --- | --- |
 //! | a thousand callers find that the token has expired | one request; the others wait for its result, not for a lock | a wait as long as the request |
 //! | all workers of a fleet wake at once | a lease in the store; renewal begins before the expiry, at a random time | one more read and write of the store |
-//! | the caller that began a renewal gives up | the request is finished and its result stored | a request whose result may not be needed |
+//! | the caller that began a renewal gives up | the request is completed and its result stored | a request whose result might not be needed |
 //! | the reply is lost, or the worker crashes before it is stored | the mark in the store says that the token may have been used; the access token is used until it expires, and then [`Reuse`] determines what is risked | with [`Reuse::Revokes`] a login even if the server had not seen the request; with [`Reuse::Unknown`] an alarm at the server for a grant that was lost anyway |
 //! | a worker sleeps through its lease and wakes with a reply | it saves only if the record still has the version it read; if no worker has sent the token again, its tokens are the newest and are kept | nothing |
 //! | a worker crashes during a renewal | its lease is 10 s long, and extended while the request runs: others take over within seconds, but send a token that may have been used again only after the longest duration of a request | a write of the store every 3 s of a slow request |
 //! | the token is about to expire, and the store or the server hangs | a caller waits for a second, and then gets the current token as long as it is valid | a token with little time left |
-//! | the store keeps reporting that another worker has saved | it is asked at growing intervals, and after eight of them the error is `store.conflict`; new tokens are handed out and stored later | some seconds |
-//! | the store fails when new tokens arrive | a few more tries, then they are handed out anyway and stored later; if the store can be read but not written, the next refresh continues from them | a crash before that costs a login |
+//! | the store keeps reporting that another worker has saved | it is asked at growing intervals, and after eight of them the error is `store.conflict`; new tokens are returned and stored later | some seconds |
+//! | the store fails when new tokens arrive | a few more attempts, then they are returned anyway and stored later; if the store can be read but not written, the next refresh continues from them | a crash before that costs a login |
 //! | a user logs out while a token is renewed | the tokens that arrive are revoked, and the record stays removed | a request |
-//! | the server says `invalid_grant` | the store is read once more, because another worker may have newer tokens; if not, the grant has ended for all | one read |
-//! | the server refuses the refresh token with another error | the error says that the user has to log in; nothing is deleted, and the token is sent again after 10 s, 20 s and so on up to an hour, by one of all workers | a refusal now and then |
+//! | the server responds with `invalid_grant` | the store is read again, because another worker may have newer tokens; if not, the grant has ended for all | one read |
+//! | the server refuses the refresh token with another error | the error says that the user has to log in; nothing is deleted, and the token is sent again after 10 s, 20 s and so on up to an hour, by one of the workers | an occasional refused request |
 //! | a resource server says 401 | only that token is renewed; a newer one of another worker is used first | nothing |
 //!
 //! # Whose fault it is
 //!
-//! [`Kind`] answers that: the server refused, the server broke the protocol, a check failed, no
-//! answer arrived, or the caller asked for something that must not be done. Programs match on [`Error::code`] and
-//! act on [`Error::advice`]; nothing needs to be read from the text.
+//! [`Kind`] answers that: the server refused, the server broke the protocol, a check failed, no response arrived, or
+//! the caller requested something that must not be done. Programs match on [`Error::code`] and act on
+//! [`Error::advice`]; nothing needs to be read from the text.
 //!
 //! # What is kept secret, and its limits
 //!

@@ -86,10 +86,15 @@ impl RedirectUri {
     /// The parameters that the server added to this URI, if the callback arrived here. Only the parts of the URI that
     /// the callback contains are compared: for a path with a query the path, for a bare query nothing. `Err` contains
     /// the URI at which it arrived instead, without its query.
-    pub(crate) fn match_callback<'a>(&self, callback: &'a str) -> Result<Arrived<'a>, &'a str> {
+    pub(crate) fn match_callback<'a>(
+        &self,
+        callback: &'a str,
+    ) -> Result<CallbackForm<'a>, &'a str> {
         let is_path = callback.starts_with('/') && !callback.starts_with("//");
         if !is_path && !callback.starts_with("//") && !has_scheme(callback) {
-            return Ok(Arrived::Bare(self.without_own_query(callback)));
+            return Ok(CallbackForm::ParametersOnly(
+                self.without_own_query(callback),
+            ));
         }
         let without_fragment = callback.split('#').next().unwrap_or_default();
         let (here, query) = without_fragment
@@ -97,13 +102,13 @@ impl RedirectUri {
             .unwrap_or((without_fragment, ""));
         let (own_path, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
         let is_here = match (Url::scan(here), Url::scan(own_path)) {
-            (_, Ok(own_path)) if is_path => here == path_of(&own_path),
+            (_, Ok(own_path)) if is_path => here == non_empty_path(&own_path),
             // The path of a private scheme is everything after the colon.
             (_, Err(_)) if is_path => own_path
                 .split_once(':')
                 .is_some_and(|(_, path)| path == here),
             (Ok(here), Ok(own_path)) => {
-                here.same_origin(&own_path) && path_of(&here) == path_of(&own_path)
+                here.same_origin(&own_path) && non_empty_path(&here) == non_empty_path(&own_path)
             }
             _ => here == own_path,
         };
@@ -113,7 +118,7 @@ impl RedirectUri {
             None => None,
         };
         match added.filter(|_| is_here) {
-            Some(added) => Ok(Arrived::At { added }),
+            Some(added) => Ok(CallbackForm::Complete { added }),
             None => Err(here),
         }
     }
@@ -137,11 +142,11 @@ impl RedirectUri {
 
 /// A callback that arrived at this redirect URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrived<'a> {
+pub(crate) enum CallbackForm<'a> {
     /// The callback contains this URI; `added` are the parameters added to its query.
-    At { added: &'a str },
+    Complete { added: &'a str },
     /// The callback consists only of parameters.
-    Bare(&'a str),
+    ParametersOnly(&'a str),
 }
 
 /// Whether a string begins as an absolute URI does. No parameter of a callback has a colon in its name, and a value
@@ -154,7 +159,7 @@ fn has_scheme(text: &str) -> bool {
 }
 
 /// The path as browsers write it: never empty.
-fn path_of(url: &Url) -> &str {
+fn non_empty_path(url: &Url) -> &str {
     match url.path() {
         "" => "/",
         path => path,

@@ -19,7 +19,7 @@ use crate::server::{Server, endpoint_url};
 use crate::url::{Transport, Url};
 
 /// The members that determine how the client is used.
-const DECISIVE: [&str; 4] = [
+const BEHAVIORAL_MEMBERS: [&str; 4] = [
     "redirect_uris",
     "token_endpoint_auth_method",
     "grant_types",
@@ -27,9 +27,9 @@ const DECISIVE: [&str; 4] = [
 ];
 
 /// The version of the stored form.
-const VERSION: u64 = 1;
+const STORED_VERSION: u64 = 1;
 
-/// A client as a server has registered it. The server's answer counts, whatever was requested.
+/// A client as a server has registered it, which may differ from what was requested.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RegisteredClient {
@@ -46,9 +46,10 @@ pub struct RegisteredClient {
     pub registration_access_token: Option<Secret<String>>,
     /// The URL at which the registration is read, updated and deleted.
     pub registration_client_uri: Option<Url>,
-    /// The registered metadata: the server's answer, completed with what was requested where the answer names nothing.
+    /// The registered metadata: the server's response, completed with the requested members that the response does not
+    /// contain.
     pub metadata: ClientMetadata,
-    /// What was wrong with the answer.
+    /// The defects of the response.
     pub warnings: Vec<Warning>,
 }
 
@@ -71,7 +72,7 @@ impl Warning {
         }
     }
 
-    /// One sentence about the warning, for people.
+    /// One sentence about the warning, for display.
     pub const fn text(self) -> &'static str {
         match self {
             Self::SecretIgnored => "secret ignored",
@@ -80,7 +81,7 @@ impl Warning {
     }
 }
 
-/// What is known of a client before the server answers.
+/// What is known about a client before the response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RegistrationContext<'a> {
     /// The server was asked to register this.
@@ -109,7 +110,7 @@ impl<'a> RegistrationContext<'a> {
 }
 
 impl RegisteredClient {
-    /// Reads the server's answer.
+    /// Reads the server's response.
     ///
     /// # Errors
     /// `registration.malformed`, naming the member; `registration.redirect_uri`, `registration.client_id`;
@@ -119,7 +120,7 @@ impl RegisteredClient {
         object: Object<'_>,
         before: RegistrationContext<'_>,
     ) -> Result<Self, Error> {
-        // If the server's answer names none of these, it has registered what it was asked to.
+        // If the server's response contains none of these members, the server has registered them as requested.
         let silent = before.requested().map(ClientMetadata::to_json);
         let mut object = object;
         if let Some(silent) = &silent
@@ -131,7 +132,7 @@ impl RegisteredClient {
         let strictness = server.rules().strictness;
         let mut client = Self::take_from(issuer, &mut object, server.transport(), strictness)?;
         let (metadata, unfit) = ClientMetadata::take_from(object);
-        if let Some(name) = unfit.iter().find(|name| DECISIVE.contains(name)) {
+        if let Some(name) = unfit.iter().find(|name| BEHAVIORAL_MEMBERS.contains(name)) {
             return Err(malformed(name));
         }
         client.metadata = metadata;
@@ -231,8 +232,8 @@ impl RegisteredClient {
         }
     }
 
-    /// Fills in the members that the server does not have to send again. Those that it sends replace the old ones (RFC
-    /// 7592 section 3).
+    /// Fills in the members that the server does not have to send again. Members that it sends replace the old ones
+    /// (RFC 7592 section 3).
     fn complete(&mut self, known: Option<&Self>) -> Result<(), Error> {
         let Some(known) = known else {
             return Ok(());
@@ -263,7 +264,7 @@ impl RegisteredClient {
             "none" if self.client_secret.is_some() => {
                 self.client_secret = None;
                 self.client_secret_expires_at = None;
-                // When a dropped secret expires matters to nobody.
+                // The expiry of a dropped secret is irrelevant.
                 self.warnings = vec![Warning::SecretIgnored];
                 Ok(())
             }
@@ -324,7 +325,7 @@ impl RegisteredClient {
     pub fn to_json(&self) -> Secret<String> {
         let mut out = String::with_capacity(1024);
         let mut members = json::Members::of(&mut out);
-        members.number("version", VERSION);
+        members.number("version", STORED_VERSION);
         members.text("issuer", &self.issuer);
         members.text("client_id", self.client_id.as_str());
         let secrets = [
@@ -362,7 +363,7 @@ impl RegisteredClient {
         let Ok(Json::Object(mut object)) = json::parse(text) else {
             return Err(refused());
         };
-        if object.get("version").and_then(Json::as_seconds) != Some(VERSION) {
+        if object.get("version").and_then(Json::as_seconds) != Some(STORED_VERSION) {
             return Err(refused().about("version"));
         }
         let issuer = object.take("issuer").and_then(String::read);
@@ -374,7 +375,7 @@ impl RegisteredClient {
             return Err(refused().about("metadata"));
         };
         let (metadata, unfit) = ClientMetadata::take_from(metadata);
-        if let Some(name) = unfit.iter().find(|name| DECISIVE.contains(name)) {
+        if let Some(name) = unfit.iter().find(|name| BEHAVIORAL_MEMBERS.contains(name)) {
             return Err(refused().about(name));
         }
         let stored = Strictness::Strict;

@@ -44,9 +44,9 @@ pub(crate) type LogoutTokens = ReplayCache<(String, String), 10_000>;
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 pub(crate) type DpopProofs = ReplayCache<String, 100_000>;
 
-/// Names, each with the time until which it is remembered; at most `CAPACITY` of them.
+/// Names, each with the time until which it is remembered; at most `MAX_REMEMBERED_TOKENS` of them.
 #[derive(Debug)]
-pub(crate) struct ReplayCache<N, const CAPACITY: usize>(Mutex<State<N>>);
+pub(crate) struct ReplayCache<N, const MAX_REMEMBERED_TOKENS: usize>(Mutex<State<N>>);
 
 #[derive(Debug)]
 struct State<N> {
@@ -54,7 +54,7 @@ struct State<N> {
     by_end: BTreeSet<(UnixTime, Arc<N>)>,
 }
 
-impl<N: Ord, const CAPACITY: usize> Default for ReplayCache<N, CAPACITY> {
+impl<N: Ord, const MAX_REMEMBERED_TOKENS: usize> Default for ReplayCache<N, MAX_REMEMBERED_TOKENS> {
     fn default() -> Self {
         Self(Mutex::new(State {
             expiry_of: BTreeMap::new(),
@@ -63,7 +63,7 @@ impl<N: Ord, const CAPACITY: usize> Default for ReplayCache<N, CAPACITY> {
     }
 }
 
-impl<N: Ord, const CAPACITY: usize> ReplayCache<N, CAPACITY> {
+impl<N: Ord, const MAX_REMEMBERED_TOKENS: usize> ReplayCache<N, MAX_REMEMBERED_TOKENS> {
     /// Remembers a token until this time. `false` if it is already remembered.
     pub(crate) fn remember(&self, name: N, expires_at: UnixTime, now: UnixTime) -> bool {
         let name = Arc::new(name);
@@ -74,7 +74,7 @@ impl<N: Ord, const CAPACITY: usize> ReplayCache<N, CAPACITY> {
         if state.expiry_of.contains_key(&name) {
             return false;
         }
-        if state.expiry_of.len() >= CAPACITY {
+        if state.expiry_of.len() >= MAX_REMEMBERED_TOKENS {
             state.forget_first();
         }
         state.expiry_of.insert(Arc::clone(&name), expires_at);
@@ -114,16 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_the_one_that_ends_first_is_forgotten() {
-        const CAPACITY: usize = 1_000;
-        let replays = ReplayCache::<_, CAPACITY>::default();
-        let count = CAPACITY as u64;
+    fn with_too_many_tokens_the_first_to_expire_is_forgotten() {
+        const MAX_REMEMBERED_TOKENS: usize = 1_000;
+        let replays = ReplayCache::<_, MAX_REMEMBERED_TOKENS>::default();
+        let count = MAX_REMEMBERED_TOKENS as u64;
         for number in 0..=count {
             assert!(replays.remember(named("a", &number.to_string()), at(1000 + number), at(0)));
         }
         assert_eq!(
             replays.0.lock().map(|state| state.by_end.len()).ok(),
-            Some(CAPACITY)
+            Some(MAX_REMEMBERED_TOKENS)
         );
         assert!(!replays.remember(named("a", &count.to_string()), at(9999), at(0)));
         assert!(!replays.remember(named("a", "1"), at(9999), at(0)));

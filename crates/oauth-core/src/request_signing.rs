@@ -6,7 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::server::Server;
 
 /// How long a request object is valid, in seconds. FAPI 2.0 Message Signing (section 5.3.2) allows 60 minutes.
-const LIFETIME: u32 = 300;
+const DEFAULT_LIFETIME_SECONDS: u32 = 300;
 
 /// How a client signs its authorization requests.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl RequestSigning {
     pub const fn new(key: SigningKey) -> Self {
         Self {
             key,
-            lifetime: LIFETIME,
+            lifetime: DEFAULT_LIFETIME_SECONDS,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::moment::UnixTime;
 
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The longest pause that this crate accepts from a server.
 pub const CAP: Duration = Duration::from_secs(300);
@@ -42,7 +42,7 @@ pub fn limit(
     }
     // The value is either seconds left (Envoy) or a point in time (UserTesting): a value of more than thirty years is a
     // point in time.
-    let field = headers.get(RESET)?.to_str().ok()?;
+    let field = headers.get(RATE_LIMIT_RESET)?.to_str().ok()?;
     let reset = digits(field.trim_matches([' ', '\t']))?;
     let pause = match reset {
         0..1_000_000_000 => Duration::from_secs(reset),

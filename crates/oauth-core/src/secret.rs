@@ -54,8 +54,8 @@ pub(crate) fn zeroizing_bytes(text: String) -> Bytes {
 
 /// A value that is never printed.
 ///
-/// It has no `Display`, no `Serialize` and no `PartialEq`; `Debug` shows `[redacted]`. The memory is overwritten on
-/// drop, except copies made by an HTTP client or a garbage-collected host.
+/// A secret has no `Display`, no `Serialize` and no `PartialEq`; `Debug` shows `[redacted]`. The memory is overwritten
+/// on drop, except copies made by an HTTP client or a garbage-collected host.
 #[derive(Clone)]
 pub struct Secret<T: Wipe>(T);
 
@@ -227,7 +227,7 @@ mod tests {
         form.push("a", MARK);
         let at = form.as_str().as_ptr().wrapping_add(2);
         let room = form.as_str().len();
-        // It grows into a new block, and the old one is freed.
+        // The string grows into a new block, and the old one is freed.
         let address = at as usize + MARK.len() / 2;
         for n in 0..100 {
             form.push(&format!("p{n}"), "some value that takes room");
@@ -239,7 +239,7 @@ mod tests {
             !MARK
                 .as_bytes()
                 .windows(8)
-                .any(|part| found.windows(8).any(|it| it == part))
+                .any(|part| found.windows(8).any(|window| window == part))
         );
 
         let mut form = crate::form::Form::new();

@@ -1,5 +1,5 @@
-//! [`Server`]: an authorization server and its metadata (RFC 8414, OpenID Connect Discovery). They are fetched in
-//! `flow/discovery.rs`; the metadata of a client are in `client_metadata.rs`.
+//! [`Server`]: an authorization server and its metadata (RFC 8414, OpenID Connect Discovery). The metadata is fetched
+//! in `flow/discovery.rs`; that of a client is in `client_metadata.rs`.
 
 mod assertions;
 mod refresh_token_expiration;
@@ -307,7 +307,7 @@ impl Server {
     }
 
     /// The addresses that a request to this URL may be sent to.
-    pub(crate) fn address_policy_of(&self, url: &Url) -> RequestAddressPolicy {
+    pub(crate) fn address_policy_for(&self, url: &Url) -> RequestAddressPolicy {
         match &self.configured_origin {
             Some(configured) if configured.same_origin(url) => RequestAddressPolicy::Any,
             _ => self.address_policy,
@@ -341,7 +341,7 @@ impl Server {
     /// alias if there is one.
     ///
     /// # Errors
-    /// Those of [`Self::endpoint`].
+    /// The errors of [`Self::endpoint`].
     pub fn mtls_endpoint(&self, kind: EndpointKind) -> Result<&Url, Error> {
         let alias = self
             .mtls_aliases

@@ -65,7 +65,7 @@ pub enum TokenType {
     Bearer,
     /// A token bound to a key, sent with a proof of that key (RFC 9449).
     Dpop,
-    /// Another type, unchanged, that a custom grant has accepted. Such a token can be stored, but not sent.
+    /// Another type, unchanged, that a custom grant has accepted. Such a token can be stored but not sent.
     Other(String),
 }
 
@@ -123,11 +123,11 @@ pub enum Warning {
     /// The access token contains characters that RFC 6750 section 2.1 does not allow. It is sent as it
     /// is.
     TokenNotToken68,
-    /// The login answered a step-up requirement (RFC 9470), but its ID token has none of the required `acr` values: the
-    /// API may refuse the access token for the same reason again.
+    /// The login was meant to meet a step-up requirement (RFC 9470), but its ID token has none of the required `acr`
+    /// values: the API may refuse the access token for the same reason again.
     AcrNotMet,
-    /// The ID token of a refresh has expired or was issued in the future, according to this clock. It was accepted,
-    /// because it came directly from the server: check the clocks.
+    /// The ID token of a refresh has expired or was issued in the future, according to this clock. The token was
+    /// accepted, because it came directly from the server: check the clocks.
     IdTokenTimes,
 }
 
@@ -195,16 +195,17 @@ pub struct Tokens {
     pub extra: Extra,
     /// The defects of the token response.
     pub warnings: Vec<Warning>,
-    /// The step-up requirement that the login answered, if any.
-    pub(crate) answered: Option<Arc<StepUpLogin>>,
+    /// The step-up login from which the tokens come, if any.
+    pub(crate) step_up_login: Option<Arc<StepUpLogin>>,
     /// The certificate that the access token is bound to.
     pub(crate) certificate: KnownCertificate,
     pub(crate) binding: Arc<Binding>,
 }
 
 impl Tokens {
-    /// Whether the access token itself renews the tokens ([`SelfRenewal`](crate::self_renewal::SelfRenewal)).
-    pub(crate) fn is_own_renewer(&self) -> bool {
+    /// Whether the tokens are renewed with the access token instead of a refresh token
+    /// ([`SelfRenewal`](crate::self_renewal::SelfRenewal)).
+    pub(crate) fn renews_with_access_token(&self) -> bool {
         let refresh = self.refresh_token.as_ref();
         refresh.is_some_and(|refresh| refresh.secret().matches(self.access_token.expose()))
     }
@@ -227,7 +228,7 @@ impl Tokens {
             id_token: None,
             extra: Extra::default(),
             warnings: Vec::new(),
-            answered: None,
+            step_up_login: None,
             certificate: KnownCertificate::default(),
             binding: Arc::new(binding),
         }
@@ -235,7 +236,7 @@ impl Tokens {
 
     /// What an API required of the user at the login of these tokens (RFC 9470), if they come from a step-up.
     pub fn step_up(&self) -> Option<&StepUp> {
-        Some(&self.answered.as_ref()?.step_up)
+        Some(&self.step_up_login.as_ref()?.step_up)
     }
 
     /// The type of the access token that a token exchange has issued (RFC 8693 section 2.2.1), if the server names it:
@@ -278,8 +279,9 @@ impl Tokens {
     /// # Errors
     /// `grant.revoked` if it is the refused one, `grant.expired` if it has expired.
     pub fn check_fixed(&self, now: UnixTime, refused: Option<&Self>) -> Result<(), Error> {
-        let is_it = |refused: &Self| self.access_token.matches(refused.access_token.expose());
-        if refused.is_some_and(is_it) {
+        let is_this_token =
+            |refused: &Self| self.access_token.matches(refused.access_token.expose());
+        if refused.is_some_and(is_this_token) {
             return Err(ServerError::revoked().into());
         }
         match self.expires_at() {
@@ -304,7 +306,7 @@ impl Tokens {
     }
 
     /// Whether the token was made by [`Self::bearer`], so that it has no issuer and client.
-    pub(crate) fn is_of_nobody(&self) -> bool {
+    pub(crate) fn has_no_issuer(&self) -> bool {
         self.binding.issuer.is_empty() && self.binding.client_id.is_empty()
     }
 
@@ -388,7 +390,7 @@ impl Tokens {
                 .map(|token| token.resources.clone())
                 .unwrap_or_default(),
             id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
-            answered: self.answered.as_deref().cloned(),
+            answered: self.step_up_login.as_deref().cloned(),
             refresh_jkt: refresh
                 .and_then(|token| token.dpop_jkt.as_deref())
                 .map(str::to_owned),
@@ -428,7 +430,7 @@ impl Tokens {
             false => Renews::AsRefreshToken,
         };
         let id_token = stored.id_token.map(Secret::new);
-        let answered = stored.answered.map(Arc::new);
+        let step_up_login = stored.answered.map(Arc::new);
         Ok(Self {
             access_token: Secret::new(stored.access_token),
             token_type,
@@ -442,7 +444,7 @@ impl Tokens {
                 requested,
                 resources: stored.resources,
                 id_token: id_token.clone(),
-                answered: answered.clone(),
+                step_up_login: step_up_login.clone(),
                 dpop_jkt: stored.refresh_jkt.map(Into::into),
                 certificate: stored.x5t_s256.clone(),
                 expires_at: stored.refresh_token_use_by,
@@ -451,7 +453,7 @@ impl Tokens {
                 binding: Arc::clone(&binding),
             }),
             id_token,
-            answered,
+            step_up_login,
             certificate: stored.x5t_s256,
             extra: Extra(stored.extra),
             warnings: Vec::new(),

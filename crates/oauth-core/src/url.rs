@@ -22,7 +22,7 @@ use crate::form::Form;
 
 /// An absolute `http` or `https` URL that all common parsers read the same way.
 ///
-/// Its text is kept as given, except that scheme and host are put in lower case.
+/// The text is kept as given, except that scheme and host are put in lower case.
 #[derive(Clone)]
 pub struct Url {
     text: Arc<str>,
@@ -101,7 +101,7 @@ impl Url {
         Self::parse(&[&origin, path.as_str(), query].concat())
     }
 
-    /// Reads the URL of a page for a person, which may have a fragment, as pages of single-page applications do. No
+    /// Reads the URL of a page for the user's browser, which may have a fragment, as in single-page applications. No
     /// request is sent to it; only its text and origin are used.
     ///
     /// # Errors
@@ -333,7 +333,7 @@ impl TryFrom<&crate::http::Uri> for Url {
     type Error = Error;
 
     /// # Errors
-    /// Those of [`Self::parse`].
+    /// The errors of [`Self::parse`].
     fn try_from(uri: &crate::http::Uri) -> Result<Self, Error> {
         Self::parse(&uri.to_string())
     }

@@ -29,11 +29,12 @@ pub use remote::WorkloadTokenService;
 pub const MAX_BYTES: usize = 64 << 10;
 
 /// The lifetime of a token that is made for one request: enough for transmission and clock skew.
-const LIFETIME: Duration = Duration::from_secs(60);
+const ASSUMED_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The source of a workload's token: a file, the environment or a callback.
 ///
-/// It is called for each request, because such tokens are replaced while the process runs, and should return at once.
+/// The function is called for each request, because such tokens are replaced while the process runs, and must not
+/// block.
 pub trait AssertionSource: Send + Sync {
     /// Returns the current token for this request. A line break at its end is ignored; other white space is refused.
     ///
@@ -71,7 +72,7 @@ impl<'a> AssertionRequest<'a> {
     pub const fn new(audience: &'a str, now: UnixTime) -> Self {
         Self {
             audience,
-            expires_at: now.after(LIFETIME),
+            expires_at: now.after(ASSUMED_LIFETIME),
         }
     }
 }
@@ -176,10 +177,10 @@ impl SubjectToken {
 }
 
 /// A token that is available immediately, or the request that fetches it.
-pub(crate) enum Found {
+pub(crate) enum TokenLookup {
     Token(Secret<String>),
     /// The request that fetches it.
-    Ask(Box<Request<Bytes>>),
+    Request(Box<Request<Bytes>>),
 }
 
 impl WorkloadToken {
@@ -219,7 +220,7 @@ impl WorkloadToken {
     ///
     /// # Errors
     /// `lost.unsent`, `workload.malformed`.
-    pub(crate) fn find(&self, audience: &str, now: UnixTime) -> Result<Found, Error> {
+    pub(crate) fn find(&self, audience: &str, now: UnixTime) -> Result<TokenLookup, Error> {
         let token = match &self.0 {
             Origin::Called(source) => {
                 let request = AssertionRequest::new(audience, now);
@@ -235,10 +236,10 @@ impl WorkloadToken {
             }
             Origin::Placed(CredentialSource::Endpoint(endpoint), _) => {
                 let request = endpoint.request(audience)?;
-                return Ok(Found::Ask(Box::new(request)));
+                return Ok(TokenLookup::Request(Box::new(request)));
             }
         };
-        without_line_break(&token).map(Found::Token)
+        without_line_break(&token).map(TokenLookup::Token)
     }
 
     /// The token that a service has replied with.
@@ -316,8 +317,8 @@ impl Exchange for Fetch {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => {
                 Ok(match self.token.find(&self.audience, at.now())? {
-                    Found::Token(token) => Step::Done(token),
-                    Found::Ask(request) => {
+                    TokenLookup::Token(token) => Step::Done(token),
+                    TokenLookup::Request(request) => {
                         self.state = State::Asked;
                         Step::Send(*request)
                     }

@@ -29,9 +29,9 @@ pub fn client_secret_jwt(
 
 /// The secret as the key of an HMAC.
 fn mac_key(secret: &Secret<String>, alg: Alg) -> Result<SigningKey, Error> {
-    let least = alg.signature_bytes().unwrap_or_default();
-    if alg.is_symmetric() && secret.expose().len() < least {
-        let detail = format!("{} needs {least} bytes", alg.as_str());
+    let min_bytes = alg.signature_bytes().unwrap_or_default();
+    if alg.is_symmetric() && secret.expose().len() < min_bytes {
+        let detail = format!("{} needs {min_bytes} bytes", alg.as_str());
         return Err(Error::from(ValidationFailure::JwsKeyTooSmall).about(&detail));
     }
     let secret = secret.clone();
@@ -42,8 +42,8 @@ fn mac_key(secret: &Secret<String>, alg: Alg) -> Result<SigningKey, Error> {
 /// client secret itself.
 ///
 /// # Errors
-/// Those of [`PrivateKey::read_for`]; `jws.key_too_small` for a secret that is shorter than its hash (RFC 7518 section
-/// 3.2).
+/// The errors of [`PrivateKey::read_for`]; `jws.key_too_small` for a secret that is shorter than its hash (RFC 7518
+/// section 3.2).
 pub fn client_signing_key(
     server: &Server,
     text: &Secret<String>,
@@ -97,8 +97,8 @@ impl fmt::Debug for Hmac {
 }
 
 impl PrivateKey {
-    /// Reads a client's private key in PEM or as a JWK. It signs with `alg`, or else with the first
-    /// algorithm of the server's metadata that it supports.
+    /// Reads a client's private key in PEM or as a JWK. The key signs with `alg`, or else with the first algorithm of
+    /// the server's metadata that it supports.
     ///
     /// # Errors
     /// `key.malformed`; `key.algorithm`, which names what was tried, if the key supports none of it.
@@ -109,7 +109,7 @@ impl PrivateKey {
         )
     }
 
-    /// Reads a private key in PEM or as a JWK. It signs with `alg`, or else with one that suits the key.
+    /// Reads a private key in PEM or as a JWK. The key signs with `alg`, or else with an algorithm that suits the key.
     ///
     /// # Errors
     /// `key.malformed`; `key.algorithm`, which names what was tried, if the key supports none of it.
@@ -176,8 +176,8 @@ mod tests {
             let auth = client_secret_auth("s".repeat(64), &server)?;
             Ok::<_, Error>((auth.name(), ClientAssertion::mac_alg_at(&server, 64)))
         };
-        let both = name(&["client_secret_jwt", "client_secret_post"], &[])?;
-        assert_eq!(both.0, "client_secret_post");
+        let methods = name(&["client_secret_jwt", "client_secret_post"], &[])?;
+        assert_eq!(methods.0, "client_secret_post");
         let signed = ["private_key_jwt", "client_secret_jwt"];
         assert_eq!(name(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
         let listed = name(&signed, &["ES256", "HS512"])?;

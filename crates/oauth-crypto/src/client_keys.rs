@@ -1,7 +1,7 @@
 //! The keys of a client, with rotation: the newest signs, and all are published.
 
 use oauth_core::client_auth::{ClientAssertion, PRIVATE_KEY_ALGS};
-use oauth_core::error::Misuse;
+use oauth_core::error::{Kind, Misuse};
 use oauth_core::jose::{Alg, PublicJwk};
 use oauth_core::server::Server;
 use oauth_core::{Error, Secret};
@@ -86,7 +86,9 @@ impl ClientKeys {
         for key in &self.keys {
             match PrivateKey::read_for(server, key.text.expose(), alg) {
                 Ok(private_key) => return Ok(private_key.client_assertion(&key.kid)),
-                Err(error) if error.code() == Misuse::KeyAlgorithm.code() => unfit = error,
+                Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::KeyAlgorithm)) => {
+                    unfit = error
+                }
                 Err(error) => return Err(error),
             }
         }

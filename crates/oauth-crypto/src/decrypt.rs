@@ -1,5 +1,5 @@
-//! The algorithms of JWE decryption (RFC 7518 sections 4 and 5), and the key derivation of ECDH-ES (section
-//! 4.6.2). After an RSA failure decryption goes on with a random key (RFC 7516 section 11.5): see `decryption_key.rs`.
+//! The algorithms of JWE decryption (RFC 7518 sections 4 and 5), and the key derivation of ECDH-ES (section 4.6.2).
+//! After an RSA failure, decryption continues with a random key (RFC 7516 section 11.5): see `decryption_key.rs`.
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{
@@ -29,7 +29,7 @@ pub(crate) fn decrypt_content(key: &[u8], job: &DecryptionJob) -> Result<Bytes, 
     if !has_right_lengths {
         return Err(DecryptionFailed);
     }
-    match Mac::of(enc) {
+    match Mac::for_enc(enc) {
         None => gcm(
             key,
             &job.iv,
@@ -50,7 +50,7 @@ pub(crate) struct Mac {
 
 impl Mac {
     /// The HMAC of a content encryption, if it uses one.
-    pub(crate) fn of(enc: Enc) -> Option<Self> {
+    pub(crate) fn for_enc(enc: Enc) -> Option<Self> {
         let algorithm = match enc {
             Enc::A128CbcHs256 => hmac::HMAC_SHA256,
             Enc::A192CbcHs384 => hmac::HMAC_SHA384,

@@ -66,8 +66,8 @@ impl DecryptionKey {
         let (label, der) = der::private_pem(text)?;
         if rsa_padding(alg).is_some() {
             return match label {
-                "PRIVATE KEY" => Self::of_rsa(&der, alg),
-                "RSA PRIVATE KEY" => Self::of_rsa_numbers(&der, alg),
+                "PRIVATE KEY" => Self::from_rsa(&der, alg),
+                "RSA PRIVATE KEY" => Self::from_rsa_numbers(&der, alg),
                 _ => Err(KeyError::Algorithm),
             };
         }
@@ -80,7 +80,7 @@ impl DecryptionKey {
             Some(Key::Agreement(curve, key.ok()?))
         });
         keys.next()
-            .map(|key| Self::of(key, alg))
+            .map(|key| Self::new(key, alg))
             .ok_or(KeyError::Algorithm)
     }
 
@@ -98,7 +98,7 @@ impl DecryptionKey {
             return Err(KeyError::Algorithm);
         }
         let key = match jwk.text("kty").unwrap_or_default() {
-            "RSA" => Self::of_rsa_numbers(&jwk.rsa_private_key()?, alg)?,
+            "RSA" => Self::from_rsa_numbers(&jwk.rsa_private_key()?, alg)?,
             kty @ ("EC" | "OKP") if alg.has_ephemeral_key() => {
                 let curve = match (kty, jwk.text("crv").unwrap_or_default()) {
                     ("EC", "P-256") => Curve::P256,
@@ -118,7 +118,7 @@ impl DecryptionKey {
                 let encoded_point = point(curve, &x, &y);
                 constant_time::verify_slices_are_equal(public.as_ref(), &encoded_point)
                     .map_err(|_| KeyError::Malformed)?;
-                Self::of(Key::Agreement(curve, key), alg)
+                Self::new(Key::Agreement(curve, key), alg)
             }
             "oct" => Self::shared(&jwk.bytes("k")?, alg)?,
             "EC" | "OKP" => return Err(KeyError::Algorithm),
@@ -142,7 +142,7 @@ impl DecryptionKey {
             _ => alg.wrapping_bytes() == Some(secret.len()),
         };
         match has_right_length {
-            true => Ok(Self::of(Key::Shared(Secret::new(secret.to_vec())), alg)),
+            true => Ok(Self::new(Key::Shared(Secret::new(secret.to_vec())), alg)),
             false => Err(KeyError::Algorithm),
         }
     }
@@ -178,26 +178,26 @@ impl DecryptionKey {
         self.alg
     }
 
-    fn of(key: Key, alg: JweAlg) -> Self {
+    fn new(key: Key, alg: JweAlg) -> Self {
         let (id, key) = (None, Arc::new(key));
         Self { alg, id, key }
     }
 
     /// Reads an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
-    fn of_rsa_numbers(der: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
+    fn from_rsa_numbers(der: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
         let pair = RsaKeyPair::from_der(der).map_err(|_| KeyError::Malformed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Malformed)?;
-        Self::of_rsa(&Zeroizing::new(der.as_ref().to_vec()), alg)
+        Self::from_rsa(&Zeroizing::new(der.as_ref().to_vec()), alg)
     }
 
-    fn of_rsa(der: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
+    fn from_rsa(der: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
         if rsa_padding(alg).is_none() {
             return Err(KeyError::Algorithm);
         }
         let key = PrivateDecryptingKey::from_pkcs8(der).map_err(|_| KeyError::Algorithm)?;
         let key = OaepPrivateDecryptingKey::new(key).map_err(|_| KeyError::Malformed)?;
         match (2048..=8192).contains(&key.key_size_bits()) {
-            true => Ok(Self::of(Key::Rsa(key), alg)),
+            true => Ok(Self::new(Key::Rsa(key), alg)),
             false => Err(KeyError::Algorithm),
         }
     }

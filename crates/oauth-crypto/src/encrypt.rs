@@ -76,7 +76,7 @@ impl Encrypter for PublicKeyEncrypter {
             return Err(EncryptionFailed);
         }
         let iv = random(enc.iv_bytes())?.to_vec();
-        match Mac::of(enc) {
+        match Mac::for_enc(enc) {
             None => gcm(key, iv, additional_data, content),
             Some(mac) => cbc_hmac(mac, key, iv, additional_data, content),
         }

@@ -28,11 +28,11 @@ use crate::jwk::{PrivateJwk, is_jwk};
 #[derive(Clone)]
 pub struct PrivateKey {
     alg: Alg,
-    pair: Arc<Pair>,
+    pair: Arc<KeyPair>,
     public: PublicJwk,
 }
 
-enum Pair {
+enum KeyPair {
     Ec(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
@@ -88,15 +88,15 @@ impl PrivateKey {
             true => Self::from_jwk(text, alg),
             false => Self::from_pem(text, alg),
         };
-        let mut why = KeyError::Algorithm;
+        let mut last_error = KeyError::Algorithm;
         for alg in candidates {
             match read_as(*alg) {
                 Err(KeyError::Algorithm) => {}
-                Err(error) => why = error,
+                Err(error) => last_error = error,
                 key => return key,
             }
         }
-        Err(why)
+        Err(last_error)
     }
 
     /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
@@ -107,7 +107,7 @@ impl PrivateKey {
         let (label, der) = der::private_pem(text)?;
         match label {
             "PRIVATE KEY" => Self::from_pkcs8(&der, alg),
-            "RSA PRIVATE KEY" if is_rsa(alg) => Self::of_rsa(
+            "RSA PRIVATE KEY" if is_rsa(alg) => Self::from_rsa(
                 RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
                 alg,
             ),
@@ -115,7 +115,7 @@ impl PrivateKey {
                 let signing = ecdsa(alg).ok_or(KeyError::Algorithm)?;
                 let pair = EcdsaKeyPair::from_private_key_der(signing, &der)
                     .map_err(|_| KeyError::Algorithm)?;
-                Self::of_ec(pair, alg)
+                Self::from_ec(pair, alg)
             }
             _ => Err(KeyError::Algorithm),
         }
@@ -144,15 +144,15 @@ impl PrivateKey {
                 let point = [&[4][..], &x, &y].concat();
                 // Its halves do not belong together, or are no numbers of the curve.
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
-                Self::of_ec(pair.map_err(|_| KeyError::Malformed)?, alg)
+                Self::from_ec(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
             "OKP" if is_ed25519(alg) => {
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?);
-                Self::of_ed25519(pair.map_err(|_| KeyError::Malformed)?, alg)
+                Self::from_ed25519(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
             "RSA" if is_rsa(alg) => {
                 let der = jwk.rsa_private_key()?;
-                Self::of_rsa(
+                Self::from_rsa(
                     RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
                     alg,
                 )
@@ -168,17 +168,17 @@ impl PrivateKey {
     /// Why the key was not accepted.
     pub fn from_pkcs8(der: &[u8], alg: Alg) -> Result<Self, KeyError> {
         if let Some(signing) = ecdsa(alg) {
-            return Self::of_ec(
+            return Self::from_ec(
                 EcdsaKeyPair::from_pkcs8(signing, der).map_err(|_| KeyError::Algorithm)?,
                 alg,
             );
         }
         if is_ed25519(alg) {
             let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| KeyError::Algorithm)?;
-            return Self::of_ed25519(pair, alg);
+            return Self::from_ed25519(pair, alg);
         }
         if is_rsa(alg) {
-            return Self::of_rsa(
+            return Self::from_rsa(
                 RsaKeyPair::from_pkcs8(der).map_err(|_| KeyError::Algorithm)?,
                 alg,
             );
@@ -193,35 +193,35 @@ impl PrivateKey {
     pub fn generate(alg: Alg) -> Result<Self, KeyError> {
         let failed = |_| KeyError::Generation;
         if let Some(signing) = ecdsa(alg) {
-            return Self::of_ec(EcdsaKeyPair::generate(signing).map_err(failed)?, alg);
+            return Self::from_ec(EcdsaKeyPair::generate(signing).map_err(failed)?, alg);
         }
         if is_ed25519(alg) {
-            return Self::of_ed25519(Ed25519KeyPair::generate().map_err(failed)?, alg);
+            return Self::from_ed25519(Ed25519KeyPair::generate().map_err(failed)?, alg);
         }
         if is_rsa(alg) {
             let size = aws_lc_rs::rsa::KeySize::Rsa2048;
-            return Self::of_rsa(RsaKeyPair::generate(size).map_err(failed)?, alg);
+            return Self::from_rsa(RsaKeyPair::generate(size).map_err(failed)?, alg);
         }
         Err(KeyError::Algorithm)
     }
 
-    fn of_ec(pair: EcdsaKeyPair, alg: Alg) -> Result<Self, KeyError> {
+    fn from_ec(pair: EcdsaKeyPair, alg: Alg) -> Result<Self, KeyError> {
         let point = pair.public_key().as_ref();
         let (Some(coordinates), crv) = (point.get(1..), curve(alg)) else {
             return Err(KeyError::Malformed);
         };
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
         let public = json!({ "kty": "EC", "crv": crv, "x": text(x), "y": text(y) });
-        Self::of(Pair::Ec(pair), alg, &public)
+        Self::new(KeyPair::Ec(pair), alg, &public)
     }
 
-    fn of_ed25519(pair: Ed25519KeyPair, alg: Alg) -> Result<Self, KeyError> {
+    fn from_ed25519(pair: Ed25519KeyPair, alg: Alg) -> Result<Self, KeyError> {
         let public =
             json!({ "kty": "OKP", "crv": "Ed25519", "x": text(pair.public_key().as_ref()) });
-        Self::of(Pair::Ed25519(pair), alg, &public)
+        Self::new(KeyPair::Ed25519(pair), alg, &public)
     }
 
-    fn of_rsa(pair: RsaKeyPair, alg: Alg) -> Result<Self, KeyError> {
+    fn from_rsa(pair: RsaKeyPair, alg: Alg) -> Result<Self, KeyError> {
         let key = pair.public_key();
         let n = key.modulus().big_endian_without_leading_zero();
         let e = key.exponent().big_endian_without_leading_zero();
@@ -229,10 +229,10 @@ impl PrivateKey {
         if !(2048..=8192).contains(&(n.len() * 8)) {
             return Err(KeyError::Algorithm);
         }
-        Self::of(Pair::Rsa(pair), alg, &public)
+        Self::new(KeyPair::Rsa(pair), alg, &public)
     }
 
-    fn of(pair: Pair, alg: Alg, public: &Value) -> Result<Self, KeyError> {
+    fn new(pair: KeyPair, alg: Alg, public: &Value) -> Result<Self, KeyError> {
         let public = PublicJwk::parse(&public.to_string()).map_err(|_| KeyError::Malformed)?;
         Ok(Self {
             alg,
@@ -263,9 +263,9 @@ impl PrivateKey {
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
         let failed = |_| KeyError::Malformed;
         let der = match &*self.pair {
-            Pair::Ec(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
-            Pair::Ed25519(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
-            Pair::Rsa(pair) => {
+            KeyPair::Ec(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            KeyPair::Ed25519(pair) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
+            KeyPair::Rsa(pair) => {
                 let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
                 der.as_ref().to_vec()
             }
@@ -279,12 +279,12 @@ impl Signer for PrivateKey {
         let failed = |_| Cause::unsent("the key made no signature");
         let random = SystemRandom::new();
         match &*self.pair {
-            Pair::Ec(pair) => {
+            KeyPair::Ec(pair) => {
                 let signature = pair.sign(&random, input).map_err(failed)?;
                 Ok(Bytes::copy_from_slice(signature.as_ref()))
             }
-            Pair::Ed25519(pair) => Ok(Bytes::copy_from_slice(pair.sign(input).as_ref())),
-            Pair::Rsa(pair) => {
+            KeyPair::Ed25519(pair) => Ok(Bytes::copy_from_slice(pair.sign(input).as_ref())),
+            KeyPair::Rsa(pair) => {
                 let padding =
                     rsa_padding(self.alg).ok_or_else(|| Cause::unsent("no RSA algorithm"))?;
                 let mut signature = vec![0; pair.public_modulus_len()];

@@ -68,7 +68,7 @@ pub fn verify(job: &VerificationJob) -> bool {
 }
 
 /// A public key prepared for verification by one algorithm; `None` if it cannot be used.
-struct Held {
+struct PreparedKey {
     alg: Alg,
     key: Option<ParsedPublicKey>,
 }
@@ -78,7 +78,7 @@ fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
         return false;
     }
     let is_valid = |key: &ParsedPublicKey| key.verify_sig(input, signature).is_ok();
-    let prepared = key.prepared(|| Held {
+    let prepared = key.prepared(|| PreparedKey {
         alg,
         key: parse_key(alg, key),
     });

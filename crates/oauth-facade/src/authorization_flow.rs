@@ -115,7 +115,8 @@ impl AuthorizationFlow {
         if let Some(resources) = resources {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
-        let exchange = client.redeem_pending(pending.arrived(callback_context), callback);
+        let exchange =
+            client.redeem_pending(pending.with_callback_context(callback_context), callback);
         // A flow of another client is refused before its code is sent, so the code remains valid.
         let is_another_clients = exchange
             .as_ref()
@@ -138,7 +139,7 @@ pub fn callback_context(context: Option<String>, user: Option<String>) -> Callba
         None => CallbackContext::default(),
     };
     match user {
-        Some(user) => callback_context.of_user(user),
+        Some(user) => callback_context.for_user(user),
         None => callback_context,
     }
 }

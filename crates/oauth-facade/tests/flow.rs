@@ -114,7 +114,7 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
     let here = || {
         CallbackContext::default()
             .in_context("tool-a")
-            .of_user("user-1")
+            .for_user("user-1")
     };
     let judged = |callback_context: CallbackContext| {
         let ask = Authorize {
@@ -137,7 +137,7 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
         judged(elsewhere),
         ("callback.context", "misuse.already_finished")
     );
-    let of_another = here().of_user("user-2");
+    let of_another = here().for_user("user-2");
     assert_eq!(
         judged(of_another),
         ("callback.user", "misuse.already_finished")

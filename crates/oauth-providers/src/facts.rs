@@ -28,13 +28,13 @@ pub struct Documented {
     pub description: String,
 }
 
-/// The endpoint that identifies the person whose access token it is called with, at a provider without OpenID Connect.
+/// The endpoint that identifies the user to whom an access token belongs, at a provider without OpenID Connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IdentityEndpoint {
     /// The URL, which is requested by `GET`.
     pub url: Url,
-    /// The member of the response that is the person's subject: it is never reassigned.
+    /// The member of the response that identifies the user: it is never reassigned.
     pub subject: String,
     /// Claims, each with its member of the response: `("picture", "avatar_url")`.
     pub claims: Vec<(String, String)>,

@@ -116,7 +116,7 @@ pub(crate) enum RenewalMethod {
     Post,
 }
 
-/// `[identity]`: the endpoint that identifies a person, and the members of its response for each claim.
+/// `[identity]`: the endpoint that identifies a user, and the members of its response for each claim.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Identity {
@@ -151,7 +151,7 @@ pub(crate) struct TokenRoute {
     pub(crate) user_segments: Vec<String>,
 }
 
-/// `[browser]`: whether a page may hold the client secret. Without this table, it may not.
+/// `[browser]`: whether a page may contain the client secret. Without this table, it must not.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Browser {
@@ -265,12 +265,12 @@ impl File {
             if !is_name(name, b'_') || name == ISSUER {
                 return Err(bad(&format!("variables.{name}: not a name for a variable")));
             }
-            let given = [
+            let present = [
                 ("example", Some(&variable.example)),
                 ("default", variable.default.as_ref()),
             ];
             let listed = variable.values.iter().map(|value| ("values", Some(value)));
-            for (member, value) in given.into_iter().chain(listed) {
+            for (member, value) in present.into_iter().chain(listed) {
                 // The normal form is required, so that the file contains exactly what will be sent.
                 if value.is_some_and(|value| variable.read(value).as_ref() != Some(value)) {
                     let kind = variable.kind.as_str();

@@ -44,11 +44,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The requested name as it was written, and names that may have been meant.
-fn suggestion(asked: &str) -> String {
-    let asked: String = asked.chars().take(40).collect();
-    let lower = asked.to_ascii_lowercase();
+fn suggestion(requested: &str) -> String {
+    let requested: String = requested.chars().take(40).collect();
+    let lower = requested.to_ascii_lowercase();
     if names().any(|name| name == lower) {
-        return format!("`{asked}`; there is {lower}");
+        return format!("`{requested}`; there is {lower}");
     }
     let is_near = |name: &&str| {
         let is_part = lower.len() > 2 && (name.contains(&lower) || lower.contains(*name));
@@ -56,19 +56,19 @@ fn suggestion(asked: &str) -> String {
     };
     let near: Vec<&str> = names().filter(is_near).collect();
     if near.is_empty() {
-        return whole_names(&asked);
+        return fitting_names(&requested);
     }
-    format!("`{asked}`; there is {}", near.join(", "))
+    format!("`{requested}`; there is {}", near.join(", "))
 }
 
 /// As many names as fit into a detail (200 characters), and how many more there are.
-fn whole_names(asked: &str) -> String {
-    const ROOM: usize = 200 - ", and 00 more".len();
-    let mut shown = format!("`{asked}`; there is");
+fn fitting_names(requested: &str) -> String {
+    const MAX_NAMES_LENGTH: usize = 200 - ", and 00 more".len();
+    let mut shown = format!("`{requested}`; there is");
     let mut separator = " ";
     let mut rest = names().peekable();
-    while let Some(name) =
-        rest.next_if(|name| shown.chars().count() + separator.len() + name.len() <= ROOM)
+    while let Some(name) = rest
+        .next_if(|name| shown.chars().count() + separator.len() + name.len() <= MAX_NAMES_LENGTH)
     {
         shown.push_str(separator);
         shown.push_str(name);

@@ -4,7 +4,7 @@ mod known;
 
 use std::collections::BTreeMap;
 
-use oauth_core::error::Misuse;
+use oauth_core::error::{Kind, Misuse};
 use oauth_core::flow::resource::{Api, ExpiredTokenReply, RateLimiter, ResetField, Resource};
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -81,7 +81,7 @@ impl Provider {
             .identity()
             .map_err(|error| at("identity.url", &error))?;
         match filled.api() {
-            Err(error) if error.code() == Misuse::ProviderData.code() => Err(error),
+            Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::ProviderData)) => Err(error),
             api => api.map(drop).map_err(|error| at("api", &error)),
         }
     }
@@ -124,7 +124,7 @@ impl Provider {
     /// [`on_loopback`](Self::on_loopback) in one.
     ///
     /// # Errors
-    /// Those of the three.
+    /// Those of the three methods.
     pub fn with_choices(mut self, choices: &Choices) -> Result<Self, Error> {
         for (name, value) in &choices.variables {
             self = self.with(name, value)?;
@@ -228,10 +228,10 @@ impl Provider {
         api.map(|template| self.url(template)).collect()
     }
 
-    /// The endpoint that identifies a person, where the provider does not support OpenID Connect and documents one.
+    /// The endpoint that identifies a user, if the provider does not support OpenID Connect and documents one.
     ///
     /// # Errors
-    /// Those of [`Self::api_roots`].
+    /// The errors of [`Self::api_roots`].
     pub fn identity(&self) -> Result<Option<IdentityEndpoint>, Error> {
         let Some(identity) = &self.file.identity else {
             return Ok(None);
@@ -256,7 +256,7 @@ impl Provider {
     /// The origins of the provider's API, each once: its tokens may be sent only there.
     ///
     /// # Errors
-    /// Those of [`Self::api_roots`].
+    /// The errors of [`Self::api_roots`].
     pub fn api_origins(&self) -> Result<Vec<String>, Error> {
         let mut origins = Vec::new();
         for root in self.api_roots()? {
@@ -272,7 +272,7 @@ impl Provider {
     /// too often. The documented allowance applies only on request, by [`Api::keeping`] and [`Self::rate_limit`].
     ///
     /// # Errors
-    /// Those of [`Self::api_roots`]; `provider.data` for an invalid reset header.
+    /// The errors of [`Self::api_roots`]; `provider.data` for an invalid reset header.
     pub fn api(&self) -> Result<Api, Error> {
         let origins = self.api_origins()?;
         let origins = origins.iter().map(String::as_str);
@@ -327,7 +327,7 @@ impl Provider {
     /// [`Client::with_redirect_uris`] sets them.
     ///
     /// # Errors
-    /// Those of [`Self::server`] and [`Self::client_auth`]; `client_auth.colon_in_raw_id`.
+    /// The errors of [`Self::server`] and [`Self::client_auth`]; `client_auth.colon_in_raw_id`.
     pub fn client(&self, id: ClientId, secret: Option<Secret<String>>) -> Result<Client, Error> {
         let client = Client::new(self.server()?, id, self.client_auth(secret)?)?;
         Ok(if self.requires_registered_redirect_uris() {

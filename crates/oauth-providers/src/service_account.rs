@@ -13,7 +13,7 @@ use oauth_core::url::{Transport, Url};
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret};
 
 /// The lifetime of an assertion, in seconds: the maximum that Google allows.
-const LIFETIME: u64 = 3600;
+const LIFETIME_SECONDS: u64 = 3600;
 /// The longest file that is read, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
@@ -120,7 +120,7 @@ impl ServiceAccount {
         let audience = quoted(self.token_uri.as_str());
         Assertion::of_text(key, move |now| {
             let iat = now.as_secs();
-            let exp = iat.saturating_add(LIFETIME);
+            let exp = iat.saturating_add(LIFETIME_SECONDS);
             let mut claims = format!(
                 "{{\"iat\": {iat}, \"exp\": {exp}, \"iss\": {email}, \"aud\": {audience}, \"scope\": {scope}"
             );

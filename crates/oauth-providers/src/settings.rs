@@ -25,8 +25,8 @@ use crate::{Choices, IdentityEndpoint, Provider, ServiceAccount, Workload};
 
 use external_account::ExternalAccount;
 
-/// The settings of a client. They are read from a standard client file or from the environment; with the server that
-/// they name they become a [`Client`].
+/// The settings of a client, read from a standard client file or from the environment. With the server that they name
+/// they create a [`Client`].
 ///
 /// | kind of file | recognised by |
 /// |---|---|
@@ -39,7 +39,7 @@ use external_account::ExternalAccount;
 /// The members of a plain one are those of [`Self::from_json`].
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
-    place: Place,
+    server: ServerSource,
     client_id: String,
     credential: Credential,
     redirect_uris: Vec<String>,
@@ -47,7 +47,7 @@ pub struct ClientSettings {
 
 /// The server of the client.
 #[derive(Debug, Clone)]
-enum Place {
+enum ServerSource {
     Provider(Box<Provider>),
     Issuer(String),
     /// Google's token exchange.
@@ -139,7 +139,7 @@ impl ClientSettings {
     pub fn from_file(path: &str, environment: &Arc<dyn Environment>) -> Result<Self, Error> {
         let text = environment
             .file(path)
-            .map_err(|why| unreadable(path, why))?;
+            .map_err(|reason| unreadable(path, reason))?;
         Self::from_json(text.expose(), environment)
     }
 
@@ -177,7 +177,7 @@ impl ClientSettings {
     /// The variables that [`Self::from_env`] needs of every client, and that are not set; none if there is a client
     /// file. A caller that needs more variables can report all missing ones at once.
     pub fn missing_from_env(environment: &Arc<dyn Environment>) -> Vec<String> {
-        environment::missing_of(environment)
+        environment::missing_variables(environment)
     }
 
     /// The client id; for a service account its `client_email`, for an external account its audience.
@@ -195,27 +195,27 @@ impl ClientSettings {
     /// # Errors
     /// `issuer.*`, `metadata.endpoint_*`; `client_file.malformed` for a `token_url` that is not Google's.
     pub fn server(&self, transport: Transport) -> Result<ServerSettings, Error> {
-        Ok(match &self.place {
-            Place::Provider(provider) => ServerSettings::Provider(provider.clone()),
-            Place::Issuer(issuer) => ServerSettings::Issuer(match transport {
+        Ok(match &self.server {
+            ServerSource::Provider(provider) => ServerSettings::Provider(provider.clone()),
+            ServerSource::Issuer(issuer) => ServerSettings::Issuer(match transport {
                 Transport::Https => Issuer::parse(issuer)?,
                 Transport::LoopbackHttp => danger::loopback_issuer(issuer)?,
             }),
-            Place::Sts(token_url) => {
+            ServerSource::Sts(token_url) => {
                 let server = external_account::server(token_url, transport)?;
                 ServerSettings::Known(Box::new(server))
             }
         })
     }
 
-    /// The endpoint that identifies the people who sign in, with the default scope: for a provider without OpenID
-    /// Connect. `None` if ID tokens do, as at every server that is named by its issuer, and if `scope`, which the
-    /// application requests, says so for a provider about which the preset does not know.
+    /// The endpoint that identifies the users who sign in, with the default scope: for a provider without OpenID
+    /// Connect. `None` if ID tokens identify them, as at every server that is named by its issuer, and for an unknown
+    /// provider if `scope`, which the application requests, contains `openid`.
     ///
     /// # Errors
     /// `web.setup` for a provider that neither supports OpenID Connect nor documents such an endpoint; `provider.*`.
     pub fn identity(&self, scope: &Scope) -> Result<Option<(IdentityEndpoint, Scope)>, Error> {
-        let Place::Provider(provider) = &self.place else {
+        let ServerSource::Provider(provider) = &self.server else {
             return Ok(None);
         };
         match provider.identity()? {
@@ -223,11 +223,11 @@ impl ClientSettings {
             None if provider.is_openid() || scope.contains("openid") => Ok(None),
             None => {
                 let name = provider.name();
-                let why = format!(
+                let reason = format!(
                     "providers: {name} has no OpenID Connect, and its preset no identity endpoint: \
                      set one, or the scope openid"
                 );
-                Err(Error::from(Misuse::WebSetup).about(&why))
+                Err(Error::from(Misuse::WebSetup).about(&reason))
             }
         }
     }
@@ -266,9 +266,9 @@ impl ClientSettings {
             Credential::External(account) => return account.client(server, id),
         };
         let client = Client::new(server, id, auth)?;
-        let needs_list = match &self.place {
-            Place::Provider(provider) => provider.requires_registered_redirect_uris(),
-            Place::Issuer(_) | Place::Sts(_) => false,
+        let needs_list = match &self.server {
+            ServerSource::Provider(provider) => provider.requires_registered_redirect_uris(),
+            ServerSource::Issuer(_) | ServerSource::Sts(_) => false,
         };
         if self.redirect_uris.is_empty() && !needs_list {
             return Ok(client);
@@ -283,8 +283,10 @@ impl ClientSettings {
         secret: Option<&Secret<String>>,
         read_key: impl Fn(&Server, KeyText<'_>) -> Result<SigningKey, Error>,
     ) -> Result<ClientAuth, Error> {
-        let secret = match (&self.place, secret) {
-            (Place::Provider(provider), secret) => return provider.client_auth(secret.cloned()),
+        let secret = match (&self.server, secret) {
+            (ServerSource::Provider(provider), secret) => {
+                return provider.client_auth(secret.cloned());
+            }
             (_, None) => return Ok(ClientAuth::none()),
             (_, Some(secret)) => secret,
         };
@@ -306,7 +308,7 @@ impl ClientSettings {
 
 impl Credential {
     /// A workload's token: in place of a secret, or exchanged for tokens for this audience.
-    fn of_workload(
+    fn for_workload(
         workload: &Workload,
         exchange_audience: Option<&str>,
         environment: &Arc<dyn Environment>,
@@ -322,13 +324,13 @@ impl Credential {
 }
 
 /// A preset with its variables.
-fn preset(name: &str, variables: BTreeMap<String, String>) -> Result<Place, Error> {
+fn preset(name: &str, variables: BTreeMap<String, String>) -> Result<ServerSource, Error> {
     let choices = Choices {
         variables,
         ..Choices::default()
     };
     let provider = crate::provider(name)?.with_choices(&choices)?;
-    Ok(Place::Provider(Box::new(provider)))
+    Ok(ServerSource::Provider(Box::new(provider)))
 }
 
 /// `client_file.malformed`, for this member.
@@ -337,10 +339,10 @@ fn malformed(member: &str) -> Error {
 }
 
 /// `client_file.unreadable`.
-fn unreadable(path: &str, why: Cause) -> Error {
+fn unreadable(path: &str, reason: Cause) -> Error {
     Error::from(Misuse::ClientFileUnreadable)
         .about(path)
-        .caused_by(why)
+        .caused_by(reason)
 }
 
 /// `client_file.unsupported`.

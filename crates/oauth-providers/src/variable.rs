@@ -97,7 +97,7 @@ impl Variable {
         match self.kind {
             VariableKind::DnsLabel => is_label(&lower).then_some(lower),
             VariableKind::IssuerId => {
-                is_of(value, 64, |b| b"-_".contains(&b)).then(|| value.to_owned())
+                has_only(value, 64, |b| b"-_".contains(&b)).then(|| value.to_owned())
             }
             VariableKind::Guid => is_guid(&lower).then_some(lower),
             VariableKind::Host => is_host(&lower).then_some(lower),
@@ -111,16 +111,16 @@ impl Variable {
     }
 }
 
-fn is_of(text: &str, limit: usize, also: impl Fn(u8) -> bool) -> bool {
+fn has_only(text: &str, limit: usize, also: impl Fn(u8) -> bool) -> bool {
     (1..=limit).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || also(b))
 }
 
 fn is_label(text: &str) -> bool {
-    is_of(text, 63, |b| b == b'-') && !text.starts_with('-') && !text.ends_with('-')
+    has_only(text, 63, |b| b == b'-') && !text.starts_with('-') && !text.ends_with('-')
 }
 
 fn is_segment(text: &str) -> bool {
-    is_of(text, 255, |b| b"-._~".contains(&b)) && text != "." && text != ".."
+    has_only(text, 255, |b| b"-._~".contains(&b)) && text != "." && text != ".."
 }
 
 fn is_guid(text: &str) -> bool {

@@ -194,7 +194,7 @@ impl Workload {
     /// The token as the subject of an exchange for the client's own tokens (RFC 8693), which are for `audience`.
     ///
     /// # Errors
-    /// Those of [`Self::assertion`].
+    /// The errors of [`Self::assertion`].
     pub fn subject_token(
         &self,
         environment: Arc<dyn Environment>,
@@ -210,7 +210,7 @@ impl Workload {
     /// Only the token.
     ///
     /// # Errors
-    /// Those of [`Self::assertion`].
+    /// The errors of [`Self::assertion`].
     pub fn token(&self, environment: Arc<dyn Environment>) -> Result<WorkloadToken, Error> {
         let source = self.source(&*environment)?;
         Ok(WorkloadToken::at(source, environment))

@@ -51,7 +51,7 @@ fn exchanged(preset: Provider, asked: Asked<'_>) -> Result<(Sent, String), Error
     for (name, value) in asked.claims {
         assertion = assertion.claim(name, *value)?;
     }
-    let mut exchange = client.assert(assertion, Scope::parse(asked.scope)?);
+    let mut exchange = client.tokens_for_own_assertion(assertion, Scope::parse(asked.scope)?);
     let at = Moment::fixed(UnixTime::from_secs(NOW), [7; 32]);
     let Step::Send(request) = exchange.resume(&at, Input::Begin)? else {
         panic!("a request")

@@ -16,7 +16,7 @@ use zeroize::Zeroize as _;
 pub const NONCE: usize = 24;
 
 /// The length of a tag in bytes.
-pub(crate) const TAG: usize = 16;
+pub(crate) const TAG_BYTES: usize = 16;
 
 /// A key of 32 random bytes, which are overwritten in memory when it is dropped.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key of these bytes. They must be random: a password is not a key, however long.
+    /// A key of these bytes, which must be random: even a long password is not a key.
     pub fn new(mut bytes: [u8; 32]) -> Self {
         let mut hash = Sha256::new();
         hash.update("oauth-core seal key id 1");
@@ -96,8 +96,8 @@ impl Key {
         mut text: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
         // Room for the tag, so that no copy of the text is left behind by growing.
-        if text.capacity() < text.len() + TAG {
-            let mut roomy = Vec::with_capacity(text.len() + TAG);
+        if text.capacity() < text.len() + TAG_BYTES {
+            let mut roomy = Vec::with_capacity(text.len() + TAG_BYTES);
             roomy.extend_from_slice(&text);
             text.zeroize();
             text = roomy;
@@ -124,7 +124,7 @@ impl Key {
     }
 
     fn cipher(&self) -> Result<XChaCha20Poly1305, Error> {
-        // It overwrites its own copy when it is dropped.
+        // The cipher overwrites its own copy when it is dropped.
         XChaCha20Poly1305::new_from_slice(self.bytes.expose()).map_err(|_| setup("no such key"))
     }
 }

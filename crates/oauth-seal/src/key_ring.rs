@@ -7,13 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth_core::Secret;
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::key::{Key, NONCE, TAG};
+use crate::key::{Key, NONCE, TAG_BYTES};
 
 /// The first byte of a sealed text.
-const FORMAT: u8 = 1;
+const FORMAT_VERSION: u8 = 1;
 
 /// The length of the id of a key, in bytes.
-const ID: usize = 9;
+const ID_BYTES: usize = 9;
 
 /// The key that seals, and the old ones that still open.
 ///
@@ -39,7 +39,7 @@ pub struct Opened {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unopened {
-    /// It is not a sealed text.
+    /// The text is not sealed.
     Malformed,
     /// The key of this id, 12 characters of base64url, is not among the keys.
     UnknownKey(String),
@@ -66,7 +66,7 @@ impl Keys {
     /// Reads keys from one string, with spaces, lines or commas between them: the first seals.
     ///
     /// # Errors
-    /// Those of [`Key::parse`], and the same for a string without a key.
+    /// The errors of [`Key::parse`], also for a string without a key.
     pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
         let parts = text.expose().split([',', ' ', '\n', '\r', '\t']);
         let mut keys = parts
@@ -91,7 +91,7 @@ impl Keys {
 
     /// The number of characters that [`seal`](Self::seal) returns for this many bytes.
     pub const fn sealed_len(bytes: usize) -> usize {
-        ((1 + ID + NONCE + bytes + TAG) * 4).div_ceil(3)
+        ((1 + ID_BYTES + NONCE + bytes + TAG_BYTES) * 4).div_ceil(3)
     }
 
     /// Seals `plain` together with `bound` as base64url: a format byte, the id of the key (9 bytes), the nonce (24),
@@ -104,7 +104,7 @@ impl Keys {
             .decode(self.current.id())
             .unwrap_or_default();
         let sealed = self.current.seal(nonce, bound, plain.to_vec())?;
-        Ok(URL_SAFE_NO_PAD.encode([&[FORMAT], id.as_slice(), &sealed].concat()))
+        Ok(URL_SAFE_NO_PAD.encode([&[FORMAT_VERSION], id.as_slice(), &sealed].concat()))
     }
 
     /// Opens what [`seal`](Self::seal) made, with the same `bound`.
@@ -115,11 +115,13 @@ impl Keys {
         let sealed = URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| Unopened::Malformed)?;
-        let Some((&[FORMAT], rest)) = sealed.split_first_chunk::<1>() else {
+        let Some((&[FORMAT_VERSION], rest)) = sealed.split_first_chunk::<1>() else {
             return Err(Unopened::Malformed);
         };
-        let (id, sealed) = rest.split_first_chunk::<ID>().ok_or(Unopened::Malformed)?;
-        if sealed.len() < NONCE + TAG {
+        let (id, sealed) = rest
+            .split_first_chunk::<ID_BYTES>()
+            .ok_or(Unopened::Malformed)?;
+        if sealed.len() < NONCE + TAG_BYTES {
             return Err(Unopened::Malformed);
         }
         let id = URL_SAFE_NO_PAD.encode(id);
@@ -215,7 +217,7 @@ mod tests {
         fn nothing_made_up_opens(text in ".{0,200}", bytes in proptest::collection::vec(0_u8.., 0..120)) {
             let keys = keys(1);
             assert!(keys.open(&text, b"").is_err());
-            let mut framed = vec![FORMAT];
+            let mut framed = vec![FORMAT_VERSION];
             framed.extend(URL_SAFE_NO_PAD.decode(keys.current().id()).unwrap_or_default());
             framed.extend(bytes);
             assert!(keys.open(&URL_SAFE_NO_PAD.encode(framed), b"").is_err());

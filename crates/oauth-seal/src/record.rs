@@ -8,7 +8,7 @@ use oauth_core::flow::keeper::GrantSummary;
 use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Key, NONCE, TAG};
+use crate::key::{Key, NONCE, TAG_BYTES};
 
 const FORMAT: &str = "oauth-core sealed 2";
 
@@ -109,7 +109,7 @@ pub fn seal_record(
         error.about(what)
     };
     // Room for all of it, so that no copy of the record is left behind by growing.
-    let mut text = Vec::with_capacity(name.len() + 1 + record.expose().len() + TAG);
+    let mut text = Vec::with_capacity(name.len() + 1 + record.expose().len() + TAG_BYTES);
     text.extend_from_slice(name.as_bytes());
     text.push(0);
     text.extend_from_slice(record.expose().as_bytes());
@@ -153,10 +153,10 @@ pub fn changed() -> Error {
     unopened("it was changed, or moved to this name")
 }
 
-/// `stored.sealed`: there is no key of this id, which comes from the store; `why` says who has none.
-pub fn without_key(id: &str, why: NoKey) -> Error {
+/// `stored.sealed`: there is no key of this id, which comes from the store; `reason` says which keys were searched.
+pub fn without_key(id: &str, reason: NoKey) -> Error {
     let id: String = id.chars().take(20).collect();
-    unopened(&match why {
+    unopened(&match reason {
         NoKey::Given => format!("the key {id} is not given"),
         NoKey::Known => format!("nobody has the key {id}"),
     })
@@ -165,9 +165,9 @@ pub fn without_key(id: &str, why: NoKey) -> Error {
 /// Why there is no key for a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKey {
-    /// It is not among those that were given.
+    /// The key is not among those that were given.
     Given,
-    /// Nobody who was asked knows it.
+    /// No key of this id is known to any of the workers that were asked.
     Known,
 }
 

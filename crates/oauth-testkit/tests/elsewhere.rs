@@ -336,13 +336,13 @@ fn a_client_signs_for_a_service_account() {
         let issuer = "https://as.test";
         Assertion::new(key.signing_key("k1"), "robot", "robot", issuer).unwrap()
     };
-    let refused = driver.run(client.assert(assertion(&key), scope("read")));
+    let refused = driver.run(client.tokens_for_own_assertion(assertion(&key), scope("read")));
     let refused = refused.map(drop).map_err(|error| error.code());
     assert_eq!(refused, Err("denied.invalid_grant"));
     driver.twin().register_assertion_key("robot", &jwk).unwrap();
     // Twice: each time it signs another one.
     for _ in 0..2 {
-        let tokens = driver.run(client.assert(assertion(&key), scope("read")));
+        let tokens = driver.run(client.tokens_for_own_assertion(assertion(&key), scope("read")));
         assert_eq!(tokens.unwrap().scope, scope("read"));
     }
 }

@@ -1,7 +1,7 @@
 //! What one server expects of the assertions that its clients sign themselves, beyond RFC 7523: the claims of such an
 //! assertion are in `assertion.rs`.
 
-use super::{Assertion, Content, is_own};
+use super::{Assertion, Content, is_reserved};
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::jose::Alg;
@@ -10,7 +10,7 @@ use crate::value::Value;
 
 /// What one server documents about the assertions that its clients sign themselves to obtain tokens, beyond RFC 7523.
 /// [`Server::with_assertion_requirements`](crate::server::Server::with_assertion_requirements) sets it, and
-/// [`Client::assert`](crate::Client::assert) checks assertions by it before anything is sent.
+/// [`Client::tokens_for_own_assertion`](crate::Client::tokens_for_own_assertion) checks assertions by it before anything is sent.
 ///
 /// ```
 /// use oauth_core::assertion::AssertionRequirements;
@@ -81,7 +81,7 @@ impl AssertionRequirements {
         name: &str,
         values: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<Self, Error> {
-        if is_own(name) {
+        if is_reserved(name) {
             return Err(Error::from(Misuse::AssertionClaim).about(name));
         }
         let values = values.into_iter().map(Into::into);
@@ -121,8 +121,12 @@ impl AssertionRequirements {
             return wrong("kid");
         }
         if let Some(default) = &self.scope_claim {
-            let asked = std::mem::take(scope);
-            let scope = if asked.is_empty() { default } else { &asked };
+            let requested_scope = std::mem::take(scope);
+            let scope = if requested_scope.is_empty() {
+                default
+            } else {
+                &requested_scope
+            };
             if claims.extra_claims.get("scope").is_none() && !scope.is_empty() {
                 let scope = Value::from(scope.as_str());
                 claims.extra_claims.insert("scope".to_owned(), scope);

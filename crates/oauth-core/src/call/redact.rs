@@ -29,7 +29,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
     if !IS_BROWSER_BUILD {
         return secrets.map(Secret::from).collect();
     }
-    // Anything shorter is replaced within words as well.
+    // Shorter texts would also be replaced within words.
     let secrets = secrets.filter(|text| text.len() >= 4);
     // The only encoding that a page's build looks for: that of the form which it sent.
     let mut written = Vec::new();
@@ -56,7 +56,8 @@ fn parameter_values(body: &str) -> Pairs<'_> {
     }
 }
 
-/// Whether a parameter is secret however short its value is. Of any other a short value is a number or a flag.
+/// Whether a parameter is secret even if its value is short. A short value of any other parameter is a number or a
+/// flag.
 fn is_secret(name: &str) -> bool {
     ["client_secret", "password", "user_code"].contains(&name)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::sent::Sent;
 use crate::address::RequestAddressPolicy;
-use crate::client_auth::{self, Made, Remote, RequestFacts};
+use crate::client_auth::{self, ClientJwtOutcome, Remote, RequestFacts};
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::dpop::{self, ServerRole};
@@ -42,20 +42,21 @@ pub(super) struct Unsent {
 
 /// A signature that is still missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum MissingSignature {
     /// The JWT by which the client authenticates.
     ClientJwt,
     /// The DPoP proof.
     Proof,
 }
 
-/// The result of [`Unsent::sign`]: what the host has to do for the signature.
-pub(super) enum Needs {
-    Nothing,
+/// The result of [`Unsent::sign`].
+pub(super) enum SigningStep {
+    /// Nothing: the signature was added.
+    Complete,
     /// The host has to sign this.
-    Signature(SigningJob, SigningKey),
+    Sign(SigningJob, SigningKey),
     /// The host has to send this request to another server first.
-    Answer(Box<Request<Bytes>>, Remote),
+    Request(Box<Request<Bytes>>, Remote),
 }
 
 impl Unsent {
@@ -115,53 +116,55 @@ impl Unsent {
     }
 
     /// The next missing signature.
-    pub(super) fn next_signature(&self, config: &ClientConfig) -> Option<Due> {
+    pub(super) fn next_signature(&self, config: &ClientConfig) -> Option<MissingSignature> {
         let is_client = matches!(
             self.auth,
             Auth::Client { .. } | Auth::ConfidentialClient { .. }
         );
         if is_client && config.auth.jwt().is_some() && self.client_jwt.is_none() {
-            Some(Due::ClientJwt)
+            Some(MissingSignature::ClientJwt)
         } else if self.proves_key && self.proof.is_none() {
-            Some(Due::Proof)
+            Some(MissingSignature::Proof)
         } else {
             None
         }
     }
 
-    /// Makes a signature, or returns what the host has to do for it.
+    /// Adds this signature, or returns what the host has to do for it.
     pub(super) fn sign(
         &mut self,
         config: &ClientConfig,
         at: &Moment,
-        due: Due,
-    ) -> Result<Needs, Error> {
-        let (key, mut input) = match due {
-            Due::ClientJwt => {
+        missing: MissingSignature,
+    ) -> Result<SigningStep, Error> {
+        let (key, mut input) = match missing {
+            MissingSignature::ClientJwt => {
                 let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
                 match jwt.make(&assertion_facts(config, &self.url, at))? {
-                    Made::Unsigned(key, input) => (key, input),
-                    Made::Ready(jwt) => {
-                        self.set_signature(due, jwt);
-                        return Ok(Needs::Nothing);
+                    ClientJwtOutcome::Unsigned(key, input) => (key, input),
+                    ClientJwtOutcome::Ready(jwt) => {
+                        self.set_signature(missing, jwt);
+                        return Ok(SigningStep::Complete);
                     }
-                    Made::Remote(exchange, remote) => return Ok(Needs::Answer(exchange, remote)),
+                    ClientJwtOutcome::Remote(exchange, remote) => {
+                        return Ok(SigningStep::Request(exchange, remote));
+                    }
                 }
             }
-            Due::Proof => {
-                let (side, shared) = (self.server_role(), &config.shared);
-                let nonce = shared.nonces.of(side, &self.url);
-                self.proved_at = shared.clocks.server_time(side, &self.url, at.now());
+            MissingSignature::Proof => {
+                let (role, shared) = (self.server_role(), &config.shared);
+                let nonce = shared.nonces.newest_nonce(role, &self.url);
+                self.proved_at = shared.clocks.server_time(role, &self.url, at.now());
                 self.proof_input(config, at, nonce)?
                     .ok_or(Misuse::KeyMissing)?
             }
         };
         match key.sign_in_place(&mut input)? {
             true => {
-                self.set_signature(due, Secret::new(input));
-                Ok(Needs::Nothing)
+                self.set_signature(missing, Secret::new(input));
+                Ok(SigningStep::Complete)
             }
-            false => Ok(Needs::Signature(key.job(input), key)),
+            false => Ok(SigningStep::Sign(key.job(input), key)),
         }
     }
 
@@ -174,28 +177,28 @@ impl Unsent {
     ) -> Result<(), Error> {
         let jwt = config.auth.jwt().ok_or(Misuse::KeyMissing)?;
         let jwt = jwt.received(&assertion_facts(config, &self.url, at), reply)?;
-        self.set_signature(Due::ClientJwt, jwt);
+        self.set_signature(MissingSignature::ClientJwt, jwt);
         Ok(())
     }
 
     /// Adds the signature that the host made.
     pub(super) fn with_signature(
         mut self,
-        due: Due,
+        missing: MissingSignature,
         key: &SigningKey,
         job: &SigningJob,
         signature: &Bytes,
     ) -> Result<Self, Error> {
         let input = std::str::from_utf8(&job.signing_input).map_err(|_| Misuse::OutOfOrder)?;
         let jws = key.finish(input, signature)?;
-        self.set_signature(due, jws);
+        self.set_signature(missing, jws);
         Ok(self)
     }
 
-    fn set_signature(&mut self, due: Due, jws: Secret<String>) {
-        match due {
-            Due::ClientJwt => self.client_jwt = Some(jws),
-            Due::Proof => self.proof = Some(jws),
+    fn set_signature(&mut self, missing: MissingSignature, jws: Secret<String>) {
+        match missing {
+            MissingSignature::ClientJwt => self.client_jwt = Some(jws),
+            MissingSignature::Proof => self.proof = Some(jws),
         }
     }
 
@@ -246,7 +249,7 @@ impl Unsent {
         mut self,
         config: &ClientConfig,
     ) -> Result<(Request<Bytes>, Sent), Error> {
-        let side = self.server_role();
+        let role = self.server_role();
         let mut headers = config.headers.clone();
         if self.accept != "application/json" {
             headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
@@ -290,7 +293,7 @@ impl Unsent {
             body,
             authorization: headers.get(AUTHORIZATION).cloned(),
             client_jwt: self.client_jwt,
-            role: side,
+            role,
             proved_at: self.proves_key.then_some(self.proved_at),
             method: self.method.clone(),
             url: self.url,
@@ -299,7 +302,7 @@ impl Unsent {
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        if config.server.address_policy_of(&sent.url) == RequestAddressPolicy::PublicOnly {
+        if config.server.address_policy_for(&sent.url) == RequestAddressPolicy::PublicOnly {
             request
                 .extensions_mut()
                 .insert(RequestAddressPolicy::PublicOnly);
@@ -361,7 +364,7 @@ fn target_url(config: &ClientConfig, target: Target) -> Result<Url, Error> {
 
 /// Whether this token requires a proof; an error if it must not be sent at all.
 fn needs_proof(config: &ClientConfig, tokens: &Arc<Tokens>) -> Result<bool, Error> {
-    if !tokens.is_of_nobody() && tokens.binding != config.binding {
+    if !tokens.has_no_issuer() && tokens.binding != config.binding {
         return Err(ValidationFailure::StoredIssuer.into());
     }
     match &tokens.token_type {

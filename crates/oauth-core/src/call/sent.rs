@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::redact;
 use super::request::assertion_facts;
 use crate::challenge;
-use crate::client_auth::{Made, Origin};
+use crate::client_auth::{ClientJwtOutcome, Origin};
 use crate::client_config::ClientConfig;
 use crate::dpop::{self, ServerRole};
 use crate::endpoint::MAX_REPLY;
@@ -42,7 +42,8 @@ impl fmt::Debug for Sent {
 }
 
 impl Sent {
-    /// The error of this request's answer, or of the lack of one: it names the request, and holds no secret of it.
+    /// The error of this request, whether the response reports one or none arrived: it names the request, and contains
+    /// none of its secrets.
     pub(super) fn error(&self, config: &ClientConfig, error: Error) -> Error {
         let named = error.at_url(self.method.as_str(), self.url.as_str());
         named.redact(&redact::secrets(config, self))
@@ -62,7 +63,9 @@ impl Sent {
             return None;
         }
         // If no new token is available, the server's refusal is the better error.
-        let Ok(Made::Ready(current)) = jwt.make(&assertion_facts(config, &self.url, at)) else {
+        let Ok(ClientJwtOutcome::Ready(current)) =
+            jwt.make(&assertion_facts(config, &self.url, at))
+        else {
             return None;
         };
         (!sent_token.matches(current.expose())).then_some(current)
@@ -120,10 +123,10 @@ fn is_proof_refused_with(reply: &Response<Bytes>, error: &str) -> bool {
     }
     let fields = reply.headers().get_all(WWW_AUTHENTICATE).iter();
     let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
-    let is_asked = |challenge: &challenge::Challenge| {
+    let has_error = |challenge: &challenge::Challenge| {
         challenge.scheme == dpop::DPOP && challenge.param("error") == Some(error)
     };
-    if challenges.iter().any(is_asked) {
+    if challenges.iter().any(has_error) {
         return true;
     }
     error_code(reply).as_deref() == Some(error)

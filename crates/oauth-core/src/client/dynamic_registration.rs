@@ -48,7 +48,7 @@ use crate::server::Server;
 /// ```
 ///
 /// # Errors
-/// Those of [`ClientMetadata::check`], and `endpoint.missing`; from the steps: `denied.invalid_redirect_uri`,
+/// The errors of [`ClientMetadata::check`], and `endpoint.missing`; from the steps: `denied.invalid_redirect_uri`,
 /// `denied.invalid_client_metadata` and the other `denied.*`, `registration.*`.
 pub fn register(
     server: Server,
@@ -73,7 +73,7 @@ pub fn read_registration(
 /// stored.
 ///
 /// # Errors
-/// Those of [`register`] and [`read_registration`].
+/// The errors of [`register`] and [`read_registration`].
 pub fn update_registration(
     server: Server,
     client: RegisteredClient,
@@ -86,7 +86,7 @@ pub fn update_registration(
 /// exchange. The caller must delete the stored record.
 ///
 /// # Errors
-/// Those of [`read_registration`].
+/// The errors of [`read_registration`].
 pub fn delete_registration(
     server: Server,
     client: RegisteredClient,

@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     /// `denied.invalid_grant` if the server does not accept the assertion, from the steps.
-    pub fn assert<R: Into<TokenRequest>>(
+    pub fn tokens_for_own_assertion<R: Into<TokenRequest>>(
         &self,
         assertion: Assertion,
         token_request: R,
@@ -83,8 +83,8 @@ impl Client {
     /// (draft-ietf-oauth-identity-assertion-authz-grant). [`Self::client_credentials`] and the renewal of every
     /// [grant](Self::keeper) of this client, a user's or its own, then exchange the subject token that `read` returns
     /// for an assertion, and present the assertion to this server. No refresh token is needed. `read` is called for
-    /// each request and should return at once; an ID token that [has ended](grant::IdentitySubject::has_ended) is sent
-    /// nowhere. The organization configures the identity provider and the server; a resource must not choose them.
+    /// each request and must not block; an [expired](grant::IdentitySubject::has_ended) ID token is never sent. The
+    /// organization configures the identity provider and the server; a resource must not choose them.
     ///
     /// All grants of this client belong to the sign-in that `read` returns, so create one client for each user. In a
     /// store their names contain the identity provider's issuer and client; each needs a subject, because two users
@@ -107,8 +107,8 @@ impl Client {
         self
     }
 
-    /// Polls for the tokens of a grant that waits for the user, at this pace, until the user has answered or the grant
-    /// has expired. Dropping the exchange stops polling; the server is not notified.
+    /// Polls for the tokens of a grant that waits for the user, at this pace, until the user approves or declines, or
+    /// the grant expires. Dropping the exchange stops polling; the server is not notified.
     pub fn poll<G: Grant + Clone + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
@@ -123,8 +123,8 @@ impl Client {
     /// verified.
     ///
     /// # Errors
-    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
-    /// those of [`Self::redeem`]; all from the steps.
+    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user did neither in time, and those
+    /// of [`Self::redeem`]; all from the steps.
     pub fn poll_device_token<R: Into<TokenRequest>>(
         &self,
         code: &DeviceAuthorizationResponse,
@@ -142,7 +142,7 @@ impl Client {
     /// the ID token. Polls at the given pace, or sends one request if there is none.
     ///
     /// # Errors
-    /// Those of [`Self::redeem`], from the steps.
+    /// The errors of [`Self::redeem`], from the steps.
     pub fn sign_in<G: Grant + Clone + Send + 'static, R: Into<TokenRequest>>(
         &self,
         grant: G,
@@ -150,7 +150,7 @@ impl Client {
         pace: Option<Pace>,
     ) -> impl Exchange<Output = Login> + Send + use<G, R> {
         let token_request = token_request.into();
-        let identity = Identity::of(&token_request);
+        let identity = Identity::for_request(&token_request);
         let tokens = match pace {
             Some(pace) => self.poll(grant, token_request, pace).boxed(),
             None => self.token(grant, token_request).boxed(),
@@ -171,12 +171,13 @@ impl Client {
         backchannel::begin(Arc::clone(&self.0), request)
     }
 
-    /// Waits until the user has answered a backchannel request, and gets the tokens (CIBA Core section 11). Polls at
-    /// the given pace, or sends one request if there is none, as after a ping. `token_request` is what was requested.
+    /// Waits until the user has approved or declined a backchannel request, and gets the tokens (CIBA Core section 11).
+    /// Polls at the given pace, or sends one request if there is none, as after a ping. `token_request` must be that of
+    /// the authentication request.
     ///
     /// # Errors
-    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user has not answered in time, and
-    /// those of [`Self::redeem`]; all from the steps.
+    /// `denied.access_denied` if the user declines, `denied.expired_token` if the user did neither in time, and those
+    /// of [`Self::redeem`]; all from the steps.
     pub fn poll_backchannel_token<R: Into<TokenRequest>>(
         &self,
         auth_req_id: Secret<String>,

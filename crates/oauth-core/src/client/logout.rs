@@ -44,7 +44,7 @@ impl Client {
     /// [`MAX_URL`](crate::flow::logout::MAX_URL).
     ///
     /// # Errors
-    /// Those of [`end_session_url`](Self::end_session_url).
+    /// The errors of [`end_session_url`](Self::end_session_url).
     pub fn end_session_form(&self, request: &LogoutRequest) -> Result<LogoutForm, Error> {
         let client_id_check = self.0.client_id.check();
         let form = client_id_check.and_then(|()| request.form(&self.0));

@@ -42,7 +42,7 @@ impl Client {
     /// public client the refresh token is bound too (section 4), so the user has to sign in again (`key.mismatch`).
     #[must_use]
     pub fn with_certificate(self, thumbprint: &str) -> Self {
-        self.with_known_certificate(KnownCertificate::of(thumbprint))
+        self.with_known_certificate(KnownCertificate::from_thumbprint(thumbprint))
     }
 
     pub(crate) fn with_known_certificate(mut self, certificate: KnownCertificate) -> Self {

@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use super::jwt::{self, JWT_BEARER};
-use super::{ClientJwt, Made, RequestFacts};
+use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
 use crate::crypto::{AudienceIs, KeyUse, SigningKey};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::server::{EndpointKind, Server};
 
 /// How long an assertion is valid by default, in seconds.
-const LIFETIME: u32 = 60;
+const DEFAULT_LIFETIME_SECONDS: u32 = 60;
 
 /// How a client signs its assertions: the key, and the claims.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct ClientAssertion {
     lifetime: u32,
     audience: AssertionAudience,
     certificate: Option<String>,
-    /// As it is signed, once it was needed: all assertions have the same.
+    /// The encoded header, once computed: it is the same for all assertions.
     header: OnceLock<String>,
 }
 
@@ -35,11 +35,12 @@ pub struct ClientAssertion {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssertionAudience {
-    /// The server's issuer identifier, whatever the endpoint (RFC 10070).
+    /// The server's issuer identifier, for every endpoint (RFC 10070).
     #[default]
     Issuer,
     /// The URL of the token endpoint, for servers that accept nothing else. Another server that the client uses could
-    /// obtain an assertion whose audience is this server; a key that signs so is refused for a second server.
+    /// obtain an assertion whose audience is this server, so a key that signs such assertions is refused for a second
+    /// server.
     TokenEndpoint,
     /// The URL of the endpoint that is called, for servers that have no issuer identifier.
     Endpoint,
@@ -96,7 +97,7 @@ impl ClientAssertion {
         Self {
             key,
             secret: None,
-            lifetime: LIFETIME,
+            lifetime: DEFAULT_LIFETIME_SECONDS,
             audience: AssertionAudience::Issuer,
             certificate: None,
             header: OnceLock::new(),
@@ -144,11 +145,12 @@ impl ClientAssertion {
         self
     }
 
-    /// Notes there for which servers the key signs, together with all other keys that do: a key that was read twice is
-    /// one key all the same. Without it, only clones of a [`SigningKey`] are known to be one key.
+    /// Records in `used` the servers for which this key signs. Values that share one `KeyUse` and have the same key
+    /// name count as one key, even if the key was loaded twice. Without this, only clones of a [`SigningKey`] count as
+    /// one key.
     #[must_use]
     pub fn noting_use(mut self, used: &KeyUse) -> Self {
-        self.key.note_use(used);
+        self.key.record_use(used);
         self
     }
 
@@ -173,11 +175,13 @@ impl ClientAssertion {
     }
 
     /// The value of `aud` in a request's assertion.
-    fn audience_of<'a>(&'a self, of: &RequestFacts<'a>) -> Result<&'a str, Error> {
+    fn audience_for<'a>(&'a self, facts: &RequestFacts<'a>) -> Result<&'a str, Error> {
         Ok(match &self.audience {
-            AssertionAudience::Issuer => of.server.issuer().as_str(),
-            AssertionAudience::TokenEndpoint => of.server.endpoint(EndpointKind::Token)?.as_str(),
-            AssertionAudience::Endpoint => of.url.as_str(),
+            AssertionAudience::Issuer => facts.server.issuer().as_str(),
+            AssertionAudience::TokenEndpoint => {
+                facts.server.endpoint(EndpointKind::Token)?.as_str()
+            }
+            AssertionAudience::Endpoint => facts.url.as_str(),
             AssertionAudience::Other(text) => text,
         })
     }
@@ -208,10 +212,11 @@ impl ClientJwt for ClientAssertion {
         if self.key.alg().is_symmetric() != self.secret.is_some() {
             return Err(Error::from(Misuse::KeyAlgorithm).about(alg));
         }
-        let taken = server.named_list("token_endpoint_auth_signing_alg_values_supported");
-        if let Some(taken) = taken.filter(|taken| !taken.iter().any(|name| name == alg)) {
-            let both = format!("{alg}; the server accepts {}", taken.join(" "));
-            return Err(Error::from(Misuse::KeyAlgorithm).about(&both));
+        let accepted = server.named_list("token_endpoint_auth_signing_alg_values_supported");
+        if let Some(accepted) = accepted.filter(|accepted| !accepted.iter().any(|name| name == alg))
+        {
+            let detail = format!("{alg}; the server accepts {}", accepted.join(" "));
+            return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
         }
         let audience = match self.audience {
             AssertionAudience::Issuer => AudienceIs::Issuer,
@@ -220,21 +225,21 @@ impl ClientJwt for ClientAssertion {
         self.key.use_at(server.issuer().as_str(), audience)
     }
 
-    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
-        let now = of.at.now().as_secs();
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
+        let now = facts.at.now().as_secs();
         let mut claims = String::with_capacity(256);
         let mut members = Members::of(&mut claims);
-        members.text("aud", self.audience_of(of)?);
+        members.text("aud", self.audience_for(facts)?);
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
-        members.text("iss", of.client_id.as_str());
-        // Each assertion has its own, because servers refuse one that they have already seen.
-        members.text("jti", &of.at.ticket()?);
-        members.text("sub", of.client_id.as_str());
+        members.text("iss", facts.client_id.as_str());
+        // Each assertion has its own `jti`, because servers refuse one that they have already seen.
+        members.text("jti", &facts.at.ticket()?);
+        members.text("sub", facts.client_id.as_str());
         members.end();
         let header = self.header.get_or_init(|| self.encoded_header());
         let input = jose::signing_input_after(header, &claims, self.key.alg());
-        Ok(Made::Unsigned(self.key.clone(), input))
+        Ok(ClientJwtOutcome::Unsigned(self.key.clone(), input))
     }
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {

@@ -6,8 +6,7 @@ use crate::error::{Error, Misuse};
 use crate::secret::Secret;
 use crate::server::Server;
 
-/// The credentials with which a client could authenticate. It uses one of them, and never two
-/// (RFC 6749 section 2.3).
+/// The credentials with which a client could authenticate. The client uses only one of them (RFC 6749 section 2.3).
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Credentials {
@@ -73,33 +72,33 @@ impl ClientAuth {
     /// `client_auth.no_usable_method`, which names the methods that the server accepts.
     pub fn negotiate(credentials: Credentials, server: &Server) -> Result<Self, Error> {
         let methods = server.token_endpoint_auth_methods();
-        let takes = |name: &str| methods.iter().any(|method| method == name);
+        let accepts = |name: &str| methods.iter().any(|method| method == name);
         let Credentials {
             secret,
             assertion,
             workload,
             certificate,
         } = credentials;
-        if let Some(assertion) = assertion.filter(|assertion| takes(assertion.name())) {
+        if let Some(assertion) = assertion.filter(|assertion| accepts(assertion.name())) {
             return Ok(Self::assertion(assertion));
         }
-        if let Some(workload) = workload.filter(|workload| takes(workload.method())) {
+        if let Some(workload) = workload.filter(|workload| accepts(workload.method())) {
             return Ok(Self::federated(workload));
         }
         let tls = certificate.map(Self::tls);
-        if let Some(tls) = tls.filter(|tls| takes(tls.name())) {
+        if let Some(tls) = tls.filter(|tls| accepts(tls.name())) {
             return Ok(tls);
         }
         match secret {
-            Some(secret) if takes("client_secret_basic") => return Ok(Self::basic(secret)),
-            Some(secret) if takes("client_secret_post") => return Ok(Self::post(secret)),
-            None if takes("none") => return Ok(Self::none()),
+            Some(secret) if accepts("client_secret_basic") => return Ok(Self::basic(secret)),
+            Some(secret) if accepts("client_secret_post") => return Ok(Self::post(secret)),
+            None if accepts("none") => return Ok(Self::none()),
             _ => {}
         }
-        let taken = match methods.is_empty() {
+        let accepted = match methods.is_empty() {
             true => "none".to_owned(),
             false => methods.join(", "),
         };
-        Err(Error::from(Misuse::NoUsableMethod).about(&taken))
+        Err(Error::from(Misuse::NoUsableMethod).about(&accepted))
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::jwt::{self, JWT_BEARER};
-use super::{ClientJwt, Made, Origin, RequestFacts};
-use crate::error::{Error, Misuse};
+use super::{ClientJwt, ClientJwtOutcome, Origin, RequestFacts};
+use crate::error::{Error, Kind, Misuse};
 use crate::form::Form;
 use crate::http::Response;
 use crate::jose::{Claims, Unverified};
@@ -17,7 +17,7 @@ use crate::json::Value;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::server::Server;
-use crate::workload::{AssertionSource, Found, WorkloadToken};
+use crate::workload::{AssertionSource, TokenLookup, WorkloadToken};
 
 /// The kind of token that authenticates the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,7 +57,7 @@ impl FederatedAssertion {
         Self::of(WorkloadToken::new(source))
     }
 
-    /// Authentication by the tokens that a platform provides. If a service is asked for one, it is asked for the
+    /// Authentication by the tokens that a platform provides. A service that issues tokens is asked for one with the
     /// [expected](Self::audience) audience.
     pub fn of(token: WorkloadToken) -> Self {
         Self {
@@ -90,7 +90,8 @@ impl FederatedAssertion {
         self
     }
 
-    /// The registered name of the method. A workload's JWT has none of its own: servers list the one that it comes like.
+    /// The registered name of the method. A workload's JWT has no name of its own: servers list it as
+    /// `private_key_jwt`.
     pub(super) const fn method(&self) -> &'static str {
         match self.profile {
             AssertionProfile::Jwt => "private_key_jwt",
@@ -103,10 +104,12 @@ impl FederatedAssertion {
         audience.unwrap_or_else(|| server.issuer().as_str())
     }
 
-    fn read_once(&self, server: &Server, now: UnixTime) -> Result<Made, Error> {
+    fn read_token(&self, server: &Server, now: UnixTime) -> Result<ClientJwtOutcome, Error> {
         match self.token.find(self.expected(server), now)? {
-            Found::Token(token) => self.checked(token, server, now).map(Made::Ready),
-            Found::Ask(request) => Made::remote(request),
+            TokenLookup::Token(token) => self
+                .checked(token, server, now)
+                .map(ClientJwtOutcome::Ready),
+            TokenLookup::Request(request) => ClientJwtOutcome::remote(request),
         }
     }
 
@@ -118,7 +121,7 @@ impl FederatedAssertion {
         now: UnixTime,
     ) -> Result<Secret<String>, Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
-        // The reason names the flaw, and never the token.
+        // The error names the flaw, and never contains the token.
         let seen = Unverified::parse(token.expose()).map_err(|error| {
             let flaw = error.detail().filter(|flaw| !flaw.is_empty());
             malformed(flaw.unwrap_or("not a JWS of a JSON object"))
@@ -137,27 +140,33 @@ impl FederatedAssertion {
 
     fn check(&self, server: &Server, now: UnixTime, claims: &Claims) -> Result<(), Error> {
         let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
-        let of_claim = |error: Error| malformed(error.detail().unwrap_or_default());
-        let expires = claims.time("exp").map_err(of_claim)?;
+        let malformed_claim = |error: Error| malformed(error.detail().unwrap_or_default());
+        let expires = claims.time("exp").map_err(malformed_claim)?;
         if let Some(expires) = expires.filter(|at| *at <= now) {
             let detail = format!("at {}, now {}", expires.as_secs(), now.as_secs());
             return Err(Error::from(Misuse::AssertionExpired).about(&detail));
         }
-        let audience = claims.audience().map_err(of_claim)?;
-        let wanted = self.expected(server);
+        let audience = claims.audience().map_err(malformed_claim)?;
+        let expected_audience = self.expected(server);
         // A server that receives a token for several audiences could use it at the others (RFC 10070).
-        if audience != [wanted] {
-            let both = format!("it names {}, expected {wanted}", audience.join(" "));
-            return Err(Error::from(Misuse::AssertionAudience).about(&both));
+        if audience != [expected_audience] {
+            let detail = format!(
+                "it names {}, expected {expected_audience}",
+                audience.join(" ")
+            );
+            return Err(Error::from(Misuse::AssertionAudience).about(&detail));
         }
-        // "The JWT MUST contain an "exp" (expiration time) claim" (RFC 7523 section 3): a leaked token without it could be
-        // used for ever.
+        // "The JWT MUST contain an "exp" (expiration time) claim" (RFC 7523 section 3): a leaked token without it could
+        // be used forever.
         if expires.is_none() {
             let detail = format!("the token of {} has no exp", self.token.place());
             return Err(malformed(&detail));
         }
-        claims.text("iss").map_err(of_claim)?;
-        let subject = claims.text("sub").map_err(of_claim)?.unwrap_or_default();
+        claims.text("iss").map_err(malformed_claim)?;
+        let subject = claims
+            .text("sub")
+            .map_err(malformed_claim)?
+            .unwrap_or_default();
         match self.profile {
             AssertionProfile::SpiffeJwt if !is_spiffe_id(subject) => Err(malformed("sub")),
             _ => Ok(()),
@@ -170,12 +179,11 @@ impl ClientJwt for FederatedAssertion {
         self.method()
     }
 
-    /// The token as it is now, if it may be sent. One that has expired is read once more, because it may just be being
-    /// replaced.
-    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
-        match self.read_once(of.server, of.at.now()) {
-            Err(error) if error.code() == Misuse::AssertionExpired.code() => {
-                self.read_once(of.server, of.at.now())
+    /// The current token, if it may be sent. An expired token is read again, because it may be about to be replaced.
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
+        match self.read_token(facts.server, facts.at.now()) {
+            Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::AssertionExpired)) => {
+                self.read_token(facts.server, facts.at.now())
             }
             read => read,
         }
@@ -183,11 +191,11 @@ impl ClientJwt for FederatedAssertion {
 
     fn received(
         &self,
-        of: &RequestFacts<'_>,
+        facts: &RequestFacts<'_>,
         reply: &Response<Bytes>,
     ) -> Result<Secret<String>, Error> {
         let token = self.token.read_reply(reply)?;
-        self.checked(token, of.server, of.at.now())
+        self.checked(token, facts.server, facts.at.now())
     }
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {

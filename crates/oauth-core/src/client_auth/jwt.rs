@@ -1,7 +1,7 @@
 //! Code shared by the methods that authenticate with a JWT. The claims and the audience of each are in `assertion.rs`
 //! (keys) and `signed_secret.rs` (secrets).
 //!
-//! They implement a trait so that a build that uses no such method, such as that of a web page, does not contain their
+//! The methods implement a trait, so that a build without them, such as that of a web page, does not contain their
 //! code.
 
 use std::fmt;
@@ -30,7 +30,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why there is no JWT.
-    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error>;
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error>;
 
     /// The JWT in the response to the request for it.
     ///
@@ -62,7 +62,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Who issues the JWT: another issuer may replace it at a time that the client does not know.
+    /// The issuer of the JWT: another issuer may replace it at any time.
     fn origin(&self) -> Origin {
         Origin::Own
     }
@@ -85,8 +85,8 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) at: &'a Moment,
 }
 
-/// What a method provides for a request.
-pub(crate) enum Made {
+/// The JWT for a request, or the next step to obtain it.
+pub(crate) enum ClientJwtOutcome {
     /// The JWT.
     Ready(Secret<String>),
     /// The input that this key has to sign.
@@ -107,7 +107,7 @@ pub(crate) struct Remote(());
 #[derive(Debug)]
 pub(crate) enum Remote {}
 
-impl Made {
+impl ClientJwtOutcome {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[allow(clippy::unnecessary_wraps)] // as the other
     pub(super) const fn remote(request: Box<Request<Bytes>>) -> Result<Self, Error> {

@@ -1,7 +1,7 @@
 //! Client secrets that are short-lived JWTs, signed by a key of the host (Sign in with Apple, "Creating a client
 //! secret").
 
-use super::{ClientJwt, Made, RequestFacts};
+use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
 use crate::crypto::SigningKey;
 use crate::error::Error;
 use crate::form::Form;
@@ -39,8 +39,8 @@ impl ClientJwt for SignedSecret {
         "client_secret_post"
     }
 
-    fn make(&self, of: &RequestFacts<'_>) -> Result<Made, Error> {
-        let now = of.at.now().as_secs();
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
+        let now = facts.at.now().as_secs();
         let (mut header, mut claims) = (String::new(), String::new());
         let mut members = Members::of(&mut header);
         members.text("alg", "ES256");
@@ -51,10 +51,13 @@ impl ClientJwt for SignedSecret {
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
         members.text("iss", &self.issuer);
-        members.text("sub", of.client_id.as_str());
+        members.text("sub", facts.client_id.as_str());
         members.end();
         let key = SigningKey::host(&self.key_id, Alg::Es256);
-        Ok(Made::Unsigned(key, jose::signing_input(&header, &claims)))
+        Ok(ClientJwtOutcome::Unsigned(
+            key,
+            jose::signing_input(&header, &claims),
+        ))
     }
 
     /// The JWT takes the place of a client secret, and is not a client assertion.

@@ -207,7 +207,7 @@ fn a_copy_with_a_certificate_has_a_header_of_its_own() {
             at: &at(1),
         };
         match assertion.make(&facts).unwrap() {
-            Made::Unsigned(_, input) => header(&input),
+            ClientJwtOutcome::Unsigned(_, input) => header(&input),
             _ => panic!("an assertion to sign"),
         }
     };

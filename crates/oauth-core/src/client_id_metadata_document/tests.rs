@@ -159,7 +159,7 @@ fn a_document_comes_before_a_registration_and_a_person_is_asked_last() {
         [DynamicRegistration, ByHand]
     );
     let mut said = registering.metadata().clone();
-    said.insert(SUPPORTED.to_owned(), true.into());
+    said.insert(SUPPORT_MEMBER.to_owned(), true.into());
     let both = registering.with_metadata(said);
     assert_eq!(
         Identification::offered_by(&both),

@@ -38,8 +38,8 @@ impl ClientMetadata {
 
     /// Members that only a server sets must not be set by the client.
     fn check_names(&self) -> Result<(), Error> {
-        let mut taken = CLIENT_INFORMATION.iter();
-        match taken.find(|name| self.says(name)) {
+        let mut reserved_members = CLIENT_INFORMATION.iter();
+        match reserved_members.find(|name| self.says(name)) {
             Some(name) => Err(malformed(name)),
             None => Ok(()),
         }
@@ -77,9 +77,9 @@ impl ClientMetadata {
                     _ => continue,
                 };
                 if !has_grant(grant) {
-                    let why =
+                    let reason =
                         format!("response_types: {response_type} needs the grant type {grant}");
-                    return Err(inconsistent(&why));
+                    return Err(inconsistent(&reason));
                 }
                 needed.push(grant);
             }
@@ -123,8 +123,8 @@ impl ClientMetadata {
         for (name, page) in pages {
             let Some(page) = page else { continue };
             // The URL of a page may have a fragment.
-            let whole = page.split('#').next().unwrap_or_default();
-            Url::parse(whole).map_err(|_| malformed(name))?;
+            let without_fragment = page.split('#').next().unwrap_or_default();
+            Url::parse(without_fragment).map_err(|_| malformed(name))?;
         }
         let Some(uri) = &self.jwks_uri else {
             return Ok(());
@@ -209,7 +209,10 @@ fn check_public(jwks: &Map<String, Value>) -> Result<(), Error> {
         let Value::Object(key) = key else {
             return Err(malformed("jwks"));
         };
-        if jose::PRIVATE.iter().any(|name| key.get(*name).is_some()) {
+        if jose::PRIVATE_MEMBERS
+            .iter()
+            .any(|name| key.get(*name).is_some())
+        {
             let which = format!("key {place} of jwks");
             return Err(Error::from(Misuse::ClientMetadataPrivateKey).about(&which));
         }
@@ -221,6 +224,6 @@ fn malformed(member: &str) -> Error {
     Error::from(Misuse::ClientMetadataShape).about(member)
 }
 
-fn inconsistent(why: &str) -> Error {
-    Error::from(Misuse::ClientMetadataConflict).about(why)
+fn inconsistent(reason: &str) -> Error {
+    Error::from(Misuse::ClientMetadataConflict).about(reason)
 }

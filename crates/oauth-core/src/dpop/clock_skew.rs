@@ -16,7 +16,7 @@ use crate::url::Url;
 pub(crate) const INVALID_PROOF: &str = "invalid_dpop_proof";
 
 /// Smaller differences may only be the transmission time of the reply.
-const TOLERANCE: Duration = Duration::from_secs(5);
+const MIN_DIFFERENCE: Duration = Duration::from_secs(5);
 
 /// How many servers' clocks are remembered; the oldest is dropped first.
 const MAX_CLOCKS: usize = 64;
@@ -68,7 +68,7 @@ impl ServerClocks {
         if server_date
             .since(issued_at)
             .max(issued_at.since(server_date))
-            <= TOLERANCE
+            <= MIN_DIFFERENCE
         {
             return false;
         }

@@ -261,7 +261,7 @@ fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
         &url("https://rs.example/a"),
         "r1",
     );
-    let of = |role, text: &str| nonces.of(role, &url(text));
+    let of = |role, text: &str| nonces.newest_nonce(role, &url(text));
     assert_eq!(
         of(ServerRole::ResourceServer, "https://rs.example/b?c").as_deref(),
         Some("r1")

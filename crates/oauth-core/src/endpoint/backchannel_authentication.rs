@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::server::EndpointKind;
 
 /// How long to wait between two token requests if the server does not say, in seconds (section 7.3).
-const INTERVAL: u64 = 5;
+const DEFAULT_INTERVAL_SECONDS: u64 = 5;
 /// The longest message that both devices show, in characters: it must be readable at a glance.
 const MAX_BINDING_MESSAGE: usize = 100;
 
@@ -34,11 +34,11 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// The one hint of these. An empty text is no hint: a parameter without a value counts as omitted (RFC 6749 section
-    /// 3.1).
+    /// Selects the only hint that is present. An empty text is no hint: a parameter without a value counts as omitted
+    /// (RFC 6749 section 3.1).
     ///
     /// # Errors
-    /// `ciba.hint` if none is given, or more than one.
+    /// `ciba.hint` if none is present, or more than one.
     pub fn of(
         login_hint: Option<String>,
         login_hint_token: Option<Secret<String>>,
@@ -74,7 +74,7 @@ pub struct BackchannelAuthentication {
     pub(crate) repeat: Repeat,
 }
 
-/// How a client learns that the user has answered (section 5).
+/// How a client learns that the user has approved or declined (section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TokenDeliveryMode {
     /// The client polls the token endpoint.
@@ -92,7 +92,7 @@ pub enum TokenDeliveryMode {
 pub struct BackchannelAuthenticationResponse {
     /// The server's identifier of the request. Never show it.
     pub auth_req_id: Secret<String>,
-    /// For how many seconds from the response the user may answer.
+    /// The number of seconds from the response within which the user must approve or decline.
     pub expires_in: u64,
     /// When the request expires.
     pub expires_at: UnixTime,
@@ -158,7 +158,7 @@ impl BackchannelAuthentication {
         self
     }
 
-    /// Sets for how many seconds the user should be able to answer.
+    /// Sets the number of seconds within which the user should be able to approve or decline.
     #[must_use]
     pub const fn requested_expiry(mut self, seconds: u64) -> Self {
         self.requested_expiry = Some(seconds);
@@ -193,14 +193,14 @@ impl BackchannelAuthentication {
         let mut purpose = Form::new();
         push_scope(&mut purpose, &self.token_request.scope, rules);
         self.token_request.fill(&mut purpose, rules)?;
-        let (kind, person) = match &self.hint {
+        let (kind, user) = match &self.hint {
             Hint::Login(text) => ("login_hint", text),
             Hint::LoginToken(token) => ("login_hint_token", token.expose()),
             Hint::IdToken(token) => ("id_token_hint", token.expose()),
         };
         Ok(crate::base64::sha256_of_parts([
             kind,
-            person,
+            user,
             purpose.as_str(),
         ]))
     }
@@ -224,20 +224,20 @@ impl BackchannelAuthentication {
             Hint::IdToken(token) => form.push("id_token_hint", token.expose()),
         }
         form.push_some("binding_message", self.binding_message.as_deref());
-        form.push_some("user_code", self.user_code.as_ref().map(text_of));
+        form.push_some("user_code", self.user_code.as_ref().map(exposed));
         let seconds = self.requested_expiry.map(|seconds| seconds.to_string());
         form.push_some("requested_expiry", seconds.as_deref());
         if !self.acr_values.is_empty() {
             form.push("acr_values", &self.acr_values.join(" "));
         }
-        let token = notification_token.map(text_of);
+        let token = notification_token.map(exposed);
         form.push_some("client_notification_token", token);
         self.token_request.fill(&mut form, rules)?;
         Ok(form)
     }
 }
 
-fn text_of(secret: &Secret<String>) -> &str {
+fn exposed(secret: &Secret<String>) -> &str {
     secret.expose()
 }
 
@@ -294,7 +294,9 @@ impl Endpoint for Sent {
             auth_req_id: id.into(),
             expires_in,
             expires_at: cx.at.now().after(Duration::from_secs(expires_in)),
-            interval: interval.unwrap_or(INTERVAL).clamp(1, expires_in.max(1)),
+            interval: interval
+                .unwrap_or(DEFAULT_INTERVAL_SECONDS)
+                .clamp(1, expires_in.max(1)),
             binding_message: self.request.binding_message.clone(),
             client_notification_token: self.notification_token.clone(),
         })

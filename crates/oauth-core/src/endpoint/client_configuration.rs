@@ -73,7 +73,7 @@ impl Endpoint for ReadRegistration {
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
-        let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
+        let object = reply.object_or(ProtocolViolation::RegistrationShape)?;
         RegisteredClient::read(cx.server, object, RegistrationContext::Known(&self.client))
     }
 }
@@ -87,12 +87,12 @@ impl Endpoint for UpdateRegistration {
         // "the client MUST include its client_id ... and MUST NOT include the registration_access_token,
         // registration_client_uri, client_secret_expires_at, or client_id_issued_at" (section 2.2)
         let id = self.client.client_id.as_str();
-        let body = self.metadata.to_json_of(Some(id));
+        let body = self.metadata.to_json_with_id(Some(id));
         Ok(management_request(cx, &self.client, Method::PUT)?.body(Body::Json(body)))
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
-        let object = reply.object_of(ProtocolViolation::RegistrationShape)?;
+        let object = reply.object_or(ProtocolViolation::RegistrationShape)?;
         let previous = RegistrationContext::Replaced(&self.client, &self.metadata);
         RegisteredClient::read(cx.server, object, previous)
     }

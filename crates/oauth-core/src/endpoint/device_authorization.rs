@@ -15,7 +15,7 @@ use crate::server::EndpointKind;
 use crate::url::Url;
 
 /// The default polling interval, in seconds (section 3.2).
-const INTERVAL: u64 = 5;
+const DEFAULT_INTERVAL_SECONDS: u64 = 5;
 
 /// The longest code that a user can be asked to enter, in characters.
 const MAX_USER_CODE: usize = 64;
@@ -109,7 +109,7 @@ impl Endpoint for DeviceAuthorization {
         }
         // The user opens this URL, so it must be `https`: not a script, and not `http`, which others can read or
         // change.
-        let page = |member: &str| {
+        let page_url = |member: &str| {
             let invalid_reply = |reason: &str| {
                 let detail = format!("{member} is {reason}");
                 Error::from(ProtocolViolation::VerificationUri).about(&detail)
@@ -125,17 +125,17 @@ impl Endpoint for DeviceAuthorization {
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
         let interval = reply
             .interval_seconds(&object, "interval")?
-            .unwrap_or(INTERVAL);
+            .unwrap_or(DEFAULT_INTERVAL_SECONDS);
         // Google and others still use the member names of the drafts of RFC 8628.
-        let is_of_a_draft = object.get("verification_uri").is_none()
+        let has_draft_members = object.get("verification_uri").is_none()
             && object.get("verification_url").is_some()
             && !cx.server.rules().is_strict();
-        let verification_uri = match is_of_a_draft {
-            true => page("verification_url")?,
-            false => page("verification_uri")?,
+        let verification_uri = match has_draft_members {
+            true => page_url("verification_url")?,
+            false => page_url("verification_uri")?,
         };
         let complete = match object.get("verification_uri_complete") {
-            Some(_) => Some(page("verification_uri_complete")?),
+            Some(_) => Some(page_url("verification_uri_complete")?),
             None => None,
         };
         Ok(DeviceAuthorizationResponse {

@@ -12,7 +12,7 @@ pub(super) const MAX_MEMBERS: usize = 64 << 10;
 
 /// The members that are kept of a non-OAuth error: those of Fitbit, Facebook, Google and web frameworks, and of problem
 /// details (RFC 9457).
-const KEPT: [&str; 10] = [
+const KEPT_MEMBERS: [&str; 10] = [
     "error",
     "errors",
     "error_code",
@@ -25,10 +25,10 @@ const KEPT: [&str; 10] = [
     "title",
 ];
 
-/// Adds the text and members of an object without an OAuth error.
-pub(super) fn of_object(error: ServerError, object: &Object<'_>) -> ServerError {
+/// Adds the text and members of a JSON object that is not an OAuth error.
+pub(super) fn with_object_text(error: ServerError, object: &Object<'_>) -> ServerError {
     let (mut extra, _) = object.to_map_within(MAX_MEMBERS);
-    extra.retain(|name, _| KEPT.contains(&name.as_str()));
+    extra.retain(|name, _| KEPT_MEMBERS.contains(&name.as_str()));
     error
         .with_description(description(object), None)
         .with_extra(extra)
@@ -50,7 +50,7 @@ pub(super) fn description<'o>(object: &'o Object<'_>) -> Option<&'o str> {
 }
 
 /// Adds the text of an HTML or plain-text page.
-pub(super) fn of_page(error: ServerError, reply: &Response<Bytes>) -> ServerError {
+pub(super) fn with_page_text(error: ServerError, reply: &Response<Bytes>) -> ServerError {
     let content_type = reply.headers().get(CONTENT_TYPE);
     let content_type = content_type.map(|field| field.as_bytes().to_ascii_lowercase());
     let has_media_type = |start: &[u8]| {

@@ -62,7 +62,7 @@ impl Default for SignedResponse {
 }
 
 impl SignedResponse {
-    /// Checks that the server offers such responses, as far as its metadata says (RFC 9701 section 7).
+    /// Checks that the server's metadata, if it lists them, includes these algorithms (RFC 9701 section 7).
     fn check_server_support(&self, server: &Server) -> Result<(), Error> {
         let offers = |member: &str, accepted: &[&str]| {
             let listed = server.named_list(&format!("introspection_{member}_values_supported"));
@@ -154,7 +154,7 @@ pub struct ActiveToken {
     /// The members that RFC 7662 does not define, up to 256 KiB.
     pub extra: Extra,
     /// Whether some extra members were dropped because of their size.
-    pub(crate) is_cut: bool,
+    pub(crate) is_truncated: bool,
 }
 
 /// The request and its response, which `flow::introspection` processes further.
@@ -205,12 +205,12 @@ impl Endpoint for Introspect {
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Response, Error> {
-        if self.0.signed.is_some() && reply.is_of(JWT) {
+        if self.0.signed.is_some() && reply.has_media_type(JWT) {
             return reply
-                .token_of(ProtocolViolation::IntrospectionShape)
+                .token_or(ProtocolViolation::IntrospectionShape)
                 .map(Response::Jwt);
         }
-        let object = reply.object_of(ProtocolViolation::IntrospectionShape)?;
+        let object = reply.object_or(ProtocolViolation::IntrospectionShape)?;
         match self.0.signed {
             None => token_state(object, cx.at.now()).map(Response::Plain),
             Some(_) => Err(ValidationFailure::IntrospectionNotSigned.into()),
@@ -264,24 +264,24 @@ fn active_token(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Er
     token.not_before = time("nbf")?;
     token.audience = match object.take("aud") {
         None => Vec::new(),
-        Some(Json::String(one)) => vec![one.into_owned()],
+        Some(Json::String(audience)) => vec![audience.into_owned()],
         Some(values) => {
             let names = values.as_texts().ok_or_else(|| malformed("aud"))?;
             names.into_iter().map(str::to_owned).collect()
         }
     };
-    let idle_end = end_of(&mut object, REFRESH_TOKEN_TIMEOUT, now);
-    token.authorization_expires_at = end_of(&mut object, AUTHORIZATION_EXPIRES_IN, now);
+    let idle_end = take_lifetime_end(&mut object, REFRESH_TOKEN_TIMEOUT, now);
+    token.authorization_expires_at = take_lifetime_end(&mut object, AUTHORIZATION_EXPIRES_IN, now);
     // The timeout "SHALL NOT exceed" the authorization: where it does, the earlier end counts, as in a token response.
     let end = token.authorization_expires_at;
     token.refresh_token_expires_at = idle_end.map(|idle| end.map_or(idle, |end| idle.min(end)));
     let (extra, is_complete) = object.to_map_within(MAX_EXTRA);
-    (token.extra, token.is_cut) = (Extra(extra), !is_complete);
+    (token.extra, token.is_truncated) = (Extra(extra), !is_complete);
     Ok(token)
 }
 
 /// The end of a lifetime in a response. A malformed value does not invalidate the token; it stays in the extra members.
-fn end_of(object: &mut Object<'_>, member: &str, now: UnixTime) -> Option<UnixTime> {
+fn take_lifetime_end(object: &mut Object<'_>, member: &str, now: UnixTime) -> Option<UnixTime> {
     let lifetime = object.get(member).and_then(seconds)?;
     object.take(member);
     Some(now.after(Duration::from_secs(lifetime.min(MAX_LIFETIME))))

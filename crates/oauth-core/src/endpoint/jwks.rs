@@ -46,7 +46,7 @@ impl Endpoint for Jwks {
         let max_age = fields
             .filter_map(|field| max_age(field.to_str().ok()?))
             .min();
-        let object = reply.object_of(ProtocolViolation::JwksShape)?;
+        let object = reply.object_or(ProtocolViolation::JwksShape)?;
         let keys = KeySet::read(&object)?;
         Ok(FetchedKeys { keys, max_age })
     }

@@ -102,7 +102,7 @@ impl Endpoint for Metadata {
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }
-        let document = reply.object_of(ProtocolViolation::MetadataShape)?;
+        let document = reply.object_or(ProtocolViolation::MetadataShape)?;
         Server::read_over(
             &self.issuer,
             &document,
@@ -110,10 +110,10 @@ impl Endpoint for Metadata {
             cx.server.transport(),
         )
         .map(|server| {
-            let own = cx.server.configured_origin().cloned();
+            let configured_origin = cx.server.configured_origin().cloned();
             server
                 .with_address_policy(cx.server.address_policy())
-                .with_configured_origin(own)
+                .with_configured_origin(configured_origin)
         })
     }
 }

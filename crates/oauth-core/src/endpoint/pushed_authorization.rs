@@ -25,7 +25,7 @@ pub(crate) struct PushedAuthorization {
 
 /// The reference that replaces the parameters.
 #[derive(Debug, Clone)]
-pub(crate) struct Pushed {
+pub(crate) struct PushedResponse {
     pub(crate) request_uri: Secret<String>,
     /// The lifetime of the reference in seconds.
     pub(crate) expires_in: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Pushed {
 
 impl Endpoint for PushedAuthorization {
     const NAME: &'static str = "pushed_authorization_request";
-    type Output = Pushed;
+    type Output = PushedResponse;
 
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let mut form = self.form.clone();
@@ -48,7 +48,7 @@ impl Endpoint for PushedAuthorization {
         Ok(EndpointRequest::post(kind, Self::NAME, form).proof(ProofOfPossession::Dpop))
     }
 
-    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Pushed, Error> {
+    fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<PushedResponse, Error> {
         // "a 201 HTTP status code" (2.2)
         let object = reply.object_with(StatusCode::CREATED)?;
         let uri = object.get("request_uri").and_then(Json::as_str);
@@ -56,7 +56,7 @@ impl Endpoint for PushedAuthorization {
         // "a positive integer" (2.2)
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.filter(|seconds| *seconds > 0);
-        Ok(Pushed {
+        Ok(PushedResponse {
             request_uri: uri.ok_or_else(|| reply.malformed("request_uri"))?.into(),
             expires_in: expires_in.ok_or_else(|| reply.malformed("expires_in"))?,
         })

@@ -54,13 +54,13 @@ impl<'a> Reply<'a> {
         self.response.body()
     }
 
-    /// A successful reply as a JSON object. A reply with an `error` member is a refusal whatever its status (RFC 6749
-    /// section 5.2; GitHub and Slack send 200).
+    /// A successful reply as a JSON object. A reply with an `error` member is a refusal, regardless of its status (RFC
+    /// 6749 section 5.2; GitHub and Slack send 200).
     ///
     /// # Errors
     /// `denied.*` for a refusal; `reply.*` for an unreadable reply, `reply.shape` for JSON that is not an object.
     pub fn object(&self) -> Result<Object<'a>, Error> {
-        self.object_of(ProtocolViolation::ReplyShape)
+        self.object_or(ProtocolViolation::ReplyShape)
     }
 
     /// The error of an unsuccessful reply: the OAuth error if there is one, else the HTTP status.
@@ -69,20 +69,20 @@ impl<'a> Reply<'a> {
             return ProtocolViolation::ReplyRedirect.into();
         }
         match self.parse_object(ProtocolViolation::ReplyJson) {
-            Ok(object) => self
-                .denial(&object)
-                .unwrap_or_else(|| error_text::of_object(self.status_error(), &object).into()),
-            Err(_) => error_text::of_page(self.status_error(), self.response).into(),
+            Ok(object) => self.denial(&object).unwrap_or_else(|| {
+                error_text::with_object_text(self.status_error(), &object).into()
+            }),
+            Err(_) => error_text::with_page_text(self.status_error(), self.response).into(),
         }
     }
 
-    /// Whether the body is of this media type.
-    pub(crate) fn is_of(&self, media: &str) -> bool {
+    /// Whether the body has this media type.
+    pub(crate) fn has_media_type(&self, media: &str) -> bool {
         media_type(self.headers()) == media
     }
 
     /// A successful reply whose body is a token; `shape_error` is the error for one that cannot be a token.
-    pub(crate) fn token_of(&self, shape_error: ProtocolViolation) -> Result<Secret<String>, Error> {
+    pub(crate) fn token_or(&self, shape_error: ProtocolViolation) -> Result<Secret<String>, Error> {
         if self.status() != StatusCode::OK {
             return Err(self.oauth_error());
         }
@@ -124,19 +124,19 @@ impl<'a> Reply<'a> {
     /// A successful reply as a JSON object. If the rules are strict, the status must be this one instead of 200.
     ///
     /// # Errors
-    /// Those of [`Self::object`].
+    /// The errors of [`Self::object`].
     pub fn object_with(&self, status: StatusCode) -> Result<Object<'a>, Error> {
         self.read_object(status, ProtocolViolation::ReplyShape)
     }
 
     /// A successful reply as a JSON object. `shape_error` is the error for a well-formed body that is not an object.
-    pub(crate) fn object_of(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
+    pub(crate) fn object_or(&self, shape_error: ProtocolViolation) -> Result<Object<'a>, Error> {
         self.read_object(StatusCode::OK, shape_error)
     }
 
     /// A successful reply as a JSON object. If the rules are strict, the status must be this one; `shape_error` is the
     /// error for a well-formed body that is not an object.
-    pub(crate) fn object_of_status(
+    pub(crate) fn object_with_status_or(
         &self,
         status: StatusCode,
         shape_error: ProtocolViolation,
@@ -193,7 +193,7 @@ impl<'a> Reply<'a> {
         };
         Some(match code {
             Some(code) => self.coded_error(object, code, description),
-            None => error_text::of_object(self.status_error(), object).into(),
+            None => error_text::with_object_text(self.status_error(), object).into(),
         })
     }
 
@@ -215,7 +215,7 @@ impl<'a> Reply<'a> {
 
     fn status_error(&self) -> ServerError {
         let pause = retry_after::limit(self.status(), self.headers(), self.now, retry_after::CAP);
-        ServerError::of_status(self.status().as_u16())
+        ServerError::from_status(self.status().as_u16())
             .with_challenge_scheme(first_scheme(self.headers()))
             .retry_after(pause)
     }

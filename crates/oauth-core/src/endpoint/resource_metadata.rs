@@ -14,7 +14,7 @@ use crate::url::Url;
 /// Fetches the metadata document. `ProtectedResourceMetadata` checks its `resource` (RFC 9728 section 3.3).
 #[derive(Debug, Clone)]
 pub(crate) struct ResourceMetadata {
-    pub(crate) place: Url,
+    pub(crate) url: Url,
 }
 
 impl Endpoint for ResourceMetadata {
@@ -22,7 +22,7 @@ impl Endpoint for ResourceMetadata {
     type Output = Map<String, Value>;
 
     fn request(&self, _: &Context<'_>) -> Result<EndpointRequest, Error> {
-        Ok(EndpointRequest::get(&self.place))
+        Ok(EndpointRequest::get(&self.url))
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<Self::Output, Error> {
@@ -30,7 +30,7 @@ impl Endpoint for ResourceMetadata {
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }
-        let document = reply.object_of(ProtocolViolation::ResourceMetadataShape)?;
+        let document = reply.object_or(ProtocolViolation::ResourceMetadataShape)?;
         Ok(document.to_map())
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct ResourceProbe {
     pub(crate) resource: Url,
 }
 
-/// How an API answers a request without a token.
+/// How an API responds to a request without a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
     /// The values of `WWW-Authenticate`; empty if the reply has no challenge.

@@ -1,6 +1,7 @@
 //! `POST {revocation_endpoint}`: revokes a token.
 //!
-//! RFC 7009 <https://www.rfc-editor.org/rfc/rfc7009#section-2>
+//! RFC 7009 <https://www.rfc-editor.org/rfc/rfc7009#section-2>. Error responses (section 2.2.1) are read in
+//! `endpoint/reply.rs`; their codes are in `error/server_error.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use crate::token::{RefreshToken, TokenKind, Tokens};
 
 /// Revokes one token.
 ///
-/// `Ok` means that the token is not valid any more, or never was: the server's response is the same (section 2.2).
+/// `Ok` means that the token is no longer valid, or never was: the server's response is the same (section 2.2).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Revocation {

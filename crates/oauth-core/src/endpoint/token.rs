@@ -2,7 +2,8 @@
 //! `issued_token_type` of a token exchange; a new refresh token is stored before the new tokens are returned
 //! (`flow/keeper/commit.rs`).
 //!
-//! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, reply section 5.1
+//! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, response section 5.1. Error responses (section 5.2)
+//! are read in `endpoint/reply.rs`; their codes are in `error/server_error.rs`.
 
 mod lifetime;
 mod self_renewal;
@@ -26,7 +27,7 @@ use crate::secret::Secret;
 use crate::security_profile::Requirement;
 use crate::server::EndpointKind;
 use crate::token::{RefreshToken, Renews, TokenType, Tokens, Warning, id_token};
-use lifetime::{Bounds, expires_in};
+use lifetime::{ResponseExpiries, expires_in};
 
 pub(super) use lifetime::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
 
@@ -76,7 +77,7 @@ impl<G: Grant> Endpoint for Token<G> {
         if let Some(token) = self.grant.refresh_token() {
             // Servers bind refresh tokens of public clients to the certificate as well (RFC 8705 section 4).
             if !IS_BROWSER_BUILD
-                && !token.certificate.is_good_with(&cx.identity.certificate)
+                && !token.certificate.is_usable_with(&cx.identity.certificate)
                 && !cx.identity.auth.is_confidential()
             {
                 return Err(Misuse::KeyMismatch.into());
@@ -123,13 +124,13 @@ impl<G: Grant> Endpoint for Token<G> {
         let result = read_tokens(&self.grant, &self.token_request, cx, reply);
         self.grant.note_outcome(cx, result.as_ref().map(drop));
         result.map_err(|error| match is_refresh {
-            true => error.of_refresh(),
+            true => error.during_refresh(),
             false => error,
         })
     }
 }
 
-/// Reads the reply. Not generic, so that it is compiled once and not for every grant.
+/// Reads the response. This function is not generic, so that it is compiled once and not for every grant.
 pub(crate) fn read_tokens(
     grant: &dyn Grant,
     token_request: &TokenRequest,
@@ -138,12 +139,13 @@ pub(crate) fn read_tokens(
 ) -> Result<Tokens, Error> {
     let rules = cx.server.rules();
     let now = cx.at.now();
-    // The permissions of a code are those of its authorization request, which the login is compared with.
+    // For an authorization code the details were requested in the authorization request, so the comparison is made in
+    // the login.
     let requested_details = match IS_BROWSER_BUILD {
         true => None,
         false => token_request.requested_details()?,
     };
-    let mut object = reply.object_of(ProtocolViolation::TokenShape)?;
+    let mut object = reply.object_or(ProtocolViolation::TokenShape)?;
     if rules.has(&Quirk::CamelCaseResponse) {
         object.rename_members(snake_case)?;
     }
@@ -151,7 +153,7 @@ pub(crate) fn read_tokens(
         object.rename_members(|name| (name == "expires").then_some("expires_in"))?;
     }
     for member in rules.token_members() {
-        if !holds_token(&object) {
+        if !has_access_token(&object) {
             object.lift_members(member, &MEMBERS);
         }
     }
@@ -165,39 +167,38 @@ pub(crate) fn read_tokens(
     }
     let token_type = token_type(&mut object, grant, cx)?;
     let expires_in = expires_in(&mut object, rules, now, &mut warnings)?;
-    let bounds = Bounds::read(&mut object, rules, now, &mut warnings)?;
-    let token_request = grant.default_granted_scope(&token_request.scope);
-    let scope = match granted_scope(&mut object, token_request, rules, &mut warnings)? {
+    let mut expiries = ResponseExpiries::read(&mut object, rules, now, &mut warnings)?;
+    let requested_scope = grant.default_granted_scope(&token_request.scope);
+    let scope = match granted_scope(&mut object, requested_scope, rules, &mut warnings)? {
         Some(granted) => {
-            if !token_request.is_empty() && !rules.covers_scope(token_request, &granted) {
+            if !requested_scope.is_empty() && !rules.covers_scope(requested_scope, &granted) {
                 warnings.push(Warning::ScopeWidened);
             }
             granted
         }
         // "OPTIONAL, if identical to the scope requested by the client" (5.1)
-        None => token_request.clone(),
+        None => requested_scope.clone(),
     };
     let mut new_refresh_token = optional_secret(&mut object, "refresh_token")?;
     if !grant.keeps_refresh_token() {
         new_refresh_token = None;
     }
     let presented = grant.refresh_token();
-    let mut bounds = bounds;
     let mut renews = presented.map_or(Renews::AsRefreshToken, |presented| presented.renews);
     if new_refresh_token.is_some() {
         renews = Renews::AsRefreshToken;
-    } else if grant.is_of_person()
+    } else if grant.is_user_grant()
         && presented.is_none_or(|presented| presented.renews != Renews::AsRefreshToken)
         && cx.server.renewal(expires_in).is_some()
     {
-        // The access token renews itself, so only while it is valid.
+        // The access token renews itself, which is possible only while it is valid.
         renews = Renews::AsAccessToken(expires_in);
         new_refresh_token = Some(access_token.clone());
-        bounds.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
+        expiries.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
     }
-    let bounds = match (&new_refresh_token, presented) {
-        (None, Some(kept)) => bounds.of_same_refresh_token(kept, now),
-        _ => bounds,
+    let expiries = match (&new_refresh_token, presented) {
+        (None, Some(kept)) => expiries.kept_for_same_refresh_token(kept, now),
+        _ => expiries,
     };
     let earlier_id_token = presented.and_then(|presented| presented.id_token.as_ref());
     let id_token = match (optional_secret(&mut object, "id_token")?, earlier_id_token) {
@@ -217,19 +218,19 @@ pub(crate) fn read_tokens(
                 // A refresh for a narrower scope does not narrow the grant (section 6).
                 scope: presented.map_or_else(|| scope.clone(), |presented| presented.scope.clone()),
                 requested: presented.map_or_else(
-                    || token_request.clone(),
+                    || requested_scope.clone(),
                     |presented| presented.requested.clone(),
                 ),
                 resources: presented
                     .map(|presented| presented.resources.clone())
                     .unwrap_or_default(),
                 id_token: id_token.clone(),
-                answered: presented.and_then(|presented| presented.answered.clone()),
+                step_up_login: presented.and_then(|presented| presented.step_up_login.clone()),
                 dpop_jkt: cx.identity.refresh_jkt().map(Into::into),
                 certificate: cx.identity.certificate.clone(),
-                expires_at: bounds.expires_at,
+                expires_at: expiries.expires_at,
                 renews,
-                authorization_expires_at: bounds.authorization_expires_at,
+                authorization_expires_at: expiries.authorization_expires_at,
                 binding: Arc::clone(&cx.identity.binding),
             }
         });
@@ -245,13 +246,13 @@ pub(crate) fn read_tokens(
         token_type,
         received_at: now,
         expires_in,
-        authorization_expires_at: bounds.authorization_expires_at,
+        authorization_expires_at: expiries.authorization_expires_at,
         scope,
         refresh_token,
         id_token,
         extra: Extra(extra),
         warnings,
-        answered: presented.and_then(|presented| presented.answered.clone()),
+        step_up_login: presented.and_then(|presented| presented.step_up_login.clone()),
         certificate: cx.identity.certificate.clone(),
         binding: Arc::clone(&cx.identity.binding),
     };
@@ -276,7 +277,7 @@ const MEMBERS: [&str; 8] = [
     AUTHORIZATION_EXPIRES_IN,
 ];
 
-fn holds_token(object: &Object<'_>) -> bool {
+fn has_access_token(object: &Object<'_>) -> bool {
     let token = object.get("access_token").and_then(Json::as_str);
     token.is_some_and(|token| !token.is_empty())
 }
@@ -284,7 +285,7 @@ fn holds_token(object: &Object<'_>) -> bool {
 fn access_token(object: &mut Object<'_>) -> Result<Secret<String>, Error> {
     optional_secret(object, "access_token")?.ok_or_else(|| {
         let similar_member = object.iter().find_map(|(name, value)| match value {
-            Json::Object(inside) if holds_token(inside) => Some(name),
+            Json::Object(inside) if has_access_token(inside) => Some(name),
             _ => None,
         });
         let missing = Error::from(ProtocolViolation::TokenMissing);
@@ -308,7 +309,7 @@ fn optional_secret(object: &mut Object<'_>, member: &str) -> Result<Option<Secre
 /// No early exit, so that the compiler can vectorize the loop.
 fn is_vschar(text: &str) -> bool {
     text.bytes()
-        .fold(true, |sound, b| sound & (0x20..=0x7e).contains(&b))
+        .fold(true, |valid, b| valid & (0x20..=0x7e).contains(&b))
 }
 
 /// `b64token` (RFC 6750 section 2.1). No early exit either, because a JWT is long.
@@ -322,11 +323,11 @@ fn is_token68(token: &str) -> bool {
             | (b == b'~')
             | (b == b'+')
     };
-    !body.is_empty() && body.bytes().fold(true, |sound, b| sound & is_char(b))
+    !body.is_empty() && body.bytes().fold(true, |valid, b| valid & is_char(b))
 }
 
-/// A client with a DPoP key accepts only a token bound to it: "the client MUST discard the response" if that
-/// protection is important to it (RFC 9449 section 5). It is, except at servers that are known to bind no tokens
+/// A client with a DPoP key accepts only a token bound to it: "the client MUST discard the response" if that protection
+/// is important to it (RFC 9449 section 5). It is important, except at servers that are known to bind no tokens
 /// ([`Quirk::UnboundTokens`]).
 fn token_type(
     object: &mut Object<'_>,
@@ -334,7 +335,7 @@ fn token_type(
     cx: &Context<'_>,
 ) -> Result<TokenType, Error> {
     let rules = cx.server.rules();
-    let wants_bound = cx.identity.dpop.is_some();
+    let requires_binding = cx.identity.dpop.is_some();
     let profile = cx.identity.profile;
     let must_be_bound = !rules.has(&Quirk::UnboundTokens)
         || profile.is_some_and(|profile| profile.requires(Requirement::SenderConstrainedTokens));
@@ -351,8 +352,8 @@ fn token_type(
         None => return Err(ProtocolViolation::TokenTypeMissing.into()),
     };
     match &token_type {
-        TokenType::Dpop if wants_bound => Ok(token_type),
-        TokenType::Bearer if wants_bound && must_be_bound => {
+        TokenType::Dpop if requires_binding => Ok(token_type),
+        TokenType::Bearer if requires_binding && must_be_bound => {
             Err(ValidationFailure::TokenUnbound.into())
         }
         _ if grant.accepts(&token_type) => Ok(token_type),
@@ -362,7 +363,7 @@ fn token_type(
 
 fn granted_scope(
     object: &mut Object<'_>,
-    token_request: &Scope,
+    requested_scope: &Scope,
     rules: &Rules,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Scope>, Error> {
@@ -370,8 +371,8 @@ fn granted_scope(
     match object.take("scope") {
         None => Ok(None),
         // Fast path: nearly every server returns exactly the requested scope.
-        Some(Json::String(text)) if text == token_request.as_str() && delimiter == ' ' => {
-            Ok(Some(token_request.clone()))
+        Some(Json::String(text)) if text == requested_scope.as_str() && delimiter == ' ' => {
+            Ok(Some(requested_scope.clone()))
         }
         Some(Json::String(text)) if text.is_empty() && rules.has(&Quirk::EmptyScopeIsAbsent) => {
             Ok(None)
@@ -407,22 +408,22 @@ fn granted_scope(
     }
 }
 
-/// The longest granted scope that is kept in full, in bytes: it is stored with the tokens.
+/// The largest granted scope that is kept completely, in bytes: it is stored with the tokens.
 const MAX_SCOPE: usize = 64 << 10;
 
 /// The valid names, of no more than [`MAX_SCOPE`] bytes in total.
 fn valid_names<'a>(names: impl Iterator<Item = &'a str>, warnings: &mut Vec<Warning>) -> Scope {
-    let (mut budget, mut is_whole) = (MAX_SCOPE, true);
-    let sound = names.filter(|name| {
+    let (mut budget, mut is_complete_scope) = (MAX_SCOPE, true);
+    let valid = names.filter(|name| {
         let remaining = budget.checked_sub(name.len() + 1);
         match remaining.filter(|_| Scope::is_name(name)) {
             Some(remaining) => budget = remaining,
-            None => is_whole = false,
+            None => is_complete_scope = false,
         }
         remaining.is_some() && Scope::is_name(name)
     });
-    let scope = Scope::collect(sound);
-    if !is_whole {
+    let scope = Scope::collect(valid);
+    if !is_complete_scope {
         warnings.push(Warning::MalformedScope);
     }
     scope

@@ -48,15 +48,15 @@ impl Endpoint for UserInfo {
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Response, Error> {
         let config = cx.identity;
-        if config.has_userinfo_jwt() && reply.is_of(JWT) {
+        if config.has_userinfo_jwt() && reply.has_media_type(JWT) {
             return reply
-                .token_of(ProtocolViolation::UserinfoShape)
+                .token_or(ProtocolViolation::UserinfoShape)
                 .map(Response::Jwt);
         }
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }
-        let claims = Claims::of(&reply.object_of(ProtocolViolation::UserinfoShape)?);
+        let claims = Claims::from_object(&reply.object_or(ProtocolViolation::UserinfoShape)?);
         // "If signed ... and/or encrypted, then the Claims are returned in a JWT" (section 5.3.2).
         match (&config.userinfo_algs, &config.userinfo_encryption) {
             (Some(_), _) => Err(ValidationFailure::UserinfoNotSigned.into()),

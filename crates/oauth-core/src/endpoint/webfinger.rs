@@ -23,7 +23,7 @@ use crate::url::{Transport, Url};
 /// The relation of a link to an issuer: compared exactly.
 const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
 /// The longest identifier, in bytes.
-const LONGEST: usize = 1024;
+const MAX_IDENTIFIER_BYTES: usize = 1024;
 
 /// A user identifier, typed before the issuer is known: like an e-mail address, a host, or an `https` URL (section
 /// 2.1).
@@ -52,7 +52,8 @@ impl UserIdentifier {
     pub(crate) fn parse_over(text: &str, transport: Transport) -> Result<Self, Error> {
         let refused = || Error::from(Misuse::WebfingerIdentifier);
         let text = text.trim();
-        if text.is_empty() || text.len() > LONGEST || text.starts_with(['=', '@', '!']) {
+        if text.is_empty() || text.len() > MAX_IDENTIFIER_BYTES || text.starts_with(['=', '@', '!'])
+        {
             return Err(refused());
         }
         let (without_fragment, is_fragmented) = match text.split_once('#') {
@@ -183,7 +184,7 @@ impl Endpoint for Webfinger {
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }
-        let document = reply.object_of(ProtocolViolation::WebfingerShape)?;
+        let document = reply.object_or(ProtocolViolation::WebfingerShape)?;
         self.check_subject(&document)?;
         let Some(Json::Array(links)) = document.get("links") else {
             return Err(ProtocolViolation::WebfingerNoIssuer.into());

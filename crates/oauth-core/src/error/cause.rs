@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Loss;
 
-/// Why a request got no answer, with the transport's own error as source.
+/// Why a request got no response, with the transport's own error as source.
 ///
 /// The transport's error must not contain a query or a body: they hold codes and secrets.
 #[derive(Clone)]
@@ -16,21 +16,21 @@ pub struct Cause {
 }
 
 /// A reason as text. `Debug` prints it unescaped, because the standard library's escaping needs large tables.
-struct Said(Box<str>);
+struct UnescapedText(Box<str>);
 
-impl fmt::Debug for Said {
+impl fmt::Debug for UnescapedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for UnescapedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Said {}
+impl std::error::Error for UnescapedText {}
 
 /// Whether the server may have received the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,35 +47,39 @@ pub enum Delivery {
 impl Cause {
     /// A cause for a request that was certainly never sent: no connection, no address, a failed signature.
     pub fn unsent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Delivery::Unsent, Loss::Unsent, source.into())
+        Self::new(Delivery::Unsent, Loss::Unsent, source.into())
     }
 
     /// A cause for a request that may have arrived: a timeout, a connection lost while waiting.
     pub fn unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::of(Delivery::Unknown, Loss::Unknown, source.into())
+        Self::new(Delivery::Unknown, Loss::Unknown, source.into())
     }
 
     /// A cause for a reply that was larger than the limit and was dropped.
     pub fn too_large() -> Self {
-        let reason = Said("the reply is larger than 1 MiB".into());
-        Self::of(Delivery::TooLarge, Loss::Unknown, Box::new(reason))
+        let reason = UnescapedText("the reply is larger than 1 MiB".into());
+        Self::new(Delivery::TooLarge, Loss::Unknown, Box::new(reason))
     }
 
     /// A cause for a request that was certainly never sent, with this text as the reason.
     pub fn unsent_as(text: &str) -> Self {
-        Self::of(Delivery::Unsent, Loss::Unsent, Box::new(Said(text.into())))
+        Self::new(
+            Delivery::Unsent,
+            Loss::Unsent,
+            Box::new(UnescapedText(text.into())),
+        )
     }
 
     /// A cause for a request that may have arrived, with this text as the reason.
     pub fn unknown_as(text: &str) -> Self {
-        Self::of(
+        Self::new(
             Delivery::Unknown,
             Loss::Unknown,
-            Box::new(Said(text.into())),
+            Box::new(UnescapedText(text.into())),
         )
     }
 
-    fn of(
+    fn new(
         delivery: Delivery,
         loss: Loss,
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -117,7 +121,7 @@ impl Cause {
 impl fmt::Debug for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cause")
-            .field("reach", &self.delivery)
+            .field("delivery", &self.delivery)
             .field("source", &self.source)
             .finish()
     }

@@ -15,7 +15,7 @@ pub enum Class {
     Malformed,
     /// A check failed.
     Untrusted,
-    /// No answer arrived.
+    /// No response arrived.
     Lost,
     /// The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it.
     Misuse,
@@ -42,7 +42,7 @@ impl Class {
         }
     }
 
-    /// What it means, in a sentence or two: the documentation of the class in each language.
+    /// The meaning of the class, in a sentence or two: its documentation in each language.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Denied => "Refused: by the server, or unsent while its refusal still holds.",
@@ -67,7 +67,7 @@ pub enum Row {
     Malformed(ProtocolViolation),
     /// A failed check.
     Untrusted(ValidationFailure),
-    /// No answer.
+    /// No response.
     Lost(Loss),
     /// A mistake of the caller.
     Misuse(Misuse),
@@ -109,7 +109,7 @@ impl Row {
         }
     }
 
-    /// One sentence for people; for a refusal, its OAuth error code.
+    /// One sentence for display; for a refusal, its OAuth error code.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Denied(denial) => denial.text(),
@@ -120,8 +120,8 @@ impl Row {
         }
     }
 
-    /// The advice, as far as the code determines it. An [`Error`](super::Error) may know more: the pause that the
-    /// server named, or that its exchange cannot be repeated.
+    /// The advice that follows from the code alone. An [`Error`](super::Error) may know more: the pause that the server
+    /// named, or that its exchange cannot be repeated.
     pub const fn advice(self) -> Advice {
         match self {
             Self::Denied(denial) => denial.advice(),

@@ -1,17 +1,16 @@
-//! Hints for people: what usually resolves an error. The sentences are the same in every language.
+//! Hints for developers: what usually resolves an error. The sentences are the same in every language.
 
 use super::{Error, Row};
 
 impl Error {
-    /// What usually helps against an error of this code, in one sentence for people; `None` if the message is
-    /// sufficient.
+    /// What usually resolves an error of this code, in one sentence; `None` if the message is sufficient.
     pub fn hint(&self) -> Option<&'static str> {
         self.0.kind.row().hint()
     }
 }
 
 impl Row {
-    /// What usually helps, in one sentence for people; `None` if [`Self::text`] is sufficient.
+    /// What usually resolves the error, in one sentence; `None` if [`Self::text`] is sufficient.
     pub fn hint(self) -> Option<&'static str> {
         let code = self.code();
         let hint = HINTS.iter().find(|(hint_code, _)| *hint_code == code)?;

@@ -1,24 +1,24 @@
-//! Finds secrets in the text of a server that echoes what it received, in whatever encoding the server writes it.
+//! Finds secrets in the text of a server that echoes what it received, in any of several encodings.
 
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::secret::Secret;
 
-/// How often a server may have percent-encoded what it echoes.
+/// How many times a server may have percent-encoded what it echoes.
 const MAX_PERCENT_ENCODINGS: usize = 3;
 
-/// A text that agrees with so many bytes of a secret is taken for the secret, as far as it agrees. So each position of the
-/// text is compared with so many bytes at most, whatever the server writes.
-const ENOUGH: usize = 64;
+/// Text that matches this many bytes of a secret is treated as the secret, up to where it stops matching. This bounds
+/// the comparison at each position, regardless of what the server sends.
+const MAX_COMPARED_BYTES: usize = 64;
 
-/// A secret of so many bytes is redacted wherever it stands. A shorter one may also be a part of a word, such as `test` or
-/// `client`: it is redacted only where it stands by itself.
-pub(super) const LONG: usize = 16;
+/// A secret of at least this many bytes is redacted wherever it occurs. A shorter one may also be part of a word, such
+/// as `test` or `client`: it is redacted only if it is a whole word.
+pub(super) const MIN_BYTES_REDACTED_ANYWHERE: usize = 16;
 
-/// A secret with fewer bytes may be a word of the text, such as `a`. A text in which it stands by itself is dropped whole:
-/// with the word redacted, the rest of the text would reveal it.
-const TINY: usize = 4;
+/// A secret with fewer bytes may be an ordinary word, such as `a`. A text in which it occurs as a whole word is dropped
+/// completely: with only the word redacted, the rest of the text would reveal it.
+const MIN_BYTES_REDACTED_AS_WORD: usize = 4;
 
-/// What stands in place of a secret.
+/// The text that replaces a secret.
 const REDACTED: &str = "[redacted]";
 
 /// At most `limit` characters of `text`, with `[redacted]` in place of each secret.
@@ -33,7 +33,9 @@ pub(super) fn redacted(text: &str, secrets: &[Secret<String>], limit: usize) -> 
             .iter()
             .filter_map(|secret| Some((length_at(text, end, secret)?, secret)));
         let next = match found.max_by_key(|(len, _)| *len) {
-            Some((_, secret)) if !IS_BROWSER_BUILD && secret.expose().len() < TINY => {
+            Some((_, secret))
+                if !IS_BROWSER_BUILD && secret.expose().len() < MIN_BYTES_REDACTED_AS_WORD =>
+            {
                 return REDACTED.to_owned();
             }
             Some((len, _)) => {
@@ -50,7 +52,7 @@ pub(super) fn redacted(text: &str, secrets: &[Secret<String>], limit: usize) -> 
     shown.chars().take(limit).collect()
 }
 
-/// Whether one of the secrets stands in `text`.
+/// Whether `text` contains one of the secrets.
 pub(super) fn contains(text: &str, secrets: &[Secret<String>]) -> bool {
     let stands_at = |start: usize| {
         secrets
@@ -60,21 +62,21 @@ pub(super) fn contains(text: &str, secrets: &[Secret<String>]) -> bool {
     text.char_indices().any(|(start, _)| stands_at(start))
 }
 
-/// The length of the secret at `start`, if it stands there; of a short one, if it stands there by itself.
+/// The length of the secret at `start`, if it occurs there; a short one only if it is a whole word.
 fn length_at(text: &str, start: usize, secret: &Secret<String>) -> Option<usize> {
     let (before, rest) = text.split_at_checked(start)?;
     let length = prefix_len(rest, secret)?;
     let text = secret.expose();
-    if IS_BROWSER_BUILD || text.len() >= LONG {
+    if IS_BROWSER_BUILD || text.len() >= MIN_BYTES_REDACTED_ANYWHERE {
         return Some(length);
     }
     let begins_as_word = text.starts_with(char::is_alphanumeric);
     let ends_as_word = text.ends_with(char::is_alphanumeric);
-    let goes_on = rest
+    let continues_after = rest
         .get(length..)
         .is_some_and(|after| after.starts_with(char::is_alphanumeric));
-    let is_part = begins_as_word && ends_in_word(before) || ends_as_word && goes_on;
-    (!is_part).then_some(length)
+    let is_inside_word = begins_as_word && ends_in_word(before) || ends_as_word && continues_after;
+    (!is_inside_word).then_some(length)
 }
 
 /// Whether `text` ends with a letter or digit that is not the end of an escape: `%3D`, `%253D`, `\u003d`, `\n`.
@@ -101,12 +103,13 @@ fn ends_in_word(text: &str) -> bool {
     !(is_percent || is_unicode || is_letter)
 }
 
-/// The length of the secret at the start of `text`, if it stands there: verbatim, percent-encoded (RFC 3986 section 2.1) as
-/// in a form or a URL, also repeatedly, escaped as in JSON (RFC 8259 section 7), or as a character reference of HTML.
+/// The length of the secret at the start of `text`, if the text starts with it: verbatim, percent-encoded (RFC 3986
+/// section 2.1) as in a form or a URL, also repeatedly, escaped as in JSON (RFC 8259 section 7), or as a character
+/// reference of HTML.
 fn prefix_len(text: &str, secret: &Secret<String>) -> Option<usize> {
     if IS_BROWSER_BUILD {
-        // A page has no client secret, and shows its errors to the user whose tokens they are: each byte of its module costs
-        // every visitor.
+        // A page has no client secret, and shows its errors to the user whose tokens they are: its module should be
+        // small.
         let secret = secret.expose();
         return text.starts_with(secret.as_str()).then_some(secret.len());
     }
@@ -121,7 +124,7 @@ fn prefix_len(text: &str, secret: &Secret<String>) -> Option<usize> {
         }
         next.dedup();
         if next.is_empty() {
-            return (count >= ENOUGH)
+            return (count >= MAX_COMPARED_BYTES)
                 .then(|| character_end(text, &ends))
                 .flatten();
         }
@@ -152,7 +155,7 @@ fn lengths(text: &[u8], byte: u8) -> impl Iterator<Item = usize> + '_ {
     others.chain(percent_lens(text, is_byte))
 }
 
-/// `%2F`, `%252f`... Of a `%`, each of `%25`, `%2525`... is one.
+/// `%2F`, `%252f`... For a `%`, each of `%25`, `%2525`... is one.
 fn percent_lens(text: &[u8], is_byte: impl Fn(u8) -> bool) -> impl Iterator<Item = usize> {
     let encoded = move |times: usize| {
         let mut digits = text.strip_prefix(b"%")?;

@@ -1,5 +1,5 @@
-//! The response that an API sends when it refuses a token, as part of an error. It is built in
-//! `flow/access_token/refusal.rs`.
+//! The response that an API sends when it refuses a token, as part of an error. `flow/access_token/refusal.rs` builds
+//! it.
 
 use super::Error;
 

@@ -1,4 +1,5 @@
-//! OAuth error responses (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
+//! OAuth error responses (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1), with the codes of the extensions:
+//! RFC 7009, RFC 7591, RFC 8628, RFC 8707, RFC 9101, RFC 9126, RFC 9396, RFC 9449, RFC 9470 and OpenID Connect.
 
 use std::fmt;
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub struct ServerError {
 }
 
 impl ServerError {
-    pub(crate) fn of_status(status: u16) -> Self {
+    pub(crate) fn from_status(status: u16) -> Self {
         Self {
             status: Some(status),
             ..Self::default()
@@ -88,7 +89,7 @@ impl ServerError {
     }
 
     /// A refusal with this meaning.
-    fn of_denial(denial: Denial, status: Option<u16>) -> Self {
+    fn from_denial(denial: Denial, status: Option<u16>) -> Self {
         Self {
             denial: Some(denial),
             status,
@@ -99,16 +100,16 @@ impl ServerError {
     /// A refusal because the API requires this pause before the next request. `status` is that of the reply, if the
     /// limit was in this reply and not in an earlier one.
     pub fn rate_limited(pause: Duration, status: Option<u16>) -> Self {
-        Self::of_denial(Denial::RateLimited, status).retry_after(Some(pause))
+        Self::from_denial(Denial::RateLimited, status).retry_after(Some(pause))
     }
 
     /// A refusal of a token that cannot be renewed.
     pub fn revoked() -> Self {
-        Self::of_denial(Denial::Revoked, Some(401))
+        Self::from_denial(Denial::Revoked, Some(401))
     }
 
     /// An OAuth error; `error` must not be empty.
-    pub(crate) fn of_code(error: &str) -> Self {
+    pub(crate) fn from_code(error: &str) -> Self {
         Self::default().with_code(error)
     }
 
@@ -131,7 +132,7 @@ impl ServerError {
         self
     }
 
-    /// Adds the text of a page for people.
+    /// Adds the text of an HTML or plain-text page.
     #[must_use]
     pub(crate) fn with_page_text(mut self, text: &str) -> Self {
         self.description = Some(printable(text)).filter(|text| !text.is_empty());
@@ -210,7 +211,7 @@ impl ServerError {
     }
 
     pub(super) fn advice(&self) -> Advice {
-        // The status asks to slow down, whatever the body says; and a retry must not be immediate.
+        // The status asks to slow down, regardless of the body; and a retry must not be immediate.
         let is_busy = matches!(self.status, Some(408 | 429 | 503));
         match self.denial().advice() {
             Advice::Retry { .. } => self.retry(),
@@ -222,7 +223,7 @@ impl ServerError {
     }
 
     fn retry(&self) -> Advice {
-        let after = self.retry_after.map(|pause| pause.max(FLOOR));
+        let after = self.retry_after.map(|pause| pause.max(MIN_RETRY_PAUSE));
         Advice::Retry { after }
     }
 
@@ -237,24 +238,24 @@ impl ServerError {
     }
 
     /// Whether this is a temporary failure of the server, which does not affect the grant.
-    pub(crate) fn is_passing(&self) -> bool {
-        let is_told = matches!(self.status, Some(408 | 425 | 429 | 500..=599));
-        is_told || matches!(self.denial().advice(), Advice::Retry { .. })
+    pub(crate) fn is_temporary(&self) -> bool {
+        let is_temporary_status = matches!(self.status, Some(408 | 425 | 429 | 500..=599));
+        is_temporary_status || matches!(self.denial().advice(), Advice::Retry { .. })
     }
 
-    /// Whether the grant has ended. Not if Microsoft returns `invalid_grant` with a `suberror` that only requires an
-    /// action of the user.
+    /// Whether the grant has ended. It has not if Microsoft returns `invalid_grant` with a `suberror` that only
+    /// requires an action of the user.
     pub(crate) fn ends_the_grant(&self) -> bool {
         let suberror = self.extra().get("suberror").and_then(Value::as_str);
         let wants_interaction = suberror.is_some_and(|word| INTERACTIVE.contains(&word));
         self.denial() == Denial::InvalidGrant && !wants_interaction
     }
 
-    /// The advice if a refresh was refused. The token was valid before, so a temporary failure is retried, whatever the
-    /// reply contains.
+    /// The advice if a refresh was refused. The token was valid before, so a temporary failure is retried, regardless
+    /// of the response's content.
     pub(super) fn advice_on_refresh(&self) -> Advice {
         match self.advice() {
-            Advice::GiveUp if self.is_passing() => self.retry(),
+            Advice::GiveUp if self.is_temporary() => self.retry(),
             advice => advice,
         }
     }
@@ -264,14 +265,14 @@ impl ServerError {
         is_failure && self.denial() == Denial::Other
     }
 
-    /// Removes secrets, then truncates the text. In the other order, a truncated part of a secret could remain.
+    /// Removes secrets, then truncates the text: in the other order, a truncated part of a secret could remain.
     pub(super) fn redact_and_truncate(&mut self, secrets: &[Secret<String>]) {
         let texts = [
             (&mut self.error, 200),
             (&mut self.description, if self.is_page { 200 } else { 1000 }),
             (&mut self.uri, 1000),
         ];
-        // The name of an error that this crate knows is none of the server's words.
+        // A registered error code cannot contain a secret.
         let is_known =
             |text: &str| !IS_BROWSER_BUILD && Denial::ALL.iter().any(|known| known.text() == text);
         for (text, limit) in texts {
@@ -302,7 +303,7 @@ const INTERACTIVE: [&str; 8] = [
 ];
 
 /// The shortest pause before a retry, even if the server named a shorter one.
-const FLOOR: Duration = Duration::from_secs(1);
+const MIN_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The size limit of a server's extra members, in bytes of JSON.
 const MAX_EXTRA: usize = 4 << 10;

@@ -69,7 +69,7 @@ macro_rules! table {
                 }
             }
 
-            /// One sentence for people.
+            /// One sentence for display.
             pub const fn text(self) -> &'static str {
                 if $crate::browser_build::IS_BROWSER_BUILD {
                     return $crate::error::table::line(concat!($($text, "\n"),*), self as usize);
@@ -277,7 +277,7 @@ table! {
 }
 
 table! {
-    /// Why no answer arrived, as far as the transport knows; or why a store, which answers, could not do what it was asked.
+    /// Why no response arrived, if the transport knows; or why a store that responded could not perform an operation.
     Loss {
         Unknown "lost" RETRY "no answer arrived"
         Unsent "lost.unsent" RETRY "the request could not be sent"

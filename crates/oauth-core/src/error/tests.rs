@@ -34,7 +34,7 @@ fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
     ] {
         let text = format!("a{odd}b");
         assert_eq!(printable(&text), "ab", "{odd:?}");
-        let said = ServerError::of_code(&text).with_description(Some(&text), Some(&text));
+        let said = ServerError::from_code(&text).with_description(Some(&text), Some(&text));
         assert_eq!(
             (said.error(), said.description(), said.uri()),
             (Some("ab"), Some("ab"), Some("ab"))
@@ -63,7 +63,7 @@ fn a_detail_is_cut_at_200_characters() {
 
 #[test]
 fn what_cannot_be_repeated_is_never_advised_to_be() {
-    let busy = || Error::from(ServerError::of_status(503));
+    let busy = || Error::from(ServerError::from_status(503));
     assert_eq!(busy().advice().as_str(), "retry");
     assert_eq!(busy().once_only().advice().as_str(), "reauthorize");
 }
@@ -72,11 +72,15 @@ fn what_cannot_be_repeated_is_never_advised_to_be() {
 #[test]
 fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
     for status in [408, 425, 429, 500, 501, 502, 503, 504, 520, 599] {
-        let error = || Error::from(ServerError::of_status(status));
-        assert_eq!(error().of_refresh().advice().as_str(), "retry", "{status}");
+        let error = || Error::from(ServerError::from_status(status));
+        assert_eq!(
+            error().during_refresh().advice().as_str(),
+            "retry",
+            "{status}"
+        );
     }
-    let error = Error::from(ServerError::of_status(404));
-    assert_eq!(error.of_refresh().advice().as_str(), "give_up");
+    let error = Error::from(ServerError::from_status(404));
+    assert_eq!(error.during_refresh().advice().as_str(), "give_up");
 }
 
 #[test]
@@ -87,14 +91,14 @@ fn what_may_be_spent_is_told_where_no_answer_came() {
     assert!(!unknown().to_string().contains(spent));
     // It was never sent, or it was answered.
     let unsent = Error::lost(Cause::unsent("no connection"));
-    for error in [unsent, ServerError::of_status(503).into()] {
+    for error in [unsent, ServerError::from_status(503).into()] {
         assert!(!error.once_only().to_string().contains(spent));
     }
 }
 
 #[test]
 fn an_error_names_the_request_without_its_query() {
-    let refused = || Error::from(ServerError::of_status(404));
+    let refused = || Error::from(ServerError::from_status(404));
     let error = refused()
         .at_url("GET", "https://as.example:8443/a/b?code=s3cret")
         .at_endpoint("metadata");
@@ -119,7 +123,7 @@ fn an_error_names_the_request_without_its_query() {
 }
 
 #[test]
-fn of_an_api_the_origin_is_named() {
+fn the_error_of_an_api_names_its_origin() {
     let error = Error::lost(Cause::unsent("refused")).at_origin("https://api.example");
     assert_eq!(error.url(), Some("https://api.example"));
     let text = error.to_string();

@@ -4,7 +4,7 @@
 //! in `token/access_token.rs`, DPoP proofs in `dpop/proof_verification.rs`.
 
 #[cfg(feature = "sha2")]
-mod answer_cache;
+mod introspection_cache;
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 mod received_request;
 mod refusal;
@@ -43,7 +43,7 @@ pub use refusal::Scheme;
 /// Verifies the access tokens of one server for one API. Cheap to clone; all clones share the server's keys,
 /// so a route with further requirements uses a clone with those.
 ///
-/// It is not a client: it has no id and no credentials, unless a client creates it for introspection
+/// The verifier is not a client: it has no id and no credentials, unless a client creates it for introspection
 /// ([`Client::introspecting_verifier`](crate::Client::introspecting_verifier)).
 #[derive(Clone)]
 pub struct AccessTokenVerifier {
@@ -53,15 +53,15 @@ pub struct AccessTokenVerifier {
     are_algs_named: bool,
     /// How tokens are encrypted, if they are.
     encryption: Option<Arc<dyn DecryptJwe>>,
-    /// Shared with each verification, of which there are thousands in a second.
+    /// Shared with each verification, of which there may be thousands per second.
     checks: Arc<Checks>,
-    answers: refusal::Answers,
+    challenge_parameters: refusal::ChallengeParameters,
     /// What a DPoP proof must contain.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     proofs: Arc<ProofChecks>,
     /// How tokens are introspected, if they are not verified locally.
     #[cfg(feature = "sha2")]
-    asking: Option<verify_by_introspection::Asking>,
+    introspection_settings: Option<verify_by_introspection::IntrospectionSettings>,
 }
 
 impl AccessTokenVerifier {
@@ -73,22 +73,22 @@ impl AccessTokenVerifier {
     /// metadata lists those of access tokens: a key's `alg`, or its curve (`ES256` for P-256). Never with a shared
     /// secret. [`Self::with_algs`] names them instead.
     pub fn new(server: Server, audience: impl Into<String>) -> Self {
-        Self::of(Arc::new(ClientConfig::anonymous(server)), audience.into())
+        Self::for_config(Arc::new(ClientConfig::anonymous(server)), audience.into())
     }
 
     /// A verifier that shares its keys with a client of the same server.
-    pub(crate) fn of(config: Arc<ClientConfig>, audience: String) -> Self {
+    pub(crate) fn for_config(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
             algs: id_token::metadata_algs(&config.server).into(),
             are_algs_named: false,
             encryption: config.access_token_encryption.clone(),
             config,
             checks: Arc::new(Checks::new(audience)),
-            answers: refusal::Answers::default(),
+            challenge_parameters: refusal::ChallengeParameters::default(),
             #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
             proofs: Arc::default(),
             #[cfg(feature = "sha2")]
-            asking: None,
+            introspection_settings: None,
         }
     }
 
@@ -96,8 +96,8 @@ impl AccessTokenVerifier {
     #[cfg(feature = "sha2")]
     pub(crate) fn introspecting(config: Arc<ClientConfig>, audience: String) -> Self {
         Self {
-            asking: Some(verify_by_introspection::Asking::new()),
-            ..Self::of(config, audience)
+            introspection_settings: Some(verify_by_introspection::IntrospectionSettings::new()),
+            ..Self::for_config(config, audience)
         }
     }
 
@@ -133,8 +133,9 @@ impl AccessTokenVerifier {
     }
 
     /// Accepts only tokens that are encrypted like this (JWE) with a signed token inside, and no plain ones, which
-    /// anybody who strips the encryption could present: as this API is registered at the server (RFC 9068 section 4).
-    /// Keys and algorithms are these alone, whatever a token's header says. Without this no encrypted token is accepted.
+    /// anyone who strips the encryption could present: as this API is registered at the server (RFC 9068 section 4).
+    /// Only these keys and algorithms are used, regardless of a token's header. Without this no encrypted token is
+    /// accepted.
     ///
     /// Has no effect on a verifier that introspects: the server decrypts what it has encrypted.
     #[must_use]
@@ -166,9 +167,9 @@ impl AccessTokenVerifier {
         values: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, Error> {
         let values = values.into_iter().map(|value| {
-            let is_word = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
-            let wrong = || Error::from(Misuse::ParameterValue).about("acr_values");
-            is_word.then(|| value.to_owned()).ok_or_else(wrong)
+            let is_valid = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
+            let invalid = || Error::from(Misuse::ParameterValue).about("acr_values");
+            is_valid.then(|| value.to_owned()).ok_or_else(invalid)
         });
         self.checks_mut().acr_values = values.collect::<Result<_, _>>()?;
         Ok(self)
@@ -204,8 +205,8 @@ impl AccessTokenVerifier {
         self.verify_with(token, ProvenKeys::none())
     }
 
-    /// The same as [`Self::verify`], for a request that has proved possession of keys: with a DPoP proof, or with the
-    /// client's certificate.
+    /// Verifies a token like [`Self::verify`], for a request that has proved possession of keys: with a DPoP proof, or
+    /// with the client's certificate.
     ///
     /// # Errors
     /// The errors of [`Self::verify`].
@@ -218,7 +219,7 @@ impl AccessTokenVerifier {
             None => Scheme::Bearer,
             Some(_) => Scheme::Dpop,
         };
-        Refusing {
+        WithRefusal {
             verified: self.verification(token, proven),
             verifier: self.clone(),
             scheme,
@@ -234,23 +235,28 @@ impl AccessTokenVerifier {
         let (config, checks) = (Arc::clone(&self.config), Arc::clone(&self.checks));
         let token = Secret::from(token);
         #[cfg(feature = "sha2")]
-        if let Some(asking) = self.asking.clone() {
-            let introspected =
-                verify_by_introspection::Introspected::new(config, checks, asking, token, proven);
-            return Verified::ByIntrospection(introspected.boxed());
+        if let Some(introspection_settings) = self.introspection_settings.clone() {
+            let introspected = verify_by_introspection::Introspected::new(
+                config,
+                checks,
+                introspection_settings,
+                token,
+                proven,
+            );
+            return EitherVerification::ByIntrospection(introspected.boxed());
         }
         let signature = Verification::new(Arc::clone(&config), token, self.algs.to_vec());
         let signature = signature.encrypted(self.encryption.clone());
         let signature = match self.are_algs_named {
             true => signature,
-            false => signature.or_algs_of_keys(),
+            false => signature.or_algs_bound_to_keys(),
         };
         let verified = signature.and_then(move |at, jws| {
             checks
                 .check(&config.server, &jws, &proven, at.now())
                 .map_err(|error| error.at_endpoint("access_token"))
         });
-        Verified::Signed(verified)
+        EitherVerification::Signed(verified)
     }
 
     /// Adds the server's public keys, such as those of another process ([`KeySet::to_json`]), as if they
@@ -265,8 +271,8 @@ impl AccessTokenVerifier {
     }
 
     /// The cached public keys of the server as JSON, with when they were fetched and how long they are valid: if they
-    /// are stored, a cold start or a new worker needs no request for them. They are not secret, but anyone who can
-    /// change them decides whose signatures are accepted: store them where only you can write.
+    /// are stored, a cold start or a new worker needs no request for them. The keys are not secret, but anyone who can
+    /// change them controls which signatures are accepted: store them where only you can write.
     pub fn export_keys(&self) -> Option<String> {
         let config = &self.config;
         config.shared.keys.export(config.server.issuer().as_str())
@@ -284,13 +290,13 @@ impl AccessTokenVerifier {
 }
 
 /// One of the two ways to verify a token.
-enum Verified<E> {
+enum EitherVerification<E> {
     Signed(E),
     #[cfg(feature = "sha2")]
     ByIntrospection(Boxed<VerifiedAccessToken>),
 }
 
-impl<E: Exchange<Output = VerifiedAccessToken>> Exchange for Verified<E> {
+impl<E: Exchange<Output = VerifiedAccessToken>> Exchange for EitherVerification<E> {
     type Output = VerifiedAccessToken;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<VerifiedAccessToken>, Error> {
@@ -303,13 +309,13 @@ impl<E: Exchange<Output = VerifiedAccessToken>> Exchange for Verified<E> {
 }
 
 /// A verification whose errors contain the response to the request.
-struct Refusing<E> {
+struct WithRefusal<E> {
     verified: E,
     verifier: AccessTokenVerifier,
     scheme: Scheme,
 }
 
-impl<E: Exchange> Exchange for Refusing<E> {
+impl<E: Exchange> Exchange for WithRefusal<E> {
     type Output = E::Output;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {

@@ -29,16 +29,16 @@ pub(crate) fn tokens_for_assertion(
     mut token_request: TokenRequest,
 ) -> impl Exchange<Output = Tokens> + Send + use<> {
     let server = Arc::clone(&config);
-    let required = Ready::new(()).and_then(move |_, ()| {
+    let prepared = Ready::new(()).and_then(move |_, ()| {
         let scope = &mut token_request.scope;
         server.server.require(&mut assertion, scope)?;
         Ok((assertion, token_request))
     });
-    required.then(|_, (assertion, request)| Ok(presented(config, assertion, request)))
+    prepared.then(|_, (assertion, request)| Ok(present(config, assertion, request)))
 }
 
 /// Signs an assertion that the server accepts, and requests tokens for it.
-fn presented(
+fn present(
     config: Arc<ClientConfig>,
     assertion: Assertion,
     token_request: TokenRequest,
@@ -62,14 +62,16 @@ pub(crate) fn client_own_tokens(
         None => return Call::new(config, Token::new(ClientCredentials, token_request)).boxed(),
         Some(OwnTokens::Assertion(make)) => make,
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        Some(OwnTokens::Exchange(subject)) => return exchanged(config, subject, token_request),
+        Some(OwnTokens::Exchange(subject)) => {
+            return exchange_workload_token(config, subject, token_request);
+        }
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
         Some(OwnTokens::Identity { sign_in, .. }) => {
-            return SignInElsewhere::tokens_of(&*sign_in, config, token_request);
+            return SignInElsewhere::tokens_by_sign_in(&*sign_in, config, token_request);
         }
     };
     let server = Arc::clone(&config);
-    let made = Ready::new(()).and_then(move |_, ()| {
+    let assertion = Ready::new(()).and_then(move |_, ()| {
         let mut assertion = make(&token_request.scope)?;
         let mut token_request = token_request;
         server
@@ -78,13 +80,13 @@ pub(crate) fn client_own_tokens(
         // The assertion contains the scope.
         Ok((assertion, token_request.scope(Scope::none())))
     });
-    let tokens = made.then(|_, (assertion, request)| Ok(presented(config, assertion, request)));
+    let tokens = assertion.then(|_, (assertion, request)| Ok(present(config, assertion, request)));
     tokens.boxed()
 }
 
 /// Requests tokens in exchange for the token of a workload.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-fn exchanged(
+fn exchange_workload_token(
     config: Arc<ClientConfig>,
     subject: Box<crate::workload::SubjectToken>,
     mut token_request: TokenRequest,
@@ -92,8 +94,8 @@ fn exchanged(
     if token_request.scope.is_empty() {
         token_request.scope = subject.scope.clone();
     }
-    let of_platform = subject.platform_audience.as_ref();
-    let audience = of_platform.unwrap_or(&subject.audience);
+    let platform_audience = subject.platform_audience.as_ref();
+    let audience = platform_audience.unwrap_or(&subject.audience);
     let exchange = subject.token.fetch(audience).then(move |_, token| {
         let grant = crate::grant::TokenExchange::new(token, &subject.token_type)?;
         let grant = grant.requested_token_type(token_type::ACCESS_TOKEN)?;

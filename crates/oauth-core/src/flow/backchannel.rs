@@ -42,14 +42,14 @@ pub(crate) fn begin_unchecked(
     config: Arc<ClientConfig>,
     request: BackchannelAuthentication,
 ) -> impl Exchange<Output = BackchannelAuthenticationResponse> + Send + use<> {
-    let drawn = Ready::new(()).and_then(move |at, ()| {
+    let with_token = Ready::new(()).and_then(move |at, ()| {
         let token = request
             .is_notified()
             .then(|| notification_token(at))
             .transpose()?;
         Ok((request, token))
     });
-    drawn.then(move |_, (request, notification_token)| {
+    with_token.then(move |_, (request, notification_token)| {
         let signed = signed(&config, &request, notification_token.as_ref());
         let signed = signed.map_err(|error| error.at_endpoint(Sent::NAME))?;
         Ok(signed.then(move |_, signed| {
@@ -82,14 +82,14 @@ fn signed(
     notification_token: Option<&Secret<String>>,
 ) -> Result<Boxed<Option<Secret<String>>>, Error> {
     const ALGS: &str = "backchannel_authentication_request_signing_alg_values_supported";
-    let taken = config.server.named_list(ALGS);
-    let (Some(signing), Some(taken)) = (config.request_signing(), taken) else {
+    let accepted_algs = config.server.named_list(ALGS);
+    let (Some(signing), Some(accepted_algs)) = (config.request_signing(), accepted_algs) else {
         return Ok(Ready::new(None).boxed());
     };
     let alg = signing.key().alg().as_str();
-    if !taken.iter().any(|name| name == alg) {
-        let both = format!("{alg}; the server accepts {}", taken.join(" "));
-        return Err(Error::from(Misuse::KeyAlgorithm).about(&both));
+    if !accepted_algs.iter().any(|name| name == alg) {
+        let detail = format!("{alg}; the server accepts {}", accepted_algs.join(" "));
+        return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
     }
     let form = request.form(config.server.rules(), notification_token)?;
     let (key, config) = (signing.key().clone(), Arc::clone(config));
@@ -115,28 +115,28 @@ impl AwaitedRequest {
     /// request to the token endpoint, once.
     ///
     /// # Errors
-    /// `ciba.client_notification_token`, to be answered with 401; `ciba.unknown_request` or `reply.*`, with 400. Send
-    /// no request then. [`Error::refusal`] is the response.
+    /// `ciba.client_notification_token`, with a 401 as the response; `ciba.unknown_request` or `reply.*`, with a 400.
+    /// Send no request then. [`Error::refusal`] is the response.
     pub fn pinged(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Error> {
         self.authenticate(authorization)?;
-        self.named(body).map_err(bad_request)
+        self.check_request_id(body).map_err(bad_request)
     }
 
     /// The scheme may have any case (RFC 9110 section 11.1); the token is compared in constant time.
     fn authenticate(&self, authorization: Option<&str>) -> Result<(), Error> {
-        let given = authorization.and_then(|value| value.trim().split_once(' '));
-        let is_ours = given.is_some_and(|(scheme, token)| {
+        let credentials = authorization.and_then(|value| value.trim().split_once(' '));
+        let is_authentic = credentials.is_some_and(|(scheme, token)| {
             scheme.eq_ignore_ascii_case("bearer")
                 && self.client_notification_token.matches(token.trim_start())
         });
-        if is_ours {
+        if is_authentic {
             return Ok(());
         }
         let refusal = ApiRefusal::new(401, Some("Bearer".to_owned()));
         Err(Error::from(ValidationFailure::CibaNotifier).with_refusal(refusal))
     }
 
-    fn named(&self, body: &[u8]) -> Result<(), Error> {
+    fn check_request_id(&self, body: &[u8]) -> Result<(), Error> {
         if body.len() > MAX_REPLY {
             return Err(ProtocolViolation::ReplyTooLarge.into());
         }
@@ -144,8 +144,8 @@ impl AwaitedRequest {
         let Json::Object(object) = json::parse(text)? else {
             return Err(ProtocolViolation::ReplyShape.into());
         };
-        let named = object.get("auth_req_id").and_then(Json::as_str);
-        match named.is_some_and(|named| self.auth_req_id.matches(named)) {
+        let auth_req_id = object.get("auth_req_id").and_then(Json::as_str);
+        match auth_req_id.is_some_and(|id| self.auth_req_id.matches(id)) {
             true => Ok(()),
             false => Err(ValidationFailure::CibaRequestUnknown.into()),
         }
@@ -168,7 +168,7 @@ pub(crate) fn pushed(
     authorization: Option<String>,
     body: Bytes,
 ) -> impl Exchange<Output = Login> + Send + use<> {
-    let taken = Ready::new(()).and_then({
+    let verified = Ready::new(()).and_then({
         let config = Arc::clone(&config);
         move |at, ()| {
             awaited.pinged(authorization.as_deref(), &body)?;
@@ -184,7 +184,7 @@ pub(crate) fn pushed(
             config
                 .shared
                 .pending_backchannel
-                .forget_answered(&awaited.auth_req_id);
+                .forget_completed(&awaited.auth_req_id);
             let refresh_token = tokens.refresh_token.as_ref();
             let checks = IdTokenChecks {
                 auth_req_id: Some(awaited.auth_req_id),
@@ -194,7 +194,7 @@ pub(crate) fn pushed(
             Ok((tokens, checks))
         }
     });
-    taken.then(move |_, (tokens, checks)| redeem::pushed(config, tokens, checks))
+    verified.then(move |_, (tokens, checks)| redeem::pushed(config, tokens, checks))
 }
 
 #[cfg(all(test, feature = "sha2"))]

@@ -96,15 +96,14 @@ impl DiscoveryRequest {
         }
     }
 
-    /// Asks only at this URL, for servers whose document is elsewhere. It must still name the given issuer: a caller
-    /// that names both fixes both.
+    /// Requests only this URL, for servers whose document is elsewhere. The document must still name the given issuer.
     #[must_use]
     pub fn document(mut self, url: Url) -> Self {
         self.document = Some(url);
         self
     }
 
-    /// Sends these requests, and later all those to the server, only to such addresses: to public ones, if someone
+    /// Sends these requests, and later all those to the server, only to such addresses. Choose public ones if someone
     /// other than the caller named the issuer.
     #[must_use]
     pub const fn address_policy(mut self, address_policy: RequestAddressPolicy) -> Self {
@@ -137,15 +136,15 @@ impl DiscoveryRequest {
                 WellKnown::AuthorizationServerAppended,
             ],
         };
-        let mut places = VecDeque::with_capacity(order.len());
+        let mut urls = VecDeque::with_capacity(order.len());
         for kind in order {
-            let place = self.issuer.well_known(kind);
+            let url = self.issuer.well_known(kind);
             // For an issuer without a path, several URLs are the same.
-            if !places.contains(&place) {
-                places.push_back(place);
+            if !urls.contains(&url) {
+                urls.push_back(url);
             }
         }
-        places
+        urls
     }
 }
 
@@ -153,7 +152,7 @@ impl DiscoveryRequest {
 #[derive(Debug)]
 pub struct Discovery {
     config: Arc<ClientConfig>,
-    places: VecDeque<Url>,
+    urls: VecDeque<Url>,
     call: Call<Metadata>,
     /// The most informative of the errors so far.
     error: Option<Error>,
@@ -161,8 +160,8 @@ pub struct Discovery {
 
 impl Discovery {
     pub(crate) fn new(request: DiscoveryRequest) -> Self {
-        let mut places = request.candidate_urls();
-        let place = places
+        let mut urls = request.candidate_urls();
+        let url = urls
             .pop_front()
             .unwrap_or_else(|| request.issuer.url().clone());
         let server = Server::new(request.issuer)
@@ -171,19 +170,19 @@ impl Discovery {
             .with_address_policy(request.address_policy)
             .with_configured_origin(request.configured_origin);
         let config = Arc::new(ClientConfig::anonymous(server));
-        let call = Self::fetch(&config, place);
+        let call = Self::fetch(&config, url);
         Self {
             config,
-            places,
+            urls,
             call,
             error: None,
         }
     }
 
-    fn fetch(config: &Arc<ClientConfig>, place: Url) -> Call<Metadata> {
+    fn fetch(config: &Arc<ClientConfig>, url: Url) -> Call<Metadata> {
         Call::new(
             Arc::clone(config),
-            Metadata::new(config.server.issuer().clone(), place),
+            Metadata::new(config.server.issuer().clone(), url),
         )
     }
 }
@@ -193,28 +192,28 @@ impl Exchange for Discovery {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Server>, Error> {
         let error = match self.call.resume(at, input) {
-            Err(error) if is_worth_another_place(&error) => error,
+            Err(error) if should_try_next_url(&error) => error,
             other => return other,
         };
         let error = match self.error.take() {
             Some(earlier) if informativeness(&earlier) >= informativeness(&error) => earlier,
             _ => error,
         };
-        match self.places.pop_front() {
+        match self.urls.pop_front() {
             None => Err(error),
-            Some(place) => {
+            Some(url) => {
                 self.error = Some(error);
-                self.call = Self::fetch(&self.config, place);
+                self.call = Self::fetch(&self.config, url);
                 self.call.resume(at, Input::Begin)
             }
         }
     }
 }
 
-/// A page that is missing, fails, or is something else says little about the next URL: gateways answer for paths that
+/// A page that is missing, fails, or is something else says little about the next URL: gateways respond for paths that
 /// they do not route, and hosts of many issuers have one document at the root. A server that asks for a pause, and a
 /// lost reply, end the search.
-fn is_worth_another_place(error: &Error) -> bool {
+fn should_try_next_url(error: &Error) -> bool {
     match error.kind() {
         Kind::Denied(server) => !matches!(server.status(), None | Some(408 | 429)),
         Kind::Malformed(_) => true,

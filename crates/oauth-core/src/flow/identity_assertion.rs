@@ -3,8 +3,8 @@
 //! provider decides.
 //!
 //! draft-ietf-oauth-identity-assertion-authz-grant
-//! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>; it is what MCP calls
-//! enterprise-managed authorization.
+//! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>; MCP calls it enterprise-managed
+//! authorization.
 
 mod access;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
@@ -46,8 +46,8 @@ pub struct IdentityAssertionRequest {
     token_request: TokenRequest,
 }
 
-/// An assertion for one other server. It is a secret that grants no access by itself, and valid only once: servers may
-/// refuse one that they have already seen.
+/// An assertion for one other server: a secret that grants no access by itself and may be valid only once, because
+/// servers may refuse one that they have already seen.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdentityAssertion {
@@ -100,14 +100,14 @@ pub(crate) fn request(
         check_issued_to_client(&config, &request.subject, at.now())?;
         Ok((config, request))
     });
-    let answer = checked.then(|_, (config, request)| {
+    let assertion = checked.then(|_, (config, request)| {
         let grant = IdJag::new(&request.subject)?;
-        let asked = request.token_request.audience(&request.audience);
-        let call = Call::new(Arc::clone(&config), Token::new(grant, asked));
+        let token_request = request.token_request.audience(&request.audience);
+        let call = Call::new(Arc::clone(&config), Token::new(grant, token_request));
         let audience = request.audience;
         Ok(call.and_then(move |_, tokens| read(&config, tokens, audience)))
     });
-    answer.boxed()
+    assertion.boxed()
 }
 
 /// The ID token must have been issued to this client: one of another client, or an expired one, would only be refused,
@@ -126,12 +126,12 @@ fn check_issued_to_client(
     };
     claims.check_audience(config.client_id.as_str())?;
     match claims.time("exp")? {
-        Some(expires) => at(now).not_expired(expires),
+        Some(expires) => validity(now).not_expired(expires),
         None => Ok(()),
     }
 }
 
-const fn at(now: UnixTime) -> Validity {
+const fn validity(now: UnixTime) -> Validity {
     Validity {
         now,
         clock_skew: CLOCK_SKEW,
@@ -160,7 +160,7 @@ fn read(
         claims.check_sole_audience(&audience)?;
         let exp = claims.time("exp")?;
         expires_at = expires_at.into_iter().chain(exp).min();
-        bound(config, claims)?;
+        check_key_binding(config, claims)?;
     }
     Ok(IdentityAssertion {
         assertion: tokens.access_token,
@@ -186,7 +186,7 @@ fn check_type(assertion: &Unverified) -> Result<(), Error> {
 
 /// A client that proved possession of a key gets an assertion that is bound to it (section 8).
 #[cfg(feature = "sha2")]
-fn bound(config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
+fn check_key_binding(config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
     let Some(key) = &config.dpop else {
         return Ok(());
     };
@@ -200,7 +200,7 @@ fn bound(config: &ClientConfig, claims: &Claims) -> Result<(), Error> {
 }
 
 #[cfg(not(feature = "sha2"))]
-fn bound(_: &ClientConfig, _: &Claims) -> Result<(), Error> {
+fn check_key_binding(_: &ClientConfig, _: &Claims) -> Result<(), Error> {
     Ok(())
 }
 
@@ -213,13 +213,13 @@ pub(crate) fn redeem(
     let checked = Ready::new(()).and_then(move |moment, ()| {
         let issuer = config.server.issuer().as_str();
         if assertion.audience != issuer {
-            let both = format!("it is for {}, this is {issuer}", assertion.audience);
-            return Err(Error::from(ValidationFailure::JwtAudience).about(&both));
+            let detail = format!("it is for {}, this is {issuer}", assertion.audience);
+            return Err(Error::from(ValidationFailure::JwtAudience).about(&detail));
         }
         if let Some(expires) = assertion.expires_at
             && moment.now() >= expires
         {
-            return Err(at(moment.now()).time_error(ValidationFailure::JwtExpired, expires));
+            return Err(validity(moment.now()).time_error(ValidationFailure::JwtExpired, expires));
         }
         let grant = JwtBearer::new(assertion.assertion)?;
         Ok((config, Token::new(grant, token_request)))

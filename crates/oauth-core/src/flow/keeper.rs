@@ -1,12 +1,13 @@
-//! The renewal of one grant: which worker refreshes the token, when, what the other callers do in the meantime, and
-//! what is stored before tokens are returned.
+//! The renewal of one grant: which worker renews the tokens, when, what the other callers do in the meantime, and what
+//! is stored before tokens are returned. A *renewal* gets a new access token in any way; a *refresh* is a renewal with
+//! a refresh token.
 //!
 //! A [`Keeper`] is a value, like an exchange. Each caller asks it ([`Keeper::ask`]) and gets a
 //! [`Decision`]: take a token, wait, or renew. Which caller begins the renewal of a nearly stale token is decided
 //! there, in `decision.rs`; which worker may send it, by the lease (`lease.rs`) and in `send_decision.rs`. Renewing is
-//! an exchange with a host that has a store and a driver ([`Keeper::resume`]): [`Event::Begin`] first, then the answer
-//! to each [`Step`], until [`Step::Done`]. Any number of hosts may share one store; they see each other only through
-//! it.
+//! an exchange with a host that has a store and a driver ([`Keeper::resume`]): [`Event::Begin`] first, then the event
+//! that reports the result of each [`Step`], until [`Step::Done`]. Any number of hosts may share one store; they see
+//! each other only through it.
 //!
 //! ```text
 //!            ask: fresh ──────────────────────────────► UseToken
@@ -30,9 +31,8 @@
 //!
 //! # States
 //!
-//! "Asks for" is the [`Step`] whose answer the state waits for; "on loss" is what follows
-//! [`Event::Failed`]. A host that goes away calls [`Keeper::abandon`] in whichever state this is. A test
-//! is named as `module::test` below `tests`.
+//! "Asks for" is the [`Step`] whose event the state waits for; "on loss" is what follows [`Event::Failed`]. A host that
+//! stops calls [`Keeper::abandon`], in any state. The last column names tests as `module::test`, in `keeper/tests`.
 //!
 //! | state | asks for | next | on loss | test |
 //! | --- | --- | --- | --- | --- |
@@ -43,22 +43,22 @@
 //! | `LoadUnderLease` | `Load` | newer tokens, a pause: `ReleaseLease`; refresh: `SaveMarker`; client credentials, or reuse is tolerated: `RunRequest`; the fate of the token is not known: `ReleaseAndWait`, or `SaveGrantEnd` where the server revokes on reuse; the store has lost the record: `SaveTokens` | `ReleaseLease` | `renewing::the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_seen`, `renewing::client_credentials_need_no_marker`, `failures::another_worker_waits_for_the_longest_request_before_it_sends_the_token_again`, `failures::lost_and_revoking_the_token_is_never_sent_again`, `reconcile::what_the_store_has_lost_is_restored_by_whoever_still_has_it` |
 //! | `ReleaseAndWait` | `Lease` for no time | `WaitForHolder` | `WaitForHolder` | `failures::another_worker_waits_for_the_longest_request_before_it_sends_the_token_again` |
 //! | `SaveMarker` | `Save` | in time: `RunRequest`; too late: `ReleaseAndWait`, the second time `SaveFailure`; conflict: `LoadUnderLease` | `ReleaseLease`: the marker means nothing to this worker | `renewing::a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send`, `renewing::a_worker_that_slept_while_its_marker_was_saved_begins_again`, `renewing::a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed` |
-//! | `RunRequest` | `Run` | tokens: `SaveTokens`; `invalid_grant`: `RecheckStore`; another refusal: `SaveSuspicion`; certainly not processed, or a pause: `SaveFailure`; else `ReleaseLease` | | `failures::a_reply_that_does_not_prove_it_may_have_spent_the_token`, `failures::unsent_the_marker_is_removed`, `failures::an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not` |
-//! | `SaveTokens` | `Save` | `ReleaseLease`; expired by now, and a caller waits: `LoadBeforeLease`; conflict: `ResolveConflict` | `RetrySave`; at the fifth, handed out unsaved: `ReleaseLease` or `CheckStoreForUnsaved` | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later`, `storing::tokens_that_are_over_when_they_are_stored_at_last_are_renewed` |
+//! | `RunRequest` | `Run` | tokens: `SaveTokens`; `invalid_grant`: `RecheckStore`; another refusal: `SaveUnconfirmedRefusal`; certainly not processed, or a pause: `SaveFailure`; else `ReleaseLease` | | `failures::a_reply_that_does_not_prove_it_may_have_spent_the_token`, `failures::unsent_the_marker_is_removed`, `failures::an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not` |
+//! | `SaveTokens` | `Save` | `ReleaseLease`; expired by now, and a caller waits: `LoadBeforeLease`; conflict: `ResolveConflict` | `RetrySave`; after the fifth attempt, returned unsaved: `ReleaseLease` or `CheckStoreForUnsaved` | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later`, `storing::tokens_that_are_over_when_they_are_stored_at_last_are_renewed` |
 //! | `ResolveConflict` | `Load` | still the newest: `SaveTokens`; replaced: `ReleaseLease`; removed: `RevokeUnwanted` | as `SaveTokens` | `renewing::new_tokens_follow_the_one_they_were_given_for_whatever_others_tried`, `renewing::what_was_sent_after_a_login_does_not_replace_it`, `reconcile::what_was_sent_before_a_logout_is_not_stored_after_it` |
 //! | `RetrySave` | `Wait` | `SaveTokens` | | `storing::after_five_failed_saves_tokens_are_handed_out_and_stored_later` |
-//! | `PauseAfterConflict` | `Wait` | the load that it postponed | | `storing::a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_up` |
+//! | `PauseAfterConflict` | `Wait` | the load that it postponed | | `storing::a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then_no_more` |
 //! | `CheckStoreForUnsaved` | `Load` | unchanged: `RunRequest`; changed: `ResolveConflict`, at once | `RunRequest` if no lease is needed, else `ReleaseLease` | `renew_unsaved::the_next_refresh_goes_on_from_what_could_not_be_stored`, `renew_unsaved::what_another_has_stored_meanwhile_is_not_passed_over`, `renew_unsaved::a_store_that_is_silent_altogether_is_waited_for` |
 //! | `RevokeUnwanted` | `Run` | `ReleaseLease` | | `logout::what_comes_after_a_logout_is_revoked` |
 //! | `RecheckStore` | `Load` | newer tokens: `ReleaseLease`; else `SaveGrantEnd` | `ReleaseLease` | `failures::an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token`, `failures::nobody_is_told_to_log_in_while_the_store_is_silent` |
 //! | `SaveFailure` | `Save` | `ReleaseLease` | `ReleaseLease` | `failures::unsent_the_marker_is_removed`, `failures::a_pause_that_the_server_names_is_kept_by_all` |
-//! | `SaveSuspicion` | `Save` | `ReleaseLease`; conflict: `ResolveSuspicionConflict` | `ReleaseLease` | `unconfirmed_refusal::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `unconfirmed_refusal::nobody_is_told_to_log_in_before_all_can_know` |
-//! | `ResolveSuspicionConflict` | `Load` | the same refresh token: `SaveSuspicion`; else `ReleaseLease` | `ReleaseLease` | `unconfirmed_refusal::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
-//! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment` |
+//! | `SaveUnconfirmedRefusal` | `Save` | `ReleaseLease`; conflict: `ResolveRefusalConflict` | `ReleaseLease` | `unconfirmed_refusal::any_other_refusal_is_told_in_the_servers_words_and_ends_nothing`, `unconfirmed_refusal::nobody_is_told_to_log_in_before_all_can_know` |
+//! | `ResolveRefusalConflict` | `Load` | the same refresh token: `SaveUnconfirmedRefusal`; else `ReleaseLease` | `ReleaseLease` | `unconfirmed_refusal::nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile` |
+//! | `SaveGrantEnd` | `Save` | `ReleaseLease`; conflict: `RecheckStore` | `ReleaseLease` | `failures::an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login`, `failures::nobody_is_told_to_log_in_if_the_record_changed_at_the_last_moment` |
 //! | `ReleaseUnneeded` | `Lease` for no time | done; a caller waits by now: `LoadBeforeLease` | likewise | `upkeep::who_asks_while_another_has_kept_the_grant_alive_gets_a_token` |
 //! | `ReleaseLease` | `Lease` for no time | done | done: the lease expires on its own | `storing::a_lease_whose_answer_was_lost_is_given_back` |
 //! | `LoadBeforeLogin` | `Load` | `SaveLogin`; the store has what replaced it: done, or `LoadBeforeLease` if stale; removed since the host read it: `RevokeUnwanted` | done | `login::an_older_copy_does_not_take_the_place_of_what_became_of_it`, `storing::a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it`, `logout::a_login_ends_with_a_logout_after_its_host_read_the_record` |
-//! | `SaveLogin` | `Save` | done, or `LoadBeforeLease` if stale; a second login, or a conflict: `LoadBeforeLogin` | done: the login may be stored | `login::of_two_logins_the_second_is_stored_though_it_came_while_the_first_was`, `storing::a_login_that_is_stale_by_now_is_stored_and_renewed` |
+//! | `SaveLogin` | `Save` | done, or `LoadBeforeLease` if stale; a second login, or a conflict: `LoadBeforeLogin` | done: the login may be stored | `login::the_second_of_two_logins_is_stored_even_if_the_first_is_being_stored`, `storing::a_login_that_is_stale_by_now_is_stored_and_renewed` |
 //!
 //! # Safety
 //!
@@ -74,17 +74,16 @@
 //!   restored by any worker that still has it, and what a user has removed is not;
 //! - a record names the login it came from, and new tokens replace only the tokens they were issued for:
 //!   late ones replace neither a login nor newer tokens;
-//! - new tokens are stored before they are handed out. If the store fails for good, they are handed out
-//!   unsaved, because then no other worker can have them, and stored as soon as possible. If the store can be read but
-//!   not written, and still has their predecessors, the next renewal continues from them;
-//! - each renewal is counted: an older record of the same login never replaces a later one, whatever
-//!   happened to the store.
+//! - new tokens are stored before they are returned. If the store keeps failing, they are returned unsaved, because
+//!   then no other worker can have them, and stored as soon as possible. If the store can be read but not written, and
+//!   still has their predecessors, the next renewal continues from them;
+//! - each renewal is counted: an older record of the same login never replaces a later one, even if the store was
+//!   restored from a backup.
 //!
 //! # Load on the server
 //!
-//! A pause that the server asks for is kept in the record, and honoured by all workers. Once several
-//! grants of a client have failed in a row, one of them tries now and then, and the others of this
-//! process wait for the result.
+//! A pause that the server asks for is kept in the record, and honoured by all workers. Once several grants of a client
+//! have failed in a row, one of them retries at intervals, and the others in this process wait for the result.
 
 mod backoff;
 mod certificates;
@@ -124,7 +123,7 @@ use crate::secret::Secret;
 use crate::token::Tokens;
 
 use backoff::Backoff;
-use commit::Unsaved;
+use commit::UnsavedState;
 use deadlines::Deadlines;
 use login::Login;
 use record::Record;
@@ -150,12 +149,12 @@ pub struct Keeper {
     seen: UnixTime,
     /// When the in-flight marker in `record` was first seen, by this worker's clock.
     marker_seen: UnixTime,
-    /// When the suspicion in `record` was first seen, likewise.
-    suspected_at: UnixTime,
+    /// When the unconfirmed refusal in `record` was first seen, by this worker's clock.
+    unconfirmed_refusal_seen: UnixTime,
     deadlines: Deadlines,
-    /// The access token that a resource server refused, whatever its lifetime says.
+    /// The access token that a resource server refused, even if it has not expired.
     refused: Option<Secret<String>>,
-    unsaved: Unsaved,
+    unsaved: UnsavedState,
     backoff: Backoff,
     /// This worker's last finished attempts: no worker can still receive their replies. More than one, because a store
     /// that failed may hold the marker of any of them.
@@ -163,7 +162,7 @@ pub struct Keeper {
     /// The id of the renewal under way: the holder of its lease, and the id of its marker.
     renewal_id: String,
     state: Option<State>,
-    /// How often the renewal has been restarted.
+    /// The number of restarts of this renewal.
     restarts: u32,
     /// Whether a caller waits for the outcome of the renewal.
     has_waiters: bool,
@@ -177,7 +176,7 @@ pub struct Keeper {
 /// Where the keeper's record is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Storage {
-    /// Only in this value: each step for a store is answered internally.
+    /// Only in this value: each step for a store is handled internally.
     Local,
     /// In a store, shared with other workers.
     Shared,
@@ -192,7 +191,7 @@ struct FinishedAttempt {
 }
 
 /// How many finished attempts are remembered.
-const REMEMBERED: usize = 16;
+const MAX_FINISHED_ATTEMPTS: usize = 16;
 
 impl Keeper {
     pub(crate) fn new(config: Arc<ClientConfig>, id: GrantId) -> Self {
@@ -206,7 +205,7 @@ impl Keeper {
             version: 0,
             seen: none,
             marker_seen: none,
-            suspected_at: none,
+            unconfirmed_refusal_seen: none,
             deadlines: Deadlines {
                 refresh_at: none,
                 stale_at: none,
@@ -214,7 +213,7 @@ impl Keeper {
                 keep_alive_at: None,
             },
             refused: None,
-            unsaved: Unsaved::Nothing,
+            unsaved: UnsavedState::Nothing,
             backoff: Backoff::default(),
             finished: VecDeque::new(),
             renewal_id: String::new(),
@@ -235,7 +234,7 @@ impl Keeper {
     /// `stored.issuer` for tokens of another server or client.
     pub fn with_tokens(mut self, at: &Moment, tokens: Tokens) -> Result<Self, Error> {
         self.replace(at, tokens)?;
-        if let Unsaved::Login(login) = &mut self.unsaved {
+        if let UnsavedState::Login(login) = &mut self.unsaved {
             login.is_copy = true;
         }
         Ok(self)
@@ -267,14 +266,14 @@ impl Keeper {
         {
             let login = Login::new(id.clone(), Arc::clone(tokens));
             let is_copy = true;
-            self.unsaved = Unsaved::Login(Login { is_copy, ..login });
+            self.unsaved = UnsavedState::Login(Login { is_copy, ..login });
             self.version = 0;
         }
         self.storage = Storage::Shared;
         self
     }
 
-    /// Lets the logins that are saved from now on end at this time, for example with the session of a web application.
+    /// Sets the time at which logins that are saved from now on end, for example that of a web application's session.
     /// The record contains the time, each save by any worker passes it to the store ([`Step::Save`]), and a store that
     /// supports expiry then deletes the record.
     #[must_use]
@@ -283,13 +282,13 @@ impl Keeper {
         self
     }
 
-    /// The grant that it keeps.
+    /// The grant whose tokens are renewed.
     pub const fn id(&self) -> &GrantId {
         &self.id
     }
 
-    /// Whether it is the client's own grant.
-    const fn is_clients(&self) -> bool {
+    /// Whether this is the client's own grant.
+    const fn is_client_grant(&self) -> bool {
         !IS_BROWSER_BUILD && matches!(self.id.owner, GrantOwner::Client)
     }
 
@@ -308,7 +307,7 @@ impl Keeper {
         if tokens.binding != self.config.binding {
             return Err(ValidationFailure::StoredIssuer.into());
         }
-        self.unsaved = Unsaved::Login(Login::new(at.ticket()?, Arc::new(tokens)));
+        self.unsaved = UnsavedState::Login(Login::new(at.ticket()?, Arc::new(tokens)));
         // A renewal that has not taken its first step can still use the login.
         if matches!(self.state, None | Some(State::Begun)) {
             self.adopt_login(at);
@@ -322,9 +321,9 @@ impl Keeper {
     /// # Errors
     /// `stored.*` for a record that cannot be read, or belongs to another grant.
     pub fn learn(&mut self, at: &Moment, entry: Entry) -> Result<(), Error> {
-        let is_news = entry.version > self.version && self.is_stored();
-        let is_news = is_news && !self.is_busy();
-        match is_news && !self.is_for_another_certificate(at.now(), &entry)? {
+        let is_newer = entry.version > self.version;
+        let may_adopt = is_newer && self.is_stored() && !self.is_busy();
+        match may_adopt && !self.is_for_another_certificate(at.now(), &entry)? {
             true => self.reconcile(at, Some(entry)).map(drop),
             false => Ok(()),
         }
@@ -332,7 +331,7 @@ impl Keeper {
 
     /// Whether the store has the newest tokens.
     pub const fn is_stored(&self) -> bool {
-        matches!(self.unsaved, Unsaved::Nothing)
+        matches!(self.unsaved, UnsavedState::Nothing)
     }
 
     /// How long to wait before unsaved tokens are saved again; `None` if there are none, or a renewal
@@ -356,9 +355,9 @@ impl Keeper {
         is_due
     }
 
-    /// Begins no renewal from now on: for a host that is shutting down. The current token is handed out until it
-    /// expires, after which callers get `token_source.closed`; a request that has been sent is completed, and its
-    /// tokens are stored.
+    /// Begins no renewal from now on: for a host that is shutting down. The current token is returned until it expires,
+    /// after which callers get `token_source.closed`; a request that has been sent is completed, and its tokens are
+    /// stored.
     pub const fn drain(&mut self) {
         self.is_drained = true;
     }
@@ -374,17 +373,17 @@ impl Keeper {
         self.state.is_some()
     }
 
-    /// Records that the driver was dropped in the middle of a renewal.
+    /// Records that the driver was dropped during a renewal.
     pub fn abandon(&mut self, at: &Moment) {
         if let Some(state) = self.state.take() {
             self.clean_up(at, state);
         }
     }
 
-    /// The tokens that may be handed out without calling [`Self::ask`], and until when.
+    /// The tokens that may be returned without calling [`Self::ask`], and until when.
     pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
-        let is_finished = self.is_stored() && !self.is_refused() && self.fits_certificate();
-        let tokens = self.record.tokens.clone().filter(|_| is_finished)?;
+        let is_usable = self.is_stored() && !self.is_refused() && self.fits_certificate();
+        let tokens = self.record.tokens.clone().filter(|_| is_usable)?;
         Some((tokens, self.deadlines.refresh_at))
     }
 
@@ -402,9 +401,9 @@ impl Keeper {
         })
     }
 
-    /// Whether the grant is valid, suspect or ended, as far as this worker knows.
+    /// Whether the grant is valid, suspect or ended, according to the record that this worker has read last.
     pub const fn status(&self) -> GrantStatus {
-        match (&self.record.ended, &self.record.suspicion) {
+        match (&self.record.ended, &self.record.unconfirmed_refusal) {
             (Some(_), _) => GrantStatus::Ended,
             (None, Some(_)) => GrantStatus::Suspect,
             (None, None) => GrantStatus::Good,
@@ -417,7 +416,7 @@ impl Keeper {
     }
 
     fn remember_finished(&mut self, id: String, is_unspent: bool) {
-        self.finished.truncate(REMEMBERED - 1);
+        self.finished.truncate(MAX_FINISHED_ATTEMPTS - 1);
         self.finished.push_front(FinishedAttempt { id, is_unspent });
     }
 
@@ -427,8 +426,8 @@ impl Keeper {
             Some(tokens) => {
                 let server = &self.config.server;
                 let renewal = server.renewal(tokens.expires_in);
-                let renewal = renewal.filter(|_| tokens.is_own_renewer());
-                self.deadlines = Deadlines::of(tokens, &self.policy, renewal, at);
+                let renewal = renewal.filter(|_| tokens.renews_with_access_token());
+                self.deadlines = Deadlines::new(tokens, &self.policy, renewal, at);
             }
             None => self.deadlines.keep_alive_at = None,
         }
@@ -436,8 +435,8 @@ impl Keeper {
         if marker(&record) != marker(&self.record) {
             self.marker_seen = at.now();
         }
-        if record.suspicion != self.record.suspicion {
-            self.suspected_at = at.now();
+        if record.unconfirmed_refusal != self.record.unconfirmed_refusal {
+            self.unconfirmed_refusal_seen = at.now();
         }
         self.record = record;
         self.note_end(at.now());
@@ -448,7 +447,7 @@ impl Keeper {
     }
 
     fn adopt_login(&mut self, at: &Moment) {
-        let Unsaved::Login(login) = &self.unsaved else {
+        let UnsavedState::Login(login) = &self.unsaved else {
             return;
         };
         if self.record.login.as_ref() == Some(&login.id) {
@@ -459,7 +458,7 @@ impl Keeper {
         self.backoff.clear();
         if self.storage == Storage::Local {
             self.version += 1;
-            self.unsaved = Unsaved::Nothing;
+            self.unsaved = UnsavedState::Nothing;
         }
     }
 }

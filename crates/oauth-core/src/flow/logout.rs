@@ -32,15 +32,16 @@ const MAX_REQUEST: usize = 64 << 10;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct LogoutRequest {
-    /// The ID token of the login, which identifies the session to end. It is part of the URL, or of the
-    /// [form](LogoutForm): the token no longer signs anyone in, but it contains data about the user, so keep the URL
-    /// out of logs. Without it, the server has to let the user confirm the logout.
+    /// The ID token of the login, which identifies the session to end. The token is part of the URL, or of the
+    /// [form](LogoutForm): it no longer signs anyone in, but it contains data about the user, so keep the URL out of
+    /// logs. Without it, the server has to let the user confirm the logout.
     pub id_token_hint: Option<Secret<String>>,
     /// A hint about the user who is to be signed out, such as an e-mail address.
     pub logout_hint: Option<String>,
     /// The URI to which the user returns; registered at the server as `post_logout_redirect_uris`.
     pub post_logout_redirect_uri: Option<RedirectUri>,
-    /// The value that is returned with the user, and that [`check_return`] compares. Generate a new one for each logout.
+    /// The value that the user's browser returns, and that [`check_return`] compares. Generate a new one for each
+    /// logout.
     pub state: Option<Secret<String>>,
     /// Languages in order of preference (RFC 5646), separated by spaces.
     pub ui_locales: Option<String>,
@@ -52,7 +53,7 @@ impl LogoutRequest {
         Self::default()
     }
 
-    /// A request with a return to this URI, and a new `state`, which [`check_return`] compares with what comes back.
+    /// A request with a return to this URI, and a new `state`, which [`check_return`] compares with the returned one.
     ///
     /// # Errors
     /// `misuse.no_randomness`.
@@ -84,18 +85,19 @@ impl LogoutRequest {
 
     /// The parameters for this endpoint.
     fn parameters(&self, config: &ClientConfig, endpoint: &Url) -> Result<Form, Error> {
-        let exposed = |secret: &Option<Secret<String>>, name: &str, form: &mut Form| {
+        let push_secret = |secret: &Option<Secret<String>>, name: &str, form: &mut Form| {
             let value = secret.as_ref().map(|secret| secret.expose().as_str());
             form.push_some(name, value);
         };
         let mut form = Form::new();
-        exposed(&self.id_token_hint, "id_token_hint", &mut form);
+        push_secret(&self.id_token_hint, "id_token_hint", &mut form);
         form.push_some("logout_hint", self.logout_hint.as_deref());
-        // Always sent: without it and without an ID token, a server cannot tell whose redirect URI it is.
+        // Always sent: without it and without an ID token, a server does not know to which client the redirect URI
+        // belongs.
         form.push("client_id", config.client_id.as_str());
         let uri = self.post_logout_redirect_uri.as_ref();
         form.push_some("post_logout_redirect_uri", uri.map(RedirectUri::as_str));
-        exposed(&self.state, "state", &mut form);
+        push_secret(&self.state, "state", &mut form);
         form.push_some("ui_locales", self.ui_locales.as_deref());
         for (name, _) in parameter::parse(endpoint.query().unwrap_or_default()).unwrap_or_default()
         {
@@ -192,15 +194,15 @@ impl LogoutReply {
 /// The parameters of these names. "Parameters sent without a value MUST be treated as if they were omitted" (RFC 6749
 /// section
 /// 3.1).
-fn parameters(called: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error> {
+fn parameters(request: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error> {
     let malformed = || Error::from(ProtocolViolation::LogoutShape);
-    if called.len() > MAX_REQUEST {
+    if request.len() > MAX_REQUEST {
         return Err(malformed());
     }
-    let called = called.split('#').next().unwrap_or_default();
-    let query = called.split_once('?').map_or(called, |(_, query)| query);
+    let request = request.split('#').next().unwrap_or_default();
+    let query = request.split_once('?').map_or(request, |(_, query)| query);
     let pairs = parameter::parse(query).map_err(|_| malformed())?;
-    let one = |name: &&str| {
+    let single_value = |name: &&str| {
         let mut found = pairs.iter().filter(|(known, _)| known == name);
         let first = found.next().map(|(_, value)| value.to_string());
         match found.next() {
@@ -208,5 +210,5 @@ fn parameters(called: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error
             None => Ok(first.filter(|value| !value.is_empty())),
         }
     };
-    names.iter().map(one).collect()
+    names.iter().map(single_value).collect()
 }

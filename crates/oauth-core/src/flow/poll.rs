@@ -32,11 +32,11 @@ pub struct Pace {
     pub expires_at: UnixTime,
 }
 
-/// Polls the token endpoint until the user has answered or the code has expired.
+/// Polls the token endpoint until the user approves or declines, or the code expires.
 pub(crate) struct Poll {
     token_call: Box<dyn Fn() -> Boxed<Tokens> + Send>,
     interval: u64,
-    lost: u32,
+    lost_replies: u32,
     expires_at: UnixTime,
     state: State,
 }
@@ -62,18 +62,18 @@ impl Poll {
         Self {
             token_call: Box::new(token_call),
             interval: pace.interval.max(1),
-            lost: 0,
+            lost_replies: 0,
             expires_at: pace.expires_at,
             state: State::Fresh,
         }
     }
 
     /// Waits for the next token request, unless the code expires before.
-    fn wait(&mut self, at: &Moment, least: Option<Duration>) -> Result<Step<Tokens>, Error> {
+    fn wait(&mut self, at: &Moment, min_pause: Option<Duration>) -> Result<Step<Tokens>, Error> {
         let pause = self
             .interval
-            .saturating_mul(1 << self.lost.min(MAX_DOUBLINGS));
-        let pause = Duration::from_secs(pause).max(least.unwrap_or_default());
+            .saturating_mul(1 << self.lost_replies.min(MAX_DOUBLINGS));
+        let pause = Duration::from_secs(pause).max(min_pause.unwrap_or_default());
         if at.now().after(pause) >= self.expires_at {
             return Err(expired());
         }
@@ -102,22 +102,24 @@ impl Poll {
     fn after(&mut self, at: &Moment, error: Error) -> Result<Step<Tokens>, Error> {
         let server = error.server_error();
         match server.map(ServerError::denial) {
-            Some(Denial::AuthorizationPending) => self.lost = 0,
+            Some(Denial::AuthorizationPending) => self.lost_replies = 0,
             Some(Denial::SlowDown) => {
-                self.lost = 0;
+                self.lost_replies = 0;
                 // GitHub names the new interval.
-                let named = server.and_then(|server| server.extra().get("interval"));
-                let named = match named {
+                let named_interval = server.and_then(|server| server.extra().get("interval"));
+                let named_interval = match named_interval {
                     Some(Value::Number(seconds)) => seconds.as_u64(),
                     _ => None,
                 };
-                let longer = self.interval.saturating_add(SLOW_DOWN_SECONDS);
-                self.interval = named.map_or(longer, |named| named.max(longer));
+                let increased_interval = self.interval.saturating_add(SLOW_DOWN_SECONDS);
+                self.interval = named_interval.map_or(increased_interval, |named_interval| {
+                    named_interval.max(increased_interval)
+                });
             }
             _ if matches!(error.kind(), Kind::Denied(_) | Kind::Lost(_))
                 && matches!(error.advice(), Advice::Retry { .. }) =>
             {
-                self.lost = self.lost.saturating_add(1);
+                self.lost_replies = self.lost_replies.saturating_add(1);
             }
             _ => return Err(error),
         }
@@ -127,7 +129,7 @@ impl Poll {
 
 /// The error that the server would now return; no request is sent.
 fn expired() -> Error {
-    let expired = ServerError::of_code("expired_token");
+    let expired = ServerError::from_code("expired_token");
     let expired = expired.with_description(Some("nobody answered before the code ended"), None);
     Error::from(expired).at_endpoint("token")
 }

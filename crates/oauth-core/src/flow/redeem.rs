@@ -1,7 +1,7 @@
 //! Redeems an authorization code: requests the tokens, then verifies the ID token.
 //!
 //! A code is sent once (RFC 6749 section 4.1.2): `OnceOnly` below, and `can_repeat` in `grant/authorization_code.rs`.
-//! The callback that brought it has been checked in `authorization/pending.rs`.
+//! The callback that contained it has been checked in `authorization/pending.rs`.
 //!
 //! OpenID Connect Core <https://openid.net/specs/openid-connect-core-1_0.html#TokenResponse>
 
@@ -22,7 +22,7 @@ use crate::grant::{AuthorizationCode, TokenRequest};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
 use crate::token::authorized_resources::AuthorizedResources;
-use crate::token::id_token::{IdToken, IdTokenChecks, WITHOUT_NONCE};
+use crate::token::id_token::{IdToken, IdTokenChecks, MAX_AGE_WITHOUT_NONCE};
 use crate::token::step_up_requirement::{StepUp, StepUpLogin, acr_suffices};
 use crate::token::{Tokens, Warning};
 
@@ -65,7 +65,7 @@ pub(crate) struct Redemption {
     pub(crate) details: Option<AuthorizationDetails>,
     /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
-    /// The number of step-up logins that this one follows in a row.
+    /// The number of consecutive step-up logins before this one.
     pub(crate) step_ups_before: u64,
     /// The expected values of the ID token, if `openid` was requested.
     pub(crate) expected: Option<Expected>,
@@ -89,7 +89,7 @@ pub(crate) fn redeem(
         let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
         let login = request.then(move |_, mut tokens| {
             tokens.compare_details(details.as_ref())?;
-            answer(&mut tokens, step_up, step_ups_before);
+            record_step_up(&mut tokens, step_up, step_ups_before);
             if let Some(refresh_token) = &mut tokens.refresh_token {
                 refresh_token.resources = resources;
             }
@@ -100,15 +100,15 @@ pub(crate) fn redeem(
     })
 }
 
-/// A sign-in for which the user agreed elsewhere than in a browser of this client: no nonce was sent, and the ID token,
-/// if one was requested, comes in the token response.
+/// A sign-in that the user approved outside a browser of this client: no nonce was sent, and the ID token, if one was
+/// requested, comes in the token response.
 pub(crate) fn without_browser<E: Exchange<Output = Tokens>>(
     config: Arc<ClientConfig>,
     tokens: E,
     identity: Identity,
 ) -> impl Exchange<Output = Login> + use<E> {
     tokens.then(move |at, tokens| {
-        let expected = (identity == Identity::Wanted).then(|| Expected {
+        let expected = (identity == Identity::Requested).then(|| Expected {
             nonce: None,
             requested_at: at.now(),
             max_age: None,
@@ -121,25 +121,25 @@ pub(crate) fn without_browser<E: Exchange<Output = Tokens>>(
 /// Whether an ID token is requested with a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
-    Wanted,
-    Unwanted,
+    Requested,
+    NotRequested,
 }
 
 impl Identity {
     /// `openid` asks for an ID token (OpenID Connect Core section 3.1.2.1).
-    pub(crate) fn of(token_request: &TokenRequest) -> Self {
+    pub(crate) fn for_request(token_request: &TokenRequest) -> Self {
         match token_request.scope.contains("openid") {
-            true => Self::Wanted,
-            false => Self::Unwanted,
+            true => Self::Requested,
+            false => Self::NotRequested,
         }
     }
 }
 
 /// Records the step-up that the login was made for, so that it is not requested again and again.
-fn answer(tokens: &mut Tokens, step_up: Option<StepUp>, before: u64) {
+fn record_step_up(tokens: &mut Tokens, step_up: Option<StepUp>, earlier_step_ups: u64) {
     let at = tokens.received_at;
-    let in_a_row = before.saturating_add(1);
-    let answered = step_up.map(|step_up| {
+    let in_a_row = earlier_step_ups.saturating_add(1);
+    let step_up_login = step_up.map(|step_up| {
         Arc::new(StepUpLogin {
             step_up,
             at,
@@ -147,9 +147,9 @@ fn answer(tokens: &mut Tokens, step_up: Option<StepUp>, before: u64) {
         })
     });
     if let Some(refresh_token) = &mut tokens.refresh_token {
-        refresh_token.answered.clone_from(&answered);
+        refresh_token.step_up_login.clone_from(&step_up_login);
     }
-    tokens.answered = answered;
+    tokens.step_up_login = step_up_login;
 }
 
 /// The ID token of the authorization response, verified before the code is sent: it may be an attacker's (section
@@ -158,16 +158,16 @@ fn hybrid_id_token(
     config: &Arc<ClientConfig>,
     expected: Option<&Expected>,
 ) -> Boxed<Option<IdToken>> {
-    let given = expected.and_then(|expected| expected.hybrid_response.clone());
-    let (Some(expected), Some(given)) = (expected, given) else {
+    let hybrid_response = expected.and_then(|expected| expected.hybrid_response.clone());
+    let (Some(expected), Some(hybrid_response)) = (expected, hybrid_response) else {
         return Ready::new(None).boxed();
     };
     let checks = IdTokenChecks {
-        code: Some(given.code),
-        state: Some(given.state),
+        code: Some(hybrid_response.code),
+        state: Some(hybrid_response.state),
         ..expected.checks()
     };
-    let verified = verification::id_token(Arc::clone(config), given.id_token, checks);
+    let verified = verification::id_token(Arc::clone(config), hybrid_response.id_token, checks);
     verified.and_then(|_, id_token| Ok(Some(id_token))).boxed()
 }
 
@@ -178,7 +178,7 @@ impl Expected {
             nonce: self.nonce.clone(),
             requested_at: Some(self.requested_at),
             max_age: self.max_age,
-            max_token_age: self.nonce.is_none().then_some(WITHOUT_NONCE),
+            max_token_age: self.nonce.is_none().then_some(MAX_AGE_WITHOUT_NONCE),
             ..IdTokenChecks::default()
         }
     }
@@ -225,19 +225,21 @@ fn verified(
     let verified = verification::id_token(config, text, checks);
     let login = verified.and_then(move |_, id_token| {
         if let Some(hybrid_id_token) = hybrid_id_token {
-            same_person(&hybrid_id_token, &id_token)?;
+            check_same_user(&hybrid_id_token, &id_token)?;
         }
         // The signed form is kept: the server does not accept an encrypted one back (`id_token_hint`), nor can a later
         // one be compared with it.
-        let kept = Some(id_token.text().clone());
+        let signed_id_token = Some(id_token.text().clone());
         if let Some(refresh_token) = &mut tokens.refresh_token {
-            refresh_token.id_token.clone_from(&kept);
+            refresh_token.id_token.clone_from(&signed_id_token);
         }
-        tokens.id_token = kept;
+        tokens.id_token = signed_id_token;
         // A voluntary claim (section 5.5.1.1): the server may authenticate the user by other means.
         let acr = id_token.claims().text("acr")?;
-        let asked = tokens.answered.as_deref();
-        if !asked.is_none_or(|asked| acr_suffices(acr, &asked.step_up.acr_values)) {
+        let step_up_login = tokens.step_up_login.as_deref();
+        if !step_up_login
+            .is_none_or(|step_up_login| acr_suffices(acr, &step_up_login.step_up.acr_values))
+        {
             tokens.warnings.push(Warning::AcrNotMet);
         }
         let id_token = Some(id_token);
@@ -247,7 +249,7 @@ fn verified(
 }
 
 /// "the iss and sub Claim Values MUST be identical in both ID Tokens" (section 3.3.3.6)
-fn same_person(front: &IdToken, back: &IdToken) -> Result<(), Error> {
+fn check_same_user(front: &IdToken, back: &IdToken) -> Result<(), Error> {
     let failure = if front.issuer() != back.issuer() {
         ValidationFailure::JwtIssuer
     } else if front.subject() != back.subject() {

@@ -1,8 +1,8 @@
 //! Use of access tokens: the origins to which they may be sent (RFC 6750). What a refusal requires of the client is in
 //! `resource/challenge_verdict.rs`.
 //!
-//! Requests to resources are not exchanges, because their bodies stream: a [`ResourceRequest`] decides what
-//! to do with a request, and the host keeps it. It is built on two pure functions, one before the request and one after
+//! Requests to resources are not exchanges, because their bodies stream: a [`ResourceRequest`] decides what to do with
+//! a request, and the host keeps it. The state machine uses two pure functions, one before the request and one after
 //! the reply.
 
 mod api;
@@ -63,14 +63,14 @@ pub const READ_BEFORE: [HeaderName; 2] = [AUTHORIZATION, CONTENT_TYPE];
 pub struct Resource {
     origins: Arc<[Url]>,
     transport: Transport,
-    /// The one resource that a token is for, if that is known.
+    /// The only resource for which a token is valid, if that is known.
     beneath: Option<ResourceIdentifier>,
 }
 
 /// How a redirect is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redirect {
-    /// The same origin: follow it, with the token.
+    /// The redirect stays within the origin: follow it, with the token.
     Follow(Url),
     /// Another origin, another scheme or an invalid URL: return the reply to the caller unchanged.
     Refuse,
@@ -106,7 +106,7 @@ impl Resource {
     pub fn beneath(resource: &ResourceIdentifier) -> Self {
         Self {
             origins: Arc::from([resource.url().clone()]),
-            // The identifier was checked when it was parsed: plain http, if that was allowed.
+            // The identifier was checked when it was parsed, so plain http is allowed here.
             transport: match resource.url().scheme() {
                 "http" => Transport::LoopbackHttp,
                 _ => Transport::Https,
@@ -149,8 +149,8 @@ impl Resource {
         Ok(())
     }
 
-    /// The `Authorization` header that a request to `url` may carry. Only those of its `headers` are read that are in
-    /// [`READ_BEFORE`].
+    /// The `Authorization` header that a request to `url` may carry. Of its `headers`, only those in [`READ_BEFORE`]
+    /// are read.
     ///
     /// # Errors
     /// `url.insecure`, `resource.origin_not_allowed`, `token.not_token68`, and

@@ -89,7 +89,7 @@ pub enum LoginBy {
 /// The source of the API's challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstChallenge {
-    /// It is not known whether there is one.
+    /// It is not known whether there is a challenge.
     Unknown,
     /// A request without a token will be sent to the API.
     Ask,
@@ -167,7 +167,7 @@ impl ConnectRequest {
         self
     }
 
-    /// The API, as its URL was given: the identifier under which a program keeps a connection.
+    /// The API by the URL that the caller gave: the identifier under which a program keeps a connection.
     pub const fn resource(&self) -> &ResourceIdentifier {
         self.discovery.resource()
     }
@@ -178,8 +178,8 @@ impl ConnectRequest {
     }
 
     /// Registers the client with this metadata if the server knows it by none of its [identities](Self::clients) (RFC
-    /// 7591). It is registered for the scope that will be requested, and for the scope in the metadata, or else for all
-    /// that the API lists, so that it may request more later.
+    /// 7591). The client is registered for the scope that will be requested, and for the scope in the metadata, or else
+    /// for all that the API lists, so that it may request more later.
     ///
     /// The metadata is sent to the server of any API whose URL is given: leave out private information.
     #[must_use]
@@ -219,8 +219,8 @@ impl ConnectRequest {
         Ok(self)
     }
 
-    /// Uses the API's answer: `fields` are the values of `WWW-Authenticate`, which may name the URL of its metadata and
-    /// the scope that it requires.
+    /// Uses the API's challenge: `fields` are the values of `WWW-Authenticate`, which may name the URL of its metadata
+    /// and the scope that it requires.
     ///
     /// # Errors
     /// `resource_metadata.url`.
@@ -240,7 +240,7 @@ impl ConnectRequest {
         Ok(self)
     }
 
-    /// Sets what was granted before, which a wider request must not lose.
+    /// Sets the scope that was granted before, which a wider request must include.
     #[must_use]
     pub fn granted(mut self, scope: Scope) -> Self {
         self.granted = scope;
@@ -282,8 +282,8 @@ impl ConnectRequest {
         self
     }
 
-    fn discovery_of(&self, resource: &ProtectedResourceMetadata) -> Result<Discovery, Error> {
-        let issuer = self.server_of(resource)?;
+    fn server_discovery(&self, resource: &ProtectedResourceMetadata) -> Result<Discovery, Error> {
+        let issuer = self.select_server(resource)?;
         let (policy, origin) = (self.address_policy(&issuer), self.resource().url().clone());
         let request = DiscoveryRequest::new(issuer).address_policy(policy);
         let mut request = request.configured_origin(origin).rules(self.rules.clone());
@@ -339,12 +339,12 @@ pub(crate) fn connect(
 ) -> impl Exchange<Output = Connection> + Send + use<> {
     let (registration, login) = (request.registration(), request.login);
     let found = challenged(request).then(|_, request| {
-        let resource = unprotected::Described {
+        let resource = unprotected::MetadataDiscovery {
             discovery: ResourceDiscovery::new(request.discovery.clone()),
             is_served: request.challenge == FirstChallenge::Served,
         };
         Ok(resource.then(move |_, resource| {
-            let discovery = request.discovery_of(&resource)?;
+            let discovery = request.server_discovery(&resource)?;
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
         }))
     });
@@ -362,8 +362,8 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
             let mut request = request;
             let resource = request.resource().url().clone();
             let call = Call::new(config?, ResourceProbe { resource });
-            Ok(call.and_then(move |_, answered| {
-                let fields = match answered {
+            Ok(call.and_then(move |_, probe_result| {
+                let fields = match probe_result {
                     ProbeResult::Challenge(fields) => fields,
                     ProbeResult::Nothing => Vec::new(),
                     ProbeResult::Served => {
@@ -404,8 +404,8 @@ fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
 }
 
 impl Connection {
-    /// What to request with each token request: the scope, and always the resource (RFC 8707 section 2), so that a
-    /// token is valid only there.
+    /// The parameters of each token request: the scope, and always the resource (RFC 8707 section 2), so that a token
+    /// is valid only there.
     ///
     /// # Errors
     /// `resource.syntax`.
@@ -426,11 +426,11 @@ impl Connection {
         self.request_for(IdentitySubject::of_login(login)?, more)
     }
 
-    /// The same after the sign-in was renewed because its ID token had expired: the renewal may have brought no other
-    /// ([`IdentitySubject::of_renewed`]).
+    /// Like [`identity_request`](Self::identity_request), after the sign-in was renewed because its ID token had
+    /// expired: the renewal may have returned no new ID token ([`IdentitySubject::of_renewed`]).
     ///
     /// # Errors
-    /// Those of [`Self::identity_request`].
+    /// The errors of [`Self::identity_request`].
     pub fn renewed_identity_request(
         &self,
         login: &Tokens,

@@ -17,7 +17,7 @@ use crate::challenge;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
 use crate::endpoint::resource_metadata::ResourceMetadata;
-use crate::error::{Error, Kind, Misuse, ValidationFailure};
+use crate::error::{Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::Issuer;
 use crate::jose::KeySet;
@@ -158,10 +158,10 @@ impl ResourceDiscovery {
         at: &Moment,
         config: Arc<ClientConfig>,
     ) -> Result<Step<ProtectedResourceMetadata>, Error> {
-        let Some(place) = self.places.pop_front() else {
+        let Some(url) = self.places.pop_front() else {
             return Err(self.error.take().unwrap_or_else(|| Misuse::Over.into()));
         };
-        let call = Box::new(Call::new(Arc::clone(&config), ResourceMetadata { place }));
+        let call = Box::new(Call::new(Arc::clone(&config), ResourceMetadata { url }));
         self.resume_fetch(at, config, call, Input::Begin)
     }
 
@@ -180,7 +180,7 @@ impl ResourceDiscovery {
             }
             // A document is fetched without pauses, signatures or verification.
             Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => Err(Misuse::OutOfOrder.into()),
-            Err(error) if is_worth_another_place(&error) => {
+            Err(error) if should_try_next_url(&error) => {
                 if self.error.is_none() || matches!(error.kind(), Kind::Malformed(_)) {
                     self.error = Some(error);
                 }
@@ -196,7 +196,7 @@ impl ResourceDiscovery {
         at: &Moment,
         document: Map<String, Value>,
     ) -> Result<Step<ProtectedResourceMetadata>, Error> {
-        match Signed::of(document, &self.request.trusted, at.now()) {
+        match Signed::new(document, &self.request.trusted, at.now()) {
             Ok(signed) => self.verify(signed),
             Err(document) => self.read(document, None),
         }
@@ -232,15 +232,18 @@ impl ResourceDiscovery {
     }
 }
 
-/// A page that is missing, or is something else, says little about the next URL. A redirect, a failing server, a
-/// document about another resource and a lost reply end the search.
-fn is_worth_another_place(error: &Error) -> bool {
+/// A page that is missing, or is not a metadata document, says little about the next URL. A redirect, a failing server,
+/// a document about another resource and a lost reply end the search.
+fn should_try_next_url(error: &Error) -> bool {
     match error.kind() {
         Kind::Denied(server) => {
             let status = server.status().unwrap_or_default();
             (400..500).contains(&status) && !matches!(status, 408 | 429)
         }
-        Kind::Malformed(_) => ["reply.content_type", "reply.json"].contains(&error.code()),
+        Kind::Malformed(violation) => matches!(
+            violation,
+            ProtocolViolation::ReplyContentType | ProtocolViolation::ReplyJson
+        ),
         _ => false,
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn userinfo(
     call.then(move |_, response| match response {
         Response::Plain(claims) => Ok(Ready::new(claims).boxed()),
         Response::Jwt(_) if IS_BROWSER_BUILD => Err(ValidationFailure::UserinfoNotSigned.into()),
-        Response::Jwt(token) => of_token(config, token),
+        Response::Jwt(token) => claims_of_jwt(config, token),
     })
     .and_then(move |_, claims| compare(claims, &subject).map_err(as_userinfo_error))
 }
@@ -40,7 +40,7 @@ fn as_userinfo_error(error: Error) -> Error {
 }
 
 /// The claims of a response that is signed, encrypted or both, as the client is registered.
-fn of_token(config: Arc<ClientConfig>, token: Secret<String>) -> Result<Boxed<Claims>, Error> {
+fn claims_of_jwt(config: Arc<ClientConfig>, token: Secret<String>) -> Result<Boxed<Claims>, Error> {
     let encryption = config.userinfo_encryption.clone();
     let Some(allowed) = config.userinfo_algs.clone() else {
         // "The UserInfo Response MAY be encrypted without also being signed."

@@ -1,8 +1,8 @@
 //! Verification of signed tokens: fetches the keys, checks the signature, and compares the hashes in the claims. The
 //! claims are checked in `token/id_token.rs`, `token/access_token.rs` and `token/logout_token.rs`.
 //!
-//! Keys are fetched when none are known, and once more for a token that no known key has signed (OpenID
-//! Connect Core section 10.1.1): by one verification for all, while the others wait.
+//! Keys are fetched when none are known, and again for a token that no known key has signed (OpenID Connect Core
+//! section 10.1.1): by one verification for all, while the others wait.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,9 +25,9 @@ use crate::token::id_token::{self, HashClaim, IdToken, IdTokenChecks};
 use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 
 /// The pause before looking again for keys that another verification is fetching.
-const POLL: Duration = Duration::from_millis(250);
+const POLL_PAUSE: Duration = Duration::from_millis(250);
 /// The largest number of looks: the clock of a replay may stand still.
-const LOOKS: u8 = 40;
+const MAX_POLLS: u8 = 40;
 
 /// The verification of a signature with the server's keys.
 pub(crate) struct Verification {
@@ -41,7 +41,7 @@ pub(crate) struct Verification {
     signature: Signature,
     /// The keys that have been tried.
     tried: Option<Arc<KeySet>>,
-    looks: u8,
+    polls: u8,
     state: State,
 }
 
@@ -59,7 +59,7 @@ enum IssuerCheck {
 enum OtherAlgs {
     Refused,
     /// With one to which a published key is bound.
-    OfKeys,
+    BoundToKeys,
 }
 
 /// Whether the keys may be fetched for this token.
@@ -103,7 +103,7 @@ impl Verification {
             refetch: Refetch::Possible,
             signature: Signature::Untried,
             tried: None,
-            looks: 0,
+            polls: 0,
             state: State::Fresh,
         }
     }
@@ -116,8 +116,8 @@ impl Verification {
 
     /// Accepts an asymmetric algorithm that is not listed as well, if the server publishes a key that is for this
     /// algorithm alone, by its `alg` or its curve.
-    pub(crate) const fn or_algs_of_keys(mut self) -> Self {
-        self.other_algs = OtherAlgs::OfKeys;
+    pub(crate) const fn or_algs_bound_to_keys(mut self) -> Self {
+        self.other_algs = OtherAlgs::BoundToKeys;
         self
     }
 
@@ -132,7 +132,7 @@ impl Verification {
         let signed = decrypt_if_encrypted(token, self.encryption.as_deref())?;
         // No page verifies access tokens.
         let jws = match self.other_algs {
-            OtherAlgs::OfKeys if !IS_BROWSER_BUILD => {
+            OtherAlgs::BoundToKeys if !IS_BROWSER_BUILD => {
                 let known = Alg::ALL.iter().copied();
                 let with_key_pairs: Vec<_> = known.filter(|alg| !alg.is_symmetric()).collect();
                 Jws::parse(signed.expose(), &with_key_pairs)?
@@ -182,9 +182,9 @@ impl Verification {
             // A document is fetched without pauses, signatures or verification.
             Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => Err(Misuse::OutOfOrder.into()),
             Err(error) => {
-                self.config.shared.keys.give_up();
+                self.config.shared.keys.fetch_failed();
                 match known {
-                    Some(keys) if has_withdrawn_nothing(&error) => self.choose(at, jws, &keys),
+                    Some(keys) if leaves_keys_valid(&error) => self.choose(at, jws, &keys),
                     _ => Err(error),
                 }
             }
@@ -241,10 +241,10 @@ impl Verification {
                     self.refetch = Refetch::Done;
                     return self.fetch(at, self.call(), jws, None, Input::Begin);
                 }
-                OnUnknownKey::Wait if self.looks < LOOKS => {
-                    self.looks += 1;
+                OnUnknownKey::Wait if self.polls < MAX_POLLS => {
+                    self.polls += 1;
                     self.state = State::Waiting(jws);
-                    return Ok(Step::Sleep(POLL));
+                    return Ok(Step::Sleep(POLL_PAUSE));
                 }
                 OnUnknownKey::Wait | OnUnknownKey::GiveUp => {}
             }
@@ -254,8 +254,8 @@ impl Verification {
             Signature::Untried if !self.is_listed(&jws) => jws.alg_refused(&self.allowed),
             Signature::Untried => {
                 let keys = self.tried.as_deref();
-                let why = keys.map(|keys| keys.why_none(jws.alg, jws.kid.as_deref()));
-                Error::from(ValidationFailure::JwsNoKey).about(&why.unwrap_or_default())
+                let reason = keys.map(|keys| keys.no_candidate_reason(jws.alg, jws.kid.as_deref()));
+                Error::from(ValidationFailure::JwsNoKey).about(&reason.unwrap_or_default())
             }
         })
     }
@@ -263,19 +263,19 @@ impl Verification {
     /// Keys that another verification has fetched since these were tried.
     fn newly_fetched(&self) -> Option<Arc<KeySet>> {
         let known = self.config.shared.keys.cached_keys()?;
-        let is_known = self
+        let was_tried = self
             .tried
             .as_ref()
             .is_some_and(|tried| Arc::ptr_eq(tried, &known));
-        (!is_known).then_some(known)
+        (!was_tried).then_some(known)
     }
 }
 
 /// Whether an error leaves the known keys valid: a server that cannot be reached or is overloaded has not withdrawn
 /// them.
-fn has_withdrawn_nothing(error: &Error) -> bool {
+fn leaves_keys_valid(error: &Error) -> bool {
     matches!(error.kind(), Kind::Lost(_))
-        || error.server_error().is_some_and(ServerError::is_passing)
+        || error.server_error().is_some_and(ServerError::is_temporary)
 }
 
 impl Exchange for Verification {

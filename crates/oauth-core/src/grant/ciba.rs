@@ -14,7 +14,7 @@ use crate::form::Form;
 use crate::scope::Scope;
 use crate::secret::Secret;
 
-/// The grant with an `auth_req_id`, with which the client polls until the user has answered.
+/// The grant with an `auth_req_id`, with which the client polls until the user approves or declines.
 #[derive(Debug, Clone)]
 pub struct Ciba {
     auth_req_id: Secret<String>,
@@ -49,7 +49,7 @@ impl Grant for Ciba {
             Ok(()) => None,
             Err(error) => Some(error.server_error().map(ServerError::denial)),
         };
-        // The user has not answered yet, or the server has a temporary failure.
+        // The user has not approved or declined yet, or the server has a temporary failure.
         let is_open = match denial {
             None => false,
             Some(None) => true,
@@ -62,7 +62,7 @@ impl Grant for Ciba {
             cx.identity
                 .shared
                 .pending_backchannel
-                .forget_answered(&self.auth_req_id);
+                .forget_completed(&self.auth_req_id);
         }
     }
 

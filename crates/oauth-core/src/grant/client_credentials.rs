@@ -25,7 +25,7 @@ impl Grant for ClientCredentials {
     }
 
     /// "The client credentials grant type MUST only be used by confidential clients" (4.4)
-    fn is_of_person(&self) -> bool {
+    fn is_user_grant(&self) -> bool {
         false
     }
 

@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::server::DEVICE_CODE;
 
-/// The grant with a device code, with which the client polls until the user has answered.
+/// The grant with a device code, with which the client polls until the user approves or declines.
 #[derive(Debug, Clone)]
 pub struct DeviceCode {
     device_code: Secret<String>,

@@ -51,9 +51,9 @@ impl IdentitySubject {
         Ok(Self::IdToken(token))
     }
 
-    /// The subject after the sign-in was renewed: its ID token, or the refresh token if the renewal brought no valid one,
-    /// as OpenID Connect allows ("it might not contain an id_token", Core section 12.2). It is sent where it is used to
-    /// refresh, and nowhere else.
+    /// The subject after the sign-in was renewed: its ID token, or the refresh token if the renewal brought no valid
+    /// one, as OpenID Connect allows ("it might not contain an id_token", Core section 12.2). The refresh token is sent
+    /// only to the server at which it is used to refresh.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if there is no refresh token either.

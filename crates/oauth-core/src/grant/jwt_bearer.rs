@@ -11,7 +11,7 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 
 /// A JWT that the server accepts as an authorization grant: one that the client has signed itself
-/// ([`Client::assert`](crate::Client::assert)), or one that another party issued.
+/// ([`Client::tokens_for_own_assertion`](crate::Client::tokens_for_own_assertion)), or one that another party issued.
 #[derive(Debug, Clone)]
 pub struct JwtBearer {
     assertion: Secret<String>,

@@ -16,7 +16,7 @@ pub struct SamlBearer {
 }
 
 impl SamlBearer {
-    /// The grant with the XML of one assertion. It is sent in base64url, as section 2.1 requires.
+    /// The grant with the XML of one assertion. The assertion is sent in base64url, as section 2.1 requires.
     pub fn new(assertion: impl Into<Secret<String>>) -> Self {
         let xml = assertion.into();
         Self {

@@ -77,7 +77,7 @@ impl TokenExchange {
         }
         Ok(Self {
             subject_token,
-            subject_token_type: type_of(subject_token_type, "subject_token_type")?,
+            subject_token_type: check_type_identifier(subject_token_type, "subject_token_type")?,
             actor: None,
             requested_token_type: None,
         })
@@ -96,7 +96,9 @@ impl TokenExchange {
         let actor_token = actor_token.filter(|token| !token.expose().is_empty());
         self.actor = match (actor_token, actor_token_type) {
             (None, None) => None,
-            (Some(token), Some(name)) => Some((token, type_of(name, "actor_token_type")?)),
+            (Some(token), Some(name)) => {
+                Some((token, check_type_identifier(name, "actor_token_type")?))
+            }
             (Some(_), None) => return Err(about("actor_token_type is missing")),
             (None, Some(_)) => return Err(about("actor_token is missing")),
         };
@@ -108,13 +110,13 @@ impl TokenExchange {
     /// # Errors
     /// `token_exchange.malformed` for a type that is not a URI.
     pub fn requested_token_type(mut self, name: &str) -> Result<Self, Error> {
-        self.requested_token_type = Some(type_of(name, "requested_token_type")?);
+        self.requested_token_type = Some(check_type_identifier(name, "requested_token_type")?);
         Ok(self)
     }
 }
 
 /// A type identifier is an absolute URI (section 3).
-fn type_of(name: &str, member: &str) -> Result<String, Error> {
+fn check_type_identifier(name: &str, member: &str) -> Result<String, Error> {
     let identifier = token_type::identifier(name);
     let is_uri = identifier.split_once(':').is_some_and(|(scheme, rest)| {
         let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');

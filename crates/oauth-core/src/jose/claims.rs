@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::jws::MAX_BYTES;
 use crate::base64::{self, Alphabet};
-use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::error::{Error, Kind, ProtocolViolation, ValidationFailure};
 use crate::json::{self, Json, Map, Object, Value};
 use crate::moment::UnixTime;
 
@@ -21,7 +21,12 @@ impl Claims {
         match json::parse(text) {
             Ok(Json::Object(object)) => Ok(Self(object.to_map())),
             Ok(_) => Err(malformed()),
-            Err(error) if error.code() == ProtocolViolation::ReplyDuplicate.code() => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    Kind::Malformed(ProtocolViolation::ReplyDuplicate)
+                ) =>
+            {
                 let name = error.detail().unwrap_or_default().to_owned();
                 Err(Error::from(ProtocolViolation::JwtDuplicate).about(&name))
             }
@@ -31,11 +36,11 @@ impl Claims {
 
     /// The claims that a server sent outside a JWT, as an introspection response does.
     #[cfg(feature = "sha2")]
-    pub(crate) const fn of_map(members: Map<String, Value>) -> Self {
+    pub(crate) const fn from_map(members: Map<String, Value>) -> Self {
         Self(members)
     }
 
-    pub(crate) fn of(object: &Object<'_>) -> Self {
+    pub(crate) fn from_object(object: &Object<'_>) -> Self {
         Self(object.to_map())
     }
 
@@ -122,9 +127,9 @@ impl Claims {
         time.map(Some).ok_or_else(|| malformed_claim(name))
     }
 
-    /// `may_act`: the claims that identify the party that may act for the subject, such as `sub` and `iss` (RFC 8693 section
-    /// 4.4). They identify that party and mean nothing else: an `exp` or `aud` among them has no bearing on the token. A
-    /// value that is not an object identifies nobody, and is absent.
+    /// `may_act`: the claims that identify the party that may act for the subject, such as `sub` and `iss` (RFC 8693
+    /// section 4.4). The claims only identify that party: an `exp` or `aud` among them has no effect on the token. A
+    /// value that is not an object identifies no party, and counts as absent.
     pub fn may_act(&self) -> Option<&Map<String, Value>> {
         self.get("may_act").and_then(Value::as_object)
     }
@@ -185,7 +190,7 @@ impl Claims {
     /// Checks that `aud` is this recipient, and no other beside it.
     ///
     /// # Errors
-    /// Those of [`Self::check_audience`]; `jwt.untrusted_audience`.
+    /// The errors of [`Self::check_audience`]; `jwt.untrusted_audience`.
     pub(crate) fn check_sole_audience(&self, recipient: &str) -> Result<(), Error> {
         self.check_audience(recipient)?;
         match self.audience()?.len() {
@@ -213,7 +218,7 @@ impl Claims {
     }
 }
 
-/// The claims of a token that this client only passes on: nothing in it may be trusted.
+/// The claims of a token that this client only forwards: nothing in it may be trusted.
 ///
 /// # Errors
 /// `jws.malformed` if it is not a JWS in compact serialization; `jwt.malformed`, `jwt.duplicate_member`.

@@ -8,7 +8,7 @@ use crate::secret::Secret;
 
 /// Encrypts to public keys in this process.
 pub trait Encrypter: Send + Sync {
-    /// Makes a new content key, encrypted to the holder of the private half of `key`.
+    /// Creates a content encryption key, encrypted to the holder of the private half of `key`.
     ///
     /// # Errors
     /// If the key cannot be used.

@@ -31,8 +31,8 @@ impl ResponseEncryption {
         .key(key)
     }
 
-    /// Adds another key, such as the previous one: of several, the one with the token's `kid` is used, or all of them
-    /// if none has that name.
+    /// Adds another key, such as the previous one: if there are several, those with the token's `kid` are tried, or all
+    /// of them if none has it.
     #[must_use]
     pub fn key(mut self, key: impl Decrypter + 'static) -> Self {
         self.keys.push(Arc::new(key));

@@ -10,7 +10,7 @@ use super::decrypter::{Curve, DecryptionJob, EphemeralKey};
 use super::jwe_alg::{Enc, JweAlg};
 use super::jws::{MAX_BYTES, critical};
 use crate::base64::{self, Alphabet};
-use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::error::{Error, Kind, ProtocolViolation, ValidationFailure};
 use crate::json::{self, Json, Object};
 
 /// The largest header, encoded.
@@ -52,9 +52,8 @@ impl Jwe {
     /// Parses a token. Reads only the header members that the registered algorithms need.
     ///
     /// # Errors
-    /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`;
-    /// `jwe.alg_not_allowed` for algorithms that were not registered on; `jwe.decryption` for parts with another length
-    /// than the algorithm requires.
+    /// `jwe.malformed`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwe.compression`; `jwe.alg_not_allowed` for
+    /// algorithms that are not registered; `jwe.decryption` for parts with another length than the algorithm requires.
     pub(crate) fn parse(token: &str, registered: RegisteredAlgs<'_>) -> Result<Self, Error> {
         let malformed = || Error::from(ProtocolViolation::JweMalformed);
         if token.len() > MAX_BYTES {
@@ -66,7 +65,7 @@ impl Jwe {
         if next().is_ok() {
             return Err(malformed());
         }
-        let decode = |part: &str, most: usize| match part.len() <= most {
+        let decode = |part: &str, max_length: usize| match part.len() <= max_length {
             true => base64::decode(part, Alphabet::UrlSafe).ok_or_else(malformed),
             false => Err(malformed()),
         };
@@ -85,9 +84,9 @@ impl Jwe {
             return Err(ProtocolViolation::JweCompression.into());
         }
         critical(&members, ProtocolViolation::JweMalformed)?;
-        let bytes = |name: &str, most: usize| match text(name)? {
+        let bytes = |name: &str, max_length: usize| match text(name)? {
             None => Ok(Vec::new()),
-            Some(text) => decode(text, most).map_err(|error| error.about(name)),
+            Some(text) => decode(text, max_length).map_err(|error| error.about(name)),
         };
         let ephemeral_key = match (alg.has_ephemeral_key(), members.get("epk")) {
             (false, _) => None,
@@ -159,10 +158,10 @@ fn match_algorithms(
     enc: Option<&str>,
     registered: RegisteredAlgs<'_>,
 ) -> Result<(JweAlg, Enc), Error> {
-    let absent = |name: &str| Error::from(ProtocolViolation::JweMalformed).about(name);
+    let missing = |name: &str| Error::from(ProtocolViolation::JweMalformed).about(name);
     let (alg, enc) = (
-        alg.ok_or_else(|| absent("alg"))?,
-        enc.ok_or_else(|| absent("enc"))?,
+        alg.ok_or_else(|| missing("alg"))?,
+        enc.ok_or_else(|| missing("enc"))?,
     );
     let enc_match = registered
         .encs
@@ -181,7 +180,10 @@ fn match_algorithms(
 
 /// Converts a JSON error of a reply into the error of a token.
 fn as_jwe(error: Error) -> Error {
-    let violation = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
+    let violation = if matches!(
+        error.kind(),
+        Kind::Malformed(ProtocolViolation::ReplyDuplicate)
+    ) {
         ProtocolViolation::JwsDuplicate
     } else {
         ProtocolViolation::JweMalformed

@@ -58,7 +58,7 @@ names! {
 }
 
 impl JweAlg {
-    /// Whether the key is agreed on with an ephemeral one of the sender, which is the `epk` of the header.
+    /// Whether the key is agreed on with an ephemeral key of the sender, the `epk` of the header.
     pub const fn has_ephemeral_key(self) -> bool {
         matches!(
             self,

@@ -52,7 +52,7 @@ enum Family {
 }
 
 /// Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
-pub(crate) const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 impl PublicJwk {
     /// Reads a key. Members other than those that define it, such as `kid`, are left out.
@@ -77,7 +77,10 @@ impl PublicJwk {
     /// Reads a key of any kind, including one that only encrypts.
     pub(super) fn read_any(object: &Object<'_>) -> Result<Self, Error> {
         let malformed_key = |reason: &str| Error::from(Misuse::KeyMalformed).about(reason);
-        if let Some(name) = PRIVATE.iter().find(|name| object.get(name).is_some()) {
+        if let Some(name) = PRIVATE_MEMBERS
+            .iter()
+            .find(|name| object.get(name).is_some())
+        {
             return Err(malformed_key(&format!(
                 "{name}: only the public half belongs here"
             )));
@@ -124,7 +127,7 @@ impl PublicJwk {
             alg_family,
             prepared: Prepared::default(),
         };
-        match key.is_sound() {
+        match key.has_acceptable_size() {
             true => Ok(key),
             false => Err(malformed_key(
                 "an RSA key has 2048 to 8192 bits, an odd modulus, and an odd exponent above 1",
@@ -187,8 +190,8 @@ impl PublicJwk {
         base64::decode(text, Alphabet::UrlSafe)
     }
 
-    /// The value that the host derives from the key for verification. It is made once and kept with the key, because
-    /// parsing a key can take as long as verifying a signature. `None` if it was made with another type.
+    /// The value that the host derives from the key for verification. It is computed once and kept with the key,
+    /// because parsing a key can take as long as verifying a signature. `None` if it was made with another type.
     pub fn prepared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let prepared_key = self.prepared.0.get_or_init(|| Arc::new(make()));
         prepared_key.downcast_ref()
@@ -196,7 +199,7 @@ impl PublicJwk {
 
     /// Whether the key has an acceptable size: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here at
     /// most 8192, an odd modulus, and an odd exponent above one.
-    fn is_sound(&self) -> bool {
+    fn has_acceptable_size(&self) -> bool {
         if self.alg_family != Family::Rsa {
             return true;
         }
@@ -282,7 +285,7 @@ mod tests {
     #[test]
     fn a_symmetric_key_has_a_thumbprint_that_is_a_secret_too() {
         let thumbprint = |jwk: &str| symmetric_thumbprint(&Secret::from(jwk));
-        // The members in lexical order, whatever else there is.
+        // The members in lexical order, without any others.
         let key = r#"{"kty":"oct","alg":"HS256","kid":"a","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
         let found = thumbprint(key);
         assert!(!format!("{found:?}").contains("y_x3"));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Alg;
 use crate::base64::{self, Alphabet};
-use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::error::{Error, Kind, ProtocolViolation, ValidationFailure};
 use crate::json::{self, Json, Object};
 use crate::secret::Secret;
 
@@ -159,7 +159,10 @@ pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Re
 
 /// Converts a JSON error of a reply into the error of a token.
 pub(super) fn as_jws(error: Error) -> Error {
-    let violation = if error.code() == ProtocolViolation::ReplyDuplicate.code() {
+    let violation = if matches!(
+        error.kind(),
+        Kind::Malformed(ProtocolViolation::ReplyDuplicate)
+    ) {
         ProtocolViolation::JwsDuplicate
     } else {
         ProtocolViolation::JwsMalformed

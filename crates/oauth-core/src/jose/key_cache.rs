@@ -21,11 +21,11 @@ const MIN_AGE: Duration = Duration::from_secs(60);
 /// dropped.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The minimum pause between two fetches for an unknown `kid`, because anyone can forge such tokens.
-const COOLDOWN: Duration = Duration::from_secs(60);
+const MIN_REFETCH_PAUSE: Duration = Duration::from_secs(60);
 /// How long a verification waits for the fetch of another one.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_FETCH_WAIT: Duration = Duration::from_secs(10);
 
-/// Keys, with their age.
+/// The cached keys and their age.
 #[derive(Debug, Default)]
 pub(crate) struct KeyCache(Mutex<State>);
 
@@ -35,15 +35,15 @@ struct State {
     fresh_until: Option<UnixTime>,
     fetched_at: Option<UnixTime>,
     /// When keys were last fetched before they expired.
-    forced_at: Option<UnixTime>,
+    refetched_at: Option<UnixTime>,
     /// Whether that fetch is still under way.
-    is_forcing: bool,
+    is_refetching: bool,
 }
 
 /// The action for a token that no cached key has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnUnknownKey {
-    /// Fetch keys: this verification does so for all others for a minute.
+    /// Fetch keys, on behalf of all verifications for a minute.
     Fetch,
     /// Wait: another verification is fetching them.
     Wait,
@@ -66,7 +66,7 @@ impl KeyCache {
         // A clock that has been set back must not keep keys forever.
         let is_clock_plausible = state
             .fetched_at
-            .is_some_and(|fetched_at| fetched_at <= now.after(COOLDOWN));
+            .is_some_and(|fetched_at| fetched_at <= now.after(MIN_REFETCH_PAUSE));
         match (&state.set, state.fresh_until) {
             (Some(set), Some(until)) if now < until && is_clock_plausible => {
                 Lookup::Fresh(Arc::clone(set))
@@ -88,17 +88,19 @@ impl KeyCache {
     /// The action for a token that none of the keys has signed: keys may be fetched before they expire.
     pub(crate) fn on_unknown_key(&self, now: UnixTime) -> OnUnknownKey {
         let mut state = self.state();
-        let was_just = state
-            .forced_at
-            .filter(|forced_at| *forced_at <= now && now < forced_at.after(COOLDOWN));
-        match was_just {
+        let recent_refetch = state.refetched_at.filter(|refetched_at| {
+            *refetched_at <= now && now < refetched_at.after(MIN_REFETCH_PAUSE)
+        });
+        match recent_refetch {
             None => {
-                state.forced_at = Some(now);
-                state.is_forcing = true;
+                state.refetched_at = Some(now);
+                state.is_refetching = true;
                 OnUnknownKey::Fetch
             }
             // The verification that began the request may have been dropped.
-            Some(forced_at) if state.is_forcing && now < forced_at.after(PATIENCE) => {
+            Some(refetched_at)
+                if state.is_refetching && now < refetched_at.after(MAX_FETCH_WAIT) =>
+            {
                 OnUnknownKey::Wait
             }
             Some(_) => OnUnknownKey::GiveUp,
@@ -106,8 +108,8 @@ impl KeyCache {
     }
 
     /// Records that a fetch failed, so that no verification waits for it.
-    pub(crate) fn give_up(&self) {
-        self.state().is_forcing = false;
+    pub(crate) fn fetch_failed(&self) {
+        self.state().is_refetching = false;
     }
 
     /// Caches the fetched keys for the lifetime that the server states, within bounds.
@@ -116,7 +118,7 @@ impl KeyCache {
         let mut state = self.state();
         state.set = Some(set);
         state.fetched_at = Some(now);
-        state.is_forcing = false;
+        state.is_refetching = false;
         state.fresh_until = Some(now.after(age));
     }
 

@@ -73,7 +73,7 @@ impl KeySet {
                 set.keys.push(entry);
             }
         }
-        let has_kid = |at: &usize| set.keys.get(*at).is_some_and(|entry| entry.id.is_some());
+        let has_kid = |index: &usize| set.keys.get(*index).is_some_and(|entry| entry.id.is_some());
         let mut by_id: Vec<_> = (0..set.keys.len()).filter(has_kid).collect();
         by_id.sort_by(|a, b| set.id(*a).cmp(&set.id(*b)));
         set.by_id = by_id;
@@ -86,8 +86,12 @@ impl KeySet {
 
     /// The indices of the keys with this name.
     fn named(&self, kid: &str) -> &[usize] {
-        let from = self.by_id.partition_point(|at| self.id(*at) < Some(kid));
-        let to = self.by_id.partition_point(|at| self.id(*at) <= Some(kid));
+        let from = self
+            .by_id
+            .partition_point(|index| self.id(*index) < Some(kid));
+        let to = self
+            .by_id
+            .partition_point(|index| self.id(*index) <= Some(kid));
         self.by_id.get(from..to).unwrap_or_default()
     }
 
@@ -97,7 +101,7 @@ impl KeySet {
         self.candidates_where(kid, |entry| entry.fits(alg))
     }
 
-    /// Of these candidates, the ones that are for this algorithm alone.
+    /// The [`candidates`](Self::candidates) that are for this algorithm alone.
     pub(crate) fn bound_candidates(&self, alg: Alg, kid: Option<&str>) -> Vec<Arc<PublicJwk>> {
         self.candidates_where(kid, |entry| entry.is_bound_to(alg))
     }
@@ -111,7 +115,7 @@ impl KeySet {
         let with_kid = kid.map_or(&[][..], |kid| self.named(kid));
         let keys: Vec<_> = match kid {
             Some(_) if !with_kid.is_empty() => {
-                let keys = with_kid.iter().filter_map(|at| self.keys.get(*at));
+                let keys = with_kid.iter().filter_map(|index| self.keys.get(*index));
                 keys.filter(fits).collect()
             }
             Some(_) => {
@@ -125,7 +129,7 @@ impl KeySet {
     }
 
     /// The reason why [`candidates`](Self::candidates) is empty, for an error message.
-    pub(crate) fn why_none(&self, alg: Alg, kid: Option<&str>) -> String {
+    pub(crate) fn no_candidate_reason(&self, alg: Alg, kid: Option<&str>) -> String {
         let (alg, count) = (alg.as_str(), self.len());
         match kid {
             None => format!("none of {count} keys is for {alg}"),
@@ -146,9 +150,9 @@ impl KeySet {
                 .is_none_or(|key_alg| key_alg == alg.as_str());
             is_for_alg && entry.key.fits_encryption(alg)
         };
-        let fitting = || self.for_encryption.iter().filter(fits);
-        let dedicated = fitting().find(|entry| entry.purpose == Purpose::Encryption);
-        let entry = dedicated.or_else(|| fitting().next())?;
+        let usable_entries = || self.for_encryption.iter().filter(fits);
+        let dedicated = usable_entries().find(|entry| entry.purpose == Purpose::Encryption);
+        let entry = dedicated.or_else(|| usable_entries().next())?;
         Some((&entry.key, entry.id.as_deref()))
     }
 
@@ -171,9 +175,9 @@ impl KeySet {
 
     /// The keys that can be used, as JSON to store.
     pub fn to_json(&self) -> String {
-        let only = |entry: &&Entry| entry.purpose == Purpose::Encryption;
-        let encrypting = self.for_encryption.iter().filter(only);
-        let keys = self.keys.iter().chain(encrypting);
+        let is_for_encryption_only = |entry: &&Entry| entry.purpose == Purpose::Encryption;
+        let encryption_only_entries = self.for_encryption.iter().filter(is_for_encryption_only);
+        let keys = self.keys.iter().chain(encryption_only_entries);
         let keys = keys.map(Entry::to_value).collect();
         let mut set = Map::new();
         set.insert("keys".to_owned(), Value::Array(keys));

@@ -9,12 +9,12 @@ use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, Map, Value};
 
 /// The unverified content of a token (RFC 7515 section 3.1, RFC 7516 section 3.1). No signature, time or audience has
-/// been checked: anyone could have written it, and nothing in it may be trusted. It is for tools that show tokens; to
-/// sign a user in, or to accept a request, a token has to be verified.
+/// been checked: anyone could have written it, and nothing in it may be trusted. This type is for tools that show
+/// tokens; to sign a user in, or to accept a request, a token has to be verified.
 ///
 /// `Debug` shows only names.
 ///
-/// Its claims are read by name:
+/// The claims are read by name:
 ///
 /// ```
 /// # use oauth_core::error::Error;
@@ -28,7 +28,7 @@ use crate::json::{self, Json, Map, Value};
 /// # }
 /// ```
 ///
-/// It has no method `subject`, because an unverified subject must not be used:
+/// There is no method `subject`, because an unverified subject must not be used:
 ///
 /// ```compile_fail,E0599
 /// # use oauth_core::error::Error;
@@ -42,8 +42,8 @@ use crate::json::{self, Json, Map, Value};
 /// # }
 /// ```
 ///
-/// An [`IdToken`] or a [`VerifiedAccessToken`] is not made of it, nor of its claims, nor of JSON: where one of them is
-/// required, a token that nobody has verified cannot be passed.
+/// An [`IdToken`] or a [`VerifiedAccessToken`] cannot be created from it, from its claims, or from JSON: where one of
+/// them is required, an unverified token cannot be passed.
 ///
 /// ```
 /// use oauth_core::token::access_token::VerifiedAccessToken;
@@ -151,7 +151,7 @@ impl Unverified {
         &self.header
     }
 
-    /// What the token claims, whether it is true or not; `None` for an encrypted one.
+    /// The token's claims, which may be false; `None` for an encrypted token.
     pub const fn claims(&self) -> Option<&Claims> {
         self.claims.as_ref()
     }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_encrypted_token_there_is_a_header() -> Result<(), Error> {
+    fn an_encrypted_token_has_only_a_header() -> Result<(), Error> {
         let header = base64::url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
         let shown = Unverified::parse(&format!("{header}..AA.AA.AA"))?;
         assert_eq!(shown.header().get("enc"), Some(&"A128GCM".into()));

@@ -80,7 +80,7 @@ impl Validity {
         self.now.after(self.clock_skew)
     }
 
-    /// The failure, with both times.
+    /// The error of this failure, with both times.
     pub(crate) fn time_error(&self, failure: ValidationFailure, limit: UnixTime) -> Error {
         let (limit, now) = (limit.as_secs(), self.now.as_secs());
         Error::from(failure).about(&format!("{limit} by the token, {now} by this clock"))

@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The number of bytes before the first that may not occur unescaped in a string. Checks eight at a time, because
+/// The number of bytes before the first that must not occur unescaped in a string. Checks eight at a time, because
 /// tokens are long.
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;

@@ -150,21 +150,21 @@ pub(crate) fn variant_name(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json
 
 /// The value of a variant: one value directly, several in a list.
 pub(crate) fn variant_value<T: Inside>(value: Json<'_>) -> Option<T> {
-    T::of(value)
+    T::from_value(value)
 }
 
 pub(crate) trait Inside: Sized {
-    fn of(value: Json<'_>) -> Option<Self>;
+    fn from_value(value: Json<'_>) -> Option<Self>;
 }
 
 impl<A: JsonForm> Inside for (A,) {
-    fn of(value: Json<'_>) -> Option<Self> {
+    fn from_value(value: Json<'_>) -> Option<Self> {
         A::read(value).map(|only| (only,))
     }
 }
 
 impl<A: JsonForm, B: JsonForm> Inside for (A, B) {
-    fn of(value: Json<'_>) -> Option<Self> {
+    fn from_value(value: Json<'_>) -> Option<Self> {
         Self::read(value)
     }
 }

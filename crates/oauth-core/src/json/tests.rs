@@ -89,8 +89,11 @@ fn an_owned_copy_is_bounded() {
         unreachable!()
     };
     let names = |limit| {
-        let (map, is_whole) = object.to_map_within(limit);
-        (map.keys().cloned().collect::<Vec<_>>().join(","), is_whole)
+        let (map, is_complete) = object.to_map_within(limit);
+        (
+            map.keys().cloned().collect::<Vec<_>>().join(","),
+            is_complete,
+        )
     };
     assert_eq!(names(4096), ("a,b,d".to_owned(), true));
     assert_eq!(names(400), ("a,d".to_owned(), false));

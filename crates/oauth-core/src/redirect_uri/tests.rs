@@ -23,13 +23,16 @@ fn a_redirect_uri_is_https_or_on_this_machine_or_of_a_domain() {
     }
 }
 
-fn arrived(ours: &'static str, callback: &'static str) -> Result<Arrived<'static>, &'static str> {
+fn arrived(
+    ours: &'static str,
+    callback: &'static str,
+) -> Result<CallbackForm<'static>, &'static str> {
     let uri = RedirectUri::parse(ours).unwrap_or_else(|error| unreachable!("{error}"));
     uri.match_callback(callback)
 }
 
-fn at(added: &str) -> Result<Arrived<'_>, &'static str> {
-    Ok(Arrived::At { added })
+fn at(added: &str) -> Result<CallbackForm<'_>, &'static str> {
+    Ok(CallbackForm::Complete { added })
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn a_callback_at_another_place_is_refused() {
 }
 
 #[test]
-fn of_a_callback_only_what_is_there_is_compared() {
+fn only_the_parts_of_a_callback_that_are_present_are_compared() {
     let plain = "https://app.example/cb";
     let with_query = "https://app.example/cb?x=1";
     assert_eq!(arrived(plain, "/cb?code=c"), at("code=c"));
@@ -90,17 +93,23 @@ fn of_a_callback_only_what_is_there_is_compared() {
     }
     assert!(arrived(with_query, "/cb?code=c").is_err());
     let bare = "code=c&iss=https://as.example/a?b";
-    assert_eq!(arrived(plain, bare), Ok(Arrived::Bare(bare)));
-    assert_eq!(arrived(plain, "?code=c"), Ok(Arrived::Bare("?code=c")));
+    assert_eq!(arrived(plain, bare), Ok(CallbackForm::ParametersOnly(bare)));
+    assert_eq!(
+        arrived(plain, "?code=c"),
+        Ok(CallbackForm::ParametersOnly("?code=c"))
+    );
     assert_eq!(
         arrived(with_query, "?x=1&code=c"),
-        Ok(Arrived::Bare("code=c"))
+        Ok(CallbackForm::ParametersOnly("code=c"))
     );
     assert_eq!(
         arrived(with_query, "x=1&code=c"),
-        Ok(Arrived::Bare("code=c"))
+        Ok(CallbackForm::ParametersOnly("code=c"))
     );
-    assert_eq!(arrived(with_query, "code=c"), Ok(Arrived::Bare("code=c")));
+    assert_eq!(
+        arrived(with_query, "code=c"),
+        Ok(CallbackForm::ParametersOnly("code=c"))
+    );
 }
 
 #[test]

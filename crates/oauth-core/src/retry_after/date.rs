@@ -16,7 +16,7 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Reads a date since 1970. Its parts are read in any position, and then the text must match its format exactly,
+/// Reads a date since 1970. The parts are read in any position, and then the text must match its format exactly,
 /// including the day of the week.
 pub(super) fn read(field: &str) -> Option<UnixTime> {
     let mut parts = field.split([' ', ',', '-']).filter(|part| !part.is_empty());
@@ -163,7 +163,7 @@ mod tests {
         ) {
             let leap = text.ends_with(":60 GMT").then(|| text.replace(":60 GMT", ":59 GMT"));
             let theirs = match leap {
-                // They know no leap seconds.
+                // Unix times ignore leap seconds.
                 Some(before) => theirs(&before).map(|at| UnixTime::from_secs(at.as_secs() + 1)),
                 None => theirs(&text),
             };

@@ -318,7 +318,10 @@ fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
         (Some(SecurityProfile::Oauth21), Ok(())),
         (None, Ok(())),
     ] {
-        let client = profile.map_or_else(|| client.clone(), |it| client.clone().with_profile(it));
+        let client = profile.map_or_else(
+            || client.clone(),
+            |profile| client.clone().with_profile(profile),
+        );
         let mut exchange = client.begin_authorization(ask());
         let mut step = exchange.resume(&at(), Input::Begin).unwrap();
         if let Step::Send(_) = step {

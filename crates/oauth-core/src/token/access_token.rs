@@ -89,7 +89,7 @@ impl VerifiedAccessToken {
         &self.claims
     }
 
-    /// All claims, for callers that keep nothing else.
+    /// Returns all claims, and drops the rest.
     pub fn into_claims(self) -> Claims {
         self.claims
     }
@@ -197,7 +197,7 @@ impl Checks {
         }
         let client_id = rules.client_id(&claims)?.map(str::to_owned);
         self.check_audience(rules.audience(&claims)?)?;
-        rules.not_of_client(&claims, &self.audience)?;
+        rules.refuse_own_client_id(&claims, &self.audience)?;
         let validity = Validity {
             now,
             clock_skew: self.clock_skew,
@@ -205,7 +205,7 @@ impl Checks {
         validity.check(&claims)?;
         let expires_at = Claims::require_claim("exp", claims.time("exp")?)?;
         let scope = rules.scope(&claims)?;
-        self.of_request(&claims, &scope, &validity, proven_keys)?;
+        self.check_request_requirements(&claims, &scope, &validity, proven_keys)?;
         Ok(VerifiedAccessToken {
             subject,
             client_id,
@@ -217,7 +217,7 @@ impl Checks {
     }
 
     /// Checks what this request requires of a valid token.
-    fn of_request(
+    fn check_request_requirements(
         &self,
         claims: &Claims,
         scope: &Scope,
@@ -233,8 +233,8 @@ impl Checks {
         Err(Error::from(ValidationFailure::AccessTokenScope).about(&detail))
     }
 
-    /// "The resource server MUST validate that the aud claim contains a resource indicator value
-    /// corresponding to an identifier the resource server expects for itself": as whole texts.
+    /// "The resource server MUST validate that the aud claim contains a resource indicator value corresponding to an
+    /// identifier the resource server expects for itself": as complete strings.
     fn check_audience(&self, audience: Vec<&str>) -> Result<(), Error> {
         let is_expected = |member: &&str| self.audience.iter().any(|expected| expected == member);
         if audience.iter().any(is_expected) {

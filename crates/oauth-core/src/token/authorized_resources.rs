@@ -1,4 +1,5 @@
-//! The resources that an authorization asked for (RFC 8707 section 2.1): a refresh asks for no others (section 2.2).
+//! The resources that an authorization request named (RFC 8707 section 2.1): a refresh must not request others (section
+//! 2.2).
 
 use crate::error::{Error, Misuse};
 use crate::json::{Json, JsonForm};
@@ -10,8 +11,8 @@ pub(crate) struct AuthorizedResources(Vec<String>);
 
 impl AuthorizedResources {
     /// The resources that an authorization request names.
-    pub(crate) fn of<'a>(named: impl Iterator<Item = &'a Secret<String>>) -> Self {
-        Self(named.map(|uri| uri.expose().clone()).collect())
+    pub(crate) fn from_parameters<'a>(resources: impl Iterator<Item = &'a Secret<String>>) -> Self {
+        Self(resources.map(|uri| uri.expose().clone()).collect())
     }
 
     /// The resources, as URIs.
@@ -26,12 +27,15 @@ impl AuthorizedResources {
     /// `resource.exceeds_grant`.
     pub(crate) fn check_requested<'a>(
         &self,
-        named: impl Iterator<Item = &'a Secret<String>>,
+        resources: impl Iterator<Item = &'a Secret<String>>,
     ) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
-        match named.map(Secret::expose).find(|uri| !self.0.contains(uri)) {
+        match resources
+            .map(Secret::expose)
+            .find(|uri| !self.0.contains(uri))
+        {
             Some(uri) => Err(Error::from(Misuse::ResourceExceeds).about(uri)),
             None => Ok(()),
         }

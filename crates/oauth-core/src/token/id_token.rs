@@ -5,7 +5,7 @@
 
 mod audience;
 mod issuer;
-mod nonce;
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +28,7 @@ use crate::token::step_up_requirement::acr_suffices;
 
 pub use crate::jose::CLOCK_SKEW;
 pub(crate) use issuer::issuer;
-pub use nonce::{IdTokenOrigin, UnexpectedNonce};
+pub use origin::{IdTokenOrigin, UnexpectedNonce};
 
 /// A verified ID token. Only verification creates this type.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl IdToken {
         &self.claims
     }
 
-    /// All claims, for callers that keep nothing else.
+    /// Returns all claims, and drops the rest.
     pub fn into_claims(self) -> Claims {
         self.claims
     }
@@ -149,9 +149,9 @@ impl Default for IdTokenChecks {
     }
 }
 
-/// How old an ID token may be that was requested without a nonce: only its `iat` shows that it belongs to this sign-in
-/// ("issued too far away from the current time", section 3.1.3.7, item 10).
-pub(crate) const WITHOUT_NONCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The maximum age of an ID token that was requested without a nonce: only its `iat` shows that it belongs to this
+/// sign-in ("issued too far away from the current time", section 3.1.3.7, item 10).
+pub(crate) const MAX_AGE_WITHOUT_NONCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Claims that mark tokens of other kinds, whose audience may also be the client.
 const OTHER_TOKEN_KINDS: [(&str, &[&str]); 2] = [
@@ -251,11 +251,11 @@ impl IdTokenChecks {
         }
         if let Some(max_age) = self.max_age {
             let authenticated_at = auth_time.ok_or(ValidationFailure::IdTokenAuthTimeMissing)?;
-            let is_old = now > authenticated_at.after(max_age).after(self.clock_skew);
+            let is_too_old = now > authenticated_at.after(max_age).after(self.clock_skew);
             let requested_at = self.requested_at.filter(|_| max_age.is_zero());
-            let is_before = requested_at
+            let is_before_request = requested_at
                 .is_some_and(|requested_at| authenticated_at.after(self.clock_skew) < requested_at);
-            if is_old || is_before {
+            if is_too_old || is_before_request {
                 let detail = format!(
                     "authenticated at {}, now {}",
                     authenticated_at.as_secs(),
@@ -361,9 +361,9 @@ impl IdTokenChecks {
             return Err(ValidationFailure::IdTokenNonce.into());
         }
         // "its value MUST represent the time of the original authentication"
-        let is_of_last_login = config.server.rules().has(&Quirk::AuthTimeOfLastLogin);
+        let may_follow_last_login = config.server.rules().has(&Quirk::AuthTimeOfLastLogin);
         match (original.time("auth_time")?, claims.time("auth_time")?) {
-            (Some(then), Some(now)) if now > then && is_of_last_login => Ok(()),
+            (Some(then), Some(now)) if now > then && may_follow_last_login => Ok(()),
             (Some(then), Some(now)) if then != now => {
                 let (now, then) = (now.as_secs().to_string(), then.as_secs().to_string());
                 let failure = ValidationFailure::IdTokenAuthTimeChanged;
@@ -379,8 +379,8 @@ impl IdTokenChecks {
 /// signature (section 3.1.3.7, item 6), and a refresh needs no other request. Returns the token to keep, decrypted if
 /// encryption is registered.
 ///
-/// Its times are compared with each other; if they contradict the local clock, that is only a warning, because an error
-/// would lose the new refresh token in the same reply.
+/// The token's times are compared with each other; if they contradict the local clock, that is only a warning, because
+/// an error would lose the new refresh token in the same reply.
 ///
 /// # Errors
 /// `jwe.*`, `jws.*`, `jwt.*`, `id_token.*`
@@ -445,8 +445,8 @@ pub(crate) fn accepted_algs(
             algs
         }
         None if config.server.named_list(member).is_none() => {
-            let of_profile = config.profile.and_then(SecurityProfile::default_algs);
-            of_profile.map_or_else(|| vec![Alg::Rs256], <[Alg]>::to_vec)
+            let profile_algs = config.profile.and_then(SecurityProfile::default_algs);
+            profile_algs.map_or_else(|| vec![Alg::Rs256], <[Alg]>::to_vec)
         }
         None => listed_algs(&config.server, member),
     };

@@ -214,12 +214,12 @@ impl LogoutTokenChecks {
         let client_id = config.client_id.as_str();
         Claims::require_claim("aud", claims.as_map().get("aud"))?;
         let audience = claims.audience()?;
-        let is_trusted = |named: &&str| {
+        let is_trusted = |audience_member: &&str| {
             let mut trusted = self
                 .trusted_audiences
                 .iter()
                 .chain(&config.trusted_audiences);
-            *named == client_id || trusted.any(|trusted| trusted == *named)
+            *audience_member == client_id || trusted.any(|trusted| trusted == *audience_member)
         };
         let failure = if !audience.contains(&client_id) {
             ValidationFailure::JwtAudience

@@ -32,12 +32,12 @@ pub struct RefreshToken {
     pub(crate) scope: Scope,
     /// The scope that the login requested.
     pub(crate) requested: Scope,
-    /// The resources that the authorization asked for.
+    /// The resources that the authorization request named.
     pub(crate) resources: AuthorizedResources,
     /// The newest ID token of the grant: a refresh must not return one of another user.
     pub(crate) id_token: Option<Secret<String>>,
-    /// The step-up requirement that the login answered, if any.
-    pub(crate) answered: Option<Arc<StepUpLogin>>,
+    /// The step-up login from which the tokens come, if any.
+    pub(crate) step_up_login: Option<Arc<StepUpLogin>>,
     /// The thumbprint of the DPoP key to which the token is bound, for a client that does not authenticate.
     pub(crate) dpop_jkt: Option<Arc<str>>,
     /// The certificate that was presented when the token was issued, if known. For a public client the token is bound
@@ -82,8 +82,8 @@ impl RefreshToken {
 }
 
 /// The tokens of a grant of which only the refresh token is known, such as one from another library or a database
-/// ([`Client::refresh_token`](crate::Client::refresh_token)). They count as expired, so a source renews them before it gives
-/// out the first token.
+/// ([`Client::refresh_token`](crate::Client::refresh_token)). They count as expired, so a source renews them before it
+/// returns the first token.
 impl From<RefreshToken> for Tokens {
     fn from(refresh: RefreshToken) -> Self {
         let access_token = match refresh.renews {
@@ -100,7 +100,7 @@ impl From<RefreshToken> for Tokens {
             id_token: refresh.id_token.clone(),
             extra: Extra::default(),
             warnings: Vec::new(),
-            answered: refresh.answered.clone(),
+            step_up_login: refresh.step_up_login.clone(),
             certificate: refresh.certificate.clone(),
             binding: Arc::clone(&refresh.binding),
             refresh_token: Some(refresh),

@@ -26,7 +26,7 @@ macro_rules! texts {
         }
 
         impl<'a> $name<'a> {
-            fn of(members: &'a Map<String, Value>) -> Self {
+            fn from_members(members: &'a Map<String, Value>) -> Self {
                 let _text = |name: &str| members.get(name).and_then(Value::as_str);
                 Self {
                     $($field: _text(stringify!($field)),)*
@@ -42,8 +42,8 @@ texts! {
     /// string is not a boolean, and `"false"` must never pass for `true`. [`Claims::get`] returns it unchanged, and
     /// [`Claims::as_map`] all others, including those in certain languages (`name#ja`).
     ///
-    /// None of them identifies a user: only [`IdToken::subject`](super::id_token::IdToken::subject) does, together
-    /// with the issuer (section 5.7).
+    /// None of these claims identifies a user: only [`IdToken::subject`](super::id_token::IdToken::subject) does,
+    /// together with the issuer (section 5.7).
     StandardClaims {
         /// The full name, for display.
         name,
@@ -81,7 +81,7 @@ texts! {
         /// Whether the server has verified that the number is the user's.
         phone_number_verified: Option<bool> = |value: Option<&Value>| value.and_then(Value::as_bool),
         /// The user's postal address.
-        address: Option<Address<'a>> = |value: Option<&'a Value>| value.and_then(Value::as_object).map(Address::of),
+        address: Option<Address<'a>> = |value: Option<&'a Value>| value.and_then(Value::as_object).map(Address::from_members),
         /// When the claims last changed.
         updated_at: Option<UnixTime> = |value: Option<&Value>| value.and_then(numeric_date),
     }
@@ -119,8 +119,8 @@ impl fmt::Debug for Address<'_> {
     }
 }
 
-/// Aggregated or distributed claims, asserted by another party (OpenID Connect Core section 5.6.2). They are neither
-/// verified nor fetched, because the party is another issuer with its own keys.
+/// Aggregated or distributed claims, asserted by another party (OpenID Connect Core section 5.6.2). The claims are
+/// neither verified nor fetched, because the party is another issuer with its own keys.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ClaimsSource<'a> {
@@ -151,7 +151,7 @@ pub enum ClaimsPlace<'a> {
 impl Claims {
     /// The standard claims about the user.
     pub fn standard(&self) -> StandardClaims<'_> {
-        StandardClaims::of(self.as_map())
+        StandardClaims::from_members(self.as_map())
     }
 
     /// The aggregated and distributed claims of other parties, by source.
@@ -173,7 +173,7 @@ impl Claims {
                 .into_iter()
                 .find(|name| self.get(name).is_some())
             {
-                Some(alone) => Err(malformed_claim(alone)),
+                Some(unpaired) => Err(malformed_claim(unpaired)),
                 None => Ok(Vec::new()),
             };
         };

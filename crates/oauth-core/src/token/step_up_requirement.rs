@@ -40,32 +40,32 @@ pub(crate) fn acr_suffices(acr: Option<&str>, required: &[String]) -> bool {
     required.is_empty() || acr.is_some_and(|acr| required.iter().any(|required| required == acr))
 }
 
-/// A login that answered a step-up: what the API had required, and when the user logged in.
+/// A step-up login: what the API had required, and when the user logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepUpLogin {
     pub(crate) step_up: StepUp,
     pub(crate) at: UnixTime,
-    /// The number of step-up logins in a row that ends with this one. Records of earlier versions have no such member.
+    /// The number of consecutive step-up logins, including this one. Records of earlier versions have no such member.
     pub(crate) in_a_row: u64,
 }
 
 json_form! { StepUpLogin { step_up, at, in_a_row: skip } }
 
 /// A step-up within this many seconds of another counts as consecutive.
-const IN_A_ROW: u64 = 60;
-/// The largest number of consecutive step-ups, whatever they require.
+const MAX_SECONDS_BETWEEN: u64 = 60;
+/// The largest number of consecutive step-ups, regardless of what they require.
 pub(crate) const MAX_IN_A_ROW: u64 = 5;
 
 impl StepUpLogin {
     /// The number of consecutive step-up logins before one that begins now.
     pub(crate) fn consecutive_step_ups(&self, now: UnixTime) -> u64 {
-        match now.since(self.at).as_secs() <= IN_A_ROW {
+        match now.since(self.at).as_secs() <= MAX_SECONDS_BETWEEN {
             true => self.in_a_row,
             false => 0,
         }
     }
 
-    /// Whether this login already answered the same requirement, so that another would be pointless. Not if its
+    /// Whether this login was already made for the same requirement, so that another would be pointless. Not if its
     /// `max_age` has passed since.
     pub(crate) fn repeats(&self, required: &StepUp, now: UnixTime) -> bool {
         let earlier = &self.step_up;

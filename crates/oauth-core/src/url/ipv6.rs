@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_runs_as_long_the_first_is_hidden() {
+    fn the_first_of_two_equally_long_runs_is_compressed() {
         for (text, is_it) in [
             ("1::2:0:0:3:4", true),
             ("1:0:0:2::3:4", false),

@@ -18,11 +18,11 @@ use crate::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// The link-local address of metadata services, reachable from this machine only. It is requested over plain http,
+/// The link-local address of metadata services, reachable from this machine only. Requests to it use plain http,
 /// because no certificate exists for it.
 const LINK_LOCAL: &str = "169.254.169.254";
 
-/// A service that issues a workload's token. It is requested again for each token.
+/// A service that issues a workload's token. It is called again for each token.
 ///
 /// `Debug` shows neither the query of the URL nor the value of a header.
 #[derive(Clone)]

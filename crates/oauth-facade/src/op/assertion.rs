@@ -82,7 +82,7 @@ arguments! {
             lifetime: self.lifetime,
             claims: self.claims.map(|text| text.0),
         };
-        let tokens = client.core().assert(assertion(client, signed)?, self.request.to_core()?);
+        let tokens = client.core().tokens_for_own_assertion(assertion(client, signed)?, self.request.to_core()?);
         Ok(ErasedExchange::of::<_, Tokens>(tokens))
     }
 }

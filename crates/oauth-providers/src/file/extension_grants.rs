@@ -45,7 +45,7 @@ enum ClientUse {
     reason = "members of a file, each on its own"
 )]
 struct Parameter {
-    /// The description, for people.
+    /// The description, for display.
     #[serde(default)]
     #[allow(dead_code, reason = "for who reads the file")]
     description: String,

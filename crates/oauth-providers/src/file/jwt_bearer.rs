@@ -43,7 +43,7 @@ enum Kid {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Claim {
-    /// The description, for people.
+    /// The description, for display.
     #[serde(default)]
     #[allow(dead_code, reason = "for who reads the file")]
     description: String,

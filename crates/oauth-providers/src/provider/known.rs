@@ -15,7 +15,7 @@ impl Provider {
         &self.file.name
     }
 
-    /// The provider's name, for people.
+    /// The provider's name, for display.
     pub fn title(&self) -> &str {
         &self.file.title
     }
@@ -76,7 +76,7 @@ impl Provider {
         self.file.tokens.rotates_refresh_token
     }
 
-    /// The documented token response, a JSON object, to show to people.
+    /// The documented token response, a JSON object, for documentation.
     pub fn example_response(&self) -> Option<&str> {
         self.file.tokens.example_response.as_deref()
     }

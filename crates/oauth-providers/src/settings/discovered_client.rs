@@ -15,7 +15,7 @@ impl ClientSettings {
     /// that of [`Self::client`].
     ///
     /// # Errors
-    /// Those of [`Self::server`] and [`Self::client`], here or from the steps; those of [`oauth_core::discover`].
+    /// The errors of [`Self::server`] and [`Self::client`], here or from the steps; those of [`oauth_core::discover`].
     pub fn connect(
         self,
         transport: Transport,

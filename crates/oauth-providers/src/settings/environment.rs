@@ -1,4 +1,4 @@
-//! The environment variables that configure a client. They are read in `environment.rs` of oauth-reqwest.
+//! The environment variables that configure a client. `environment.rs` of oauth-reqwest reads them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use oauth_core::client_auth::FederatedAssertion;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::workload::{CredentialSource, Environment, TokenFormat, WorkloadToken};
 
-use super::{ClientSettings, Credential, Place, preset, unreadable};
+use super::{ClientSettings, Credential, ServerSource, preset, unreadable};
 use crate::workload::present;
 use crate::{Platform, Workload};
 
@@ -69,16 +69,16 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
     let platform = variables.get(WORKLOAD);
     let platform = platform.as_deref().map(Platform::named).transpose()?;
     let is_azure = platform == Some(Platform::Azure);
-    let unset = missing_of(environment);
+    let unset = missing_variables(environment);
     if unset.len() > 1 {
         return Err(missing(&unset.join(", ")));
     }
-    let place = variables.place(is_azure)?;
+    let server = variables.server(is_azure)?;
     let client_id = variables.client_id(is_azure);
     let client_id = client_id.ok_or_else(|| missing(CLIENT_ID))?;
     let uris = variables.get(REDIRECT_URIS).unwrap_or_default();
     Ok(ClientSettings {
-        place,
+        server,
         client_id,
         credential: variables.credential(environment, platform)?,
         redirect_uris: uris.split_whitespace().map(str::to_owned).collect(),
@@ -86,17 +86,17 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
 }
 
 /// The variables that every client needs and that are not set.
-pub(super) fn missing_of(environment: &Arc<dyn Environment>) -> Vec<String> {
+pub(super) fn missing_variables(environment: &Arc<dyn Environment>) -> Vec<String> {
     let variables = Variables(&**environment);
     if variables.has(CLIENT_FILE) {
         return Vec::new();
     }
     let is_azure = variables.get(WORKLOAD).as_deref() == Some(AZURE);
     let is_placed = is_azure || variables.has(ISSUER) || variables.has(PROVIDER);
-    let place = (!is_placed).then(|| format!("{ISSUER} or {PROVIDER}"));
+    let server = (!is_placed).then(|| format!("{ISSUER} or {PROVIDER}"));
     let client_id = variables.client_id(is_azure);
     let client_id = client_id.is_none().then(|| CLIENT_ID.to_owned());
-    place.into_iter().chain(client_id).collect()
+    server.into_iter().chain(client_id).collect()
 }
 
 struct Variables<'a>(&'a dyn Environment);
@@ -127,10 +127,10 @@ impl Variables<'_> {
         }
     }
 
-    fn place(&self, is_azure: bool) -> Result<Place, Error> {
+    fn server(&self, is_azure: bool) -> Result<ServerSource, Error> {
         self.exclude(ISSUER, PROVIDER)?;
         if let Some(issuer) = self.get(ISSUER) {
-            return Ok(Place::Issuer(issuer));
+            return Ok(ServerSource::Issuer(issuer));
         }
         let name = match self.get(PROVIDER) {
             Some(name) => name,
@@ -162,8 +162,8 @@ impl Variables<'_> {
         match host.is_none_or(|host| is_global(&host)) {
             true => Ok(self.get(AZURE_TENANT_ID)),
             false => {
-                let both = format!("{AZURE_AUTHORITY_HOST} is another cloud's: set {ISSUER}");
-                Err(Error::from(Misuse::WorkloadSetup).about(&both))
+                let detail = format!("{AZURE_AUTHORITY_HOST} is another cloud's: set {ISSUER}");
+                Err(Error::from(Misuse::WorkloadSetup).about(&detail))
             }
         }
     }
@@ -185,7 +185,7 @@ impl Variables<'_> {
                 workload = workload.audience(audience);
             }
             let exchange = self.get(EXCHANGE_AUDIENCE);
-            return Credential::of_workload(&workload, exchange.as_deref(), environment);
+            return Credential::for_workload(&workload, exchange.as_deref(), environment);
         }
         if let Some(path) = self.get(ASSERTION_FILE) {
             let format = TokenFormat::Text;
@@ -212,7 +212,7 @@ impl Variables<'_> {
     /// A file's text without the line break that editors end it with.
     fn file(&self, path: &str) -> Result<Secret<String>, Error> {
         let text = self.0.file(path);
-        let text = text.map_err(|why| unreadable(path, why))?;
+        let text = text.map_err(|reason| unreadable(path, reason))?;
         Ok(Secret::from(text.expose().trim_end_matches(['\r', '\n'])))
     }
 }

@@ -41,8 +41,9 @@ impl ExternalAccount {
         ];
         for name in refused {
             if file.get(name).is_some() {
-                let both = format!("{name}: grant the workload's own principal its roles instead");
-                return Err(unsupported(&both));
+                let detail =
+                    format!("{name}: grant the workload's own principal its roles instead");
+                return Err(unsupported(&detail));
             }
         }
         if member(file, "universe_domain")?.is_some_and(|domain| domain != "googleapis.com") {

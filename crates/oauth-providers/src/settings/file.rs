@@ -9,7 +9,7 @@ use oauth_core::url::Url;
 use oauth_core::workload::{Environment, MAX_BYTES};
 
 use super::external_account::ExternalAccount;
-use super::{ClientSettings, Credential, Place, malformed, preset, unsupported};
+use super::{ClientSettings, Credential, ServerSource, malformed, preset, unsupported};
 use crate::{Platform, ServiceAccount, Workload};
 
 /// The members that a plain file may have.
@@ -94,7 +94,7 @@ fn google(kind: &str, client: &Object<'_>) -> Result<ClientSettings, Error> {
         _ => Vec::new(),
     };
     Ok(ClientSettings {
-        place: preset("google", BTreeMap::new())?,
+        server: preset("google", BTreeMap::new())?,
         client_id: needed(client, "client_id")?.to_owned(),
         credential: Credential::Secret(member(client, "client_secret")?.map(Into::into)),
         redirect_uris,
@@ -104,7 +104,7 @@ fn google(kind: &str, client: &Object<'_>) -> Result<ClientSettings, Error> {
 fn service_account(text: &str) -> Result<ClientSettings, Error> {
     let account = ServiceAccount::from_json(text)?;
     Ok(ClientSettings {
-        place: preset("google", BTreeMap::new())?,
+        server: preset("google", BTreeMap::new())?,
         client_id: account.client_email().to_owned(),
         credential: Credential::Account(account),
         redirect_uris: Vec::new(),
@@ -118,7 +118,7 @@ fn external_account(
     let token_url = needed(file, "token_url")?.to_owned();
     let account = ExternalAccount::read(file, environment)?;
     Ok(ClientSettings {
-        place: Place::Sts(token_url),
+        server: ServerSource::Sts(token_url),
         client_id: account.client_id().to_owned(),
         credential: Credential::External(account),
         redirect_uris: Vec::new(),
@@ -139,7 +139,7 @@ fn entra(
     }
     let tenant = needed(file, tenant)?.to_owned();
     Ok(ClientSettings {
-        place: preset(
+        server: preset(
             "microsoft-entra",
             BTreeMap::from([("tenant".to_owned(), tenant)]),
         )?,
@@ -152,13 +152,13 @@ fn entra(
 fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
     only(file, PLAIN, "")?;
     let client_id = needed(file, "client_id")?.to_owned();
-    let place = match (member(file, "issuer")?, member(file, "provider")?) {
+    let server = match (member(file, "issuer")?, member(file, "provider")?) {
         (Some(_), Some(_)) => return Err(malformed("either issuer or provider, not both")),
         (None, None) => return Err(malformed("issuer or provider")),
         (Some(_), None) if file.get("variables").is_some() => {
             return Err(malformed("variables: an issuer has none"));
         }
-        (Some(issuer), None) => Place::Issuer(issuer.to_owned()),
+        (Some(issuer), None) => ServerSource::Issuer(issuer.to_owned()),
         (None, Some(name)) => preset(name, variables(file)?)?,
     };
     let workload = match file.get("workload") {
@@ -179,7 +179,7 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
         },
         (None, None, Some(workload)) if kid.is_none() => {
             let exchange = member(workload, "exchange_audience")?;
-            Credential::of_workload(&read_workload(workload)?, exchange, environment)?
+            Credential::for_workload(&read_workload(workload)?, exchange, environment)?
         }
         (_, None, _) if kid.is_some() => return Err(malformed("key_id: there is no private_key")),
         _ => {
@@ -188,7 +188,7 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
         }
     };
     Ok(ClientSettings {
-        place,
+        server,
         client_id,
         credential,
         redirect_uris: texts(file, "redirect_uris")?,

@@ -92,7 +92,7 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
     );
     let mut said = server().metadata().clone();
     said.insert(
-        client_id_metadata_document::SUPPORTED.to_owned(),
+        client_id_metadata_document::SUPPORT_MEMBER.to_owned(),
         true.into(),
     );
     let server = server().with_metadata(said);

@@ -16,16 +16,16 @@ use crate::token::{MAX_LIFETIME, RefreshToken, Warning};
 pub(in crate::endpoint) const REFRESH_TOKEN_TIMEOUT: &str = "refresh_token_timeout";
 pub(in crate::endpoint) const AUTHORIZATION_EXPIRES_IN: &str = "authorization_expires_in";
 
-/// The expiry times that a response names besides that of the access token.
+/// The expiry times in a response, other than that of the access token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(super) struct ResponseExpiries {
     /// When the unused refresh token expires (`refresh_token_timeout`).
     pub(super) expires_at: Option<UnixTime>,
     /// When the user's authorization ends (`authorization_expires_in`).
     pub(super) authorization_expires_at: Option<UnixTime>,
 }
 
-impl Bounds {
+impl ResponseExpiries {
     pub(super) fn read(
         object: &mut Object<'_>,
         rules: &Rules,
@@ -66,10 +66,14 @@ impl Bounds {
         })
     }
 
-    /// The bounds of a refresh token that was presented and stays valid: those in the response apply to it. If the
-    /// response does not name them, the end of the authorization is kept, unless the server has just shown that it was
-    /// wrong; the idle expiry is not kept, because the token has just been used.
-    pub(super) fn of_same_refresh_token(self, refresh_token: &RefreshToken, now: UnixTime) -> Self {
+    /// The expiry times of a refresh token that was presented and stays valid: those in the response apply to it. If
+    /// the response does not name them, the end of the authorization is kept, unless the server has just shown that it
+    /// was wrong; the idle expiry is not kept, because the token has just been used.
+    pub(super) fn kept_for_same_refresh_token(
+        self,
+        refresh_token: &RefreshToken,
+        now: UnixTime,
+    ) -> Self {
         let earlier_end = refresh_token
             .authorization_expires_at
             .filter(|end| now < *end);
@@ -153,7 +157,7 @@ fn remaining_lifetime(
 ) -> Option<u64> {
     let expires_at = seconds(&object.take(rules.expires_at_member()?)?);
     let expires_at =
-        expires_at.filter(|&expires_at| is_date(expires_at, now) && expires_at < MILLISECONDS);
+        expires_at.filter(|&expires_at| is_date(expires_at, now) && expires_at < MIN_MILLISECONDS);
     if expires_at.is_none() {
         warnings.push(Warning::MalformedExpiresIn);
     }
@@ -161,7 +165,7 @@ fn remaining_lifetime(
 }
 
 /// From this number on, a time is read as milliseconds: as seconds it would be in the year 5138.
-const MILLISECONDS: u64 = 100_000_000_000;
+const MIN_MILLISECONDS: u64 = 100_000_000_000;
 
 /// Whether a lifetime is really a point in time, in seconds or milliseconds since the epoch: a number that is decades
 /// as a lifetime, and within ten years of now as a date.

@@ -91,7 +91,7 @@ fn tokens_are_of_visible_ascii_and_spaces() {
 }
 
 #[test]
-fn a_zero_lifetime_is_for_ever_by_its_quirk_alone() {
+fn only_a_quirk_makes_a_zero_lifetime_mean_forever() {
     let members = r#","expires_in":0"#;
     assert_eq!(got(&client(), "", members).unwrap().expires_in, Some(0));
     let forever = quirky([Quirk::ZeroLifetimeIsForever]);

@@ -102,7 +102,7 @@ fn what_is_typed_is_normalized() {
 
 #[test]
 fn what_names_no_host_to_be_asked_is_refused() {
-    let long = format!("{}@example.com", "j".repeat(LONGEST));
+    let long = format!("{}@example.com", "j".repeat(MAX_IDENTIFIER_BYTES));
     for typed in [
         "",
         " ",

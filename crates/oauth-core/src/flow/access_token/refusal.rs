@@ -33,7 +33,7 @@ impl Scheme {
 
 /// Additional parameters of an API's challenges.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answers {
+pub(super) struct ChallengeParameters {
     realm: Option<String>,
     resource_metadata: Option<Url>,
     dpop_algs: Vec<Alg>,
@@ -48,14 +48,14 @@ impl AccessTokenVerifier {
         if !realm.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(Error::from(Misuse::ParameterValue).about("realm"));
         }
-        self.answers.realm = Some(realm.to_owned());
+        self.challenge_parameters.realm = Some(realm.to_owned());
         Ok(self)
     }
 
     /// Names the API's metadata in every challenge (RFC 9728 section 5.1).
     #[must_use]
     pub fn with_resource_metadata(mut self, url: Url) -> Self {
-        self.answers.resource_metadata = Some(url);
+        self.challenge_parameters.resource_metadata = Some(url);
         self
     }
 
@@ -66,15 +66,16 @@ impl AccessTokenVerifier {
     /// [`verify_request`]: Self::verify_request
     #[must_use]
     pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        self.answers.dpop_algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
+        self.challenge_parameters.dpop_algs =
+            algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
         self
     }
 
     /// The algorithms of the proofs that are accepted.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     pub(super) fn proof_algs(&self) -> Vec<Alg> {
-        if !self.answers.dpop_algs.is_empty() {
-            return self.answers.dpop_algs.clone();
+        if !self.challenge_parameters.dpop_algs.is_empty() {
+            return self.challenge_parameters.dpop_algs.clone();
         }
         let known = Alg::ALL.iter().copied();
         known.filter(|alg| !alg.is_symmetric()).collect()
@@ -83,7 +84,7 @@ impl AccessTokenVerifier {
     /// The response to a request without a token: 401, with the supported schemes. "The resource server
     /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
     pub fn refuse_missing(&self) -> ApiRefusal {
-        let algs = &self.answers.dpop_algs;
+        let algs = &self.challenge_parameters.dpop_algs;
         ApiRefusal::new(401, Some(self.challenge(Scheme::Bearer, None, algs)))
     }
 
@@ -92,9 +93,9 @@ impl AccessTokenVerifier {
         self.refuse_code(scheme, error.code())
     }
 
-    /// The same as [`Self::refuse`], for an error of which only the code is known.
+    /// The response of [`Self::refuse`], for an error of which only the code is known.
     pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
-        self.refuse_request(scheme, code, &self.answers.dpop_algs)
+        self.refuse_request(scheme, code, &self.challenge_parameters.dpop_algs)
     }
 
     /// The same, for an API that accepts DPoP proofs by these algorithms.
@@ -127,11 +128,11 @@ impl AccessTokenVerifier {
         ApiRefusal::new(status, Some(self.challenge(scheme, error, dpop_algs)))
     }
 
-    /// The challenge of the scheme that was used, and that of the other, if it may be used.
+    /// The challenge of the scheme that was used, and that of the other scheme, if it may be used.
     fn challenge(&self, scheme: Scheme, error: Option<&str>, dpop_algs: &[Alg]) -> String {
         let algs: Vec<_> = dpop_algs.iter().map(|alg| alg.as_str()).collect();
         let algs = algs.join(" ");
-        let needed = Needed::of(self, error);
+        let unmet = UnmetRequirements::new(self, error);
         let mut text = String::new();
         let schemes = match scheme {
             Scheme::Bearer => [Scheme::Bearer, Scheme::Dpop],
@@ -142,17 +143,17 @@ impl AccessTokenVerifier {
                 continue;
             }
             let mut params = Vec::new();
-            if let Some(realm) = &self.answers.realm {
+            if let Some(realm) = &self.challenge_parameters.realm {
                 params.push(("realm", realm.as_str()));
             }
             if offered == scheme {
                 params.extend(error.map(|error| ("error", error)));
-                params.extend(needed.params());
+                params.extend(unmet.params());
             }
             if offered == Scheme::Dpop && !algs.is_empty() {
                 params.push(("algs", algs.as_str()));
             }
-            if let Some(url) = &self.answers.resource_metadata {
+            if let Some(url) = &self.challenge_parameters.resource_metadata {
                 params.push(("resource_metadata", url.as_str()));
             }
             challenge::write(offered.as_str(), &params, &mut text);
@@ -163,25 +164,25 @@ impl AccessTokenVerifier {
 
 /// The requirements of the request that the token does not meet.
 #[derive(Default)]
-struct Needed {
+struct UnmetRequirements {
     scope: Option<String>,
     acr_values: Option<String>,
     max_age: Option<String>,
 }
 
-impl Needed {
-    fn of(verifier: &AccessTokenVerifier, error: Option<&str>) -> Self {
+impl UnmetRequirements {
+    fn new(verifier: &AccessTokenVerifier, error: Option<&str>) -> Self {
         let checks = &verifier.checks;
-        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+        let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
         match error {
             // "scope" may occur in a challenge without an error, too (RFC 6750 section 3).
             None | Some("insufficient_scope") => Self {
-                scope: filled(checks.scope.as_str().to_owned()),
+                scope: non_empty(checks.scope.as_str().to_owned()),
                 ..Self::default()
             },
             Some("insufficient_user_authentication") => Self {
                 scope: None,
-                acr_values: filled(checks.acr_values.join(" ")),
+                acr_values: non_empty(checks.acr_values.join(" ")),
                 max_age: checks.max_age.map(|age| age.as_secs().to_string()),
             },
             Some(_) => Self::default(),

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessTokenVerifier;
-use super::answer_cache::{
-    AnswerCache, IntrospectionResult, Lookup, LookupPermit, TokenHash, hash,
+use super::introspection_cache::{
+    IntrospectionCache, IntrospectionResult, Lookup, LookupPermit, TokenHash, hash,
 };
 use crate::client_config::ClientConfig;
 use crate::endpoint::introspection::{
@@ -29,19 +29,19 @@ use crate::token::TokenKind;
 use crate::token::access_token::{Checks, ProvenKeys, VerifiedAccessToken};
 
 /// The pause before looking again for a response that another verification is waiting for.
-const POLL: Duration = Duration::from_millis(50);
+const POLL_PAUSE: Duration = Duration::from_millis(50);
 /// After this many lookups (five seconds), the token is introspected although another verification is waiting for its
 /// response.
-const LOOKS: u8 = 100;
+const MAX_POLLS: u8 = 100;
 
 /// The settings of the introspection requests.
 #[derive(Debug, Clone)]
-pub(super) struct Asking {
+pub(super) struct IntrospectionSettings {
     signed: Option<SignedResponse>,
-    cache: Option<Arc<AnswerCache>>,
+    cache: Option<Arc<IntrospectionCache>>,
 }
 
-impl Asking {
+impl IntrospectionSettings {
     pub(super) const fn new() -> Self {
         Self {
             signed: None,
@@ -55,8 +55,8 @@ impl AccessTokenVerifier {
     /// signatures of tokens.
     #[must_use]
     pub fn with_signed_introspection(mut self, signed: SignedResponse) -> Self {
-        if let Some(asking) = &mut self.asking {
-            asking.signed = Some(signed);
+        if let Some(introspection_settings) = &mut self.introspection_settings {
+            introspection_settings.signed = Some(signed);
         }
         self
     }
@@ -71,8 +71,9 @@ impl AccessTokenVerifier {
     /// the signatures of tokens.
     #[must_use]
     pub fn with_introspection_cache(mut self, max_age: Duration, entries: usize) -> Self {
-        if let Some(asking) = &mut self.asking {
-            asking.cache = Some(Arc::new(AnswerCache::new(max_age, entries)));
+        if let Some(introspection_settings) = &mut self.introspection_settings {
+            introspection_settings.cache =
+                Some(Arc::new(IntrospectionCache::new(max_age, entries)));
         }
         self
     }
@@ -82,18 +83,18 @@ impl AccessTokenVerifier {
 pub(super) struct Introspected {
     config: Arc<ClientConfig>,
     checks: Arc<Checks>,
-    asking: Asking,
+    introspection_settings: IntrospectionSettings,
     proven: ProvenKeys,
     hash: TokenHash,
     state: State,
 }
 
 enum State {
-    Start(Secret<String>),
+    New(Secret<String>),
     /// Another verification is introspecting the token; with the number of lookups so far.
     Waiting(Secret<String>, u8),
     /// The introspection request is under way; with the permit to introspect for other verifications.
-    Asked(Boxed<IntrospectionResponse>, Option<LookupPermit>),
+    Introspecting(Boxed<IntrospectionResponse>, Option<LookupPermit>),
     Over,
 }
 
@@ -101,22 +102,22 @@ impl Introspected {
     pub(super) fn new(
         config: Arc<ClientConfig>,
         checks: Arc<Checks>,
-        asking: Asking,
+        introspection_settings: IntrospectionSettings,
         token: Secret<String>,
         proven: ProvenKeys,
     ) -> Self {
         Self {
             config,
             checks,
-            asking,
+            introspection_settings,
             proven,
             hash: hash(token.expose()),
-            state: State::Start(token),
+            state: State::New(token),
         }
     }
 
-    /// Begins with a token that has the form of one. No header can have carried any other:
-    /// the server's answer to such a request, as to an empty `token`, would say nothing about the token.
+    /// Begins with a token that has the syntax of one. No header can have carried any other: the server's response to
+    /// such a request, as to an empty `token`, would say nothing about the token.
     ///
     /// # Errors
     /// `access_token.malformed`.
@@ -138,26 +139,26 @@ impl Introspected {
         &mut self,
         at: &Moment,
         token: Secret<String>,
-        looks: u8,
+        polls: u8,
     ) -> Result<Step<VerifiedAccessToken>, Error> {
-        let permit = match &self.asking.cache {
+        let permit = match &self.introspection_settings.cache {
             None => None,
             Some(cache) => match cache.look_up(self.hash, at.now()) {
-                Lookup::Known(response, until) => {
+                Lookup::Cached(response, until) => {
                     return self
                         .verify_response(response, until, at.now())
                         .map(Step::Done);
                 }
-                Lookup::Asked if looks < LOOKS => {
-                    self.state = State::Waiting(token, looks + 1);
-                    return Ok(Step::Sleep(POLL));
+                Lookup::Pending if polls < MAX_POLLS => {
+                    self.state = State::Waiting(token, polls + 1);
+                    return Ok(Step::Sleep(POLL_PAUSE));
                 }
-                Lookup::Asked => None,
-                Lookup::New(permit) => Some(permit),
+                Lookup::Pending => None,
+                Lookup::Missing(permit) => Some(permit),
             },
         };
         let mut request = Introspection::new(token).token_type_hint(TokenKind::Access);
-        request.signed = self.asking.signed.clone();
+        request.signed = self.introspection_settings.signed.clone();
         let introspection = introspect(Arc::clone(&self.config), request).boxed();
         self.resume_introspection(at, introspection, permit, Input::Begin)
     }
@@ -169,7 +170,10 @@ impl Introspected {
         permit: Option<LookupPermit>,
         input: Input,
     ) -> Result<Step<VerifiedAccessToken>, Error> {
-        let step = match introspection.resume(at, input).map_err(not_the_tokens)? {
+        let step = match introspection
+            .resume(at, input)
+            .map_err(without_blaming_token)?
+        {
             Step::Send(request) => Step::Send(request),
             Step::Sleep(pause) => Step::Sleep(pause),
             Step::Sign(job) => Step::Sign(job),
@@ -180,14 +184,14 @@ impl Introspected {
                     IntrospectionResponse::Inactive => None,
                 };
                 let now = at.now();
-                let until = match &self.asking.cache {
+                let until = match &self.introspection_settings.cache {
                     Some(cache) => cache.store(self.hash, response.clone(), now),
                     None => now,
                 };
                 return self.verify_response(response, until, now).map(Step::Done);
             }
         };
-        self.state = State::Asked(introspection, permit);
+        self.state = State::Introspecting(introspection, permit);
         Ok(step)
     }
 
@@ -197,18 +201,18 @@ impl Introspected {
         until: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
-        let judged = match response {
+        let verified = match response {
             None => Err(ValidationFailure::AccessTokenInactive.into()),
             Some(response) => {
                 let server = &self.config.server;
-                let response = claims(server, &response).map_err(not_the_tokens);
+                let response = claims(server, &response).map_err(without_blaming_token);
                 response.and_then(|response| {
                     self.checks
                         .check_introspected(server, response, &self.proven, until, now)
                 })
             }
         };
-        judged.map_err(|error| error.at_endpoint("access_token"))
+        verified.map_err(|error| error.at_endpoint("access_token"))
     }
 }
 
@@ -217,9 +221,9 @@ impl Exchange for Introspected {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<VerifiedAccessToken>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
-            (State::Start(token), Input::Begin) => self.start(at, token),
-            (State::Waiting(token, looks), Input::Elapsed) => self.look_up(at, token, looks),
-            (State::Asked(introspection, permit), input) => {
+            (State::New(token), Input::Begin) => self.start(at, token),
+            (State::Waiting(token, polls), Input::Elapsed) => self.look_up(at, token, polls),
+            (State::Introspecting(introspection, permit), input) => {
                 self.resume_introspection(at, introspection, permit, input)
             }
             (State::Over, _) => Err(Misuse::Over.into()),
@@ -234,13 +238,13 @@ impl fmt::Debug for Introspected {
     }
 }
 
-/// The response as claims, named as a JWT access token names them.
+/// The response as claims, with the names of a JWT access token.
 ///
 /// # Errors
 /// `introspection.malformed` for a response that was cut because it is too large.
 fn claims(server: &Server, response: &ActiveToken) -> Result<Claims, Error> {
     // A missing member may have meant that the token is bound to a key, or is not an access token.
-    if response.is_cut {
+    if response.is_truncated {
         return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
     }
     let mut all: Map<String, Value> = response.extra.as_map().clone();
@@ -269,12 +273,12 @@ fn claims(server: &Server, response: &ActiveToken) -> Result<Claims, Error> {
         "aud",
         Some(audience).filter(|_| !response.audience.is_empty()),
     );
-    Ok(Claims::of_map(all))
+    Ok(Claims::from_map(all))
 }
 
-/// Makes an error of the introspection request a 503, or a 500 for a misuse: the token may be valid, and the client may
-/// succeed with it later.
-fn not_the_tokens(error: Error) -> Error {
+/// Turns an error of the introspection request into a 503, or a 500 for a misuse: the token may be valid, and the
+/// client may succeed with it later.
+fn without_blaming_token(error: Error) -> Error {
     let status = match error.kind() {
         Kind::Misuse(_) => 500,
         _ => 503,

@@ -20,8 +20,8 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
 use crate::endpoint::jwks::Jwks;
-use crate::endpoint::pushed_authorization::{Pushed, PushedAuthorization};
-use crate::error::{Error, Misuse, ValidationFailure};
+use crate::endpoint::pushed_authorization::{PushedAuthorization, PushedResponse};
+use crate::error::{Error, Kind, Misuse, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step, host_step};
 use crate::form::Form;
 use crate::jose::{Lookup, OnUnknownKey};
@@ -93,7 +93,7 @@ impl Begin {
         Self { config, state }
     }
 
-    /// The whole exchange, if it needs neither the server nor the host.
+    /// Runs the exchange, if it needs neither the server nor the host.
     ///
     /// # Errors
     /// `authorization.push_required` if the server has to be asked first, `misuse.setup` if the host signs or the
@@ -108,8 +108,8 @@ impl Begin {
         match self.resume(at, Input::Begin)? {
             Step::Done(authorization) => Ok(authorization),
             _ => {
-                let why = "a request that the host signs, or that is encrypted, needs begin_authorization";
-                Err(Error::from(Misuse::Setup).about(why))
+                let reason = "a request that the host signs, or that is encrypted, needs begin_authorization";
+                Err(Error::from(Misuse::Setup).about(reason))
             }
         }
     }
@@ -142,7 +142,7 @@ impl Begin {
                 return Err(Error::from(Misuse::ParameterReserved).about("request_uri"));
             }
         };
-        let warnings = warning::of(&config, &request, &delivery);
+        let warnings = warning::warnings_for(&config, &request, &delivery);
         let Prepared { form, mut pending } =
             request.prepare(&config, at.now(), &entropy(at, values)?)?;
         pending.warnings = warnings;
@@ -151,8 +151,8 @@ impl Begin {
                 return Err(Error::from(Misuse::Setup).about("a page signs no requests"));
             }
             if config.request_encryption.is_some() {
-                let why = "a request is signed before it is encrypted";
-                return Err(Error::from(Misuse::Setup).about(why));
+                let reason = "a request is signed before it is encrypted";
+                return Err(Error::from(Misuse::Setup).about(reason));
             }
             return match delivery {
                 RequestDelivery::Reference(_) => {
@@ -171,7 +171,7 @@ impl Begin {
         }
         let input = request_object::signing_input(&signing, &config, at, &form)?;
         let signed = signing.key().sign(&input)?;
-        let waiting = Signing {
+        let signing_state = Signing {
             key: signing.key().clone(),
             input,
             form,
@@ -179,10 +179,10 @@ impl Begin {
             delivery,
         };
         match signed {
-            Some(jws) => self.signed(at, jws, waiting),
+            Some(jws) => self.signed(at, jws, signing_state),
             None => {
-                let job = waiting.key.job(waiting.input.clone());
-                self.state = State::Signing(Box::new(waiting));
+                let job = signing_state.key.job(signing_state.input.clone());
+                self.state = State::Signing(Box::new(signing_state));
                 Ok(Step::Sign(job))
             }
         }
@@ -203,7 +203,8 @@ impl Begin {
             Lookup::Fresh(keys) => Some(encryption.seal(&keys, jws.expose())),
             Lookup::Stale(_) => None,
         };
-        let is_missing = |error: &Error| error.code() == ValidationFailure::JweNoKey.code();
+        let is_missing =
+            |error: &Error| matches!(error.kind(), Kind::Untrusted(ValidationFailure::JweNoKey));
         match sealed {
             Some(Err(error)) if is_missing(&error) => match cache.on_unknown_key(at.now()) {
                 OnUnknownKey::Fetch => self.fetch(at, jws, signed),
@@ -233,7 +234,10 @@ impl Begin {
         signed: Signing,
     ) -> Result<Step<Authorization>, Error> {
         let cache = &self.config.shared.keys;
-        match call.resume(at, input).inspect_err(|_| cache.give_up())? {
+        match call
+            .resume(at, input)
+            .inspect_err(|_| cache.fetch_failed())?
+        {
             Step::Done(fetched) => {
                 let keys = Arc::new(fetched.keys);
                 cache.store_keys(at.now(), Arc::clone(&keys), fetched.max_age);
@@ -327,7 +331,7 @@ impl Begin {
 
     fn pushed(
         &self,
-        pushed: &Pushed,
+        pushed: &PushedResponse,
         pending: PendingAuthorization,
     ) -> Result<Authorization, Error> {
         let mut form = Form::new();

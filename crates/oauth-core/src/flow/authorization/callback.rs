@@ -12,14 +12,15 @@ use crate::error::{Error, ProtocolViolation, ServerError, ValidationFailure};
 use crate::form::{self, Pairs};
 use crate::issuer::Issuer;
 use crate::quirk::Rules;
-use crate::redirect_uri::{Arrived, RedirectUri};
+use crate::redirect_uri::{CallbackForm, RedirectUri};
 use crate::secret::Secret;
 
 /// The largest callback that is read, in bytes.
 pub(crate) const MAX_CALLBACK: usize = 64 << 10;
 
-/// The parameters that are read, each of which may occur only once. Others are ignored, however often they occur.
-const KNOWN: [&str; 8] = [
+/// The parameters that are read, each of which may occur only once. Others are ignored, even if they occur several
+/// times.
+const RESPONSE_PARAMETERS: [&str; 8] = [
     "code",
     "state",
     "id_token",
@@ -36,7 +37,7 @@ pub struct Callback<'a>(Pairs<'a>);
 
 impl<'a> Callback<'a> {
     /// Every parameter that is read.
-    pub(super) const KNOWN: [&'static str; 8] = KNOWN;
+    pub(super) const RESPONSE_PARAMETERS: [&'static str; 8] = RESPONSE_PARAMETERS;
 
     /// Reads the part of the callback that `mode` names: with [`ResponseMode::FormPost`] the
     /// callback is the form itself, else the whole URL that was requested.
@@ -48,21 +49,21 @@ impl<'a> Callback<'a> {
         if callback.len() > MAX_CALLBACK {
             return Err(ProtocolViolation::CallbackTooLarge.into());
         }
-        let arrived = uri.match_callback(callback).map_err(|where_else| {
-            let detail = format!("it arrived at {where_else}, this flow's is {uri}");
+        let arrived = uri.match_callback(callback).map_err(|actual_uri| {
+            let detail = format!("it arrived at {actual_uri}, this flow's is {uri}");
             Error::from(ValidationFailure::CallbackRedirectUri).about(&detail)
         })?;
         let form = match (mode, arrived) {
-            (ResponseMode::Fragment, Arrived::At { .. }) => callback
+            (ResponseMode::Fragment, CallbackForm::Complete { .. }) => callback
                 .split_once('#')
                 .map_or("", |(_, fragment)| fragment),
-            (ResponseMode::Fragment, Arrived::Bare(fragment)) => {
+            (ResponseMode::Fragment, CallbackForm::ParametersOnly(fragment)) => {
                 fragment.strip_prefix('#').unwrap_or(fragment)
             }
             // A server without form_post support redirects with a query anyway.
-            (_, Arrived::At { added }) => added,
-            (ResponseMode::FormPost, Arrived::Bare(form)) => form,
-            (_, Arrived::Bare(query)) => query
+            (_, CallbackForm::Complete { added }) => added,
+            (ResponseMode::FormPost, CallbackForm::ParametersOnly(form)) => form,
+            (_, CallbackForm::ParametersOnly(query)) => query
                 .split('#')
                 .next()
                 .map_or(query, |query| query.strip_prefix('?').unwrap_or(query)),
@@ -75,7 +76,7 @@ impl<'a> Callback<'a> {
     /// # Errors
     /// `callback.duplicate_parameter`.
     pub fn of(pairs: Pairs<'a>) -> Result<Self, Error> {
-        for name in KNOWN {
+        for name in RESPONSE_PARAMETERS {
             // "Request and response parameters MUST NOT be included more than once" (3.1)
             if pairs
                 .iter()
@@ -105,7 +106,8 @@ impl<'a> Callback<'a> {
     }
 
     pub(super) fn has_state(&self, state: &Secret<String>) -> bool {
-        self.get("state").is_some_and(|given| state.matches(given))
+        self.get("state")
+            .is_some_and(|received| state.matches(received))
     }
 
     /// Whether the callback has neither a code nor an error.
@@ -140,7 +142,7 @@ impl<'a> Callback<'a> {
     pub(super) fn refusal(&self) -> Option<ServerError> {
         let error = self.get("error")?;
         let (description, uri) = (self.get("error_description"), self.get("error_uri"));
-        Some(ServerError::of_code(error).with_description(description, uri))
+        Some(ServerError::from_code(error).with_description(description, uri))
     }
 
     /// The unverified error code, to show in the error when the callback is refused.
@@ -167,7 +169,7 @@ fn read_known(form: &str) -> Result<Pairs<'_>, Error> {
     for pair in form.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match form::decode(name) {
-            Ok(name) if KNOWN.contains(&name.as_ref()) => {
+            Ok(name) if RESPONSE_PARAMETERS.contains(&name.as_ref()) => {
                 let value = form::decode(value).map_err(|_| ProtocolViolation::CallbackEncoding)?;
                 pairs.push((name, value));
             }
@@ -177,8 +179,8 @@ fn read_known(form: &str) -> Result<Pairs<'_>, Error> {
     Ok(pairs)
 }
 
-/// Compares every issuer that a response names, in whatever way, with the expected one: all must
-/// agree (RFC 9207 section 2.4, with an ID Token in the front channel or a JARM response).
+/// Compares every issuer that a response names with the expected one: all must agree (RFC 9207 section 2.4, with an ID
+/// Token in the front channel or a JARM response).
 ///
 /// # Errors
 /// `callback.issuer`, `callback.missing_issuer`.
@@ -188,14 +190,14 @@ pub fn check_issuers<'a>(
     is_required: bool,
     named: impl IntoIterator<Item = Option<&'a str>>,
 ) -> Result<(), Error> {
-    let mut is_named = false;
+    let mut names_issuer = false;
     for name in named.into_iter().flatten() {
         if !issuer.is(name, rules) {
             return Err(ValidationFailure::CallbackIssuer.into());
         }
-        is_named = true;
+        names_issuer = true;
     }
-    if is_required && !is_named {
+    if is_required && !names_issuer {
         return Err(ValidationFailure::CallbackIssuerMissing.into());
     }
     Ok(())

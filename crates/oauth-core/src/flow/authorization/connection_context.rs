@@ -15,10 +15,10 @@ use crate::secret::Secret;
 use crate::server::Server;
 
 /// The longest identifier of a context, in bytes: it becomes a part of a redirect URI.
-const LONGEST_ID: usize = 256;
+const MAX_ID_BYTES: usize = 256;
 
-/// The context and the user's session in which a callback arrived, as the application determined them. Neither is ever
-/// taken from the callback itself or from its state.
+/// The context and the user's session in which a callback arrived, as the application determined them. Neither is taken
+/// from the callback itself or from its state.
 #[derive(Debug, Clone, Default)]
 pub struct CallbackContext {
     context: Option<String>,
@@ -36,7 +36,7 @@ impl CallbackContext {
     /// Sets the user in whose session the callback arrived. If there is no session, do not call this: first forward the
     /// callback to a fixed URL where there is one (section 2.3).
     #[must_use]
-    pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
+    pub fn for_user(mut self, user: impl Into<Secret<String>>) -> Self {
         self.user = Some(user.into());
         self
     }
@@ -53,11 +53,11 @@ impl CallbackContext {
         if self.context.as_deref() != context {
             return Err(ValidationFailure::CallbackContext.into());
         }
-        let is_same = match (&self.user, user) {
-            (Some(here), Some(begun)) => begun.matches(here.expose()),
-            (here, begun) => here.is_none() && begun.is_none(),
+        let is_same_user = match (&self.user, user) {
+            (Some(arrived), Some(started)) => started.matches(arrived.expose()),
+            (arrived, started) => arrived.is_none() && started.is_none(),
         };
-        match is_same {
+        match is_same_user {
             true => Ok(()),
             false => Err(ValidationFailure::CallbackUser.into()),
         }
@@ -76,7 +76,7 @@ pub struct ConnectionContext {
     pub registration: (String, String),
     /// The redirect URI of the context's flows.
     pub redirect_uri: RedirectUri,
-    /// Whether only the redirect URI shows to which context a callback belongs, see
+    /// Whether only the redirect URI identifies the context to which a callback belongs, see
     /// [`Server::needs_distinct_redirect_uri`].
     pub needs_distinct_redirect_uri: bool,
 }
@@ -188,8 +188,8 @@ impl Server {
 }
 
 fn check_id(id: &str) -> Result<(), Error> {
-    let is_name = !id.is_empty() && id.len() <= LONGEST_ID && id != "." && id != "..";
-    match is_name {
+    let is_valid_id = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != "..";
+    match is_valid_id {
         true => Ok(()),
         false => Err(Misuse::ContextIdentifier.into()),
     }

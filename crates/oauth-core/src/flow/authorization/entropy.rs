@@ -1,5 +1,5 @@
 //! Generates the state, nonce and code verifier of one authorization flow. `state` is compared in `pending.rs`, `nonce`
-//! in `token/id_token/nonce.rs`.
+//! in `token/id_token.rs`.
 
 use crate::error::{Error, Misuse};
 #[cfg(feature = "sha2")]
@@ -28,12 +28,12 @@ impl HostGeneratedValues {
     /// `pkce.verifier`.
     pub fn new(state: &str, nonce: &str, verifier: &str, challenge: &str) -> Result<Self, Error> {
         let code_verifier = CodeVerifier::parse(verifier)?;
-        let is_sound = [(state, 22), (nonce, 22), (challenge, 43)]
+        let is_valid = [(state, 22), (nonce, 22), (challenge, 43)]
             .iter()
             .all(|(text, least)| CodeVerifier::check_syntax(text, *least).is_ok());
         let mut texts = [state, nonce, verifier, challenge];
         texts.sort_unstable();
-        if !is_sound || texts.windows(2).any(|pair| pair.first() == pair.last()) {
+        if !is_valid || texts.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(Misuse::HostGeneratedValues.into());
         }
         #[cfg(feature = "sha2")]
@@ -48,13 +48,13 @@ impl HostGeneratedValues {
         })
     }
 
-    /// How many characters the nonce has.
+    /// The length of the nonce in characters.
     pub(super) fn nonce_length(&self) -> usize {
         self.nonce.expose().len()
     }
 }
 
-/// The source of those values: the host, or a moment's seed.
+/// The source of state, nonce and verifier: the host, or a moment's seed.
 pub(crate) enum FlowEntropy<'a> {
     Host(&'a HostGeneratedValues),
     #[cfg(feature = "sha2")]
@@ -64,7 +64,7 @@ pub(crate) enum FlowEntropy<'a> {
 impl FlowEntropy<'_> {
     pub(super) fn state(&self) -> Result<Secret<String>, Error> {
         match self {
-            Self::Host(drawn) => Ok(drawn.state.clone()),
+            Self::Host(values) => Ok(values.state.clone()),
             #[cfg(feature = "sha2")]
             Self::Derived(at) => Ok(Secret::new(at.token("state")?)),
         }
@@ -72,7 +72,7 @@ impl FlowEntropy<'_> {
 
     pub(super) fn nonce(&self) -> Result<Secret<String>, Error> {
         match self {
-            Self::Host(drawn) => Ok(drawn.nonce.clone()),
+            Self::Host(values) => Ok(values.nonce.clone()),
             #[cfg(feature = "sha2")]
             Self::Derived(at) => Ok(Secret::new(at.token("nonce")?)),
         }
@@ -81,13 +81,13 @@ impl FlowEntropy<'_> {
     /// A new verifier and its challenge.
     pub(super) fn proof(&self, method: ChallengeMethod) -> Result<(CodeVerifier, String), Error> {
         let verifier = match self {
-            Self::Host(drawn) => drawn.code_verifier.clone(),
+            Self::Host(values) => values.code_verifier.clone(),
             #[cfg(feature = "sha2")]
             Self::Derived(at) => CodeVerifier::generate(at)?,
         };
         let challenge = match (self, method) {
             (_, ChallengeMethod::Plain) => verifier.expose().to_owned(),
-            (Self::Host(drawn), ChallengeMethod::S256) => drawn.code_challenge.clone(),
+            (Self::Host(values), ChallengeMethod::S256) => values.code_challenge.clone(),
             #[cfg(feature = "sha2")]
             (Self::Derived(_), ChallengeMethod::S256) => verifier.challenge(method),
         };
@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn host_values_are_used_as_they_are() {
-        let drawn = HostGeneratedValues::new(STATE, NONCE, VERIFIER, CHALLENGE);
-        let entropy = drawn
+        let values = HostGeneratedValues::new(STATE, NONCE, VERIFIER, CHALLENGE);
+        let entropy = values
             .as_ref()
             .map(FlowEntropy::Host)
             .map_err(|error| error.code());

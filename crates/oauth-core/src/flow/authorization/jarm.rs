@@ -25,7 +25,7 @@ use crate::token::id_token;
 pub(super) const PARAMETER: &str = "response";
 
 /// The claims of the JWT itself, which are not parameters of the response.
-const OWN: [&str; 6] = ["aud", "exp", "iat", "jti", "nbf", "sub"];
+const JWT_CLAIMS: [&str; 6] = ["aud", "exp", "iat", "jti", "nbf", "sub"];
 
 /// The verification of a response: its signature with the keys of the expected issuer, its claims, and then the flow's
 /// own checks of its parameters.
@@ -69,9 +69,9 @@ fn check(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Erro
 /// The parameters of the response, as if it had been unsigned.
 fn parameters(claims: &Claims) -> Result<Pairs<'_>, Error> {
     let mut pairs = Pairs::new();
-    for name in Callback::KNOWN
+    for name in Callback::RESPONSE_PARAMETERS
         .into_iter()
-        .filter(|name| !OWN.contains(name))
+        .filter(|name| !JWT_CLAIMS.contains(name))
     {
         if let Some(value) = claims.as_map().get(name) {
             let text = value.as_str().ok_or_else(|| malformed_claim(name))?;
@@ -93,15 +93,19 @@ pub(super) fn claimed_state(
     config: Option<&ClientConfig>,
     response: &str,
 ) -> Option<Secret<String>> {
-    claimed(config, response, "state")
+    unverified_claim(config, response, "state")
 }
 
-/// Whether a response reports an error, as far as can be told before it is verified.
+/// Whether a response, which is not verified yet, reports an error.
 pub(crate) fn claims_error(config: &ClientConfig, response: &str) -> bool {
-    claimed(Some(config), response, "error").is_some()
+    unverified_claim(Some(config), response, "error").is_some()
 }
 
-fn claimed(config: Option<&ClientConfig>, response: &str, name: &str) -> Option<Secret<String>> {
+fn unverified_claim(
+    config: Option<&ClientConfig>,
+    response: &str,
+    name: &str,
+) -> Option<Secret<String>> {
     let encryption = config.and_then(|config| config.authorization_encryption.as_deref());
     let signed = decrypt_if_encrypted(response.into(), encryption).ok()?;
     let claims = read_unverified(signed.expose()).ok()?;

@@ -1,6 +1,6 @@
-//! A pending authorization: the values to store between the authorization request and its callback.
-//! It checks the callback in this order: state, context and user, issuer, error, code. The token may be for fewer
-//! resources than were authorized (RFC 8707 section 2.2); a refresh is checked in `token/authorized_resources.rs`.
+//! A pending authorization: the values to store between the authorization request and its callback. The callback is
+//! checked in this order: state, context and user, issuer, error, code. The token may be for fewer resources than were
+//! authorized (RFC 8707 section 2.2); a refresh is checked in `token/authorized_resources.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -42,7 +42,7 @@ pub struct PendingAuthorization {
     pub(crate) nonce: Option<Secret<String>>,
     pub(crate) code_verifier: Option<CodeVerifier>,
     pub(crate) token_request: TokenRequest,
-    /// The resources that were requested, when the token is only for some of them.
+    /// The authorized resources; set only if the token is requested for a subset.
     pub(crate) resources: AuthorizedResources,
     pub(crate) response_type: ResponseType,
     pub(crate) response_mode: ResponseMode,
@@ -51,7 +51,7 @@ pub struct PendingAuthorization {
     pub(crate) max_age: Option<u64>,
     /// The step-up that an API requires.
     pub(crate) step_up: Option<StepUp>,
-    /// The number of step-up logins that this one follows in a row.
+    /// The number of consecutive step-up logins before this one.
     pub(crate) step_ups_before: u64,
     /// The warnings of the request. They are not stored.
     pub(crate) warnings: &'static [AuthorizationWarning],
@@ -96,11 +96,12 @@ impl PendingAuthorization {
     /// The state of a signed response (JARM) is read before its signature is verified. An encrypted response is
     /// assumed to belong to this flow: [`Client::recognizes`](crate::Client::recognizes) decrypts it.
     pub fn recognizes(&self, callback: &str) -> bool {
-        self.is_answered(None, callback)
+        self.recognizes_with(None, callback)
     }
 
-    /// The same as [`Self::recognizes`], by a client that may have the keys of encrypted responses.
-    pub(crate) fn is_answered(&self, config: Option<&ClientConfig>, callback: &str) -> bool {
+    /// Whether a callback carries this flow's state ([`recognizes`](Self::recognizes)), for a client that may have the
+    /// keys of encrypted responses.
+    pub(crate) fn recognizes_with(&self, config: Option<&ClientConfig>, callback: &str) -> bool {
         let Ok(callback) = self.read(callback) else {
             return false;
         };
@@ -118,7 +119,7 @@ impl PendingAuthorization {
     /// context, or by a user, can be redeemed only there: `callback.context` and `callback.user` are the errors for any
     /// other context or user, and for none.
     #[must_use]
-    pub fn arrived(mut self, callback_context: CallbackContext) -> Self {
+    pub fn with_callback_context(mut self, callback_context: CallbackContext) -> Self {
         self.callback_context = callback_context;
         self
     }
@@ -128,14 +129,14 @@ impl PendingAuthorization {
         self.context.as_deref()
     }
 
-    /// The warnings of the request, as far as problems are known when it is made. They are not stored.
+    /// The warnings of the request: problems that are known when it is made. They are not stored.
     pub const fn warnings(&self) -> &[AuthorizationWarning] {
         self.warnings
     }
 
     fn read<'a>(&self, callback: &'a str) -> Result<Callback<'a>, Error> {
-        let place = self.response_mode.place(self.response_type);
-        Callback::read(callback, &self.redirect_uri, place)
+        let response_part = self.response_mode.place(self.response_type);
+        Callback::read(callback, &self.redirect_uri, response_part)
     }
 
     /// Requests a token for only these of the requested resources when the code is redeemed (RFC 8707 section 2.2):
@@ -167,7 +168,7 @@ impl PendingAuthorization {
     /// The resources that the authorization requested.
     fn resources(&self) -> AuthorizedResources {
         match self.resources.is_absent() {
-            true => AuthorizedResources::of(self.token_request.named("resource")),
+            true => AuthorizedResources::from_parameters(self.token_request.named("resource")),
             false => self.resources.clone(),
         }
     }
@@ -214,11 +215,11 @@ impl PendingAuthorization {
             .as_deref()
             .is_some_and(|nonce| !nonce.is_empty());
         let is_bound = has_nonce || !stored.scope.contains("openid");
-        // Nor may a response be accepted in a part of the callback where none was requested.
+        // A response must not be accepted in a part of the callback where none was requested.
         let response_type = stored.response_type.unwrap_or_default();
-        let is_whole = response_type == ResponseType::Code
+        let is_response_mode_valid = response_type == ResponseType::Code
             || has_nonce && stored.response_mode.place(response_type) != ResponseMode::Query;
-        if stored.version != 1 || stored.state.is_empty() || !is_bound || !is_whole {
+        if stored.version != 1 || stored.state.is_empty() || !is_bound || !is_response_mode_valid {
             return Err(Misuse::StoredForm.into());
         }
         let code_verifier = stored
@@ -250,8 +251,8 @@ impl PendingAuthorization {
         })
     }
 
-    /// Checks a callback; returns its code and the parameters of the token request. No check can be
-    /// skipped, and the flow is consumed whatever the result.
+    /// Checks a callback; returns its code and the parameters of the token request. No check can be skipped, and the
+    /// flow is consumed even if a check fails.
     pub(crate) fn accept(
         self,
         config: &Arc<ClientConfig>,

@@ -16,7 +16,7 @@ use crate::security_profile::{Requirement, SecurityProfile};
 use crate::server::{EndpointKind, Flag};
 use crate::token::authorized_resources::AuthorizedResources;
 
-/// A request whose parameters are known, however they are delivered.
+/// A request whose parameters are complete, before it is decided how they are delivered.
 pub(super) struct Prepared {
     pub(super) form: Form,
     pub(super) pending: PendingAuthorization,
@@ -27,14 +27,14 @@ impl AuthorizationRequest {
     pub(super) fn is_pushed(&self, config: &ClientConfig) -> bool {
         let required = "require_pushed_authorization_requests";
         let kind = EndpointKind::PushedAuthorizationRequest;
-        let is_wanted = |profile: SecurityProfile| {
+        let is_required = |profile: SecurityProfile| {
             let is_offered = || config.server.endpoint(kind).is_ok();
             profile.requires(Requirement::Pushed)
                 || profile.requires(Requirement::PushedWhereOffered) && is_offered()
         };
         self.push == Push::Always
             || config.server.flag(required, Flag::False)
-            || config.profile.is_some_and(is_wanted)
+            || config.profile.is_some_and(is_required)
     }
 
     /// Every parameter of the request, and the pending flow to keep until the callback.
@@ -94,7 +94,9 @@ impl AuthorizationRequest {
             form.push("dpop_jkt", &key.thumbprint());
         }
         for (name, value) in self.token_request.iter() {
-            if TARGETS.contains(&name) && config.server.rules().sends_parameter(name) {
+            if TOKEN_REQUEST_PARAMETERS.contains(&name)
+                && config.server.rules().sends_parameter(name)
+            {
                 check_extra(config, name, value.expose())?;
                 form.push_repeated(name, value.expose());
             }
@@ -129,8 +131,11 @@ impl AuthorizationRequest {
             response_mode: self.response_mode,
             started_at: now,
             max_age,
-            step_ups_before: self.step_up.as_ref().map_or(0, |wish| wish.before(now)),
-            step_up: self.step_up.map(|wish| wish.wanted),
+            step_ups_before: self
+                .step_up
+                .as_ref()
+                .map_or(0, |requirements| requirements.consecutive_logins(now)),
+            step_up: self.step_up.map(|requirements| requirements.required),
             warnings: &[],
             context: self.context,
             user: self.user,
@@ -139,36 +144,36 @@ impl AuthorizationRequest {
         Ok(Prepared { form, pending })
     }
 
-    /// A token in the answer is an ID token, and must stay out of the query, which is logged and sent on as a referrer
-    /// ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
+    /// A token in the response is an ID token, and must stay out of the query, which is logged and sent on as a
+    /// referrer ("the query encoding MUST NOT be used", Multiple Response Type Encoding Practices section 5).
     fn check_response_type(&self) -> Result<(), Error> {
         if self.response_type == ResponseType::Code {
             return Ok(());
         }
-        let wrong = |name| Err(Error::from(Misuse::ParameterValue).about(name));
+        let invalid = |name| Err(Error::from(Misuse::ParameterValue).about(name));
         if !self.token_request.scope.contains("openid") {
-            return wrong("response_type, which needs the scope openid");
+            return invalid("response_type, which needs the scope openid");
         }
         if self.response_mode.place(self.response_type) == ResponseMode::Query {
-            return wrong("response_mode");
+            return invalid("response_mode");
         }
         Ok(())
     }
 
-    /// Whether a login with PKCE is known to fail, and the client has other credentials. A caller that requires PKCE to
-    /// be advertised requires PKCE.
-    fn is_known_to_break(&self, config: &ClientConfig) -> bool {
+    /// Whether a login with PKCE is known to fail at this server, the client has other credentials, and the caller does
+    /// not require PKCE to be advertised.
+    fn breaks_with_pkce(&self, config: &ClientConfig) -> bool {
         self.pkce_requirement == PkceRequirement::Usual
             && config.auth.is_confidential()
             && config.server.rules().has(&Quirk::WithoutPkce)
     }
 
-    /// How the challenge is made, or none at all.
+    /// The challenge method; `None` without PKCE.
     fn challenge_method(&self, config: &ClientConfig) -> Result<Option<ChallengeMethod>, Error> {
         match self.pkce {
             Pkce::Off => Ok(None),
             Pkce::Plain => Ok(Some(ChallengeMethod::Plain)),
-            Pkce::S256 if self.is_known_to_break(config) => Ok(None),
+            Pkce::S256 if self.breaks_with_pkce(config) => Ok(None),
             Pkce::S256 => {
                 let supported = config.server.code_challenge_methods();
                 ChallengeMethod::choose(supported.as_deref(), self.pkce_requirement).map(Some)
@@ -178,7 +183,8 @@ impl AuthorizationRequest {
 }
 
 /// The parameters of a token request that are also requested at the authorization.
-const TARGETS: [&str; 3] = ["resource", "audience", authorization_details::PARAMETER];
+const TOKEN_REQUEST_PARAMETERS: [&str; 3] =
+    ["resource", "audience", authorization_details::PARAMETER];
 
 /// Parameters this crate writes itself, or that must not be in a front-channel request.
 pub(super) const RESERVED: &[&str] = &[
@@ -215,12 +221,12 @@ pub(super) const SECRETS: &[&str] = &[
 ];
 
 fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Error> {
-    let holds_secret = config
+    let contains_secret = config
         .auth
         .secret()
         .is_some_and(|secret| !secret.is_empty() && value.contains(secret));
-    if SECRETS.contains(&name) || holds_secret {
-        // UserTesting's portal shows exactly this; a URL ends up in histories and logs.
+    if SECRETS.contains(&name) || contains_secret {
+        // UserTesting's portal tells users to do this, but a URL ends up in histories and logs.
         return Err(Error::from(Misuse::SecretInUrl).about(name));
     }
     let own_id = config.server.rules().client_id_parameter();
@@ -232,22 +238,22 @@ fn check_extra(config: &ClientConfig, name: &str, value: &str) -> Result<(), Err
 
 /// Checks the parameters with a special form. Returns the number of `max_age`.
 fn check_value(name: &str, value: &str) -> Result<Option<u64>, Error> {
-    let wrong = || Error::from(Misuse::ParameterValue).about(name);
+    let invalid = || Error::from(Misuse::ParameterValue).about(name);
     match name {
         "max_age" => {
             let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
             let seconds = value.parse().ok().filter(|_| is_number);
-            return seconds.map(Some).ok_or_else(wrong);
+            return seconds.map(Some).ok_or_else(invalid);
         }
         // "If this parameter contains none with any other value, an error is returned" (OpenID Connect Core section
         // 3.1.2.1).
         "prompt" if value != "none" && value.split(' ').any(|prompt| prompt == "none") => {
-            return Err(wrong());
+            return Err(invalid());
         }
         "resource" => check_resource(value)?,
         "claims" => match json::parse(value) {
             Ok(Json::Object(_)) => {}
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         },
         authorization_details::PARAMETER => drop(AuthorizationDetails::parse(value)?),
         _ => {}

@@ -39,7 +39,7 @@ pub struct AuthorizationRequest {
     /// Refuse a callback without `iss` even if the server promises none (FAPI 2.0).
     pub issuer_required: bool,
     /// The context in which the flow begins, such as a tool and a tenant: its callback must arrive in the same one, see
-    /// [`PendingAuthorization::arrived`](super::PendingAuthorization::arrived).
+    /// [`PendingAuthorization::with_callback_context`](super::PendingAuthorization::with_callback_context).
     pub context: Option<String>,
     /// The user or session that begins the flow, as the application names it: its callback must arrive there.
     pub user: Option<Secret<String>>,
@@ -158,7 +158,7 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Requests all of this, instead of what was named before.
+    /// Replaces the token request.
     #[must_use]
     pub fn requesting(mut self, token_request: impl Into<TokenRequest>) -> Self {
         self.token_request = token_request.into();
@@ -251,7 +251,7 @@ impl AuthorizationRequest {
     /// Begins the flow for this user or session, as the application names it. It is not sent; the callback must arrive
     /// there (section 2.3). PKCE and state do not distinguish users.
     #[must_use]
-    pub fn of_user(mut self, user: impl Into<Secret<String>>) -> Self {
+    pub fn for_user(mut self, user: impl Into<Secret<String>>) -> Self {
         self.user = Some(user.into());
         self
     }

@@ -54,12 +54,12 @@ pub(crate) fn signing_input(
 /// 4), a parameter that occurs several times as a list.
 fn write(parameters: &Form, members: &mut Members<'_>) {
     let pairs = form::parse(parameters.as_str()).unwrap_or_default();
-    for (at, (name, value)) in pairs.iter().enumerate() {
-        let is_this = |(known, _): &&(std::borrow::Cow<'_, str>, _)| known == name;
-        if pairs.iter().take(at).any(|pair| is_this(&pair)) {
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        let has_same_name = |(known, _): &&(std::borrow::Cow<'_, str>, _)| known == name;
+        if pairs.iter().take(index).any(|pair| has_same_name(&pair)) {
             continue;
         }
-        let all: Vec<_> = pairs.iter().filter(is_this).collect();
+        let all: Vec<_> = pairs.iter().filter(has_same_name).collect();
         match &**name {
             // Their content has already been checked to be well-formed.
             "max_age" | "claims" | authorization_details::PARAMETER => {
@@ -83,8 +83,8 @@ pub(super) fn parameters_beside(config: &ClientConfig, parameters: &Form) -> For
     let is_openid = parameters.names("nonce");
     let mut form = Form::new();
     for (name, value) in form::parse(parameters.as_str()).unwrap_or_default() {
-        let is_openids = matches!(&*name, "response_type" | "scope");
-        if *name == *id || is_openid && is_openids {
+        let is_openid_parameter = matches!(&*name, "response_type" | "scope");
+        if *name == *id || is_openid && is_openid_parameter {
             form.push(&name, &value);
         }
     }
@@ -95,12 +95,12 @@ pub(super) fn parameters_beside(config: &ClientConfig, parameters: &Form) -> For
 /// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or if the server does not support
 /// it.
 pub(super) fn check_reference(url: &Url, server: &Server) -> Result<(), Error> {
-    let wrong = |why: &str| Err(Error::from(Misuse::ParameterValue).about(why));
+    let invalid = |reason: &str| Err(Error::from(Misuse::ParameterValue).about(reason));
     if !server.flag("request_uri_parameter_supported", Flag::True) {
-        return wrong("request_uri: the server takes none");
+        return invalid("request_uri: the server takes none");
     }
     if url.require(Transport::Https).is_err() || url.as_str().len() > MAX_REQUEST_URI {
-        return wrong("request_uri must be https, and at most 512 characters");
+        return invalid("request_uri must be https, and at most 512 characters");
     }
     Ok(())
 }

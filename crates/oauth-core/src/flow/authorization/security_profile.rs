@@ -11,11 +11,11 @@ use crate::security_profile::{Requirement, SecurityProfile};
 use crate::token::id_token;
 
 /// How long a signed request may be valid, in seconds (FAPI 2.0 Message Signing section 5.3.2).
-const LONGEST_REQUEST: u32 = 60 * 60;
+const MAX_REQUEST_LIFETIME_SECONDS: u32 = 60 * 60;
 
 /// How many characters a `nonce` may have: a server "may reject nonce values longer than 64 characters" (FAPI 2.0
 /// Security Profile section 5.3.2.2).
-const LONGEST_NONCE: usize = 64;
+const MAX_NONCE_LENGTH: usize = 64;
 
 /// Enables the features that the profile requires, and refuses those that it forbids.
 ///
@@ -38,8 +38,8 @@ pub(super) fn apply(
     let kind = request.response_type;
     let is_code = || kind == ResponseType::Code;
     profile.require(Requirement::CodeOnly, is_code, kind.as_str())?;
-    let breaks = config.server.rules().has(&Quirk::WithoutPkce);
-    let has_pkce = || request.pkce == Pkce::S256 && !breaks;
+    let breaks_with_pkce = config.server.rules().has(&Quirk::WithoutPkce);
+    let has_pkce = || request.pkce == Pkce::S256 && !breaks_with_pkce;
     profile.require(Requirement::Pkce, has_pkce, "PKCE is switched off here")?;
     let signs = || config.request_signing().is_some();
     profile.require(
@@ -61,9 +61,9 @@ fn check_nonce(
     if IS_BROWSER_BUILD {
         return Ok(());
     }
-    let is_sent = request.token_request.scope.contains("openid");
+    let is_openid = request.token_request.scope.contains("openid");
     let length = values.map_or(0, HostGeneratedValues::nonce_length);
-    let is_short = || !is_sent || length <= LONGEST_NONCE;
+    let is_short = || !is_openid || length <= MAX_NONCE_LENGTH;
     profile.require(
         Requirement::ShortNonce,
         is_short,
@@ -84,7 +84,7 @@ fn check_signatures(
     }
     let is_short = || {
         let signing = config.request_signing();
-        signing.is_none_or(|signing| signing.lifetime_seconds() <= LONGEST_REQUEST)
+        signing.is_none_or(|signing| signing.lifetime_seconds() <= MAX_REQUEST_LIFETIME_SECONDS)
     };
     profile.require(
         Requirement::ShortRequest,

@@ -17,16 +17,16 @@ use crate::token::step_up_requirement::{MAX_IN_A_ROW, StepUp, StepUpLogin};
 /// The requirements of an API, and the grant of the insufficient tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct StepUpRequirements {
-    pub(super) wanted: StepUp,
+    pub(super) required: StepUp,
     granted: Scope,
-    answered: Option<Arc<StepUpLogin>>,
+    step_up_login: Option<Arc<StepUpLogin>>,
 }
 
 impl StepUpRequirements {
-    /// The number of step-up logins that this one follows in a row.
-    pub(super) fn before(&self, now: UnixTime) -> u64 {
-        let answered = self.answered.as_ref();
-        answered.map_or(0, |answered| answered.consecutive_step_ups(now))
+    /// The number of consecutive step-up logins before this one.
+    pub(super) fn consecutive_logins(&self, now: UnixTime) -> u64 {
+        let step_up_login = self.step_up_login.as_ref();
+        step_up_login.map_or(0, |step_up_login| step_up_login.consecutive_step_ups(now))
     }
 }
 
@@ -36,14 +36,14 @@ impl AuthorizationRequest {
     ///
     /// The authorization is refused with `step_up.empty` if the API requires nothing that could be requested, and with
     /// `step_up.repeated` if these tokens come from a login that was made for the same step-up: the user would be asked
-    /// again and again. So would the user of an API that keeps requiring something else: `step_up.limit` after five
-    /// such logins of which each was required within a minute of the one before.
+    /// again and again. The same would happen to the user of an API that keeps requiring something else:
+    /// `step_up.limit` after five such logins of which each was required within a minute of the one before.
     #[must_use]
-    pub fn step_up(mut self, wanted: StepUp, tokens: &Tokens) -> Self {
+    pub fn step_up(mut self, required: StepUp, tokens: &Tokens) -> Self {
         self.step_up = Some(Box::new(StepUpRequirements {
-            wanted,
+            required,
             granted: tokens.scope.clone(),
-            answered: tokens.answered.clone(),
+            step_up_login: tokens.step_up_login.clone(),
         }));
         self
     }
@@ -54,39 +54,39 @@ impl AuthorizationRequest {
 /// # Errors
 /// `step_up.empty`, `step_up.repeated`, `step_up.limit`.
 pub(super) fn apply(request: &mut AuthorizationRequest, now: UnixTime) -> Result<(), Error> {
-    let Some(wish) = request.step_up.clone() else {
+    let Some(requirements) = request.step_up.clone() else {
         return Ok(());
     };
-    if wish.before(now) >= MAX_IN_A_ROW {
+    if requirements.consecutive_logins(now) >= MAX_IN_A_ROW {
         return Err(Misuse::StepUpLimit.into());
     }
     let StepUpRequirements {
-        wanted,
+        required,
         granted,
-        answered,
-    } = *wish;
-    if wanted.is_empty() {
+        step_up_login,
+    } = *requirements;
+    if required.is_empty() {
         return Err(Misuse::StepUpEmpty.into());
     }
-    if answered.is_some_and(|answered| answered.repeats(&wanted, now)) {
+    if step_up_login.is_some_and(|step_up_login| step_up_login.repeats(&required, now)) {
         return Err(Misuse::StepUpRepeated.into());
     }
     let scope = request.token_request.scope.union(&granted);
-    request.token_request.scope = match &wanted.scope {
+    request.token_request.scope = match &required.scope {
         Some(more) => scope.union(more),
         None => scope,
     };
     let extra = &mut request.extra;
     extra.retain(|(name, _)| !["acr_values", "max_age", "claims"].contains(&name.as_str()));
-    let mut ask = |name: &str, value: String| extra.push((name.to_owned(), value));
-    if !wanted.acr_values.is_empty() {
-        ask("acr_values", wanted.acr_values.join(" "));
+    let mut set_parameter = |name: &str, value: String| extra.push((name.to_owned(), value));
+    if !required.acr_values.is_empty() {
+        set_parameter("acr_values", required.acr_values.join(" "));
     }
-    if let Some(seconds) = wanted.max_age {
-        ask("max_age", seconds.to_string());
+    if let Some(seconds) = required.max_age {
+        set_parameter("max_age", seconds.to_string());
     }
-    if let Some(claims) = wanted.claims {
-        ask("claims", claims);
+    if let Some(claims) = required.claims {
+        set_parameter("claims", claims);
     }
     Ok(())
 }

@@ -178,7 +178,7 @@ fn a_verifier_never_enters_a_url() {
     let verifier = pending
         .code_verifier
         .as_ref()
-        .map(|it| it.expose().to_owned());
+        .map(|secret| secret.expose().to_owned());
     assert!(challenge.is_some() && challenge != verifier);
 
     // With `plain` the challenge is the verifier: it is not written a second time.
@@ -188,7 +188,7 @@ fn a_verifier_never_enters_a_url() {
     let verifier = pending
         .code_verifier
         .as_ref()
-        .map(|it| it.expose().to_owned());
+        .map(|secret| secret.expose().to_owned());
     assert_eq!(parameter(&url, "code_challenge"), verifier);
     assert_eq!(
         parameter(&url, "code_challenge_method").as_deref(),

@@ -1,4 +1,4 @@
-//! [`AuthorizationWarning`]: problems of an authorization request that is made nevertheless.
+//! [`AuthorizationWarning`]: problems of an authorization request that do not prevent it.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;
@@ -8,7 +8,7 @@ use super::begin::RequestDelivery;
 use crate::authorization_details::PARAMETER as DETAILS;
 use crate::client_config::ClientConfig;
 
-/// A flaw of an authorization request that is made anyway.
+/// A problem of an authorization request that does not prevent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthorizationWarning {
@@ -30,8 +30,8 @@ impl AuthorizationWarning {
     }
 }
 
-/// The flaws of a request that reaches the server like this.
-pub(super) fn of(
+/// The warnings of a request that is delivered in this way.
+pub(super) fn warnings_for(
     config: &ClientConfig,
     request: &AuthorizationRequest,
     delivery: &RequestDelivery,
@@ -44,7 +44,7 @@ pub(super) fn of(
         typed.next().is_some() || extra(request, DETAILS).is_some()
     };
     match (
-        knows_no_acr(config, request),
+        supports_no_requested_acr(config, request),
         is_unprotected && has_details(),
     ) {
         (true, true) => &[AcrValuesUnsupported, AuthorizationDetailsUnprotected],
@@ -55,13 +55,13 @@ pub(super) fn of(
 }
 
 /// Whether the server lists `acr` values, and none of those that are requested.
-fn knows_no_acr(config: &ClientConfig, request: &AuthorizationRequest) -> bool {
+fn supports_no_requested_acr(config: &ClientConfig, request: &AuthorizationRequest) -> bool {
     let supported = config.server.named_list("acr_values_supported");
-    let (Some(wanted), Some(supported)) = (extra(request, "acr_values"), supported) else {
+    let (Some(requested), Some(supported)) = (extra(request, "acr_values"), supported) else {
         return false;
     };
     let is_supported = |acr| supported.iter().any(|known| known == acr);
-    !wanted.split(' ').any(is_supported)
+    !requested.split(' ').any(is_supported)
 }
 
 fn extra<'a>(request: &'a AuthorizationRequest, name: &str) -> Option<&'a str> {

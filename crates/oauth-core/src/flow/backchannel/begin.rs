@@ -19,7 +19,7 @@ pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthenticatio
         repeat: request.repeat,
         inner: begin_unchecked(Arc::clone(&config), request).boxed(),
         config,
-        is_begun: false,
+        is_recorded: false,
     }
 }
 
@@ -28,8 +28,8 @@ pub(crate) struct Begin {
     repeat: Repeat,
     inner: Boxed<BackchannelAuthenticationResponse>,
     config: Arc<ClientConfig>,
-    /// Whether the request is recorded, but not answered by the server yet.
-    is_begun: bool,
+    /// Whether the request is recorded, and the server has not responded yet.
+    is_recorded: bool,
 }
 
 impl Exchange for Begin {
@@ -41,15 +41,15 @@ impl Exchange for Begin {
         input: Input,
     ) -> Result<Step<BackchannelAuthenticationResponse>, Error> {
         let request_key = self.request_key.clone()?;
-        let asked = &self.config.shared.pending_backchannel;
-        if matches!(input, Input::Begin) && !self.is_begun {
-            asked.begin_request(&request_key, self.repeat, at.now())?;
-            self.is_begun = true;
+        let pending_requests = &self.config.shared.pending_backchannel;
+        if matches!(input, Input::Begin) && !self.is_recorded {
+            pending_requests.begin_request(&request_key, self.repeat, at.now())?;
+            self.is_recorded = true;
         }
         let step = self.inner.resume(at, input)?;
         if let Step::Done(request) = &step {
-            asked.record_sent(&request_key, &request.auth_req_id, request.expires_at);
-            self.is_begun = false;
+            pending_requests.record_sent(&request_key, &request.auth_req_id, request.expires_at);
+            self.is_recorded = false;
         }
         Ok(step)
     }
@@ -58,7 +58,7 @@ impl Exchange for Begin {
 /// A request that failed or was given up is no longer pending.
 impl Drop for Begin {
     fn drop(&mut self) {
-        if let (true, Ok(request_key)) = (self.is_begun, &self.request_key) {
+        if let (true, Ok(request_key)) = (self.is_recorded, &self.request_key) {
             self.config
                 .shared
                 .pending_backchannel

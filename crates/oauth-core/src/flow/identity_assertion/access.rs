@@ -24,27 +24,27 @@ struct Facts {
     identity_provider: Arc<ClientConfig>,
     client: Arc<ClientConfig>,
     token_request: TokenRequest,
-    known: Mutex<Known>,
+    known: Mutex<SignInState>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct SignInState {
     id_token: Option<Secret<String>>,
     refresh_token: Option<RefreshToken>,
     assertion: Option<IdentityAssertion>,
-    /// Alive while some exchange uses the refresh token.
-    refreshing: Weak<Flight>,
+    /// Alive while an exchange uses the refresh token.
+    refreshing: Weak<RefreshPermit>,
 }
 
-/// The permit for the one refresh at a time: the call that holds it refreshes, and dropping it ends the refresh.
+/// The permit to refresh, of which there is one: the exchange that holds it refreshes, and dropping it releases it.
 #[derive(Debug)]
-struct Flight;
+struct RefreshPermit;
 
-/// The pause before looking again for a sign-in that another exchange is refreshing.
-const POLL: Duration = Duration::from_millis(100);
+/// The pause before another look at a sign-in that another exchange is refreshing.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
-/// The largest number of looks: together longer than the longest request.
-pub(super) const LOOKS: u16 = 600;
+/// The largest number of polls, which together take longer than the longest request.
+pub(super) const MAX_POLLS: u16 = 600;
 
 impl IdentityAccess {
     pub(crate) fn new(
@@ -57,7 +57,7 @@ impl IdentityAccess {
             identity_provider,
             client,
             token_request,
-            known: Mutex::new(Known {
+            known: Mutex::new(SignInState {
                 id_token: login.id_token.clone(),
                 refresh_token: login.refresh_token.clone(),
                 assertion: None,
@@ -78,10 +78,10 @@ impl IdentityAccess {
     /// the error names its `max_age` and `acr_values`.
     pub fn tokens(&self) -> impl Exchange<Output = Tokens> + Send + use<> {
         Access {
-            of: self.clone(),
+            access: self.clone(),
             state: State::Fresh,
             presented: Presented::New,
-            looks: 0,
+            polls: 0,
         }
     }
 
@@ -95,19 +95,22 @@ impl IdentityAccess {
         self.update(|known| known.assertion = Some(assertion));
     }
 
-    fn known(&self) -> Known {
+    fn known(&self) -> SignInState {
         let known = self.0.known.lock();
         known.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn update(&self, change: impl FnOnce(&mut Known)) {
+    fn update(&self, change: impl FnOnce(&mut SignInState)) {
         change(&mut self.0.known.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The first state of an exchange.
     fn next(&self, now: UnixTime) -> Result<State, Error> {
         let known = self.known();
-        if let Some(assertion) = known.assertion.filter(|assertion| is_good(assertion, now)) {
+        if let Some(assertion) = known
+            .assertion
+            .filter(|assertion| is_unexpired(assertion, now))
+        {
             return Ok(State::Redeeming(self.redeem(assertion)));
         }
         match known.id_token {
@@ -115,12 +118,12 @@ impl IdentityAccess {
                 self.request(IdentitySubject::IdToken(id_token))?,
                 None,
             )),
-            _ => match self.flight() {
-                Some((flight, refresh_token)) => {
+            _ => match self.permit() {
+                Some((permit, refresh_token)) => {
                     let refresh = Refresh::new(refresh_token.ok_or(Misuse::NoRefreshToken)?);
                     let token = Token::new(refresh, TokenRequest::new());
                     let idp = Arc::clone(&self.0.identity_provider);
-                    Ok(State::Refreshing(Box::new(Call::new(idp, token)), flight))
+                    Ok(State::Refreshing(Box::new(Call::new(idp, token)), permit))
                 }
                 None => Ok(State::Waiting),
             },
@@ -128,49 +131,52 @@ impl IdentityAccess {
     }
 
     /// The permit to use the refresh token, unless another exchange has it. Both are taken under one lock.
-    fn flight(&self) -> Option<(Arc<Flight>, Option<RefreshToken>)> {
+    fn permit(&self) -> Option<(Arc<RefreshPermit>, Option<RefreshToken>)> {
         let known = self.0.known.lock();
         let mut known = known.unwrap_or_else(PoisonError::into_inner);
         if known.refreshing.strong_count() > 0 {
             return None;
         }
-        let flight = Arc::new(Flight);
-        known.refreshing = Arc::downgrade(&flight);
-        Some((flight, known.refresh_token.clone()))
+        let permit = Arc::new(RefreshPermit);
+        known.refreshing = Arc::downgrade(&permit);
+        Some((permit, known.refresh_token.clone()))
     }
 
     fn request(&self, subject: IdentitySubject) -> Result<Boxed<IdentityAssertion>, Error> {
         let audience = self.0.client.server.issuer().as_str();
-        let wanted =
+        let assertion_request =
             IdentityAssertionRequest::new(subject, audience, self.0.token_request.clone())?;
-        Ok(request(Arc::clone(&self.0.identity_provider), wanted))
+        Ok(request(
+            Arc::clone(&self.0.identity_provider),
+            assertion_request,
+        ))
     }
 
-    /// The assertion contains what was granted, which is not sent again. It is forgotten here, because it may be valid
-    /// only once.
+    /// The assertion contains what was granted, which is not sent again. The assertion is dropped here, because it may
+    /// be valid only once.
     fn redeem(&self, assertion: IdentityAssertion) -> Boxed<Tokens> {
         self.update(|known| known.assertion = None);
         redeem(Arc::clone(&self.0.client), assertion, TokenRequest::new())
     }
 }
 
-fn is_good(assertion: &IdentityAssertion, now: UnixTime) -> bool {
+fn is_unexpired(assertion: &IdentityAssertion, now: UnixTime) -> bool {
     assertion.expires_at.is_none_or(|expires| now < expires)
 }
 
 struct Access {
-    of: IdentityAccess,
+    access: IdentityAccess,
     state: State,
     presented: Presented,
-    looks: u16,
+    polls: u16,
 }
 
 /// The origin of the assertion that is presented.
 #[derive(PartialEq, Eq)]
 enum Presented {
-    /// It was kept: the server may already have seen it.
+    /// The assertion was kept: the server may already have seen it.
     Kept,
-    /// It was just issued.
+    /// The assertion was just issued.
     New,
 }
 
@@ -178,9 +184,9 @@ enum State {
     Fresh,
     /// Another exchange is refreshing the sign-in.
     Waiting,
-    Refreshing(Boxed<Tokens>, Arc<Flight>),
-    /// With the permit, if the refresh token is the subject: nobody else may use it meanwhile.
-    Exchanging(Boxed<IdentityAssertion>, Option<Arc<Flight>>),
+    Refreshing(Boxed<Tokens>, Arc<RefreshPermit>),
+    /// With the permit, if the refresh token is the subject: no other exchange may use it in the meantime.
+    Exchanging(Boxed<IdentityAssertion>, Option<Arc<RefreshPermit>>),
     Redeeming(Boxed<Tokens>),
     Over,
 }
@@ -188,10 +194,10 @@ enum State {
 impl Access {
     fn enter(&mut self, at: &Moment, mut state: State) -> Result<Step<Tokens>, Error> {
         match &mut state {
-            State::Waiting if self.looks < LOOKS => {
-                self.looks += 1;
+            State::Waiting if self.polls < MAX_POLLS => {
+                self.polls += 1;
                 self.state = State::Waiting;
-                Ok(Step::Sleep(POLL))
+                Ok(Step::Sleep(POLL_PAUSE))
             }
             State::Waiting => Err(Error::lost(Cause::unsent_as(
                 "another run still refreshes the sign-in",
@@ -220,21 +226,21 @@ impl Access {
     ) -> Result<Step<Tokens>, Error> {
         let step = match step {
             Step::Done(tokens) => {
-                self.of.update(|known| {
+                self.access.update(|known| {
                     known.id_token.clone_from(&tokens.id_token);
                     known.refresh_token.clone_from(&tokens.refresh_token);
                 });
                 let subject = IdentitySubject::of_renewed(&tokens, at.now());
                 let subject = subject.map_err(|_| Misuse::NoRefreshToken)?;
-                let flight = match state {
-                    State::Refreshing(_, flight)
+                let permit = match state {
+                    State::Refreshing(_, permit)
                         if matches!(subject, IdentitySubject::RefreshToken(_)) =>
                     {
-                        Some(flight)
+                        Some(permit)
                     }
                     _ => None,
                 };
-                let next = State::Exchanging(self.of.request(subject)?, flight);
+                let next = State::Exchanging(self.access.request(subject)?, permit);
                 return self.enter(at, next);
             }
             step => step,
@@ -251,7 +257,7 @@ impl Access {
     ) -> Result<Step<Tokens>, Error> {
         if let Step::Done(assertion) = step {
             self.presented = Presented::New;
-            let next = State::Redeeming(self.of.redeem(assertion));
+            let next = State::Redeeming(self.access.redeem(assertion));
             return self.enter(at, next);
         }
         self.state = state;
@@ -268,7 +274,7 @@ impl Access {
         match step {
             Err(error) if self.presented == Presented::Kept && is_invalid_grant(&error) => {
                 self.presented = Presented::New;
-                let next = self.of.next(at.now())?;
+                let next = self.access.next(at.now())?;
                 self.enter(at, next)
             }
             Ok(Step::Done(tokens)) => Ok(Step::Done(tokens)),
@@ -292,20 +298,20 @@ impl Exchange for Access {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) | (State::Waiting, Input::Elapsed) => {
-                let next = self.of.next(at.now())?;
+                let next = self.access.next(at.now())?;
                 if let State::Redeeming(_) = next {
                     self.presented = Presented::Kept;
                 }
                 self.enter(at, next)
             }
             (State::Fresh | State::Waiting, _) => Err(Misuse::OutOfOrder.into()),
-            (State::Refreshing(mut exchange, flight), input) => {
+            (State::Refreshing(mut exchange, permit), input) => {
                 let step = exchange.resume(at, input)?;
-                self.refreshed(at, State::Refreshing(exchange, flight), step)
+                self.refreshed(at, State::Refreshing(exchange, permit), step)
             }
-            (State::Exchanging(mut exchange, flight), input) => {
+            (State::Exchanging(mut exchange, permit), input) => {
                 let step = exchange.resume(at, input)?;
-                self.exchanged(at, State::Exchanging(exchange, flight), step)
+                self.exchanged(at, State::Exchanging(exchange, permit), step)
             }
             (State::Redeeming(mut exchange), input) => {
                 let step = exchange.resume(at, input);

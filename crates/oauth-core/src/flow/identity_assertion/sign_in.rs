@@ -14,10 +14,10 @@ use crate::grant::{IdentitySubject, TokenRequest};
 use crate::moment::UnixTime;
 use crate::token::Tokens;
 
-/// Reads the sign-in at this time.
+/// Returns the current sign-in.
 type Read = dyn Fn(UnixTime) -> Result<IdentitySubject, Error> + Send + Sync;
 
-/// The identity provider, of which `identity_provider` is a client, and the sign-in there.
+/// The client of the identity provider, and the sign-in there.
 #[derive(Clone)]
 pub(crate) struct SignInElsewhere {
     identity_provider: Arc<ClientConfig>,
@@ -35,8 +35,8 @@ impl SignInElsewhere {
         }
     }
 
-    /// Requests tokens of the server of `config` with such a sign-in, as the client has it.
-    pub(crate) fn tokens_of(
+    /// Requests tokens of the server of `config` with the client's sign-in.
+    pub(crate) fn tokens_by_sign_in(
         sign_in: &(dyn Any + Send + Sync),
         config: Arc<ClientConfig>,
         token_request: TokenRequest,
@@ -56,10 +56,11 @@ impl SignInElsewhere {
             read,
         } = self;
         let audience = config.server.issuer().as_str().to_owned();
-        let wanted = Ready::new(()).and_then(move |at, ()| {
+        let assertion_request = Ready::new(()).and_then(move |at, ()| {
             IdentityAssertionRequest::new(read(at.now())?, audience, token_request)
         });
-        let assertion = wanted.then(move |_, wanted| Ok(request(identity_provider, wanted)));
+        let assertion = assertion_request
+            .then(move |_, assertion_request| Ok(request(identity_provider, assertion_request)));
         // The assertion contains what was granted, which is not sent again.
         let tokens =
             assertion.then(move |_, assertion| Ok(redeem(config, assertion, TokenRequest::new())));
@@ -78,9 +79,9 @@ impl fmt::Debug for SignInElsewhere {
     }
 }
 
-/// A slot for the subject token of the next request, for hosts that read it asynchronously before each renewal: the host
-/// stores it here, and it is removed by the next request of the client that was made with [`read`](Self::read), see
-/// [`Client::with_identity`](crate::Client::with_identity). Clones are the same place.
+/// A slot for the subject token of the next request, for hosts that read it asynchronously before each renewal: the
+/// host stores it here, and it is removed by the next request of the client that was made with [`read`](Self::read),
+/// see [`Client::with_identity`](crate::Client::with_identity). Clones share the slot.
 #[derive(Clone, Default)]
 pub struct SubjectSlot(Arc<Mutex<Option<Result<IdentitySubject, Error>>>>);
 
@@ -104,7 +105,7 @@ impl SubjectSlot {
 
     /// Stores the subject of a sign-in that was renewed because its ID token had expired:
     /// [`IdentitySubject::of_renewed`]. Returns whether it is the refresh token, so that the host should keep other
-    /// workers from using it meanwhile.
+    /// workers from using it in the meantime.
     pub fn leave_renewed(&self, login: &Tokens, now: UnixTime) -> bool {
         let subject = IdentitySubject::of_renewed(login, now);
         let is_refresh_token = matches!(subject, Ok(IdentitySubject::RefreshToken(_)));

@@ -9,7 +9,7 @@ use serde_json::json as value;
 
 mod sign_in;
 
-use super::access::LOOKS;
+use super::access::MAX_POLLS;
 use super::*;
 use crate::base64::url_safe;
 use crate::client::Client;
@@ -210,7 +210,7 @@ fn a_refresh_without_an_id_token_leaves_the_refresh_token() {
 
 /// A server that replaces refresh tokens ends the family of one that comes twice.
 #[test]
-fn of_two_runs_at_once_one_spends_the_refresh_token() {
+fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
     let at = |seconds| Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
     let claims = |from: u64, to: u64| {
         let (iat, exp) = (NOW + from, NOW + to);
@@ -259,12 +259,15 @@ fn of_two_runs_at_once_one_spends_the_refresh_token() {
     // Nobody waits forever.
     let mut fifth = access.tokens();
     let mut step = fifth.resume(&at(901), Input::Begin);
-    let mut looks = 0;
+    let mut polls = 0;
     while let Ok(Step::Sleep(_)) = step {
-        looks += 1;
+        polls += 1;
         step = fifth.resume(&at(901), Input::Elapsed);
     }
-    assert_eq!((looks, code(step).map(drop)), (LOOKS, Err("lost.unsent")));
+    assert_eq!(
+        (polls, code(step).map(drop)),
+        (MAX_POLLS, Err("lost.unsent"))
+    );
 }
 
 /// While it is the subject of an exchange, nobody may replace it.

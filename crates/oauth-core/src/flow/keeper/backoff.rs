@@ -9,25 +9,25 @@ use crate::json_form;
 use crate::moment::{Moment, UnixTime};
 
 /// The longest pause between two attempts, unless the server names one.
-const LONGEST: u64 = 60;
+const MAX_PAUSE_SECONDS: u64 = 60;
 
-/// The shortest pause that a caller is told to keep. The first failure causes none, so that the next caller's attempt is
-/// not delayed, but a program that repeats its own should not do it in a tight loop.
-const SHORTEST_TOLD: Duration = Duration::from_secs(1);
+/// The shortest pause reported to a caller. The first failure causes no pause, so that the next caller's attempt is not
+/// delayed, but a program that retries should not do so in a tight loop.
+const MIN_REPORTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Renewals that were caused by a refused access token. If every token is refused, renewing does not help, and costs
-/// the server a refresh each time. They are kept in the record, so that those of all workers count.
+/// the server a refresh each time. The count is kept in the record, so that the renewals of all workers count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Refusals {
     count: u32,
     last: Option<UnixTime>,
 }
 
-/// How many such renewals in a row need no pause: tokens expire early now and then.
+/// The number of such renewals in a row that cause no pause: tokens occasionally expire early.
 const FREE_RENEWALS: u32 = 3;
 
-/// After this many seconds without one, counting restarts.
-const QUIET_SECONDS: u64 = 2 * LONGEST;
+/// After this many seconds without such a renewal, the count restarts.
+const COUNT_RESET_SECONDS: u64 = 2 * MAX_PAUSE_SECONDS;
 
 impl JsonForm for Refusals {
     fn read(value: Json<'_>) -> Option<Self> {
@@ -44,7 +44,7 @@ impl JsonForm for Refusals {
     }
 }
 
-/// Its form in a record that holds any.
+/// The stored form of [`Refusals`], in a record that has any.
 struct Stored {
     count: u32,
     last: Option<UnixTime>,
@@ -53,11 +53,11 @@ struct Stored {
 json_form! { Stored { count, last } }
 
 impl Refusals {
-    /// How long to wait before the next one, if it is too early.
+    /// How long to wait before the next such renewal, if it is too early for one.
     pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {
             None => 0,
-            Some(more) => u64::min(1 << more.min(6), LONGEST),
+            Some(more) => u64::min(1 << more.min(6), MAX_PAUSE_SECONDS),
         };
         // A clock that was set back must not extend the pause.
         let last = self.last.filter(|last| *last <= now)?;
@@ -67,7 +67,8 @@ impl Refusals {
 
     /// Counts one more such renewal.
     pub(super) fn note(&mut self, now: UnixTime) {
-        let is_near = |last: &UnixTime| *last <= now && now.since(*last).as_secs() < QUIET_SECONDS;
+        let is_near =
+            |last: &UnixTime| *last <= now && now.since(*last).as_secs() < COUNT_RESET_SECONDS;
         if !self.last.as_ref().is_some_and(is_near) {
             self.count = 0;
         }
@@ -91,8 +92,8 @@ struct Hold {
     /// When it began. If the clock is before that, it was set back, and the remaining time is unknown.
     since: UnixTime,
     until: UnixTime,
-    /// When another attempt may succeed, which may be later: other workers hold back too.
-    again: UnixTime,
+    /// When another attempt may succeed, which may be later, because other workers pause too.
+    may_succeed_at: UnixTime,
     error: Error,
 }
 
@@ -110,13 +111,17 @@ impl Backoff {
             .is_some_and(|hold| hold.is_active_at(now))
     }
 
-    /// The error to answer with instead of another attempt, if it is too early for one.
+    /// The error to return instead of another attempt, if it is too early for one.
     pub(super) fn error_while_active(&self, now: UnixTime) -> Option<Error> {
         let hold = self.last.as_ref().filter(|hold| hold.is_active_at(now))?;
-        Some(hold.error.clone().repeated_after(hold.again.since(now)))
+        Some(
+            hold.error
+                .clone()
+                .repeated_after(hold.may_succeed_at.since(now)),
+        )
     }
 
-    /// The same, for a caller that has no token to fall back on.
+    /// The error from [`error_while_active`](Self::error_while_active), for a caller that has no token to fall back on.
     pub(super) fn error_without_token(&self, now: UnixTime) -> Option<Error> {
         self.error_while_active(now).filter(|_| !self.is_soft)
     }
@@ -130,15 +135,15 @@ impl Backoff {
             count => 1 << (count - 1).min(6),
         };
         self.count = self.count.saturating_add(1);
-        let pause = u64::min(doubled, LONGEST);
+        let pause = u64::min(doubled, MAX_PAUSE_SECONDS);
         let pause = Duration::from_secs(pause + at.jitter_input() % (pause / 2 + 1));
         let now = at.now();
-        let named = Pause::of(&error, now).map_or(now, |pause| pause.end(now));
+        let named = Pause::from_error(&error, now).map_or(now, |pause| pause.end(now));
         self.set(now, named.max(now.after(pause)), &error);
-        error.pausing(self.remaining(now).max(SHORTEST_TOLD))
+        error.pausing(self.remaining(now).max(MIN_REPORTED_PAUSE))
     }
 
-    /// The same, while the token is valid.
+    /// Like the function above, but the pause applies only while the token is valid.
     pub(super) fn record_soft_failure(&mut self, at: &Moment, error: Error) -> Error {
         let error = self.record_failure(at, error);
         self.is_soft = true;
@@ -151,13 +156,13 @@ impl Backoff {
         self.last = Some(Box::new(Hold {
             since,
             until,
-            again: until.max(since.after(named)),
+            may_succeed_at: until.max(since.after(named)),
             error: error.clone(),
         }));
         self.is_soft = false;
     }
 
-    /// The same, while the token is valid.
+    /// Like the function above, but the pause applies only while the token is valid.
     pub(super) fn set_soft(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         self.set(since, until, error);
         self.is_soft = true;

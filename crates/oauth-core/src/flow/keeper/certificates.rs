@@ -15,16 +15,16 @@ use crate::token::{Stored, Tokens};
 
 /// The largest number of access tokens for other certificates in a record.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-const BESIDE: usize = 3;
+const MAX_OTHER_CERTIFICATES: usize = 3;
 
 /// Access tokens of the same grant for the certificates of other workers. Empty in builds for pages.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Beside(
+pub(super) struct OtherCertificateTokens(
     #[cfg(not(all(feature = "js", target_family = "wasm")))] pub(super) Vec<Arc<Tokens>>,
 );
 
 #[cfg(all(feature = "js", target_family = "wasm"))]
-impl JsonForm for Beside {
+impl JsonForm for OtherCertificateTokens {
     fn read(_: Json<'_>) -> Option<Self> {
         Some(Self())
     }
@@ -42,7 +42,7 @@ impl JsonForm for Beside {
 impl Record {
     pub(super) fn choose_certificate(&mut self, _: &ClientConfig) {}
 
-    pub(super) fn keep_beside(&mut self, _: &Self, _: UnixTime) {}
+    pub(super) fn keep_other_certificates(&mut self, _: &Self, _: UnixTime) {}
 
     pub(super) fn received_at(&self) -> Option<UnixTime> {
         self.tokens.as_ref().map(|tokens| tokens.received_at)
@@ -50,11 +50,11 @@ impl Record {
 }
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-impl JsonForm for Beside {
+impl JsonForm for OtherCertificateTokens {
     fn read(value: Json<'_>) -> Option<Self> {
         let stored: Vec<Stored> = JsonForm::read(value)?;
-        // One that cannot be read is requested again: the refresh token must not be lost over it.
-        let tokens = stored.into_iter().take(BESIDE);
+        // A token that cannot be read is requested again: it must not cost the refresh token.
+        let tokens = stored.into_iter().take(MAX_OTHER_CERTIFICATES);
         let tokens = tokens.filter_map(|stored| Tokens::from_stored(stored).ok());
         Some(Self(tokens.map(Arc::new).collect()))
     }
@@ -75,7 +75,7 @@ fn access_only(tokens: &Tokens) -> Arc<Tokens> {
     Arc::new(Tokens {
         refresh_token: None,
         id_token: None,
-        answered: None,
+        step_up_login: None,
         extra: Extra::default(),
         warnings: Vec::new(),
         ..tokens.clone()
@@ -93,28 +93,30 @@ impl Record {
         let Some(newest) = self.tokens.as_ref() else {
             return;
         };
-        let is_good = newest.certificate.is_good_with(ours) || newest.is_own_renewer();
+        let is_usable =
+            newest.certificate.is_usable_with(ours) || newest.renews_with_access_token();
         let mut beside = self.beside.0.iter_mut();
         // A token of another server or client does not belong to this grant.
-        let own = beside.find(|it| it.certificate == *ours && it.binding == newest.binding);
-        let Some(own) = own.filter(|_| !is_good) else {
+        let matching =
+            beside.find(|tokens| tokens.certificate == *ours && tokens.binding == newest.binding);
+        let Some(matching) = matching.filter(|_| !is_usable) else {
             return;
         };
-        let own = std::mem::replace(own, access_only(newest));
+        let matching = std::mem::replace(matching, access_only(newest));
         self.tokens = Some(Arc::new(Tokens {
-            access_token: own.access_token.clone(),
-            token_type: own.token_type.clone(),
-            received_at: own.received_at,
-            expires_in: own.expires_in,
-            scope: own.scope.clone(),
-            certificate: own.certificate.clone(),
+            access_token: matching.access_token.clone(),
+            token_type: matching.token_type.clone(),
+            received_at: matching.received_at,
+            expires_in: matching.expires_in,
+            scope: matching.scope.clone(),
+            certificate: matching.certificate.clone(),
             ..(**newest).clone()
         }));
     }
 
-    /// Keeps the access tokens of the record that this one replaces, as far as they are for other certificates and
-    /// valid: otherwise two workers would go on replacing each other's.
-    pub(super) fn keep_beside(&mut self, former: &Self, now: UnixTime) {
+    /// Keeps those access tokens of the replaced record that are valid and for other certificates: otherwise two
+    /// workers would keep replacing each other's tokens.
+    pub(super) fn keep_other_certificates(&mut self, former: &Self, now: UnixTime) {
         let Some(tokens) = self.tokens.as_ref() else {
             return;
         };
@@ -126,20 +128,22 @@ impl Record {
         let mut kept: Vec<Arc<Tokens>> = Vec::new();
         for other in others.chain(std::mem::take(&mut self.beside.0)) {
             let is_valid = other.expires_at().is_none_or(|end| now < end);
-            let is_another =
+            let is_for_another_certificate =
                 other.certificate.is_known() && other.certificate != tokens.certificate;
-            let is_kept = kept.iter().any(|it| it.certificate == other.certificate);
-            if is_valid && is_another && !is_kept {
+            let is_already_kept = kept
+                .iter()
+                .any(|tokens| tokens.certificate == other.certificate);
+            if is_valid && is_for_another_certificate && !is_already_kept {
                 kept.push(other);
             }
         }
-        // Those received first belong to certificates that go out of use.
-        kept.sort_by_key(|it| std::cmp::Reverse(it.received_at));
-        kept.truncate(BESIDE);
+        // The oldest belong to certificates that are being retired.
+        kept.sort_by_key(|tokens| std::cmp::Reverse(tokens.received_at));
+        kept.truncate(MAX_OTHER_CERTIFICATES);
         self.beside.0 = kept;
     }
 
-    /// When the newest of its access tokens was received, for whatever certificate.
+    /// When the newest of its access tokens was received, regardless of its certificate.
     pub(super) fn received_at(&self) -> Option<UnixTime> {
         let all = self.tokens.iter().chain(&self.beside.0);
         all.map(|tokens| tokens.received_at).max()

@@ -1,6 +1,6 @@
 //! The outcome of a token request: new tokens are saved before any caller gets them; after a failure, the in-flight
 //! marker is cleared only if the server certainly did not process the request. After `invalid_grant` the record is read
-//! once more: another worker may have stored newer tokens (`recheck`).
+//! again: another worker may have stored newer tokens (`recheck`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,47 +20,47 @@ use crate::server::EndpointKind;
 use crate::token::{RefreshToken, Tokens};
 
 /// The number of attempts to save before new tokens are returned unsaved.
-const SAVES: u32 = 5;
+const MAX_SAVE_ATTEMPTS: u32 = 5;
 
 /// Tokens that are not in the store yet.
 #[derive(Debug, Clone)]
-pub(super) enum Unsaved {
+pub(super) enum UnsavedState {
     Nothing,
-    /// Tokens of a new login: they replace whatever is stored.
+    /// Tokens of a new login: they replace any stored ones.
     Login(Login),
     /// Tokens of a renewal: they replace only the tokens for which they were issued.
     Renewed {
-        /// The tokens they were issued for.
+        /// The tokens from which these were renewed.
         parent: Option<Arc<Tokens>>,
-        /// The save failed too often: the tokens are returned unsaved.
+        /// Whether the save failed too often, so that the tokens were returned unsaved.
         is_given_up: bool,
-        /// A save of them was requested and never answered.
+        /// Whether the result of a save is unknown.
         may_be_stored: bool,
     },
 }
 
 /// New tokens that are being saved.
 #[derive(Debug)]
-pub(super) struct UnsavedTokens {
-    /// The tokens they were issued for.
+pub(super) struct PendingSave {
+    /// The tokens from which these were renewed.
     pub(super) parent: Option<Arc<Tokens>>,
     pub(super) record: Record,
-    /// They were received before this renewal began, and may have expired.
+    /// Whether the tokens were received before this renewal began, so that they may have expired.
     pub(super) is_deferred: bool,
-    /// A save of them was requested and never answered.
+    /// Whether the result of a save is unknown.
     pub(super) may_be_stored: bool,
-    /// The version over which the tokens are saved.
-    over: u64,
-    tries: u32,
+    /// The version of the record that the tokens replace.
+    base_version: u64,
+    attempts: u32,
 }
 
-impl UnsavedTokens {
-    /// Tokens that could not be saved before. Once they were handed out unsaved, one more failure of the
-    /// store suffices.
+impl PendingSave {
+    /// Tokens that could not be saved before. If they were already returned unsaved, give up after one more failed
+    /// save.
     pub(super) fn deferred(
         parent: Option<Arc<Tokens>>,
         record: Record,
-        over: u64,
+        base_version: u64,
         is_given_up: bool,
     ) -> Self {
         Self {
@@ -68,8 +68,12 @@ impl UnsavedTokens {
             record,
             is_deferred: true,
             may_be_stored: false,
-            over,
-            tries: if is_given_up { SAVES - 1 } else { 0 },
+            base_version,
+            attempts: if is_given_up {
+                MAX_SAVE_ATTEMPTS - 1
+            } else {
+                0
+            },
         }
     }
 
@@ -84,22 +88,23 @@ impl UnsavedTokens {
             let token = tokens.as_ref()?.refresh_token.as_ref()?;
             Some(token.secret.clone())
         };
-        let is_same = |one: &Option<Arc<Tokens>>, other: &Option<Arc<Tokens>>| match (
-            secret(one),
-            secret(other),
-        ) {
-            (Some(one), Some(other)) => one.matches(other.expose()),
-            (one, other) => one.is_none() && other.is_none(),
-        };
+        let has_same_refresh_token =
+            |ours: &Option<Arc<Tokens>>, theirs: &Option<Arc<Tokens>>| match (
+                secret(ours),
+                secret(theirs),
+            ) {
+                (Some(ours), Some(theirs)) => ours.matches(theirs.expose()),
+                (ours, theirs) => ours.is_none() && theirs.is_none(),
+            };
         let (ours, theirs) = (&self.record.tokens, &stored.tokens);
         let counted = self.record.renewals.zip(stored.renewals);
         stored.login == self.record.login
-            && match is_same(ours, theirs) {
+            && match has_same_refresh_token(ours, theirs) {
                 true => match counted {
                     Some((ours, theirs)) if ours != theirs => ours > theirs,
                     _ => self.record.received_at() > stored.received_at(),
                 },
-                false => is_same(&self.parent, theirs),
+                false => has_same_refresh_token(&self.parent, theirs),
             }
     }
 }
@@ -124,8 +129,12 @@ impl Keeper {
         }
         let token = |tokens: &Tokens| Some(tokens.refresh_token.as_ref()?.secret.clone());
         let before = self.record.tokens.as_deref().and_then(token);
-        let rotates = match (self.is_requested_anew(), before, token(&tokens)) {
-            // Some servers rotate only now and then: once seen, the server counts as rotating.
+        let rotates = match (
+            self.is_renewed_without_refresh_token(),
+            before,
+            token(&tokens),
+        ) {
+            // Some servers rotate only occasionally: after one rotation, the server counts as rotating.
             (false, Some(before), Some(after)) => {
                 Some(self.record.rotates == Some(true) || !before.matches(after.expose()))
             }
@@ -134,7 +143,10 @@ impl Keeper {
         let mut record = Record {
             rotates,
             login: self.record.login.clone(),
-            renewals: match (self.is_requested_anew(), self.record.renewals) {
+            renewals: match (
+                self.is_renewed_without_refresh_token(),
+                self.record.renewals,
+            ) {
                 (_, Some(count)) => Some(count.saturating_add(1)),
                 // There is no login before them.
                 (true, None) => Some(0),
@@ -142,37 +154,41 @@ impl Keeper {
             },
             refusals,
             until: self.record.until,
-            ..Record::of(Arc::new(tokens))
+            ..Record::from_tokens(Arc::new(tokens))
         };
-        // A refused token makes the others suspect, too: the server may have revoked all of them.
+        // If one token was refused, the others are not kept either: the server may have revoked all of them.
         if !self.is_refused() {
-            record.keep_beside(&self.record, at.now());
+            record.keep_other_certificates(&self.record, at.now());
         }
         let parent = match &self.unsaved {
             // The predecessor that the store has.
-            Unsaved::Renewed { parent, .. } => parent.clone(),
+            UnsavedState::Renewed { parent, .. } => parent.clone(),
             _ => self.record.tokens.clone(),
         };
-        self.save_tokens(Box::new(UnsavedTokens {
+        self.save_tokens(Box::new(PendingSave {
             parent,
             record,
             is_deferred: false,
             may_be_stored: false,
-            over: self.version,
-            // The store did not answer before the request, so the save is tried only once.
-            tries: if without_store { SAVES - 1 } else { 0 },
+            base_version: self.version,
+            // The store did not respond before the request, so the save is tried only once.
+            attempts: if without_store {
+                MAX_SAVE_ATTEMPTS - 1
+            } else {
+                0
+            },
         }))
     }
 
-    pub(super) fn save_tokens(&mut self, unsaved: Box<UnsavedTokens>) -> Step {
+    pub(super) fn save_tokens(&mut self, unsaved: Box<PendingSave>) -> Step {
         let record = unsaved.record.clone();
-        self.save_over(unsaved.over, &record, State::SaveTokens(unsaved))
+        self.save_over(unsaved.base_version, &record, State::SaveTokens(unsaved))
     }
 
     pub(super) fn tokens_saved(
         &mut self,
         at: &Moment,
-        unsaved: Box<UnsavedTokens>,
+        unsaved: Box<PendingSave>,
         version: u64,
     ) -> Step {
         let tokens = unsaved.record.tokens.clone();
@@ -184,21 +200,21 @@ impl Keeper {
         self.finished
             .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
         self.discard_renewed();
-        let is_good = self.good(at.now()).is_some() && at.now() < self.deadlines.stale_at;
-        // They may have expired by now; they are renewed only if a caller waits.
-        if unsaved.is_deferred && !is_good && self.has_waiters {
+        let is_fresh = self.valid_tokens(at.now()).is_some() && at.now() < self.deadlines.stale_at;
+        // The tokens may have expired by now; they are renewed only if a caller waits.
+        if unsaved.is_deferred && !is_fresh && self.has_waiters {
             return self.load(State::LoadBeforeLease { attempts: 0 });
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
-    /// Another worker has saved in the meantime. The new tokens are the newest if they succeed what is stored
-    /// now, whatever other workers tried, or if the store has lost its record. Otherwise others have replaced or
+    /// Another worker has saved in the meantime. The new tokens are the newest if they succeed what is stored now,
+    /// regardless of what other workers tried, or if the store has lost its record. Otherwise others have replaced or
     /// removed them.
     pub(super) fn resolve_conflict(
         &mut self,
         at: &Moment,
-        mut unsaved: Box<UnsavedTokens>,
+        mut unsaved: Box<PendingSave>,
         entry: Option<Entry>,
     ) -> Step {
         let is_local = self.storage == Storage::Local;
@@ -214,24 +230,24 @@ impl Keeper {
                 return self.release(Err(error));
             }
         };
-        let is_first = !is_local && version == 0 && self.version == 0;
+        let is_first_record = !is_local && version == 0 && self.version == 0;
         let is_removed = entry.is_some_and(|entry| entry.is_removed());
         let follows = version >= self.version && !is_removed && unsaved.follows(&stored);
         let is_newest =
-            is_first || self.supersedes(at, &unsaved.record, &stored, version) || follows;
+            is_first_record || self.supersedes(at, &unsaved.record, &stored, version) || follows;
         if is_newest {
             unsaved.record.count_after(&stored);
-            unsaved.record.keep_beside(&stored, at.now());
+            unsaved.record.keep_other_certificates(&stored, at.now());
             // Until the new tokens are saved, callers get what has just been read.
             if follows && !unsaved.is_deferred {
                 self.adopt(at, stored, version);
             }
-            unsaved.over = version;
+            unsaved.base_version = version;
             return self.save_tokens(unsaved);
         }
         self.discard_renewed();
         self.adopt(at, stored, version);
-        let outcome = match (self.ended_error(at), self.good(at.now())) {
+        let outcome = match (self.ended_error(at), self.valid_tokens(at.now())) {
             (Some(error), _) => Err(error),
             (None, Some(tokens)) => Ok(tokens),
             (None, None) => {
@@ -267,29 +283,29 @@ impl Keeper {
 
     /// Forgets the unsaved tokens of a renewal: they are stored, or superseded.
     fn discard_renewed(&mut self) {
-        if matches!(self.unsaved, Unsaved::Renewed { .. }) {
-            self.unsaved = Unsaved::Nothing;
+        if matches!(self.unsaved, UnsavedState::Renewed { .. }) {
+            self.unsaved = UnsavedState::Nothing;
         }
     }
 
-    /// The store does not answer: retries the save, and finally returns the tokens unsaved rather than
-    /// lose the grant.
+    /// Retries the save when the store does not respond, and finally returns the tokens unsaved rather than lose the
+    /// grant.
     pub(super) fn retry_save(
         &mut self,
         at: &Moment,
-        mut unsaved: Box<UnsavedTokens>,
+        mut unsaved: Box<PendingSave>,
         error: &Error,
     ) -> Step {
-        unsaved.tries += 1;
+        unsaved.attempts += 1;
         unsaved.may_be_stored |= error
             .cause()
-            .is_none_or(|it| it.delivery() != Delivery::Unsent);
-        if unsaved.tries < SAVES {
-            let pause = Duration::from_millis(100 << unsaved.tries);
+            .is_none_or(|cause| cause.delivery() != Delivery::Unsent);
+        if unsaved.attempts < MAX_SAVE_ATTEMPTS {
+            let pause = Duration::from_millis(100 << unsaved.attempts);
             self.state = Some(State::RetrySave(unsaved));
             return Step::Wait(pause);
         }
-        if self.may_renew_unsaved(at, &unsaved) {
+        if self.may_renew_from_unsaved(at, &unsaved) {
             self.keep_unsaved(at, &unsaved, true);
             return self.load(State::CheckStoreForUnsaved(error.clone()));
         }
@@ -300,7 +316,7 @@ impl Keeper {
     pub(super) fn hand_out_unsaved(
         &mut self,
         at: &Moment,
-        unsaved: &UnsavedTokens,
+        unsaved: &PendingSave,
         error: &Error,
     ) -> Step {
         let tokens = unsaved.record.tokens.clone();
@@ -308,20 +324,20 @@ impl Keeper {
         if unsaved.is_deferred && self.has_waiters {
             return self.fail(at, error.clone());
         }
-        // A caller that needs their successors need not wait for the store.
+        // A caller that needs newer tokens need not wait for the store.
         let error = self.backoff.record_soft_failure(at, error.clone());
         if unsaved.is_deferred {
-            let outcome = self.good(at.now()).ok_or(error);
+            let outcome = self.valid_tokens(at.now()).ok_or(error);
             return self.release(outcome);
         }
         self.release(tokens.ok_or_else(|| Misuse::NoRefreshToken.into()))
     }
 
-    /// Keeps tokens that are not stored, unless those of a login have replaced them.
-    pub(super) fn keep_unsaved(&mut self, at: &Moment, unsaved: &UnsavedTokens, is_given_up: bool) {
+    /// Keeps tokens that are not stored, unless a login has replaced them.
+    pub(super) fn keep_unsaved(&mut self, at: &Moment, unsaved: &PendingSave, is_given_up: bool) {
         self.adopt(at, unsaved.record.clone(), self.version);
-        if !matches!(self.unsaved, Unsaved::Login(_)) {
-            self.unsaved = Unsaved::Renewed {
+        if !matches!(self.unsaved, UnsavedState::Login(_)) {
+            self.unsaved = UnsavedState::Renewed {
                 parent: unsaved.parent.clone(),
                 is_given_up,
                 may_be_stored: unsaved.may_be_stored,
@@ -333,19 +349,18 @@ impl Keeper {
     pub(super) fn request_failed(&mut self, at: &Moment, error: Error) -> Step {
         self.note_outcome(at, Some(&error));
         let ends = ServerError::ends_the_grant;
-        if !self.is_requested_anew() && error.server_error().is_some_and(ends) {
+        if !self.is_renewed_without_refresh_token() && error.server_error().is_some_and(ends) {
             return self.load(State::RecheckStore(error));
         }
-        // The cause is unknown: the user may have to confirm something, this machine may not be
-        // trusted, or the server may have its own error for an invalid token. So nothing is
-        // deleted.
-        if let Some(suspicion) = self.suspicion(at, &error) {
-            return self.save_suspicion(at, error, suspicion);
+        // The cause is unknown: the user may have to confirm something, this machine might not be trusted, or the
+        // server may have its own error for an invalid token. So nothing is deleted.
+        if let Some(unconfirmed_refusal) = self.unconfirmed_refusal(at, &error) {
+            return self.save_unconfirmed_refusal(at, error, unconfirmed_refusal);
         }
-        let is_unmarked = self.clear_marker(&error);
-        let pause = Pause::of(&error, at.now());
+        let is_cleared = self.clear_marker(&error);
+        let pause = Pause::from_error(&error, at.now());
         let outcome = self.failure_outcome(at, error);
-        if !is_unmarked && pause.is_none() {
+        if !is_cleared && pause.is_none() {
             return self.release(outcome);
         }
         self.record.pause = pause;
@@ -358,16 +373,16 @@ impl Keeper {
     pub(super) fn clear_marker(&mut self, error: &Error) -> bool {
         let renewal_id = self.renewal_id.clone();
         let marker = self.record.in_flight.as_ref();
-        let is_marked = marker.is_some_and(|marker| marker.id == renewal_id);
+        let is_own_marker = marker.is_some_and(|marker| marker.id == renewal_id);
         let is_unspent = is_unspent(error);
-        if is_marked {
+        if is_own_marker {
             self.remember_finished(renewal_id, is_unspent);
         }
-        let is_unmarked = is_marked && is_unspent;
-        if is_unmarked {
+        let is_cleared = is_own_marker && is_unspent;
+        if is_cleared {
             self.record.in_flight = None;
         }
-        is_unmarked
+        is_cleared
     }
 
     /// The server has refused the refresh token with `invalid_grant`. If another worker has stored newer
@@ -386,7 +401,7 @@ impl Keeper {
             let ended = ended.unwrap_or_else(|| GrantEnd::Refused(INVALID_GRANT.to_owned()));
             return self.end_grant(ended, error);
         }
-        let newer = self.good(at.now());
+        let newer = self.valid_tokens(at.now());
         let outcome = match (read, self.ended_error(at), newer) {
             (Err(error), ..) | (Ok(_), Some(error), _) => Err(error),
             (Ok(_), None, Some(tokens)) => Ok(tokens),
@@ -408,10 +423,10 @@ impl Keeper {
     }
 }
 
-/// Whether the server certainly did not process the request: it was never sent, or the refusal says
-/// so. This is an allow-list of proofs. Any other response may come from an intermediary that has
-/// forwarded the request and then gave up on the response: gateways report this with 502 or 504,
-/// some with 499, 520, 524 or a bare 503; a firewall may answer with any page.
+/// Whether the server certainly did not process the request: it was never sent, or the refusal says so. This is an
+/// allow-list of proofs. Any other response may come from an intermediary that forwarded the request and then stopped
+/// waiting for the response: gateways report this with 502 or 504, some with 499, 520, 524 or a bare 503; a firewall
+/// may return any page.
 fn is_unspent(error: &Error) -> bool {
     match error.kind() {
         Kind::Lost(_) => error
@@ -427,8 +442,8 @@ fn is_unspent(error: &Error) -> bool {
                 _ => false,
             }
         }
-        // Errors that keep a request from being written. After a reply that asks for another proof some may come too, and
-        // that was a refusal.
+        // Errors that prevent a request from being written. Some may also occur after a reply that asks for another
+        // proof, which is a refusal.
         Kind::Misuse(misuse) => matches!(
             misuse,
             Misuse::NoRefreshToken

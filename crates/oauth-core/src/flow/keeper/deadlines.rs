@@ -24,7 +24,7 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     /// A token without a lifetime lasts until a resource server refuses it.
-    pub(super) fn of(
+    pub(super) fn new(
         tokens: &Tokens,
         policy: &Policy,
         renewal: Option<&SelfRenewal>,
@@ -37,7 +37,7 @@ impl Deadlines {
             let jitter = at.jitter_input() % (spread.as_secs() + 1);
             latest.before(ahead + Duration::from_secs(jitter))
         });
-        // An expired token cannot be renewed, so there must be time for many tries.
+        // An expired token cannot be renewed, so there must be time for many attempts.
         let renew_at = renewal.map_or(never, |renewal| {
             renewal.from(tokens.received_at, tokens.expires_in)
         });

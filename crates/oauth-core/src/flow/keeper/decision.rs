@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::state::State;
-use super::{Decision, Entry, Keeper, Storage, Unsaved};
+use super::{Decision, Entry, Keeper, Storage, UnsavedState};
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Cause, Error, Misuse};
 use crate::moment::UnixTime;
@@ -44,8 +44,8 @@ impl Keeper {
     /// The token is stale, or there is none: renews it, or falls back to `held`.
     fn renew(&mut self, now: UnixTime, held: Option<Arc<Tokens>>) -> Decision {
         if let (Storage::Local, Some(ended)) = (self.storage, &self.record.ended) {
-            let why = self.backoff.error().cloned();
-            return Decision::Fail(why.unwrap_or_else(|| ended.error()));
+            let reason = self.backoff.error().cloned();
+            return Decision::Fail(reason.unwrap_or_else(|| ended.error()));
         }
         if let Some(error) = self.repeated_refusals(now) {
             return Decision::Fail(error);
@@ -61,31 +61,31 @@ impl Keeper {
         }
     }
 
-    /// Why a refused token is not renewed now: each of its successors was refused as well.
+    /// The error that prevents the renewal of a refused token, if each of its successors was refused as well.
     pub(super) fn repeated_refusals(&self, now: UnixTime) -> Option<Error> {
         let rest = self
             .record
             .refusals
             .hold(now)
             .filter(|_| self.is_refused())?;
-        let why = "every new token is refused: the next one is asked for after a pause";
-        Some(Error::lost(Cause::unsent_as(why)).pausing(rest))
+        let reason = "every new token is refused: the next one is asked for after a pause";
+        Some(Error::lost(Cause::unsent_as(reason)).pausing(rest))
     }
 
     /// The token for a caller that stops waiting for the renewal under way: the current one, as long as it is valid.
     pub fn usable_tokens(&self, now: UnixTime) -> Option<Arc<Tokens>> {
-        self.good(now).filter(|_| !self.is_withheld())
+        self.valid_tokens(now).filter(|_| !self.is_withheld())
     }
 
     /// Marks this token, and no other, as refused: its successor stays usable.
     pub fn refuse(&mut self, refused: &Tokens) {
-        let is_ours = self
+        let is_known_token = self
             .record
             .tokens
             .as_ref()
             .is_some_and(|tokens| tokens.access_token.matches(refused.access_token.expose()));
-        // One that is not known here may be the one in the store.
-        if is_ours || !self.is_refused() {
+        // A token that is not known here may be the one in the store.
+        if is_known_token || !self.is_refused() {
             self.refused = Some(refused.access_token.clone());
         }
     }
@@ -96,20 +96,20 @@ impl Keeper {
         decision
     }
 
-    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in elsewhere is
-    /// a user's, whatever the grant is called.
+    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in elsewhere
+    /// is a user's, even if the grant's owner is the client.
     fn lacks_subject(&self) -> bool {
-        let is_persons = !self.is_clients() || self.config.has_sign_in_elsewhere();
-        is_persons && self.storage == Storage::Shared && self.id.subject().is_none()
+        let is_user_grant = !self.is_client_grant() || self.config.has_sign_in_elsewhere();
+        is_user_grant && self.storage == Storage::Shared && self.id.subject().is_none()
     }
 
     /// Whether the tokens have to be stored before they are returned.
     fn is_withheld(&self) -> bool {
         match &self.unsaved {
-            Unsaved::Nothing => false,
-            Unsaved::Renewed { is_given_up, .. } => !is_given_up,
+            UnsavedState::Nothing => false,
+            UnsavedState::Renewed { is_given_up, .. } => !is_given_up,
             // The tokens being saved may be the ones that the login will replace.
-            Unsaved::Login(_) => self.state.as_ref().is_some_and(State::saves_deferred),
+            UnsavedState::Login(_) => self.state.as_ref().is_some_and(State::saves_deferred),
         }
     }
 
@@ -123,29 +123,32 @@ impl Keeper {
     /// Whether an API accepts the tokens on connections with this worker's certificate (RFC 8705 section 3).
     pub(super) fn fits_certificate(&self) -> bool {
         let tokens = self.record.tokens.as_ref();
-        tokens.is_none_or(|tokens| tokens.certificate.is_good_with(&self.config.certificate))
+        tokens.is_none_or(|tokens| tokens.certificate.is_usable_with(&self.config.certificate))
     }
 
-    /// Whether this entry holds tokens for another worker's certificate while this worker's own are good: it keeps
-    /// those, or two workers would go on replacing each other's.
+    /// Whether this entry holds tokens for another worker's certificate while this worker's own tokens are valid. This
+    /// worker then keeps its own, or two workers would keep replacing each other's tokens.
     pub(super) fn is_for_another_certificate(
         &self,
         now: UnixTime,
         entry: &Entry,
     ) -> Result<bool, Error> {
-        if IS_BROWSER_BUILD || !self.config.certificate.is_known() || self.good(now).is_none() {
+        if IS_BROWSER_BUILD
+            || !self.config.certificate.is_known()
+            || self.valid_tokens(now).is_none()
+        {
             return Ok(false);
         }
         let stored = self.parse_entry(Some(entry.clone()))?;
         let tokens = stored.tokens.filter(|_| stored.ended.is_none());
         let ours = &self.config.certificate;
-        Ok(tokens.is_some_and(|tokens| !tokens.certificate.is_good_with(ours)))
+        Ok(tokens.is_some_and(|tokens| !tokens.certificate.is_usable_with(ours)))
     }
 
     /// The tokens, unless they are expired, refused, or bound to the certificate of another worker.
-    pub(super) fn good(&self, now: UnixTime) -> Option<Arc<Tokens>> {
-        let is_good = now < self.deadlines.expires_at && !self.is_refused();
+    pub(super) fn valid_tokens(&self, now: UnixTime) -> Option<Arc<Tokens>> {
+        let is_valid = now < self.deadlines.expires_at && !self.is_refused();
         let tokens = self.record.tokens.clone();
-        tokens.filter(|_| is_good && self.fits_certificate())
+        tokens.filter(|_| is_valid && self.fits_certificate())
     }
 }

@@ -20,7 +20,7 @@ const MAX_POLL_MILLIS: u64 = 1000;
 
 impl Keeper {
     /// Adopts newer tokens from the record, if there are any; otherwise requests the lease.
-    pub(super) fn examine_before_lease(
+    pub(super) fn read_before_lease(
         &mut self,
         at: &Moment,
         attempts: u32,
@@ -43,16 +43,16 @@ impl Keeper {
             self.backoff.clear();
             return self.finish(at, Ok(tokens));
         }
-        if let Some(outcome) = self.unneeded(at.now()) {
+        if let Some(outcome) = self.outcome_if_unneeded(at.now()) {
             return self.finish(at, outcome);
         }
-        if let Some(error) = self.held_back(at) {
-            let outcome = self.good(at.now()).ok_or(error);
+        if let Some(error) = self.reason_not_to_send(at) {
+            let outcome = self.valid_tokens(at.now()).ok_or(error);
             return self.finish(at, outcome);
         }
         if let Err(error) = self.exchange() {
             self.pause_briefly(at, &error);
-            let outcome = self.good(at.now()).ok_or(error);
+            let outcome = self.valid_tokens(at.now()).ok_or(error);
             return self.finish(at, outcome);
         }
         self.state = Some(State::AcquireLease { attempts });
@@ -66,7 +66,7 @@ impl Keeper {
     /// loads the record again after a pause.
     pub(super) fn wait_for_holder(&mut self, at: &Moment, attempts: u32, rest: Duration) -> Step {
         if let Some(tokens) = self
-            .good(at.now())
+            .valid_tokens(at.now())
             .filter(|_| at.now() < self.deadlines.stale_at)
         {
             let busy = Error::lost(Cause::unsent_as("another worker renews the token"));
@@ -91,7 +91,7 @@ impl Keeper {
 
     /// Adopts newer tokens from the record, which another worker may have saved before this one got the lease;
     /// otherwise acts on the [`SendDecision`].
-    pub(super) fn examine_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
+    pub(super) fn read_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let before = self.record.tokens.clone();
         match self.reconcile(at, entry) {
             Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
@@ -105,11 +105,11 @@ impl Keeper {
             self.backoff.clear();
             return self.release(Ok(tokens));
         }
-        if self.unneeded(at.now()).is_some() {
+        if self.outcome_if_unneeded(at.now()).is_some() {
             return self.release_into(State::ReleaseUnneeded);
         }
-        if let Some(error) = self.held_back(at) {
-            let outcome = self.good(at.now()).ok_or(error);
+        if let Some(error) = self.reason_not_to_send(at) {
+            let outcome = self.valid_tokens(at.now()).ok_or(error);
             return self.release(outcome);
         }
         // This worker's clock has been set back.
@@ -123,14 +123,14 @@ impl Keeper {
                 self.note_request(at);
                 self.save_marker(at)
             }
-            SendDecision::Hold => self.await_outcome(at),
+            SendDecision::Hold => self.wait_for_lost_outcome(at),
             SendDecision::End(ended) => {
                 let error = ended.error();
                 self.end_grant(ended, error)
             }
             SendDecision::Fail(error) => {
                 self.pause_briefly(at, &error);
-                let outcome = self.good(at.now()).ok_or(error);
+                let outcome = self.valid_tokens(at.now()).ok_or(error);
                 self.release(outcome)
             }
         }
@@ -141,7 +141,7 @@ impl Keeper {
         self.release_into(State::ReleaseLease(outcome))
     }
 
-    /// Releases the lease, and waits for the answer in this state.
+    /// Releases the lease, and waits for the result in this state.
     pub(super) fn release_into(&mut self, state: State) -> Step {
         self.state = Some(state);
         Step::Lease {
@@ -154,7 +154,7 @@ impl Keeper {
     /// if no lease is held.
     ///
     /// The outcome of an extension does not matter: a lost lease costs a second request if that does no harm, and new
-    /// tokens are saved by version. A host that cannot extend leases need not.
+    /// tokens are saved by version. A host that cannot extend leases may ignore this.
     pub fn lease_extension(&self) -> Option<LeaseExtension> {
         let is_leased = matches!(
             self.state,

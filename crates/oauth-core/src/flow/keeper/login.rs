@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::reconcile::version;
 use super::record::Record;
 use super::state::State;
-use super::{Entry, Keeper, Step, Unsaved};
+use super::{Entry, Keeper, Step, UnsavedState};
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::moment::{Moment, UnixTime};
@@ -14,16 +14,15 @@ use crate::token::Tokens;
 /// The tokens of a new login.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
-    /// Its id, which the record carries as long as its tokens come from this login.
+    /// The login's id, which the record contains as long as its tokens come from this login.
     pub(super) id: String,
     pub(super) tokens: Arc<Tokens>,
-    /// Whether a save of it was requested and never answered: it may be stored already, and others may
-    /// have renewed it.
-    pub(super) is_tried: bool,
+    /// Whether the result of a save is unknown: the login may be stored already, and others may have renewed it.
+    pub(super) may_be_stored: bool,
     /// Whether it may be a copy of tokens that are stored already, or were replaced there.
     pub(super) is_copy: bool,
     /// The login that was stored before that.
-    pub(super) over: Option<String>,
+    pub(super) replaced_login: Option<String>,
     /// The version of the record that the host had read before: a removal after that ends this login, too.
     pub(super) seen: Option<u64>,
 }
@@ -33,9 +32,9 @@ impl Login {
         Self {
             id,
             tokens,
-            is_tried: false,
+            may_be_stored: false,
             is_copy: false,
-            over: None,
+            replaced_login: None,
             seen: None,
         }
     }
@@ -51,7 +50,7 @@ impl Login {
             until,
             login: Some(self.id.clone()),
             renewals: Some(0),
-            ..Record::of(Arc::clone(&self.tokens))
+            ..Record::from_tokens(Arc::clone(&self.tokens))
         }
     }
 }
@@ -65,22 +64,22 @@ impl Keeper {
     /// `stored.issuer` for tokens of another server or client.
     pub fn replace_seen(&mut self, at: &Moment, tokens: Tokens, seen: u64) -> Result<(), Error> {
         self.replace(at, tokens)?;
-        if let Unsaved::Login(login) = &mut self.unsaved {
+        if let UnsavedState::Login(login) = &mut self.unsaved {
             login.seen = Some(seen);
         }
         Ok(())
     }
 
-    /// Saves a login over whatever is stored, unless it may be stored already: its renewals by other
-    /// workers are newer, and so is a later login.
+    /// Saves a login over any stored record, unless the login may be stored already: then its renewals by other workers
+    /// are newer, and so is a later login.
     pub(super) fn save_login(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
-        let Unsaved::Login(login) = &mut self.unsaved else {
+        let UnsavedState::Login(login) = &mut self.unsaved else {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
         if !IS_BROWSER_BUILD && login.is_removed_since(entry.as_ref()) {
             let unwanted = Arc::clone(&login.tokens);
-            self.unsaved = Unsaved::Nothing;
+            self.unsaved = UnsavedState::Nothing;
             self.adopt(at, Record::default(), version);
             let error =
                 Error::from(Misuse::NoRefreshToken).about("the user has logged out meanwhile");
@@ -92,18 +91,21 @@ impl Keeper {
         let stored = entry.filter(|entry| !entry.is_removed());
         let stored = stored
             .and_then(|entry| Record::read(entry.record.expose(), &self.config, &self.id).ok());
-        let over = stored.as_ref().and_then(|stored| stored.login.clone());
+        let replaced_login = stored.as_ref().and_then(|stored| stored.login.clone());
         // A version that is not higher than at the attempt does not show whether a later save succeeded.
         let is_newer = version > self.version;
-        let received = stored.as_ref().and_then(Record::received_at);
-        let is_old = received.is_some_and(|received| received >= login.tokens.received_at);
-        let is_replaced = login.is_tried && is_newer && (is_removed || over != login.over);
-        if is_replaced || (login.is_copy && is_old) {
-            self.unsaved = Unsaved::Nothing;
+        let stored_received_at = stored.as_ref().and_then(Record::received_at);
+        let is_stored_as_new = stored_received_at
+            .is_some_and(|stored_received_at| stored_received_at >= login.tokens.received_at);
+        let is_replaced = login.may_be_stored
+            && is_newer
+            && (is_removed || replaced_login != login.replaced_login);
+        if is_replaced || (login.is_copy && is_stored_as_new) {
+            self.unsaved = UnsavedState::Nothing;
             self.adopt(at, stored.unwrap_or_default(), version);
             return self.finish_stored(at);
         }
-        login.over = over;
+        login.replaced_login = replaced_login;
         let (record, id) = (login.record(self.until), login.id.clone());
         // Callers get the tokens of the login in the meantime: the known record may be older than the one just
         // read.
@@ -122,27 +124,27 @@ impl Keeper {
         self.adopt(at, record, version);
         self.backoff.clear();
         match &self.unsaved {
-            Unsaved::Login(login) if login.id != id => self.load(State::LoadBeforeLogin),
+            UnsavedState::Login(login) if login.id != id => self.load(State::LoadBeforeLogin),
             _ => {
-                self.unsaved = Unsaved::Nothing;
+                self.unsaved = UnsavedState::Nothing;
                 self.finish_stored(at)
             }
         }
     }
 
-    /// A save of this login was requested, and never answered.
-    pub(super) fn note_login_tried(&mut self, id: &str) {
-        if let Unsaved::Login(login) = &mut self.unsaved
+    /// Records that the result of a save of this login is unknown.
+    pub(super) fn note_unanswered_login_save(&mut self, id: &str) {
+        if let UnsavedState::Login(login) = &mut self.unsaved
             && login.id == id
         {
-            login.is_tried = true;
+            login.may_be_stored = true;
         }
     }
 
     /// Ends the renewal after the tokens were stored: returns them, unless they have become stale.
     fn finish_stored(&mut self, at: &Moment) -> Step {
         match self
-            .good(at.now())
+            .valid_tokens(at.now())
             .filter(|_| at.now() < self.deadlines.stale_at)
         {
             Some(tokens) => self.finish(at, Ok(tokens)),

@@ -1,11 +1,11 @@
-//! The settings of a keeper: margins before expiry, lease length, and the server's answer to a
-//! reused refresh token. Which caller starts a renewal is decided in `decision.rs`; which worker may send it, by the
-//! lease (`lease.rs`) and in `send_decision.rs`.
+//! The settings of a keeper: margins before expiry, lease length, and how the server handles a reused refresh token.
+//! Which caller starts a renewal is decided in `decision.rs`; which worker may send it, by the lease (`lease.rs`) and
+//! in `send_decision.rs`.
 
 use std::time::Duration;
 
 /// Allowance for a request that arrives after its sender gave up on it, and for clocks that differ.
-const MARGIN: Duration = Duration::from_secs(15);
+const NETWORK_MARGIN: Duration = Duration::from_secs(15);
 
 /// The settings of a [`Keeper`](super::Keeper).
 #[derive(Debug, Clone)]
@@ -57,13 +57,14 @@ impl Policy {
     /// or not at all, given up after the longest request, and the network gets a margin of 15 s.
     pub fn attempt_window(&self) -> Duration {
         let given_up = self.lease.saturating_add(self.longest_request);
-        given_up.saturating_add(MARGIN)
+        given_up.saturating_add(NETWORK_MARGIN)
     }
 }
 
 /// What the server does when a refresh token is reused (RFC 9700 section 4.14.2).
 ///
-/// It matters once the reply to a refresh is lost: the server may have replaced the token, and the replacement is lost.
+/// This matters if the reply to a refresh is lost: the server may have replaced the token, and the replacement is lost
+/// too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reuse {

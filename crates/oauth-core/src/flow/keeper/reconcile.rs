@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use super::commit::UnsavedTokens;
+use super::commit::PendingSave;
 use super::record::Record;
 use super::{Entry, Keeper, Step, Storage};
 use crate::error::{Cause, Error, Misuse};
 use crate::moment::Moment;
 use crate::token::Tokens;
 
-/// How long an absent record is certain not to have been removed: the tombstone of a removal is
-/// kept for 30 days.
-const REMOVAL_SHOWS: Duration = Duration::from_secs(29 * 24 * 3600);
+/// How long a removed record certainly leaves a tombstone: stores keep it for 30 days. Within that time, an absent
+/// record was lost and not removed.
+const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(29 * 24 * 3600);
 
 /// How the stored record compares with the known one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +53,10 @@ impl Keeper {
         Ok(Reconciled::Adopted)
     }
 
-    /// Why nothing is sent now: the host is shutting down, every new token was refused, the server refused this
-    /// refresh token recently, it asked this or another worker for a pause, or the breaker of the client
+    /// The reason why nothing is sent now, if there is one: the host is shutting down, every new token was refused, the
+    /// server refused this refresh token recently, it asked this or another worker for a pause, or the client's breaker
     /// is open.
-    pub(super) fn held_back(&mut self, at: &Moment) -> Option<Error> {
+    pub(super) fn reason_not_to_send(&mut self, at: &Moment) -> Option<Error> {
         if self.is_drained {
             return Some(Misuse::SourceClosed.into());
         }
@@ -65,8 +65,8 @@ impl Keeper {
             return Some(error);
         }
         // This worker's clock has been set back.
-        self.suspected_at = self.suspected_at.min(at.now());
-        if let Some(error) = self.suspicion_error(at.now()) {
+        self.unconfirmed_refusal_seen = self.unconfirmed_refusal_seen.min(at.now());
+        if let Some(error) = self.unconfirmed_refusal_error(at.now()) {
             self.pause_briefly(at, &error);
             return Some(error);
         }
@@ -80,16 +80,16 @@ impl Keeper {
         Some(error)
     }
 
-    /// The tokens of this entry, which nobody is using: for a host that holds the lease, to use the refresh token outside
-    /// a renewal. `None` if it has none, or the grant has ended.
+    /// The tokens of this entry, which no worker is using: for a host that holds the lease, to use the refresh token
+    /// outside a renewal. `None` if the entry has none, or the grant has ended.
     ///
     /// # Errors
     /// `lost.unsent` if a worker that has gone away may have used the refresh token; `stored.*`.
     pub fn settled_tokens(&self, entry: Entry) -> Result<Option<Tokens>, Error> {
         let stored = self.parse_entry(Some(entry))?;
         if stored.in_flight.is_some() {
-            let why = "a renewal that did not end may have used the refresh token";
-            return Err(Error::lost(Cause::unsent_as(why)));
+            let reason = "a renewal that did not end may have used the refresh token";
+            return Err(Error::lost(Cause::unsent_as(reason)));
         }
         let tokens = stored.tokens.filter(|_| stored.ended.is_none());
         Ok(tokens.as_deref().cloned())
@@ -103,9 +103,9 @@ impl Keeper {
         }
     }
 
-    /// Whether `ours` is newer than what the store has at this version: it is a later renewal of the same
-    /// login, or the store is known to have had a higher version. Another login is compared by the time
-    /// of its tokens: a store that restarts its versions after a removal must not cost anyone a login.
+    /// Whether `ours` is newer than what the store has at this version: it is a later renewal of the same login, or the
+    /// store is known to have had a higher version. Another login is compared by the time of its tokens: a store that
+    /// restarts its versions after a removal must not lose a login.
     pub(super) fn supersedes(
         &self,
         at: &Moment,
@@ -116,7 +116,7 @@ impl Keeper {
         let is_lost = version < self.version
             && ours.tokens.is_some()
             && match version {
-                0 => at.now().since(self.seen) < REMOVAL_SHOWS,
+                0 => at.now().since(self.seen) < TOMBSTONE_LIFETIME,
                 _ => stored.login == ours.login || ours.received_at() > stored.received_at(),
             };
         is_lost || ours.is_later_than(stored)
@@ -125,9 +125,7 @@ impl Keeper {
     /// Saves the lost record again.
     pub(super) fn restore_lost(&mut self, version: u64) -> Step {
         let record = self.record.clone();
-        self.save_tokens(Box::new(UnsavedTokens::deferred(
-            None, record, version, true,
-        )))
+        self.save_tokens(Box::new(PendingSave::deferred(None, record, version, true)))
     }
 }
 

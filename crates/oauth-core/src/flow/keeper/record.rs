@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Policy;
 use super::backoff::Refusals;
-use super::certificates::Beside;
+use super::certificates::OtherCertificateTokens;
 use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::upkeep::keep_alive;
 use crate::client_config::ClientConfig;
@@ -125,7 +125,7 @@ impl GrantId {
         self
     }
 
-    /// What distinguishes its login, if that was a step-up.
+    /// The requirement that the login met, if it was a step-up.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     const fn required(&self) -> Option<&StepUp> {
         self.step_up.as_ref()
@@ -136,11 +136,11 @@ impl GrantId {
         None
     }
 
-    /// A name for a store: 43 characters of base64url, the same in every process and language. A server may move its
-    /// token endpoint: the grant is still the same.
+    /// The grant's key in a store: 43 characters of base64url, the same in every process and language. It does not
+    /// depend on the token endpoint, which the server may move.
     #[cfg(feature = "sha2")]
     pub(super) fn key(&self, config: &ClientConfig) -> String {
-        let whose = match self.owner {
+        let kind = match self.owner {
             // A login of the user at this server is another grant.
             _ if config.has_sign_in_elsewhere() => "oauth-core grant by identity assertion 1",
             GrantOwner::Client => "oauth-core client's own grant 2",
@@ -150,24 +150,24 @@ impl GrantId {
         scope.sort_unstable();
         let scope = scope.join(" ");
         let step_up = self.required().map(json::to_text);
-        let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
+        let suffix = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
         let facts = [
-            whose,
+            kind,
             &config.binding.issuer,
             &config.binding.client_id,
-            &given(self.subject()),
+            &suffix(self.subject()),
             &scope,
-            &given(self.dpop_jkt.as_deref()),
+            &suffix(self.dpop_jkt.as_deref()),
         ];
         let parameters = self.token_request.sorted_by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
-        // Two identity providers may have users of the same name.
+        // Two identity providers may use the same name for different users.
         let elsewhere = config.identity_provider().into_iter().flatten();
-        let beside = step_up
+        let step_up_facts = step_up
             .iter()
             .flat_map(|required| ["oauth-core grant after step-up 1", required]);
         let facts = facts.into_iter().chain(elsewhere.map(String::as_str));
-        crate::base64::sha256_of_parts(beside.chain(facts).chain(parameters))
+        crate::base64::sha256_of_parts(step_up_facts.chain(facts).chain(parameters))
     }
 }
 
@@ -182,13 +182,13 @@ pub(super) struct InFlightMarker {
 }
 
 /// The longest time for which another worker's request is assumed to be under way.
-const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
+const MAX_ATTEMPT_WINDOW: Duration = Duration::from_secs(3600);
 
 impl InFlightMarker {
     /// How long its request may be in flight, if this worker's own may be for `ours`.
     pub(super) fn window(&self, ours: Duration) -> Duration {
         let theirs = Duration::from_secs(self.window.unwrap_or(0));
-        ours.max(theirs.min(LONGEST_WINDOW))
+        ours.max(theirs.min(MAX_ATTEMPT_WINDOW))
     }
 }
 
@@ -203,11 +203,11 @@ pub(super) struct Pause {
 }
 
 /// The longest pause of a server that is honoured.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+const MAX_SERVER_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 impl Pause {
-    pub(super) fn of(error: &Error, now: UnixTime) -> Option<Self> {
-        let named = error.advice().after()?.min(LONGEST_PAUSE);
+    pub(super) fn from_error(error: &Error, now: UnixTime) -> Option<Self> {
+        let named = error.advice().after()?.min(MAX_SERVER_PAUSE);
         Some(Self {
             since: now,
             // The clock has whole seconds, so a pause may be a second short.
@@ -218,12 +218,12 @@ impl Pause {
 
     /// When it ends, if it is first seen now: the clock of the worker that stored it may be ahead.
     pub(super) fn end(&self, now: UnixTime) -> UnixTime {
-        let seconds = self.seconds.min(LONGEST_PAUSE.as_secs() + 1);
+        let seconds = self.seconds.min(MAX_SERVER_PAUSE.as_secs() + 1);
         self.since.min(now).after(Duration::from_secs(seconds))
     }
 
     pub(super) fn error(&self, now: UnixTime) -> Error {
-        let server = ServerError::of_status(self.status.unwrap_or(503));
+        let server = ServerError::from_status(self.status.unwrap_or(503));
         let rest = self.end(now).since(now);
         Error::from(server.retry_after(Some(rest))).at_endpoint("token")
     }
@@ -244,34 +244,34 @@ pub(super) const INVALID_GRANT: &str = "invalid_grant";
 impl GrantEnd {
     /// Whether this ends the grant: earlier versions stored other refusals as an end too.
     fn is_an_end(&self) -> bool {
-        !matches!(self, Self::Refused(word) if word != INVALID_GRANT)
+        !matches!(self, Self::Refused(code) if code != INVALID_GRANT)
     }
 
     pub(super) fn error(&self) -> Error {
         match self {
-            Self::Refused(word) => Error::from(ServerError::of_code(word)).at_endpoint("token"),
+            Self::Refused(code) => Error::from(ServerError::from_code(code)).at_endpoint("token"),
             Self::OutcomeUnknown => Misuse::OutcomeUnknown.into(),
         }
     }
 }
 
-/// All that is known about a grant.
+/// Everything known about a grant.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
     /// Access tokens of the same grant that are bound to the certificates of other workers.
-    pub(super) beside: Beside,
+    pub(super) beside: OtherCertificateTokens,
     /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
     /// Whether the server has replaced the refresh token before.
     pub(super) rotates: Option<bool>,
-    /// How often the tokens were renewed since that login, if every worker counted: shows which of two records is
-    /// older, whatever happened to the store in between.
+    /// The number of renewals since that login, if every worker counted them: shows which of two records is older, even
+    /// if the store was restored in between.
     pub(super) renewals: Option<u64>,
     pub(super) in_flight: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
     pub(super) pause: Option<Pause>,
-    pub(super) suspicion: Option<Box<UnconfirmedRefusal>>,
+    pub(super) unconfirmed_refusal: Option<Box<UnconfirmedRefusal>>,
     pub(super) refusals: Refusals,
     /// When the record ends, together with the session that it belongs to.
     pub(super) until: Option<UnixTime>,
@@ -284,7 +284,7 @@ pub(super) struct Stored {
     pub(super) token_endpoint: String,
     pub(super) subject: Option<String>,
     pub(super) scope: Scope,
-    /// The names and values of parameters, in the order in which they are sent.
+    /// The names and values of the request parameters, in the order in which they are sent.
     pub(super) parameters: Vec<(String, String)>,
     pub(super) dpop_jkt: Option<String>,
     pub(super) step_up: Option<StepUp>,
@@ -293,7 +293,7 @@ pub(super) struct Stored {
     /// The newest nonces of APIs, by their origins, oldest first (section 9). A new nonce alone is not stored at once:
     /// without it, one request to the API is sent twice.
     pub(super) resource_nonces: Vec<(String, String)>,
-    /// The expiry, for people and tools that read a store; the member of the tokens is authoritative.
+    /// The expiry, for tools that read a store; the member of the tokens is authoritative.
     pub(super) expires_at: Option<UnixTime>,
     pub(super) login: Option<String>,
     pub(super) rotates: Option<bool>,
@@ -301,11 +301,12 @@ pub(super) struct Stored {
     pub(super) attempt: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
     pub(super) pause: Option<Pause>,
+    /// [`Record::unconfirmed_refusal`]: stored records of earlier versions have it by this name.
     pub(super) suspicion: Option<Box<UnconfirmedRefusal>>,
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,
-    pub(super) beside: Beside,
+    pub(super) beside: OtherCertificateTokens,
 }
 
 json_form! { Stored {
@@ -317,7 +318,7 @@ json_form! { Stored {
 } }
 json_form! { InFlightMarker { id, at, window: skip("lease") } }
 json_form! { Pause { since, seconds, status } }
-json_words! { GrantEnd { "refused" = Refused(word), "outcome_unknown" = OutcomeUnknown } }
+json_words! { GrantEnd { "refused" = Refused(code), "outcome_unknown" = OutcomeUnknown } }
 
 impl Stored {
     pub(super) fn read(text: &str) -> Result<Self, Error> {
@@ -331,7 +332,7 @@ impl Stored {
 }
 
 impl Record {
-    pub(super) fn of(tokens: Arc<Tokens>) -> Self {
+    pub(super) fn from_tokens(tokens: Arc<Tokens>) -> Self {
         Self {
             tokens: Some(tokens),
             ..Self::default()
@@ -401,7 +402,7 @@ impl Record {
             attempt: self.in_flight.clone(),
             ended: self.ended.clone(),
             pause: self.pause.clone(),
-            suspicion: self.suspicion.clone(),
+            suspicion: self.unconfirmed_refusal.clone(),
             refusals: self.refusals.clone(),
             until: self.until,
             tokens: tokens.map(Tokens::to_stored),
@@ -453,7 +454,7 @@ impl Record {
             in_flight: stored.attempt,
             ended: stored.ended.filter(GrantEnd::is_an_end),
             pause: stored.pause,
-            suspicion: stored.suspicion,
+            unconfirmed_refusal: stored.suspicion,
             refusals: stored.refusals,
             until: stored.until,
         };
@@ -465,10 +466,10 @@ impl Record {
 /// The newest nonce of the token endpoint.
 fn nonce(config: &ClientConfig) -> Option<String> {
     let nonces = &config.shared.nonces;
-    nonces.of(ServerRole::AuthorizationServer, config.token_url()?)
+    nonces.newest_nonce(ServerRole::AuthorizationServer, config.token_url()?)
 }
 
-/// The same for tokens whose grant has not ended.
+/// When tokens whose grant has not ended should be renewed even if no caller asks; see [`Record::due`].
 pub(super) fn due(tokens: &Tokens) -> Option<UnixTime> {
     tokens.refresh_token.as_ref()?;
     Some(tokens.expires_at().unwrap_or(tokens.received_at))

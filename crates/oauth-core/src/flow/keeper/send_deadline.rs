@@ -9,11 +9,12 @@ use crate::token::Tokens;
 /// running it must not send a refresh token that another worker may have sent since.
 pub(super) struct SendDeadline {
     exchange: Boxed<Tokens>,
-    /// The request is not begun before this: the clock has then been set back, and it is unknown how late it is.
+    /// The earliest time at which the request may start: if the clock shows an earlier time, it was set back, and it is
+    /// unknown how much time has passed.
     not_before: UnixTime,
-    /// The request is not begun after this.
+    /// The latest time at which the request may start.
     begin_by: UnixTime,
-    /// The request does not leave the driver after this.
+    /// The latest time at which the driver may send the request.
     send_by: UnixTime,
 }
 

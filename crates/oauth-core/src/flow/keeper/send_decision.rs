@@ -1,5 +1,5 @@
 //! Decides whether a token request may be sent, and builds it. A refresh token whose last refresh was lost is held back
-//! here: it is not sent again before its outcome is known, unless the server tolerates that.
+//! here: it is not sent again before the outcome of that refresh is known, unless the server tolerates reuse.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::token::Tokens;
 pub(super) enum SendDecision {
     /// Send it; `marked`: save an in-flight marker first, because the server may revoke a token that is sent twice.
     Send { marked: bool },
-    /// The outcome of the last attempt is not known: other workers may still learn it.
+    /// Wait: the outcome of the last attempt is not known, and other workers may still learn it.
     Hold,
     /// The grant has ended: the token may have been used, and sending it again would revoke it.
     End(GrantEnd),
@@ -32,13 +32,13 @@ pub(super) enum SendDecision {
 }
 
 impl Keeper {
-    /// Whether it is renewed without a refresh token: no request spends anything, and each may be sent again.
-    pub(super) fn is_requested_anew(&self) -> bool {
-        self.is_clients() || self.config.has_sign_in_elsewhere()
+    /// Whether the grant is renewed without a refresh token, so that every request can safely be repeated.
+    pub(super) fn is_renewed_without_refresh_token(&self) -> bool {
+        self.is_client_grant() || self.config.has_sign_in_elsewhere()
     }
 
-    /// For a marker of this worker's own finished attempt: whether the server certainly did not process
-    /// it.
+    /// Whether the server certainly did not process the attempt of the marker; `None` if it is not a finished attempt
+    /// of this worker.
     pub(super) fn marker_is_unspent(&self) -> Option<bool> {
         let marker = self.record.in_flight.as_ref()?;
         let finished = self.finished.iter().find(|ours| ours.id == marker.id)?;
@@ -51,7 +51,7 @@ impl Keeper {
         if let Err(error) = self.exchange() {
             return SendDecision::Fail(error);
         }
-        if self.is_requested_anew() || self.tolerates() {
+        if self.is_renewed_without_refresh_token() || self.tolerates_reuse() {
             return SendDecision::Send { marked: false };
         }
         let Some(marker) = &self.record.in_flight else {
@@ -66,7 +66,10 @@ impl Keeper {
                 now >= marker.at.min(self.marker_seen).after(window)
             }
         };
-        match (self.good(now).is_some() || !is_finished, self.policy.reuse) {
+        match (
+            self.valid_tokens(now).is_some() || !is_finished,
+            self.policy.reuse,
+        ) {
             (true, _) => SendDecision::Hold,
             (false, Reuse::Revokes) => SendDecision::End(GrantEnd::OutcomeUnknown),
             (false, _) => SendDecision::Send { marked: true },
@@ -75,7 +78,7 @@ impl Keeper {
 
     /// Whether a refresh token may be sent twice. A server that did not rotate one token may rotate the
     /// next: the observation counts only without an explicit policy.
-    pub(super) fn tolerates(&self) -> bool {
+    pub(super) fn tolerates_reuse(&self) -> bool {
         match self.policy.reuse {
             Reuse::Tolerated => true,
             Reuse::Unknown => self.record.rotates == Some(false),
@@ -83,10 +86,10 @@ impl Keeper {
         }
     }
 
-    /// It is not known whether the refresh token was used: the access token stays usable until it expires, and
-    /// after that this worker waits for others that may have seen it.
-    pub(super) fn await_outcome(&mut self, at: &Moment) -> Step {
-        if let Some(tokens) = self.good(at.now()) {
+    /// Continues when it is not known whether the refresh token was used: the access token stays usable until it
+    /// expires, and after that this worker waits for others that may learn the outcome.
+    pub(super) fn wait_for_lost_outcome(&mut self, at: &Moment) -> Step {
+        if let Some(tokens) = self.valid_tokens(at.now()) {
             let lost = Cause::unknown_as("the fate of the last refresh is not known");
             let error = Error::lost(lost);
             self.backoff
@@ -99,12 +102,12 @@ impl Keeper {
     pub(super) fn exchange(&self) -> Result<Boxed<Tokens>, Error> {
         let config = Arc::clone(&self.config);
         let mut token_request = self.id.token_request.clone();
-        if self.is_requested_anew() {
+        if self.is_renewed_without_refresh_token() {
             return Ok(assertion_grant::client_own_tokens(config, token_request));
         }
         let tokens = self.record.tokens.as_ref();
-        let nobody = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");
-        let token = tokens.ok_or_else(nobody)?.refresh_token.clone();
+        let no_login = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");
+        let token = tokens.ok_or_else(no_login)?.refresh_token.clone();
         let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
         // The granted scope, which may differ from the requested one.
         token_request.scope = Scope::none();
@@ -122,23 +125,23 @@ impl Keeper {
             in_flight: Some(marker.clone()),
             ended: None,
             pause: None,
-            suspicion: self
+            unconfirmed_refusal: self
                 .record
-                .suspicion
+                .unconfirmed_refusal
                 .clone()
-                .map(UnconfirmedRefusal::without_pause),
+                .map(UnconfirmedRefusal::with_no_pause),
             ..self.record.clone()
         };
         self.save(&marked, State::SaveMarker(marker))
     }
 
-    /// The marker is saved. If that took a whole lease, sending may take as long, and by then others
-    /// regard the attempt as finished: the renewal is restarted, once. The same applies if the clock has been set back
-    /// in the meantime, because the elapsed time is then unknown.
+    /// The marker is saved. If that took a whole lease, sending may take as long, and by then others regard the attempt
+    /// as finished: the renewal is restarted, once. It is also restarted if the clock has been set back in the
+    /// meantime, because the elapsed time is then unknown.
     pub(super) fn marker_saved(&mut self, at: &Moment, marker: InFlightMarker) -> Step {
         let (id, since) = (marker.id.clone(), marker.at);
         self.record.in_flight = Some(marker);
-        if at.now() < since || at.now() > self.latest_send(since) {
+        if at.now() < since || at.now() > self.latest_start(since) {
             self.remember_finished(id, true);
             self.restarts += 1;
             if self.restarts == 1 {
@@ -152,31 +155,31 @@ impl Keeper {
         self.send(since, false)
     }
 
-    /// The latest time to begin the request of an attempt that began at `since`: once others regard the
-    /// attempt as finished, a request begun by then has arrived or never will.
-    fn latest_send(&self, since: UnixTime) -> UnixTime {
+    /// The latest time at which the request of an attempt that began at `since` may start. A request that starts by
+    /// then has reached the server, or never will, before other workers consider the attempt finished.
+    fn latest_start(&self, since: UnixTime) -> UnixTime {
         since.after(self.policy.lease.max(Duration::from_secs(1)))
     }
 
     /// The exchange with the send deadline of an attempt that began at `since`. The driver may queue it
     /// for half of the longest request, so that there is time left for the response.
     fn with_deadline(&self, exchange: Boxed<Tokens>, since: UnixTime) -> Boxed<Tokens> {
-        let begin_by = self.latest_send(since);
+        let begin_by = self.latest_start(since);
         let send_by = begin_by.after(self.policy.longest_request / 2);
         SendDeadline::new(exchange, since, begin_by, send_by).boxed()
     }
 
-    /// Whether a renewal may continue although the store does not answer: callers need a token now, and nothing can be
+    /// Whether a renewal may continue although the store does not respond: callers need a token now, and nothing can be
     /// lost. This applies to client credentials, and if the server is known not to rotate refresh tokens; if it rotates
     /// them, another worker may have used this one.
     pub(super) fn may_send_without_store(&self, now: UnixTime) -> bool {
-        let is_kept = self.tolerates() && self.record.rotates == Some(false);
+        let never_rotates = self.tolerates_reuse() && self.record.rotates == Some(false);
         self.storage == Storage::Shared
             && !self.is_drained
-            && (self.is_requested_anew() || is_kept)
-            && self.good(now).is_none()
+            && (self.is_renewed_without_refresh_token() || never_rotates)
+            && self.valid_tokens(now).is_none()
             && self.record.ended.is_none()
-            && self.suspicion_error(now).is_none()
+            && self.unconfirmed_refusal_error(now).is_none()
             && !self.backoff.is_active(now)
             && self.config.shared.breaker.error_while_open(now).is_none()
             && self.exchange().is_ok()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::commit::UnsavedTokens;
+use super::commit::PendingSave;
 use super::record::{InFlightMarker, Record};
 use crate::error::Error;
 use crate::token::Tokens;
@@ -29,15 +29,15 @@ pub(super) enum State {
     SaveMarker(InFlightMarker),
     /// Runs the token request.
     RunRequest {
-        /// The store does not answer, so there is neither a lease nor a marker.
+        /// The store does not respond, so there is neither a lease nor a marker.
         without_store: bool,
     },
     /// Saves the new tokens.
-    SaveTokens(Box<UnsavedTokens>),
+    SaveTokens(Box<PendingSave>),
     /// Loads the record that another worker has saved instead of the new tokens.
-    ResolveConflict(Box<UnsavedTokens>),
+    ResolveConflict(Box<PendingSave>),
     /// Waits before the next save of the new tokens.
-    RetrySave(Box<UnsavedTokens>),
+    RetrySave(Box<PendingSave>),
     /// Waits before this state loads the record, because there were several conflicts.
     PauseAfterConflict(Box<Self>),
     /// Loads the record to see whether the store, which accepts no saves, still has the predecessor of
@@ -49,10 +49,10 @@ pub(super) enum State {
     RecheckStore(Error),
     /// Saves the record of a failed attempt: without its marker, with the pause that the server required.
     SaveFailure(Outcome),
-    /// Saves that the server refused the refresh token without ending the grant.
-    SaveSuspicion(Error),
-    /// Loads the record that another worker has saved instead of the suspicion.
-    ResolveSuspicionConflict(Error),
+    /// Saves the server's refusal of the refresh token, which did not end the grant.
+    SaveUnconfirmedRefusal(Error),
+    /// Loads the record that another worker has saved instead of the refusal.
+    ResolveRefusalConflict(Error),
     /// Saves that the grant has ended.
     SaveGrantEnd(Error),
     /// Releases the lease of a renewal that no caller waits for and that is no longer due.

@@ -28,18 +28,18 @@ pub enum Decision {
     Renew,
     /// Another caller renews: wait for its outcome.
     Wait,
-    /// There is no token; the error has the reason.
+    /// There is no token; the error contains the reason.
     Fail(Error),
 }
 
 /// Whether a grant is valid. One that never existed, or was removed, counts as valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GrantStatus {
-    /// It is valid, as far as is known.
+    /// The grant is valid according to what is known.
     #[default]
     Good,
     /// The server refuses its refresh token without saying that the grant has ended: the user has to log in, and the
-    /// token is tried again now and then.
+    /// token is tried again at intervals.
     Suspect,
     /// The grant has ended for all workers: the user has to log in.
     Ended,
@@ -48,18 +48,17 @@ pub enum GrantStatus {
 /// The next task of the host.
 #[must_use]
 pub enum Step {
-    /// Read the record. Answer with [`Event::Loaded`].
+    /// Read the record. Report the result with [`Event::Loaded`].
     Load,
-    /// Acquire the lease for this holder; with a `ttl` of zero: release it. Answer with
-    /// [`Event::Leased`].
+    /// Acquire the lease for this holder; with a `ttl` of zero: release it. Report the result with [`Event::Leased`].
     Lease {
         /// The holder: no other worker uses this name.
         holder: String,
         /// For how long; zero releases the lease.
         ttl: Duration,
     },
-    /// Save the record if the stored one is still at this version; 0 is the version of an absent one.
-    /// Answer with [`Event::Saved`].
+    /// Save the record if the stored one is still at this version; 0 is the version of an absent one. Report the result
+    /// with [`Event::Saved`].
     Save {
         /// The record to save.
         record: Secret<String>,
@@ -75,12 +74,12 @@ pub enum Step {
         /// [`Keeper::until`](super::Keeper::until).
         until: Option<UnixTime>,
     },
-    /// Run this exchange. Answer with [`Event::Completed`], even if every caller has gone.
+    /// Run this exchange. Report the result with [`Event::Completed`], even if every caller has gone.
     ///
-    /// It requests tokens; or it revokes tokens that were received after a logout, and returns an error in
+    /// The exchange requests tokens; or it revokes tokens that were received after a logout, and returns an error in
     /// any case.
     Run(Boxed<Tokens>),
-    /// Wait this long. Answer with [`Event::Elapsed`].
+    /// Wait this long, then report [`Event::Elapsed`].
     Wait(Duration),
     /// The renewal is done: the outcome for every caller that waited.
     Done(Result<Arc<Tokens>, Error>),
@@ -97,27 +96,27 @@ pub enum Event {
     Begin,
     /// The record, if there is one.
     Loaded(Option<Entry>),
-    /// The answer to [`Step::Lease`].
+    /// The result of [`Step::Lease`].
     Leased(Lease),
     /// The outcome of the exchange of [`Step::Run`].
     Completed(Result<Tokens, Error>),
-    /// The answer to [`Step::Save`].
+    /// The result of [`Step::Save`].
     Saved(Saved),
     /// The pause has ended.
     Elapsed,
-    /// The store failed: the step may or may not have taken effect.
+    /// The store failed: the step may or might not have taken effect.
     Failed(Error),
 }
 
 /// A record as it is stored.
 ///
-/// An empty one is a tombstone: the grant was removed, because the user has logged out. It is saved like any
-/// other record, so that every worker that still has the tokens learns of it, and a store may delete it
+/// An empty record is a tombstone: the grant was removed, because the user has logged out. A tombstone is saved like
+/// any other record, so that every worker that still has the tokens learns of the removal, and a store may delete it
 /// after 30 days. An absent record was never saved, or is lost: a worker that has it restores it.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Higher with every save, and never the same twice for one key, whatever was removed or lost in
-    /// between; 1 or more.
+    /// Higher with every save, and never used twice for one key, even if the record was removed or lost in between; 1
+    /// or more.
     pub version: u64,
     /// The record that was saved.
     pub record: Secret<String>,
@@ -142,9 +141,9 @@ pub enum Lease {
 /// The result of saving a record in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
-    /// It was saved, at this version.
+    /// The record was saved, at this version.
     At(u64),
-    /// It was not saved: the record is at another version.
+    /// The record was not saved: the stored one is at another version.
     Conflict,
 }
 
@@ -155,7 +154,7 @@ pub enum Saved {
 pub struct LeaseExtension {
     /// The holder that has it.
     pub holder: String,
-    /// How long it is extended each time.
+    /// The duration of each extension.
     pub ttl: Duration,
     /// How long to wait before each extension.
     pub every: Duration,

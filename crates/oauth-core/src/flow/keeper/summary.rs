@@ -12,8 +12,8 @@ use crate::token::Tokens;
 
 /// The facts about a stored grant that may be shown.
 ///
-/// It proves nothing: whether a record belongs to a client is checked where its tokens are read,
-/// see [`Keeper::learn`](super::Keeper::learn).
+/// The summary proves nothing: whether a record belongs to a client is checked where its tokens are read, see
+/// [`Keeper::learn`](super::Keeper::learn).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GrantSummary {
@@ -43,7 +43,7 @@ pub struct GrantSummary {
     /// Why the grant has ended, if it has: the user has to log in again.
     pub ended: Option<Error>,
     /// How the server refused the refresh token, if it did so without ending the grant: the user should log in again,
-    /// and the token is tried again now and then.
+    /// and the token is tried again at intervals.
     pub suspect: Option<Error>,
 }
 
@@ -80,7 +80,7 @@ impl GrantSummary {
             ended: stored.ended.map(|ended| ended.error()),
             suspect: stored
                 .suspicion
-                .map(|suspicion| suspicion.error(&Rules::default())),
+                .map(|refusal| refusal.error(&Rules::default())),
         })
     }
 

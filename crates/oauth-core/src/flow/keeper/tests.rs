@@ -62,7 +62,7 @@ impl TestStore {
     /// With this record at version 1.
     fn with(tokens: Tokens) -> Self {
         let mut store = Self::new();
-        store.put(&Record::of(Arc::new(tokens)));
+        store.put(&Record::from_tokens(Arc::new(tokens)));
         store
     }
 
@@ -262,7 +262,7 @@ fn unsent() -> Error {
 }
 
 fn invalid_grant() -> Error {
-    ServerError::of_code("invalid_grant").into()
+    ServerError::from_code("invalid_grant").into()
 }
 
 /// A nonce is stored beside the tokens of a bound grant: the first request after a restart has it.
@@ -282,7 +282,7 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
             after.shared.nonces.keep(side, &url, nonce);
         }
         Record::read(text.expose(), &after, id).unwrap();
-        after.shared.nonces.of(side, &url)
+        after.shared.nonces.newest_nonce(side, &url)
     };
     assert_eq!(kept(&bound, None, Some("n1")).as_deref(), Some("n1"));
     assert_eq!(
@@ -312,7 +312,7 @@ fn the_nonces_of_apis_survive_a_restart() {
     nonces.keep(ServerRole::ResourceServer, &url(5), "newer");
     Record::read(text.expose(), &after, &bound).unwrap();
     let known: Vec<_> = (0..6)
-        .map(|n| nonces.of(ServerRole::ResourceServer, &url(n)))
+        .map(|n| nonces.newest_nonce(ServerRole::ResourceServer, &url(n)))
         .collect();
     let known: Vec<_> = known.iter().map(Option::as_deref).collect();
     let newest = [
@@ -324,7 +324,10 @@ fn the_nonces_of_apis_survive_a_restart() {
         Some("newer"),
     ];
     assert_eq!(known, newest);
-    assert_eq!(nonces.of(ServerRole::AuthorizationServer, &url(2)), None);
+    assert_eq!(
+        nonces.newest_nonce(ServerRole::AuthorizationServer, &url(2)),
+        None
+    );
     let bearer = Record::default().to_json(&before, &person());
     assert!(!bearer.expose().contains("nonce"));
 }

@@ -4,25 +4,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit::UnsavedTokens;
+use super::commit::PendingSave;
 use super::lease::MIN_POLL_MILLIS;
 use super::record::{GrantEnd, Record};
 use super::state::{Outcome, State};
 use super::unconfirmed_refusal::UnconfirmedRefusal;
-use super::{Event, Keeper, Lease, Saved, Step, Storage, Unsaved};
+use super::{Event, Keeper, Lease, Saved, Step, Storage, UnsavedState};
 use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
 use crate::token::Tokens;
 
 /// The number of save conflicts that a renewal tolerates.
-const CONFLICTS: u32 = 8;
+const MAX_CONFLICTS: u32 = 8;
 
 impl Keeper {
-    /// Takes the next step of the renewal under way. [`Event::Begin`] comes first; each later event
-    /// answers the step before it.
+    /// Takes the next step of the renewal under way. [`Event::Begin`] comes first; each later event reports the result
+    /// of the step before it.
     ///
-    /// [`Step::Done`] ends it: with `misuse.out_of_order` for an event that answers nothing.
+    /// [`Step::Done`] ends it: with `misuse.out_of_order` for an event that belongs to no step.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Step {
         let mut step = self.next(at, event);
         while self.storage == Storage::Local {
@@ -51,7 +51,7 @@ impl Keeper {
                     return self.end(Err(error));
                 }
                 self.restarts = 0;
-                match (self.unsaved_tokens(), self.good(at.now())) {
+                match (self.unsaved_tokens(), self.valid_tokens(at.now())) {
                     (Some(unsaved), _) => self.save_tokens(unsaved),
                     // The user has logged in since the caller asked.
                     (None, Some(tokens))
@@ -73,7 +73,7 @@ impl Keeper {
                 self.restart_after_conflict(at, State::LoadBeforeLogin)
             }
             (State::LoadBeforeLease { attempts }, Event::Loaded(entry)) => {
-                self.examine_before_lease(at, attempts, entry)
+                self.read_before_lease(at, attempts, entry)
             }
             (State::AcquireLease { .. }, Event::Leased(Lease::Won)) => {
                 self.load(State::LoadUnderLease)
@@ -84,7 +84,7 @@ impl Keeper {
             (State::WaitForHolder { attempts }, Event::Elapsed) => {
                 self.load(State::LoadBeforeLease { attempts })
             }
-            (State::LoadUnderLease, Event::Loaded(entry)) => self.examine_under_lease(at, entry),
+            (State::LoadUnderLease, Event::Loaded(entry)) => self.read_under_lease(at, entry),
             (State::ReleaseAndWait, Event::Leased(_) | Event::Failed(_)) => {
                 // A delayed release must not release the next lease in place of this one.
                 match self.new_renewal_id(at) {
@@ -96,8 +96,8 @@ impl Keeper {
                 self.version = version;
                 self.record.ended = None;
                 self.record.pause = None;
-                let refusal = self.record.suspicion.take();
-                self.record.suspicion = refusal.map(UnconfirmedRefusal::without_pause);
+                let refusal = self.record.unconfirmed_refusal.take();
+                self.record.unconfirmed_refusal = refusal.map(UnconfirmedRefusal::with_no_pause);
                 self.marker_saved(at, marker)
             }
             // Another worker wrote after its lease expired, or the user logged in.
@@ -140,15 +140,15 @@ impl Keeper {
                 self.release(outcome)
             }
             (State::SaveFailure(outcome), Event::Failed(_)) => self.release(outcome),
-            (State::SaveSuspicion(error), Event::Saved(Saved::At(version))) => {
+            (State::SaveUnconfirmedRefusal(error), Event::Saved(Saved::At(version))) => {
                 self.version = version;
-                self.suspicion_saved(at, error)
+                self.unconfirmed_refusal_saved(at, error)
             }
-            (State::SaveSuspicion(error), Event::Saved(Saved::Conflict)) => {
-                self.restart_after_conflict(at, State::ResolveSuspicionConflict(error))
+            (State::SaveUnconfirmedRefusal(error), Event::Saved(Saved::Conflict)) => {
+                self.restart_after_conflict(at, State::ResolveRefusalConflict(error))
             }
-            (State::ResolveSuspicionConflict(error), Event::Loaded(entry)) => {
-                self.resolve_suspicion_conflict(at, error, entry)
+            (State::ResolveRefusalConflict(error), Event::Loaded(entry)) => {
+                self.resolve_refusal_conflict(at, error, entry)
             }
             (State::SaveGrantEnd(error), Event::Saved(Saved::At(version))) => {
                 self.version = version;
@@ -160,7 +160,7 @@ impl Keeper {
             }
             (State::SaveGrantEnd(error), Event::Failed(_)) => self.release(Err(error)),
             (State::ReleaseUnneeded, Event::Leased(_) | Event::Failed(_)) => {
-                match self.unneeded(at.now()) {
+                match self.outcome_if_unneeded(at.now()) {
                     Some(outcome) => self.finish(at, outcome),
                     None => self.load(State::LoadBeforeLease { attempts: 0 }),
                 }
@@ -169,8 +169,7 @@ impl Keeper {
             (State::ReleaseLease(outcome), Event::Leased(_) | Event::Failed(_)) => {
                 self.finish(at, outcome)
             }
-            // Only if the store did not answer; a store that refuses has a fault that an operator
-            // must fix.
+            // Only if the store did not respond; a store that refuses has a fault that an operator must fix.
             (
                 State::LoadBeforeLease { .. } | State::AcquireLease { .. } | State::LoadUnderLease,
                 Event::Failed(error),
@@ -182,9 +181,9 @@ impl Keeper {
             (State::AcquireLease { .. } | State::LoadUnderLease, Event::Failed(error)) => {
                 self.fail(at, error)
             }
-            // No caller is asked to log in before the store has recorded the reason for all workers.
+            // No user is asked to log in before the store has recorded the reason for all workers.
             (
-                State::SaveSuspicion(_) | State::ResolveSuspicionConflict(_),
+                State::SaveUnconfirmedRefusal(_) | State::ResolveRefusalConflict(_),
                 Event::Failed(error),
             ) => self.fail(at, error),
             // Another worker may have newer tokens: no user is asked to log in before that is known.
@@ -193,7 +192,7 @@ impl Keeper {
                 self.fail(at, error)
             }
             (State::SaveLogin(id, _), Event::Failed(error)) => {
-                self.note_login_tried(&id);
+                self.note_unanswered_login_save(&id);
                 let outcome = self.failure_outcome(at, error);
                 self.finish(at, outcome)
             }
@@ -232,12 +231,12 @@ impl Keeper {
     }
 
     /// After a save conflict, loads the record that another worker saved; from the second conflict
-    /// on, pauses first. After more than [`CONFLICTS`] conflicts the renewal ends.
+    /// on, pauses first. After more than [`MAX_CONFLICTS`] conflicts the renewal ends.
     fn restart_after_conflict(&mut self, at: &Moment, next: State) -> Step {
         self.restarts += 1;
         match self.restarts {
             1 => self.load(next),
-            2..=CONFLICTS => {
+            2..=MAX_CONFLICTS => {
                 self.state = Some(State::PauseAfterConflict(Box::new(next)));
                 let pause = MIN_POLL_MILLIS << (self.restarts - 2);
                 Step::Wait(Duration::from_millis(pause / 2 + at.jitter_input() % pause))
@@ -269,15 +268,17 @@ impl Keeper {
         before: Option<&Arc<Tokens>>,
         now: UnixTime,
     ) -> Option<Arc<Tokens>> {
-        let tokens = self.good(now).filter(|_| now < self.deadlines.stale_at)?;
+        let tokens = self
+            .valid_tokens(now)
+            .filter(|_| now < self.deadlines.stale_at)?;
         let is_same =
             before.is_some_and(|before| before.access_token.matches(tokens.access_token.expose()));
         (!is_same).then_some(tokens)
     }
 
     /// The tokens that could not be saved before.
-    pub(super) fn unsaved_tokens(&self) -> Option<Box<UnsavedTokens>> {
-        let Unsaved::Renewed {
+    pub(super) fn unsaved_tokens(&self) -> Option<Box<PendingSave>> {
+        let UnsavedState::Renewed {
             parent,
             is_given_up,
             may_be_stored,
@@ -287,7 +288,7 @@ impl Keeper {
         };
         let record = self.record.clone();
         let version = self.version;
-        let mut unsaved = UnsavedTokens::deferred(parent.clone(), record, version, *is_given_up);
+        let mut unsaved = PendingSave::deferred(parent.clone(), record, version, *is_given_up);
         unsaved.may_be_stored = *may_be_stored;
         Some(Box::new(unsaved))
     }
@@ -303,7 +304,8 @@ impl Keeper {
         Some(error)
     }
 
-    /// This worker can do nothing more. It reads the store again after a second, because another worker may have acted.
+    /// Pauses for a second when this worker can do nothing more. It then reads the store again, because another worker
+    /// may have acted.
     pub(super) fn pause_briefly(&mut self, at: &Moment, error: &Error) {
         let soon = at.now().after(Duration::from_secs(1));
         self.backoff.set(at.now(), soon, error);
@@ -312,7 +314,7 @@ impl Keeper {
     /// The outcome after a failure: the token, until it expires.
     pub(super) fn failure_outcome(&mut self, at: &Moment, error: Error) -> Outcome {
         let error = self.backoff.record_failure(at, error);
-        self.good(at.now()).ok_or(error)
+        self.valid_tokens(at.now()).ok_or(error)
     }
 
     pub(super) fn fail(&mut self, at: &Moment, error: Error) -> Step {
@@ -359,14 +361,14 @@ impl Keeper {
                 let is_given_up = unsaved.is_deferred
                     && matches!(
                         self.unsaved,
-                        Unsaved::Renewed {
+                        UnsavedState::Renewed {
                             is_given_up: true,
                             ..
                         }
                     );
                 self.keep_unsaved(at, &unsaved, is_given_up);
             }
-            State::SaveLogin(id, _) => self.note_login_tried(&id),
+            State::SaveLogin(id, _) => self.note_unanswered_login_save(&id),
             State::PauseAfterConflict(next) => return self.clean_up(at, *next),
             _ => {}
         }

@@ -15,17 +15,18 @@ use crate::moment::{Moment, UnixTime};
 use crate::quirk::Rules;
 use crate::secret::Secret;
 
-/// How long the token is not sent after the first refusal, and after any, in seconds.
-const FIRST: u64 = 10;
-const LONGEST: u64 = 3600;
+/// Pause after the first refusal, in seconds.
+const FIRST_PAUSE_SECONDS: u64 = 10;
+/// Maximum pause after repeated refusals, in seconds, before jitter.
+const MAX_PAUSE_SECONDS: u64 = 3600;
 
-/// The stored part of such a refusal, for all workers.
+/// A refusal that does not prove that the grant has ended, as stored for all workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnconfirmedRefusal {
     since: UnixTime,
-    /// How long the token is not sent.
+    /// The pause before the token is sent again.
     seconds: u64,
-    /// How many refusals there were in a row.
+    /// The number of refusals in a row.
     count: u32,
     status: Option<u16>,
     error: Option<String>,
@@ -36,41 +37,41 @@ pub(super) struct UnconfirmedRefusal {
 json_form! { UnconfirmedRefusal { since, seconds, count, status, error, description, scheme } }
 
 impl UnconfirmedRefusal {
-    fn of(server: &ServerError, before: Option<&Self>, at: &Moment) -> Self {
+    fn new(server: &ServerError, before: Option<&Self>, at: &Moment) -> Self {
         let count = before.map_or(0, |before| before.count).saturating_add(1);
-        let doubled = FIRST << (count - 1).min(10);
-        let pause = doubled.min(LONGEST);
-        let own = |text: Option<&str>| text.map(str::to_owned);
+        let doubled = FIRST_PAUSE_SECONDS << (count - 1).min(10);
+        let pause = doubled.min(MAX_PAUSE_SECONDS);
+        let owned = |text: Option<&str>| text.map(str::to_owned);
         Self {
             since: at.now(),
             seconds: pause + at.jitter_input() % (pause / 2 + 1),
             count,
             status: server.status(),
-            error: own(server.error()),
-            description: own(server.description()),
-            scheme: own(server.scheme()),
+            error: owned(server.error()),
+            description: owned(server.description()),
+            scheme: owned(server.scheme()),
         }
     }
 
-    /// The same without its pause, while the token is sent once more: the refusal is not reported before the outcome is
+    /// The refusal without its pause, while the token is sent again: the refusal is not reported before the outcome is
     /// known.
-    pub(super) fn without_pause(mut self: Box<Self>) -> Box<Self> {
+    pub(super) fn with_no_pause(mut self: Box<Self>) -> Box<Self> {
         self.seconds = 0;
         self
     }
 
-    /// Whether the token is held back now, for a worker that first saw this at `seen`: the clock of the
+    /// Whether the token must not be sent yet, for a worker that first saw this refusal at `seen`: the clock of the
     /// worker that wrote it may have been ahead.
     fn holds(&self, seen: UnixTime, now: UnixTime) -> bool {
-        let pause = Duration::from_secs(self.seconds.min(2 * LONGEST));
+        let pause = Duration::from_secs(self.seconds.min(2 * MAX_PAUSE_SECONDS));
         now < self.since.min(seen).after(pause)
     }
 
-    /// The refusal as an error, in the server's own words, read by its rules.
+    /// The refusal as an error with the server's own text, interpreted by the server's rules.
     pub(super) fn error(&self, rules: &Rules) -> Error {
         let server = self
             .status
-            .map_or_else(ServerError::default, ServerError::of_status);
+            .map_or_else(ServerError::default, ServerError::from_status);
         let server = server.with_challenge_scheme(self.scheme.clone());
         let server = match self.error.as_deref() {
             Some(error) => {
@@ -80,46 +81,61 @@ impl UnconfirmedRefusal {
             None => server,
         };
         let server = server.with_description(self.description.as_deref(), None);
-        Error::from(server).at_endpoint("token").of_suspect()
+        Error::from(server)
+            .at_endpoint("token")
+            .with_doubtful_refresh_token()
     }
 }
 
 impl Keeper {
-    /// The suspicion that a refusal casts on the refresh token, if it is not conclusive.
-    pub(super) fn suspicion(&self, at: &Moment, error: &Error) -> Option<UnconfirmedRefusal> {
-        let server = error.server_error().filter(|server| !server.is_passing())?;
-        (!self.is_requested_anew())
-            .then(|| UnconfirmedRefusal::of(server, self.record.suspicion.as_deref(), at))
+    /// The unconfirmed refusal in this error, unless it is a temporary failure of the server.
+    pub(super) fn unconfirmed_refusal(
+        &self,
+        at: &Moment,
+        error: &Error,
+    ) -> Option<UnconfirmedRefusal> {
+        let server = error
+            .server_error()
+            .filter(|server| !server.is_temporary())?;
+        (!self.is_renewed_without_refresh_token()).then(|| {
+            UnconfirmedRefusal::new(server, self.record.unconfirmed_refusal.as_deref(), at)
+        })
     }
 
-    pub(super) fn save_suspicion(
+    pub(super) fn save_unconfirmed_refusal(
         &mut self,
         at: &Moment,
         error: Error,
-        suspicion: UnconfirmedRefusal,
+        unconfirmed_refusal: UnconfirmedRefusal,
     ) -> Step {
         self.clear_marker(&error);
-        self.suspected_at = at.now();
-        self.record.suspicion = Some(Box::new(suspicion));
+        self.unconfirmed_refusal_seen = at.now();
+        self.record.unconfirmed_refusal = Some(Box::new(unconfirmed_refusal));
         let record = self.record.clone();
-        self.save(&record, State::SaveSuspicion(error.of_suspect()))
+        self.save(
+            &record,
+            State::SaveUnconfirmedRefusal(error.with_doubtful_refresh_token()),
+        )
     }
 
-    /// The suspicion is stored for all workers: callers get the error, unless there is a token that suffices for now.
-    pub(super) fn suspicion_saved(&mut self, at: &Moment, error: Error) -> Step {
+    /// The refusal is stored for all workers: callers get the error, unless there is still a valid token.
+    pub(super) fn unconfirmed_refusal_saved(&mut self, at: &Moment, error: Error) -> Step {
         self.pause_briefly(at, &error);
-        let outcome = self.good(at.now()).ok_or(error);
+        let outcome = self.valid_tokens(at.now()).ok_or(error);
         self.release(outcome)
     }
 
     /// Another worker has saved in the meantime. No user has to log in for a token that was replaced.
-    pub(super) fn resolve_suspicion_conflict(
+    pub(super) fn resolve_refusal_conflict(
         &mut self,
         at: &Moment,
         error: Error,
         entry: Option<Entry>,
     ) -> Step {
-        let (suspicion, before) = (self.record.suspicion.clone(), self.refresh_token());
+        let (unconfirmed_refusal, before) = (
+            self.record.unconfirmed_refusal.clone(),
+            self.refresh_token(),
+        );
         match self.reconcile(at, entry) {
             Ok(Reconciled::StoreLost(version)) => self.version = version,
             Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
@@ -128,17 +144,17 @@ impl Keeper {
         if let Some(error) = self.ended_error(at) {
             return self.release(Err(error));
         }
-        let is_same = match (&before, self.refresh_token()) {
+        let is_same_token = match (&before, self.refresh_token()) {
             (Some(before), Some(now)) => before.matches(now.expose()),
             _ => false,
         };
-        if !is_same {
+        if !is_same_token {
             let replaced = Cause::unknown_as("another worker has replaced the tokens");
             return self.fail(at, Error::lost(replaced));
         }
-        self.record.suspicion = suspicion;
+        self.record.unconfirmed_refusal = unconfirmed_refusal;
         let record = self.record.clone();
-        self.save(&record, State::SaveSuspicion(error))
+        self.save(&record, State::SaveUnconfirmedRefusal(error))
     }
 
     fn refresh_token(&self) -> Option<Secret<String>> {
@@ -146,12 +162,12 @@ impl Keeper {
         Some(token.secret().clone())
     }
 
-    /// The refusal that holds the token back now.
-    pub(super) fn suspicion_error(&self, now: UnixTime) -> Option<Error> {
-        let suspicion = self.record.suspicion.as_ref()?;
+    /// The error of the unconfirmed refusal, if the token must not be sent yet.
+    pub(super) fn unconfirmed_refusal_error(&self, now: UnixTime) -> Option<Error> {
+        let unconfirmed_refusal = self.record.unconfirmed_refusal.as_ref()?;
         let rules = self.config.server.rules();
-        suspicion
-            .holds(self.suspected_at, now)
-            .then(|| suspicion.error(rules))
+        unconfirmed_refusal
+            .holds(self.unconfirmed_refusal_seen, now)
+            .then(|| unconfirmed_refusal.error(rules))
     }
 }

@@ -13,10 +13,10 @@ use crate::token::Tokens;
 
 /// The shortest timeout of a refresh token that is kept alive. For a shorter one the server would get a request a
 /// minute forever, for a grant that no caller uses.
-const SHORTEST_TIMEOUT: Duration = Duration::from_secs(60);
+const MIN_KEPT_ALIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The pause between two tries of this worker to keep a grant alive, unless something requires a longer one.
-const PAUSE: Duration = Duration::from_secs(60);
+/// The pause between two attempts of this worker to keep a grant alive, unless something requires a longer one.
+const KEEP_ALIVE_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// The upkeep of a grant whose token no caller requests, see [`Keeper::upkeep`].
 #[must_use]
@@ -33,17 +33,17 @@ pub enum Upkeep {
 /// The upkeep that this worker has done for the grant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UpkeepDone {
-    /// No try to keep it alive is made before this.
+    /// The earliest time of the next attempt to keep the grant alive.
     not_before: UnixTime,
     /// Whether the end of its authorization, which is near, was reported.
-    is_end_told: bool,
+    is_end_reported: bool,
 }
 
 impl Default for UpkeepDone {
     fn default() -> Self {
         Self {
             not_before: UnixTime::from_secs(0),
-            is_end_told: false,
+            is_end_reported: false,
         }
     }
 }
@@ -56,8 +56,8 @@ impl Keeper {
         let keep_alive = self.keep_alive_from(now).map(|from| from.since(now));
         let notice = self.notice_from(now).map(|from| from.since(now));
         let first = match (keep_alive, notice) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
+            (Some(keep_alive), Some(notice)) => Some(keep_alive.min(notice)),
+            (keep_alive, notice) => keep_alive.or(notice),
         };
         first.filter(|_| is_possible)
     }
@@ -72,15 +72,15 @@ impl Keeper {
         if self.notice_from(now).is_some_and(|from| from <= now)
             && let Some(end) = self.authorization_expires_at()
         {
-            self.upkeep_done.is_end_told = true;
+            self.upkeep_done.is_end_reported = true;
             return Some(Upkeep::AuthorizationEnds(end));
         }
-        self.upkeep_done.not_before = now.after(PAUSE);
+        self.upkeep_done.not_before = now.after(KEEP_ALIVE_RETRY_PAUSE);
         self.state = Some(State::Begun);
         Some(Upkeep::Renew)
     }
 
-    /// From when on the grant is kept alive, by this worker.
+    /// The time from which this worker keeps the grant alive.
     fn keep_alive_from(&self, now: UnixTime) -> Option<UnixTime> {
         let from = self.deadlines.keep_alive_at.filter(|_| !self.is_drained)?;
         let from = from.max(self.upkeep_done.not_before);
@@ -89,21 +89,20 @@ impl Keeper {
         (from < UnixTime::from_secs(u64::MAX)).then_some(from)
     }
 
-    /// From when on the end of the authorization is reported, if it has not been.
+    /// The time from which the end of the authorization is reported, unless it already was.
     fn notice_from(&self, now: UnixTime) -> Option<UnixTime> {
         let end = self.authorization_expires_at().filter(|end| now < *end)?;
         let from = end.before(self.policy.notice);
-        // Reported once it was near; if it is far again, the user has extended it.
-        let is_told = self.upkeep_done.is_end_told && from <= now;
-        (!is_told).then_some(from)
+        // It is reported once, when it is near; if it is far again, the user has extended it.
+        let is_reported = self.upkeep_done.is_end_reported && from <= now;
+        (!is_reported).then_some(from)
     }
 
     fn authorization_expires_at(&self) -> Option<UnixTime> {
         self.record.tokens.as_ref()?.authorization_expires_at
     }
 
-    /// Whether this renewal only keeps the grant alive, and no caller waits: it is then due although the token is
-    /// fresh.
+    /// Whether this renewal only keeps the grant alive and no caller waits: it is then due although the token is fresh.
     pub(super) fn keeps_alive(&self, now: UnixTime) -> bool {
         let at = self.deadlines.keep_alive_at;
         !self.has_waiters && at.is_some_and(|at| at <= now)
@@ -111,7 +110,7 @@ impl Keeper {
 
     /// The outcome of a renewal that no caller waits for and that is no longer due: another worker has kept the
     /// grant alive. Its token may have become stale.
-    pub(super) fn unneeded(&self, now: UnixTime) -> Option<Outcome> {
+    pub(super) fn outcome_if_unneeded(&self, now: UnixTime) -> Option<Outcome> {
         let is_needed = self.has_waiters || self.is_refused() || self.keeps_alive(now);
         (!is_needed).then(|| {
             let tokens = self.record.tokens.clone();
@@ -123,14 +122,14 @@ impl Keeper {
     pub(super) fn note_end(&mut self, now: UnixTime) {
         let is_near = |end: UnixTime| end.before(self.policy.notice) <= now;
         if !self.authorization_expires_at().is_some_and(is_near) {
-            self.upkeep_done.is_end_told = false;
+            self.upkeep_done.is_end_reported = false;
         }
     }
 }
 
-/// When the refresh token is exchanged at the latest although no caller asks, and how much earlier a worker may do it,
-/// so that a fleet does not wake at once. `None` if that is not configured, if no expiry is known, or if the
-/// authorization ends by then: a refresh cannot extend it.
+/// The latest time at which the refresh token is used although no caller asks, and how much earlier a worker may do so,
+/// so that the workers of a fleet do not all wake at once. `None` if that is not configured, if no expiry is known, or
+/// if the authorization ends by then: a refresh cannot extend it.
 pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, Duration)> {
     let margin = policy.keep_alive?;
     let expires_at = tokens.refresh_token_expires_at()?;
@@ -139,5 +138,5 @@ pub(super) fn keep_alive(tokens: &Tokens, policy: &Policy) -> Option<(UnixTime, 
         .authorization_expires_at
         .is_some_and(|end| end <= expires_at);
     let margin = margin.min(timeout / 5);
-    (timeout >= SHORTEST_TIMEOUT && !is_last).then(|| (expires_at.before(margin), margin / 2))
+    (timeout >= MIN_KEPT_ALIVE_TIMEOUT && !is_last).then(|| (expires_at.before(margin), margin / 2))
 }

@@ -6,10 +6,10 @@ use std::fmt::{self, Write as _};
 
 use crate::url::Url;
 
-/// The longest logout URL, in bytes, to open: post the [form](LogoutForm) in place of a longer one.
+/// The longest logout URL to open, in bytes: post the [form](LogoutForm) instead of a longer one.
 ///
-/// Many servers and proxies read a request line of 8 KiB, some half of that. Not less than necessary, because some
-/// servers answer no such POST: `oidc-provider` does with 404 unless it is told otherwise.
+/// Many servers and proxies read a request line of 8 KiB, some half of that. The limit is not lower than necessary,
+/// because some servers do not support such a POST: `oidc-provider` responds with 404 by default.
 pub const MAX_URL: usize = 4_000;
 
 /// Submits the form; [`POLICY`] has its hash. Without scripts, the user presses the button.

@@ -199,7 +199,7 @@ impl Decrypter for Known {
 /// "The Client MUST decrypt the signed ID Token contained within the encrypted ID Token" before it is a hint
 /// (OpenID Connect Core section 3.1.2.1), and what a refresh brings is compared with it.
 #[test]
-fn of_an_encrypted_id_token_the_signed_one_is_kept() {
+fn the_signed_id_token_inside_an_encrypted_one_is_kept() {
     let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
     let ask = ask.scope(Scope::parse("openid").unwrap());
     let (url, _) = client().authorize(&at(), ask.clone()).unwrap();

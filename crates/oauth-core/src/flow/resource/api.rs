@@ -60,7 +60,7 @@ impl Api {
     }
 
     /// Treats replies that match one of these rules as the report of an expired token, in addition to those of RFC 6750
-    /// section 3.1. They replace rules that were set before.
+    /// section 3.1. These rules replace those that were set before.
     ///
     /// # Errors
     /// `misuse.setup` for a rule that a successful reply would match.
@@ -121,21 +121,21 @@ impl Api {
         self
     }
 
-    /// The same as `with_dpop`, from a client's configuration.
+    /// Implements [`Client`](crate::Client)'s `with_dpop` for this API, from the client's configuration.
     #[cfg(feature = "sha2")]
     pub(crate) fn with_client_config(mut self, config: &ClientConfig) -> Result<Self, Error> {
-        self.proof_maker = Some(ProofMaker::of(config)?);
+        self.proof_maker = Some(ProofMaker::from_config(config)?);
         Ok(self)
     }
 
-    /// Sends tokens that are bound to a key with proofs of the key that `proofs` will know by then.
+    /// Sends tokens that are bound to a key with proofs of the key that `proofs` contains at that time.
     #[must_use]
     pub fn with_proofs(mut self, proofs: Proofs) -> Self {
         self.proofs = Some(proofs);
         self
     }
 
-    /// Notes there the challenge of a refused token that names the metadata of the API.
+    /// Records in `challenge` a refusal's challenge that names the metadata of the API.
     #[cfg(not(target_family = "wasm"))]
     #[must_use]
     pub fn with_metadata_challenge(mut self, challenge: MetadataChallenge) -> Self {
@@ -164,7 +164,8 @@ impl Api {
         &self.limiter
     }
 
-    /// Whether a reply's header fields of this name are read; a host with its own header type need not pass the others.
+    /// Whether header fields of this name are read in responses; a host with its own header type need not pass the
+    /// others.
     pub fn reads(&self, name: &[u8]) -> bool {
         self.field(name).is_some()
     }
@@ -181,7 +182,7 @@ impl Api {
     /// # Errors
     /// `resource.no_token_source`, `resource.route_ambiguous`.
     pub fn owner(&self, url: &Url) -> Result<TokenOwner, Error> {
-        let wanted = match self.owners {
+        let route_owner = match self.owners {
             Owners::One => return Ok(TokenOwner::Any),
             _ => self.routes.token_for(url.as_str())?,
         };
@@ -189,7 +190,7 @@ impl Api {
             let detail = format!("{} needs {what}", url.path());
             Err(Error::from(Misuse::OwnerMissing).about(&detail))
         };
-        match (wanted, self.owners) {
+        match (route_owner, self.owners) {
             (TokenOwner::Any, Owners::User) => Ok(TokenOwner::User),
             (TokenOwner::Any, _) => Ok(TokenOwner::Application),
             (TokenOwner::User, Owners::Application) => {

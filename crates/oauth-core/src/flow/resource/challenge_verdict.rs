@@ -48,8 +48,8 @@ impl Verdict {
     }
 }
 
-/// Whether a reply of this status can be about the token: the verdict on any other is
-/// [`Verdict::Pass`], whatever its headers.
+/// Whether a reply of this status can be about the token: the verdict on any other is [`Verdict::Pass`], regardless of
+/// its headers.
 pub const fn may_be_about_the_token(status: StatusCode) -> bool {
     matches!(
         status,
@@ -63,21 +63,21 @@ pub fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
     verdict_of_fields(status, fields.map(HeaderValue::as_bytes))
 }
 
-/// The same as [`verdict`], for hosts whose HTTP client accepts more than [`HeaderValue`] can hold: `fields`
-/// are the values of `WWW-Authenticate`. A control character invalidates only its own challenge.
+/// Like [`verdict`], for hosts whose HTTP client accepts more than [`HeaderValue`] can hold: `fields` are the values of
+/// `WWW-Authenticate`. A control character invalidates only its own challenge.
 pub fn verdict_of_fields<'a>(
     status: StatusCode,
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> Verdict {
-    verdict_of(status, fields, &["bearer"])
+    verdict_for_schemes(status, fields, &["bearer"])
 }
 
-/// The same as [`verdict`], for a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a
-/// server that accepts both kinds of token may answer with that of the other (RFC 9449 sections 7.1 and 7.2).
+/// Like [`verdict`], for a request whose token was bound to a key: its challenge has the scheme `DPoP`, and a server
+/// that accepts both kinds of token may respond with a `Bearer` challenge (RFC 9449 sections 7.1 and 7.2).
 pub fn verdict_with_dpop(status: StatusCode, headers: &HeaderMap) -> Verdict {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let fields = fields.map(HeaderValue::as_bytes);
-    verdict_of(status, fields, &[dpop::DPOP, "bearer"])
+    verdict_for_schemes(status, fields, &[dpop::DPOP, "bearer"])
 }
 
 /// The proof algorithms that an API accepts, from a reply that refused a proof (`algs`, RFC 9449 section
@@ -88,16 +88,16 @@ pub(super) fn refused_algs(status: StatusCode, headers: &HeaderMap) -> Option<Ve
     }
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
-    let of_proofs = |challenge: &&Challenge| {
+    let refuses_proof = |challenge: &&Challenge| {
         let error = challenge.param("error");
         challenge.scheme == dpop::DPOP
             && matches!(error, Some(dpop::USE_NONCE | dpop::INVALID_PROOF))
     };
-    let algs = challenges.iter().find(of_proofs)?.param("algs")?;
+    let algs = challenges.iter().find(refuses_proof)?.param("algs")?;
     Some(algs.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Whether a reply refuses the proof, for whatever reason.
+/// Whether a reply refuses the proof for any reason.
 pub(super) fn refuses_proof(status: StatusCode, headers: &HeaderMap) -> bool {
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
@@ -107,17 +107,17 @@ pub(super) fn refuses_proof(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::UNAUTHORIZED && challenges.iter().any(is_refused)
 }
 
-/// What an API requires of the user, whichever kind of token was sent ("any OAuth scheme", RFC 9470 section 3):
-/// `fields` are the values of `WWW-Authenticate` of its reply.
+/// What an API requires of the user, for any kind of token ("any OAuth scheme", RFC 9470 section 3): `fields` are the
+/// values of `WWW-Authenticate` of its reply.
 pub fn step_up<'a>(
     status: StatusCode,
     fields: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<StepUp> {
-    verdict_of(status, fields, &[dpop::DPOP, "bearer"]).step_up()
+    verdict_for_schemes(status, fields, &[dpop::DPOP, "bearer"]).step_up()
 }
 
 /// The verdict of the challenges of these schemes; if two have an error, that of the first scheme counts.
-fn verdict_of<'a>(
+fn verdict_for_schemes<'a>(
     status: StatusCode,
     fields: impl IntoIterator<Item = &'a [u8]>,
     schemes: &[&'a str],
@@ -125,15 +125,15 @@ fn verdict_of<'a>(
     if !may_be_about_the_token(status) {
         return Verdict::Pass;
     }
-    let (challenges, is_whole) = challenge::valid_challenges_in(fields);
-    let of = |scheme: &'a str| {
+    let (challenges, all_parsed) = challenge::valid_challenges_in(fields);
+    let with_scheme = |scheme: &'a str| {
         challenges
             .iter()
             .filter(move |challenge| challenge.scheme == scheme)
     };
-    let ours = || schemes.iter().copied().flat_map(of);
-    let telling = ours().find(|challenge| challenge.param("error").is_some());
-    match telling.and_then(|challenge| Some((challenge, challenge.param("error")?))) {
+    let token_challenges = || schemes.iter().copied().flat_map(with_scheme);
+    let with_error = token_challenges().find(|challenge| challenge.param("error").is_some());
+    match with_error.and_then(|challenge| Some((challenge, challenge.param("error")?))) {
         Some((_, "invalid_token")) => Verdict::Renew,
         Some((challenge, dpop::USE_NONCE)) if challenge.scheme == dpop::DPOP => {
             Verdict::UseDpopNonce
@@ -152,8 +152,9 @@ fn verdict_of<'a>(
         // code if the request carried no token.
         None if status == StatusCode::UNAUTHORIZED => {
             // A challenge that cannot be read may have been a Bearer challenge.
-            let is_ours = challenges.is_empty() || !is_whole || ours().next().is_some();
-            if is_ours {
+            let is_token_challenge =
+                challenges.is_empty() || !all_parsed || token_challenges().next().is_some();
+            if is_token_challenge {
                 Verdict::Renew
             } else {
                 Verdict::Refused
@@ -170,10 +171,10 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
     if !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
-    let server = ServerError::of_status(status.as_u16()).retry_after(pause);
+    let server = ServerError::from_status(status.as_u16()).retry_after(pause);
     let fields = headers.get_all(WWW_AUTHENTICATE).iter();
     let (challenges, _) = challenge::valid_challenges_in(fields.map(HeaderValue::as_bytes));
-    // The server's own words are not kept, because they may repeat the token.
+    // The server's own text is not kept, because it may repeat the token.
     let code = challenges
         .iter()
         .filter(|challenge| ["bearer", dpop::DPOP].contains(&challenge.scheme.as_str()))

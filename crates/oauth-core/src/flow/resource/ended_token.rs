@@ -1,8 +1,8 @@
 //! Rules for APIs that report an expired or revoked token without a Bearer challenge: only by a status, or by a code
 //! in a small JSON body, which may come with a 200.
 //!
-//! RFC 6750 section 3.1 specifies a 401 with `invalid_token` for this, which needs no rule. Some APIs answer 403 or
-//! 404, and some answer 200 with an error in the body, such as Slack (`{"ok":false,"error":"token_expired"}`).
+//! RFC 6750 section 3.1 specifies a 401 with `invalid_token` for this, which needs no rule. Some APIs respond with 403
+//! or 404, and some with 200 and an error in the body, such as Slack (`{"ok":false,"error":"token_expired"}`).
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::json::{self, Json};
 
 /// The largest part of a body that is read, in bytes: bodies that report an expired token are far shorter.
-pub(super) const PEEK: usize = 16 << 10;
+pub(super) const MAX_PEEKED_BYTES: usize = 16 << 10;
 
 /// The header fields that decide whether a body is read.
 const READ: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_LENGTH];
 
 /// One way in which an API reports that a token has expired: a status, and members of a JSON body that must all match.
-/// A matching reply is handled like a 401 about the token: by one renewal, and the same request again.
+/// A matching reply is handled like a 401 about the token: the token is renewed once, and the request repeated.
 ///
 /// A rule that is too wide costs a renewal for each such reply; so a rule without members is only for errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl ExpiredTokenReply {
         let known = known.filter(|status| status.is_success() || status.is_client_error());
         let status = known
             .filter(|status| *status != StatusCode::TOO_MANY_REQUESTS)
-            .ok_or_else(|| misfit(&format!("{status} is no status that tells of a token")))?;
+            .ok_or_else(|| invalid_rule(&format!("{status} is no status that tells of a token")))?;
         Ok(Self {
             status,
             members: Vec::new(),
@@ -72,9 +72,9 @@ impl ExpiredTokenReply {
     /// # Errors
     /// `misuse.setup`, naming what is wrong.
     pub fn from_json(text: &str) -> Result<Vec<Self>, Error> {
-        let wrong = || misfit("a rule has `status`, and for `body` an object of lists");
+        let wrong = || invalid_rule("a rule has `status`, and for `body` an object of lists");
         let Ok(Json::Array(all)) = json::parse(text) else {
-            return Err(misfit("rules are a JSON list"));
+            return Err(invalid_rule("rules are a JSON list"));
         };
         let read = |rule: &Json<'_>| {
             let Json::Object(rule) = rule else {
@@ -109,17 +109,17 @@ impl ExpiredTokenReply {
 
     /// Checks that the rule does not match successful replies.
     fn check(&self) -> Result<(), Error> {
-        let is_said = |member: &Member| {
+        let is_complete = |member: &Member| {
             !member.values.is_empty() && !member.path.iter().any(String::is_empty)
         };
         if self.members.is_empty() && self.status.is_success() {
-            return Err(misfit(
+            return Err(invalid_rule(
                 "a 2xx alone says nothing of a token: name a member of its body",
             ));
         }
-        match self.members.iter().all(is_said) {
+        match self.members.iter().all(is_complete) {
             true => Ok(()),
-            false => Err(misfit("a member has a name and at least one value")),
+            false => Err(invalid_rule("a member has a name and at least one value")),
         }
     }
 
@@ -138,7 +138,7 @@ impl ExpiredTokenReply {
     }
 }
 
-fn misfit(what: &str) -> Error {
+fn invalid_rule(what: &str) -> Error {
     Error::from(Misuse::Setup).about(&format!("ended tokens: {what}"))
 }
 
@@ -190,7 +190,9 @@ impl EndedTokens {
 
     /// Whether the body reports an expired token. A truncated body is not valid JSON, and matches nothing.
     pub(super) fn by_body(&self, status: StatusCode, body: &[u8]) -> bool {
-        let text = body.get(..PEEK.min(body.len())).unwrap_or_default();
+        let text = body
+            .get(..MAX_PEEKED_BYTES.min(body.len()))
+            .unwrap_or_default();
         let Some(body) = std::str::from_utf8(text)
             .ok()
             .and_then(|text| json::parse(text).ok())
@@ -219,9 +221,11 @@ fn is_short(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
     match length {
         None => true,
-        Some(length) => {
-            length.is_ok_and(|length| length.parse().is_ok_and(|length: usize| length <= PEEK))
-        }
+        Some(length) => length.is_ok_and(|length| {
+            length
+                .parse()
+                .is_ok_and(|length: usize| length <= MAX_PEEKED_BYTES)
+        }),
     }
 }
 
@@ -310,7 +314,7 @@ mod tests {
             );
         }
         let mut long = br#"{"a":1,"b":""#.to_vec();
-        long.resize(PEEK, b' ');
+        long.resize(MAX_PEEKED_BYTES, b' ');
         long.extend(br#""}"#);
         assert!(!all.by_body(StatusCode::OK, &long));
     }

@@ -2,7 +2,7 @@
 
 use crate::http::{HeaderMap, HeaderName, StatusCode};
 
-pub(super) const PEEK: usize = 0;
+pub(super) const MAX_PEEKED_BYTES: usize = 0;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndedTokens(());

@@ -16,32 +16,32 @@ use crate::exchange::field_named;
 use crate::moment::Moment;
 
 /// The gap between two waiting callers, so that they proceed in order and do not wake at once.
-const GAP: Duration = Duration::from_millis(10);
+const CALLER_GAP: Duration = Duration::from_millis(10);
 
-/// The longest time over which callers that wait for the same moment are spread: for more callers, the gap shrinks.
-const SPREAD: Duration = Duration::from_secs(1);
+/// The longest time over which callers that wait for the same moment are spread: with many callers, the gap is smaller.
+const MAX_SPREAD: Duration = Duration::from_secs(1);
 
 /// How long the limiter waits for a caller that could proceed and does not: its thread may be stopped.
-const OVERDUE: Duration = Duration::from_secs(1);
+const MAX_CALLER_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest time over which requests are counted, to infer a limit from a refusal.
-const COUNTED: Duration = Duration::from_secs(60);
+const MAX_COUNTED_WINDOW: Duration = Duration::from_secs(60);
 
 /// The shortest pause after a refusal: an immediate retry is never intended, and many servers count in whole seconds.
-/// It is also the pause after a refusal that names none, doubled with each.
-const FLOOR: Duration = Duration::from_secs(1);
+/// The same pause follows a refusal that names none, doubled with each further one.
+const MIN_REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause after refusals that name none.
-const UNNAMED_MAX: Duration = Duration::from_secs(60);
+const MAX_DOUBLED_PAUSE: Duration = Duration::from_secs(60);
 
-/// For how many windows an observed allowance is used.
-const BELIEVED: u32 = 10;
+/// The number of windows for which an observed allowance is used.
+const OBSERVED_FOR_WINDOWS: u32 = 10;
 
 /// How many requests are remembered if no allowance is known.
-const REMEMBERED: usize = 1_000;
+const REMEMBERED_REQUESTS: usize = 1_000;
 
 /// The largest number of requests that are ever remembered.
-const REMEMBERED_MAX: usize = 100_000;
+const MAX_REMEMBERED_REQUESTS: usize = 100_000;
 
 /// The time and randomness for a step of a request to an API.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ pub struct RateLimiter(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    kept: Option<Allowance>,
+    allowance: Option<Allowance>,
     reset: ResetField,
     state: Mutex<State>,
 }
@@ -89,16 +89,16 @@ struct State {
     origins: Vec<(String, Origin)>,
 }
 
-/// The limits of one origin, as far as they are known.
+/// The known limits of one origin.
 #[derive(Default)]
 struct Origin {
     /// No request is sent before this time.
-    held: Duration,
+    paused_until: Duration,
     /// Refusals in a row that named no pause.
-    unnamed: u32,
+    doublings: u32,
     /// When the replies to the last requests arrived: a request counts at the server from some
     /// moment before that.
-    spent: VecDeque<Duration>,
+    reply_times: VecDeque<Duration>,
     /// The tickets of requests in flight, in order.
     in_flight: Vec<u64>,
     /// The waiting requests in order, each with the time until which it waits.
@@ -108,13 +108,13 @@ struct Origin {
     observed: Option<Observed>,
 }
 
-/// The requests since the server last began to count, as far as can be seen from here.
+/// The requests since the server last began to count, as estimated by this client.
 #[derive(Default, Clone, Copy)]
 struct Run {
     /// `None` before the first request.
     began: Option<Duration>,
     served: u32,
-    /// The length of the server's window, once a refusal has named its end.
+    /// The length of the server's window, known once a refusal has named its end.
     window: Option<Duration>,
 }
 
@@ -126,14 +126,14 @@ struct Observed {
     until: Duration,
 }
 
-/// A caller's place in the queue. It keeps its place over pauses and repetitions.
+/// A caller's place in the queue, which it keeps during pauses and retries.
 pub(super) struct Ticket {
     limiter: RateLimiter,
     origin: Arc<str>,
     number: u64,
 }
 
-/// How patient a caller is.
+/// Whether a caller waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
     /// Waits in the queue, behind all earlier callers.
@@ -145,19 +145,19 @@ pub(super) enum Patience {
 impl RateLimiter {
     /// Reads replies with this reset field in addition to the standard ones.
     pub fn new(reset: ResetField) -> Self {
-        Self::of(None, reset)
+        Self::with(None, reset)
     }
 
     /// Also keeps to this allowance, without waiting for a refusal: never more requests than it allows in any window of
     /// its length, where a request counts from the arrival of its reply.
     #[must_use]
     pub fn keeping(self, allowance: Allowance) -> Self {
-        Self::of(Some(allowance), self.0.reset.clone())
+        Self::with(Some(allowance), self.0.reset.clone())
     }
 
-    fn of(kept: Option<Allowance>, reset: ResetField) -> Self {
+    fn with(allowance: Option<Allowance>, reset: ResetField) -> Self {
         Self(Arc::new(Shared {
-            kept,
+            allowance,
             reset,
             state: Mutex::default(),
         }))
@@ -186,7 +186,7 @@ impl RateLimiter {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
-            .field("kept", &self.0.kept)
+            .field("allowance", &self.0.allowance)
             .finish_non_exhaustive()
     }
 }
@@ -201,14 +201,14 @@ impl Ticket {
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at);
         let origin = state.origin(&self.origin);
-        let kept = self.limiter.0.kept;
+        let allowance = self.limiter.0.allowance;
         let due = match patience {
             Patience::Waits => {
                 let position = origin.position(self.number);
-                let due = origin.due(position, at, kept, patience);
+                let due = origin.due(position, at, allowance, patience);
                 due.max(origin.behind(self.number, at))
             }
-            Patience::None => origin.due(origin.waiting.len(), at, kept, patience),
+            Patience::None => origin.due(origin.waiting.len(), at, allowance, patience),
         };
         if due > at {
             if patience == Patience::Waits {
@@ -217,8 +217,8 @@ impl Ticket {
             return Some(due - at);
         }
         origin.stop_waiting(self.number);
-        if let Err(place) = origin.in_flight.binary_search(&self.number) {
-            origin.in_flight.insert(place, self.number);
+        if let Err(index) = origin.in_flight.binary_search(&self.number) {
+            origin.in_flight.insert(index, self.number);
         }
         origin.begin(at);
         None
@@ -231,15 +231,17 @@ impl Ticket {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Option<Duration> {
-        let Shared { kept, reset, .. } = &*self.limiter.0;
+        let Shared {
+            allowance, reset, ..
+        } = &*self.limiter.0;
         let reading = rate_limit_headers::read(status, headers, reset, at.moment.now());
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at.elapsed);
         let origin = state.origin(&self.origin);
         // A server may count refused requests. Without a known allowance, this is not assumed.
-        let counts = !reading.is_refusal || kept.is_some();
+        let counts = !reading.is_refusal || allowance.is_some();
         if origin.complete(self.number) && counts {
-            origin.count(at.elapsed, *kept);
+            origin.count(at.elapsed, *allowance);
         }
         origin.apply(reading, at.elapsed)
     }
@@ -247,7 +249,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let kept = self.limiter.0.kept;
+        let allowance = self.limiter.0.allowance;
         let mut state = self.limiter.state();
         let elapsed = state.elapsed;
         let mut origins = state.origins.iter_mut();
@@ -255,7 +257,7 @@ impl Drop for Ticket {
             origin.stop_waiting(self.number);
             if origin.complete(self.number) {
                 // The server may have received it anyway.
-                origin.count(elapsed, kept);
+                origin.count(elapsed, allowance);
             }
         }
     }
@@ -284,11 +286,11 @@ impl Origin {
 
     /// The position of this caller in the queue, if it waits.
     fn waiting_position(&self, number: u64) -> Option<usize> {
-        let place = self.position(number);
-        let found = self.waiting.get(place);
+        let index = self.position(number);
+        let found = self.waiting.get(index);
         found
             .is_some_and(|&(other, _)| other == number)
-            .then_some(place)
+            .then_some(index)
     }
 
     fn wait(&mut self, number: u64, until: Duration) {
@@ -297,35 +299,36 @@ impl Origin {
     }
 
     fn stop_waiting(&mut self, number: u64) {
-        if let Some(place) = self.waiting_position(number) {
-            self.waiting.remove(place);
+        if let Some(index) = self.waiting_position(number) {
+            self.waiting.remove(index);
         }
     }
 
     /// Removes a request from those in flight, and returns whether it was among them.
     fn complete(&mut self, number: u64) -> bool {
-        let place = self.in_flight.binary_search(&number);
-        place.is_ok_and(|place| self.in_flight.remove(place) == number)
+        let index = self.in_flight.binary_search(&number);
+        index.is_ok_and(|index| self.in_flight.remove(index) == number)
     }
 
     /// The number of requests and the window that apply.
     fn rule(
         &self,
         at: Duration,
-        kept: Option<Allowance>,
+        allowance: Option<Allowance>,
         patience: Patience,
     ) -> Option<(usize, Duration)> {
-        let stated = [kept, self.stated].into_iter().flatten();
+        let stated = [allowance, self.stated].into_iter().flatten();
         // The slower of the two.
         let stated = stated.min_by(|a, b| {
-            let rate = |one: &Allowance, other: &Allowance| {
-                u64::from(one.requests) * u64::from(other.seconds)
-            };
-            rate(a, b).cmp(&rate(b, a))
+            let scaled = |requests: u32, seconds: u32| u64::from(requests) * u64::from(seconds);
+            scaled(a.requests, b.seconds).cmp(&scaled(b.requests, a.seconds))
         });
         if let Some(allowance) = stated {
-            let requests = usize::try_from(allowance.requests).unwrap_or(REMEMBERED_MAX);
-            return Some((requests.clamp(1, REMEMBERED_MAX), allowance.window()));
+            let requests = usize::try_from(allowance.requests).unwrap_or(MAX_REMEMBERED_REQUESTS);
+            return Some((
+                requests.clamp(1, MAX_REMEMBERED_REQUESTS),
+                allowance.window(),
+            ));
         }
         // A request that does not wait is not refused because of an observed limit, which is only a guess.
         let observed = self.observed.filter(|observed| at < observed.until);
@@ -338,26 +341,28 @@ impl Origin {
         &self,
         position: usize,
         at: Duration,
-        kept: Option<Allowance>,
+        allowance: Option<Allowance>,
         patience: Patience,
     ) -> Duration {
-        let due = at.max(self.held);
-        let Some((requests, window)) = self.rule(at, kept, patience) else {
+        let due = at.max(self.paused_until);
+        let Some((requests, window)) = self.rule(at, allowance, patience) else {
             return due;
         };
         // One full window later for every `requests` callers that wait before this one.
         let rounds = u32::try_from(position / requests).unwrap_or(u32::MAX);
-        let over = self.spent.partition_point(|&sent| sent + window <= at);
-        let counting = self.spent.len() - over;
-        let taken = counting + self.in_flight.len();
-        let first = match (taken + position % requests).checked_sub(requests) {
+        let expired = self
+            .reply_times
+            .partition_point(|&sent| sent + window <= at);
+        let counting = self.reply_times.len() - expired;
+        let counted = counting + self.in_flight.len();
+        let first = match (counted + position % requests).checked_sub(requests) {
             None => at,
             // The request that must no longer count before this one may be sent.
             Some(nth) if nth < counting => {
-                let sent = self.spent.get(over + nth).copied();
+                let sent = self.reply_times.get(expired + nth).copied();
                 sent.map_or(at, |sent| sent + window)
             }
-            // Its reply has not arrived yet.
+            // That request's reply has not arrived yet.
             Some(_) => at + window,
         };
         due.max(first) + window.saturating_mul(rounds)
@@ -367,18 +372,20 @@ impl Origin {
     fn behind(&self, number: u64, at: Duration) -> Duration {
         let before = self.waiting.iter().take(self.position(number));
         let before = before.map(|&(_, until)| until);
-        let last = before.filter(|&until| until + OVERDUE >= at).max();
+        let last = before.filter(|&until| until + MAX_CALLER_DELAY >= at).max();
         let queue = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        last.map_or(at, |last| last.max(at) + GAP.min(SPREAD / queue.max(1)))
+        last.map_or(at, |last| {
+            last.max(at) + CALLER_GAP.min(MAX_SPREAD / queue.max(1))
+        })
     }
 
     /// Records that a request is sent.
     fn begin(&mut self, at: Duration) {
-        let is_over = |began| {
-            let is_lifted = self.held > began && at >= self.held;
-            is_lifted || at.saturating_sub(began) >= COUNTED
+        let has_ended = |began| {
+            let is_lifted = self.paused_until > began && at >= self.paused_until;
+            is_lifted || at.saturating_sub(began) >= MAX_COUNTED_WINDOW
         };
-        if self.run.began.is_none_or(is_over) {
+        if self.run.began.is_none_or(has_ended) {
             self.run = Run {
                 began: Some(at),
                 ..Run::default()
@@ -386,13 +393,15 @@ impl Origin {
         }
     }
 
-    /// Records that a request was answered, or never will be.
-    fn count(&mut self, at: Duration, kept: Option<Allowance>) {
-        self.spent.push_back(at);
-        let rule = self.rule(at, kept, Patience::Waits);
-        let remembered = rule.map_or(REMEMBERED, |(requests, _)| requests.max(REMEMBERED));
-        while self.spent.len() > remembered {
-            self.spent.pop_front();
+    /// Records that the reply to a request has arrived, or never will.
+    fn count(&mut self, at: Duration, allowance: Option<Allowance>) {
+        self.reply_times.push_back(at);
+        let rule = self.rule(at, allowance, Patience::Waits);
+        let remembered = rule.map_or(REMEMBERED_REQUESTS, |(requests, _)| {
+            requests.max(REMEMBERED_REQUESTS)
+        });
+        while self.reply_times.len() > remembered {
+            self.reply_times.pop_front();
         }
     }
 
@@ -403,24 +412,26 @@ impl Origin {
     ) -> Option<Duration> {
         self.stated = reading.policy.or(self.stated);
         if !reading.is_refusal {
-            self.unnamed = 0;
+            self.doublings = 0;
             self.run.served = self.run.served.saturating_add(1);
             if let Some(pause) = reading.pause {
-                self.held = self.held.max(at + pause);
+                self.paused_until = self.paused_until.max(at + pause);
             }
             // Served in the same window as others that were refused.
             self.observe(at);
             return None;
         }
-        let named = reading.pause.map(|pause| pause.max(FLOOR));
+        let named = reading.pause.map(|pause| pause.max(MIN_REFUSAL_PAUSE));
         let pause = named.unwrap_or_else(|| {
-            let doubled = FLOOR * 2u32.saturating_pow(self.unnamed.min(6));
-            self.unnamed = self.unnamed.saturating_add(1);
-            doubled.min(UNNAMED_MAX)
+            let doubled = MIN_REFUSAL_PAUSE * 2u32.saturating_pow(self.doublings.min(6));
+            self.doublings = self.doublings.saturating_add(1);
+            doubled.min(MAX_DOUBLED_PAUSE)
         });
-        self.held = self.held.max(at + pause);
+        self.paused_until = self.paused_until.max(at + pause);
         if reading.pause.is_some() {
-            let window = self.held.saturating_sub(self.run.began.unwrap_or(at));
+            let window = self
+                .paused_until
+                .saturating_sub(self.run.began.unwrap_or(at));
             self.run.window = Some(window.max(Duration::from_secs(1)));
             self.observe(at);
         }
@@ -431,9 +442,9 @@ impl Origin {
     fn observe(&mut self, at: Duration) {
         if let Some(window) = self.run.window {
             self.observed = Some(Observed {
-                requests: usize::try_from(self.run.served).unwrap_or(REMEMBERED),
+                requests: usize::try_from(self.run.served).unwrap_or(REMEMBERED_REQUESTS),
                 window,
-                until: at + window * BELIEVED,
+                until: at + window * OBSERVED_FOR_WINDOWS,
             });
         }
     }

@@ -7,15 +7,15 @@ use crate::http::HeaderMap;
 use crate::http::header::WWW_AUTHENTICATE;
 use crate::url::Url;
 
-/// The last challenge with which an API refused a token and named the URL of its metadata: "to indicate that its protected
-/// resource metadata may have changed". It is noted by the requests of every [`Api`](super::Api) that has it
-/// ([`with_metadata_challenge`](super::Api::with_metadata_challenge)), for the connection that renews their tokens. Cheap
-/// to clone; clones share it.
+/// The last challenge with which an API refused a token and named the URL of its metadata: "to indicate that its
+/// protected resource metadata may have changed". The requests of every [`Api`](super::Api) that has it
+/// ([`with_metadata_challenge`](super::Api::with_metadata_challenge)) record it, for the connection that renews their
+/// tokens. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct MetadataChallenge(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
 
 impl MetadataChallenge {
-    /// Notes the challenges of a refusal, if one of them names a URL of metadata.
+    /// Records the challenges of a refusal, if one of them names a metadata URL.
     pub(super) fn note(&self, headers: &HeaderMap) {
         let fields = || {
             let fields = headers.get_all(WWW_AUTHENTICATE).iter();

@@ -38,7 +38,7 @@ impl Proofs {
 
     /// Uses the key and nonces of this client from now on; none if it has no key.
     #[cfg(feature = "sha2")]
-    pub(crate) fn be_of(&self, config: &ClientConfig) {
+    pub(crate) fn use_client(&self, config: &ClientConfig) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *known = config.dpop.clone().map(|key| ProofMaker {
             key,
@@ -63,7 +63,7 @@ impl ProofMaker {
     /// # Errors
     /// `key.missing`.
     #[cfg(feature = "sha2")]
-    pub(super) fn of(config: &ClientConfig) -> Result<Self, Error> {
+    pub(super) fn from_config(config: &ClientConfig) -> Result<Self, Error> {
         Ok(Self {
             key: config.dpop.clone().ok_or(Misuse::KeyMissing)?,
             shared: Arc::clone(&config.shared),
@@ -104,7 +104,10 @@ impl ProofMaker {
             method,
             url,
             token: Some(token),
-            nonce: self.shared.nonces.of(ServerRole::ResourceServer, url),
+            nonce: self
+                .shared
+                .nonces
+                .newest_nonce(ServerRole::ResourceServer, url),
             issued_at: self.issues_at(at, url),
         };
         self.key.signing_input(&proof, at)
@@ -145,8 +148,8 @@ impl ProofMaker {
         self.key.check_algorithm(accepted)
     }
 
-    /// Remembers the nonce of a reply (section 9). True if there was one. Of several nonces none is remembered, because
-    /// it is not known which is meant; the caller still gets the reply.
+    /// Remembers the nonce of a reply (section 9). True if there was one. If there are several nonces, none is
+    /// remembered, because it is unknown which is meant; the caller still gets the reply.
     pub(super) fn update_from_reply(&self, url: &Url, headers: &HeaderMap) -> bool {
         let Ok(Some(nonce)) = dpop::nonce_field(headers) else {
             return false;

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use crate::moment::UnixTime;
 use crate::retry_after;
 
-/// The longest pause that is accepted; a limit lasts a day at most.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest pause that is accepted: a day.
+const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -136,47 +136,47 @@ pub(super) fn read(
     let now = single_value(headers, &DATE)
         .and_then(retry_after::http_date)
         .unwrap_or(now);
-    let drafted = drafted(headers);
+    let draft_fields = draft_fields(headers);
     let is_limit = matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
     if !is_limit {
-        let is_used_up = drafted.remaining == Some(0);
+        let is_used_up = draft_fields.remaining == Some(0);
         return LimitReading {
             is_refusal: false,
-            pause: drafted.reset.filter(|_| is_used_up).map(bounded),
-            policy: drafted.policy,
+            pause: draft_fields.reset.filter(|_| is_used_up).map(bounded),
+            policy: draft_fields.policy,
         };
     }
     let retry_after = match headers.contains_key(RETRY_AFTER) {
-        true => retry_after::read(headers, now, LONGEST),
+        true => retry_after::read(headers, now, MAX_PAUSE),
         false => reset.read(headers, now),
     };
-    let pause = retry_after.or(drafted.reset).map(bounded);
+    let pause = retry_after.or(draft_fields.reset).map(bounded);
     LimitReading {
         // A 503 without a pause may be anything.
         is_refusal: status == StatusCode::TOO_MANY_REQUESTS || pause.is_some(),
         pause,
-        policy: drafted.policy,
+        policy: draft_fields.policy,
     }
 }
 
 fn bounded(pause: Duration) -> Duration {
-    pause.min(LONGEST)
+    pause.min(MAX_PAUSE)
 }
 
 #[derive(Default)]
-struct Drafted {
+struct DraftFields {
     remaining: Option<u64>,
     reset: Option<Duration>,
     policy: Option<Allowance>,
 }
 
-fn drafted(headers: &HeaderMap) -> Drafted {
+fn draft_fields(headers: &HeaderMap) -> DraftFields {
     let field = |name: &HeaderName| single_value(headers, name);
     let seconds = |text: &str| digits(text).map(Duration::from_secs);
-    // Of several policies the first is read: a host that needs more reads them itself.
+    // If there are several policies, the first is used: a host that needs more can read them itself.
     let limit = field(&LIMIT).unwrap_or_default();
     let policy = field(&POLICY).unwrap_or_default();
     let number = |short: &str, long: &str| {
@@ -187,7 +187,7 @@ fn drafted(headers: &HeaderMap) -> Drafted {
         .or_else(|| first_item(policy))
         .and_then(digits);
     let window = parameter(policy, "w").and_then(digits);
-    Drafted {
+    DraftFields {
         remaining: number("r", "remaining").or_else(|| field(&REMAINING).and_then(digits)),
         reset: number("t", "reset")
             .map(Duration::from_secs)
@@ -277,8 +277,8 @@ mod tests {
     fn the_unit_of_a_reset_is_the_presets_to_say() {
         let field = [("x-ratelimit-reset", "2000000000")];
         let of = |unit| told(429, &field, unit).pause;
-        assert_eq!(of(ResetUnit::UnixTime), Some(LONGEST));
-        assert_eq!(of(ResetUnit::Seconds), Some(LONGEST));
+        assert_eq!(of(ResetUnit::UnixTime), Some(MAX_PAUSE));
+        assert_eq!(of(ResetUnit::Seconds), Some(MAX_PAUSE));
         let small = [("x-ratelimit-reset", "30")];
         assert_eq!(
             told(429, &small, ResetUnit::UnixTime).pause,

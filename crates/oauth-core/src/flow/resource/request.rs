@@ -120,7 +120,7 @@ enum Body {
 
 enum State {
     New,
-    /// Waiting for its turn; the token that it had was refused.
+    /// Waiting for its turn; `is_refused`: its previous token was refused.
     Queued {
         is_refused: bool,
     },
@@ -164,7 +164,7 @@ impl ResourceRequest {
         }
     }
 
-    /// Sets the header fields of the request; those of [`super::READ_BEFORE`] are read.
+    /// Sets the header fields of the request; the errors of [`super::READ_BEFORE`] are read.
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
@@ -201,7 +201,7 @@ impl ResourceRequest {
         self
     }
 
-    /// Marks the body as one that can be sent only once: neither a 401 nor a 429 is answered by sending it again.
+    /// Marks the body as one that can be sent only once: it is sent again neither after a 401 nor after a 429.
     #[must_use]
     pub fn body_once(mut self) -> Self {
         self.body = Body::Stream;
@@ -240,7 +240,7 @@ impl ResourceRequest {
     ///
     /// # Errors
     /// Before anything is sent: `url.*`, `resource.*`, `token.*` for a request that already carries a token. After a
-    /// reply: `resource.rate_limited`. `misuse.out_of_order` for an event that does not answer the last step.
+    /// reply: `resource.rate_limited`. `misuse.out_of_order` for an event that does not belong to the last step.
     pub fn resume(&mut self, at: &Clock, event: Event<'_>) -> Result<Step, Error> {
         match (std::mem::replace(&mut self.state, State::Over), event) {
             (State::Over, _) => Err(Misuse::Over.into()),
@@ -258,7 +258,7 @@ impl ResourceRequest {
                 self.queue(at, owner, is_refused)
             }
             (State::Asking, Event::Token(tokens)) => self.present(at, tokens),
-            (State::Asking, Event::NoToken(why)) => self.go_without(why),
+            (State::Asking, Event::NoToken(reason)) => self.send_without_token(reason),
             (State::Signing(unsent), Event::Signed(signature)) => {
                 let proof = unsent.proof.signed(&signature)?;
                 self.send(unsent.url, Some(unsent.authorization), Some(proof))
@@ -338,9 +338,9 @@ impl ResourceRequest {
     }
 
     /// Sends the request without a token, if the API requires none.
-    fn go_without(&mut self, why: Error) -> Result<Step, Error> {
-        if !matches!(why.kind(), Kind::Misuse(Misuse::ConnectOpen)) {
-            return Err(why);
+    fn send_without_token(&mut self, reason: Error) -> Result<Step, Error> {
+        if !matches!(reason.kind(), Kind::Misuse(Misuse::ConnectOpen)) {
+            return Err(reason);
         }
         let url = self.url.clone()?;
         let body = self.bytes().map(|bytes| &**bytes);
@@ -380,10 +380,10 @@ impl ResourceRequest {
             .as_ref()
             .map(|ticket| ticket.origin().to_owned());
         self.end_with(Step::Done);
-        // Rounded up: a caller that waits that long must not be too early.
-        let whole = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
+        // Rounded up, so that a caller that waits this long is not too early.
+        let rounded_up = Duration::from_secs(pause.as_secs() + u64::from(pause.subsec_nanos() > 0));
         let status = status.map(|status| status.as_u16());
-        Error::from(ServerError::rate_limited(whole, status))
+        Error::from(ServerError::rate_limited(rounded_up, status))
             .at_origin(&origin.unwrap_or_default())
             .at_endpoint("resource")
     }

@@ -32,17 +32,17 @@ pub enum OnRateLimit {
 /// The next task of the host.
 #[derive(Debug)]
 pub enum Step {
-    /// Wait; answer with [`Event::Elapsed`].
+    /// Wait, then report [`Event::Elapsed`].
     Wait(Duration),
-    /// Get a token of this owner; answer with [`Event::Token`], or with [`Event::NoToken`].
+    /// Get a token of this owner; report the result with [`Event::Token`], or [`Event::NoToken`].
     Token(TokenOwner),
-    /// Get a token to replace the last one, which was refused; answer with [`Event::Token`]. If no token was sent, an
-    /// API that had required no authorization does now: notify the source, then ask it.
+    /// Get a token to replace the last one, which was refused; report the result with [`Event::Token`]. If no token was
+    /// sent, an API that had required no authorization does now: notify the source, then request a token from it.
     Renew(TokenOwner),
-    /// Sign this for the proof of possession, with a key held by the host; answer with
-    /// [`Event::Signed`], or drop the request if there is no signature.
+    /// Sign this for the proof of possession, with a key held by the host; report the result with [`Event::Signed`], or
+    /// drop the request if there is no signature.
     Sign(SigningJob),
-    /// Send the request to this URL with these header fields, without following redirects; answer with
+    /// Send the request to this URL with these header fields, without following redirects; report the result with
     /// [`Event::Reply`], or drop the request if there is none.
     Send {
         /// The URL to which the request is sent.
@@ -52,9 +52,9 @@ pub enum Step {
         /// The value of `DPoP`, if the token is bound to a key.
         dpop: Option<HeaderValue>,
     },
-    /// Read the reply's body up to this many bytes, or to its end if that comes first, and answer with
-    /// [`Event::Body`]; keep the part that was read readable for the caller. A host that cannot do that answers with an
-    /// empty body.
+    /// Read the reply's body up to this many bytes, or to its end if that comes first, and report the result with
+    /// [`Event::Body`]; keep the part that was read readable for the caller. A host that cannot do that passes an empty
+    /// body.
     Peek(usize),
     /// Return the last reply to the caller.
     Done,

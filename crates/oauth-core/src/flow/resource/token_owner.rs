@@ -71,37 +71,39 @@ impl Routes {
         }
         let path = path.split(['?', '#']).next().unwrap_or_default();
         match Url::parse(path) {
-            Ok(url) => self.of_path(url.path()),
-            Err(_) => self.of_path(path),
+            Ok(url) => self.owner_of_path(url.path()),
+            Err(_) => self.owner_of_path(path),
         }
     }
 
-    fn of_path(&self, path: &str) -> Result<TokenOwner, Error> {
-        let is_mark = |segment: &[u8]| {
-            let mut marks = self.user_segments.iter();
-            marks.any(|mark| mark.as_bytes() == segment)
+    fn owner_of_path(&self, path: &str) -> Result<TokenOwner, Error> {
+        let is_user_segment = |segment: &[u8]| {
+            let mut user_segments = self.user_segments.iter();
+            user_segments.any(|user_segment| user_segment.as_bytes() == segment)
         };
         let decoded = decode_to_the_end(path);
         let mut lenient = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
-        let is_dotted = lenient
+        let has_dot_segment = lenient
             .clone()
             .any(|segment| matches!(segment, b"." | b".."));
-        if is_dotted {
+        if has_dot_segment {
             return Err(ambiguous(path));
         }
         let mut strict = path
             .split('/')
             .map(|segment| decode(segment.as_bytes(), is_unreserved));
-        if strict.any(|segment| is_mark(&segment)) {
+        if strict.any(|segment| is_user_segment(&segment)) {
             return Ok(TokenOwner::User);
         }
-        let bare = |segment: &'_ [u8]| {
+        let without_matrix_parameters = |segment: &'_ [u8]| {
             segment
                 .split(|&byte| byte == b';')
                 .next()
                 .map(<[u8]>::to_vec)
         };
-        if lenient.any(|segment| bare(segment).is_some_and(|segment| is_mark(&segment))) {
+        if lenient.any(|segment| {
+            without_matrix_parameters(segment).is_some_and(|segment| is_user_segment(&segment))
+        }) {
             return Err(ambiguous(path));
         }
         Ok(TokenOwner::Application)

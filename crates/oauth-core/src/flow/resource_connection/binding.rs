@@ -10,7 +10,7 @@ use crate::error::{Error, Misuse};
 use crate::jose::Alg;
 
 /// The algorithms of keys that are made for an API, best first.
-const PREFERRED: [Alg; 8] = [
+const PREFERRED_ALGS: [Alg; 8] = [
     Alg::Es256,
     Alg::EdDsa,
     Alg::Ed25519,
@@ -53,7 +53,7 @@ impl ConnectRequest {
     /// [`Client::with_certificate`](crate::Client::with_certificate) does: the client registers itself accordingly.
     #[must_use]
     pub fn certificate(mut self, thumbprint: &str) -> Self {
-        self.certificate = Some(KnownCertificate::of(thumbprint));
+        self.certificate = Some(KnownCertificate::from_thumbprint(thumbprint));
         self
     }
 
@@ -75,8 +75,8 @@ impl ConnectRequest {
 
 impl Connection {
     /// The algorithm of the key, if tokens must be bound to one: because the API accepts no others
-    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2), or because the client is registered for that. It is
-    /// the first preferred one that the API and its server accept.
+    /// (`dpop_bound_access_tokens_required`, RFC 9728 section 2), or because the client is registered for that. The
+    /// algorithm is the first preferred one that the API and its server accept.
     ///
     /// # Errors
     /// `key.algorithm` if they accept none of them.
@@ -88,17 +88,17 @@ impl Connection {
         }
         let server = self.server.named_list(SERVER_ALGS);
         let lists = [self.resource.dpop_algs.as_deref(), server.as_deref()];
-        let is_taken = |alg: &Alg| {
+        let is_accepted = |alg: &Alg| {
             let mut lists = lists.iter().flatten();
             lists.all(|list| list.iter().any(|name| name == alg.as_str()))
         };
-        let ours = PREFERRED.into_iter().find(is_taken);
+        let common_alg = PREFERRED_ALGS.into_iter().find(is_accepted);
         let none = || {
-            let both: Vec<_> = lists.iter().flatten().map(|list| list.join(" ")).collect();
-            let detail = format!("accepted for DPoP are {}", both.join(", and "));
+            let accepted: Vec<_> = lists.iter().flatten().map(|list| list.join(" ")).collect();
+            let detail = format!("accepted for DPoP are {}", accepted.join(", and "));
             Error::from(Misuse::KeyAlgorithm).about(&detail)
         };
-        ours.map(Some).ok_or_else(none)
+        common_alg.map(Some).ok_or_else(none)
     }
 
     /// Checks that the API and its server accept proofs of this key.

@@ -47,10 +47,10 @@ pub struct ClientCandidates {
 /// Whether a program registers itself at unknown servers (RFC 7591).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DynamicRegistration {
-    /// It registers itself if nothing else is possible.
+    /// The program registers itself if nothing else is possible.
     #[default]
     WhereNeeded,
-    /// It never registers itself.
+    /// The program never registers itself.
     Never,
 }
 
@@ -79,7 +79,7 @@ impl ClientChoice {
         }
     }
 
-    /// Whether it is the client of this registration.
+    /// Whether this is the client of this registration.
     pub(super) fn is(&self, known: &RegisteredClient, server: &Server) -> bool {
         match self {
             Self::Registered(client) => {
@@ -117,17 +117,17 @@ impl ClientCandidates {
             if client.issuer == *server.issuer() {
                 return Ok(ClientChoice::Registered(client.clone()));
             }
-            let both = format!(
+            let detail = format!(
                 "it is known at {}, not at {}",
                 client.issuer,
                 server.issuer()
             );
-            return Err(Error::from(ValidationFailure::ConnectIssuer).about(&both));
+            return Err(Error::from(ValidationFailure::ConnectIssuer).about(&detail));
         }
         if grant == GrantChoice::ClientCredentials {
             // "pre-registered": a client id that anyone can get proves nothing about who acts.
-            let why = "a client that was registered by hand";
-            return Err(Error::from(Misuse::NoUsableMethod).about(why));
+            let reason = "a client that was registered by hand";
+            return Err(Error::from(Misuse::NoUsableMethod).about(reason));
         }
         let mut known = self.registered.iter();
         if let Some(client) = known.find(|client| client.issuer == *server.issuer()) {

@@ -1,9 +1,9 @@
 //! Recovery of a connection that no longer gets tokens.
 
 use super::{Connection, GrantChoice};
-use crate::error::{Advice, Error};
+use crate::error::{Advice, Denial, Error, Kind};
 
-/// What to do next.
+/// How to recover a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recovery {
@@ -14,17 +14,16 @@ pub enum Recovery {
 }
 
 impl Connection {
-    /// What helps after this error of a token request; `None` if it would fail again.
+    /// The recovery from this error of a token request; `None` if another attempt would fail again.
     ///
     /// A client that was registered by hand, or that publishes a metadata document, is not registered by the
     /// program: for it `denied.invalid_client` must be resolved by hand.
     pub fn recovery(&self, error: &Error) -> Option<Recovery> {
-        let is_forgotten =
-            ["denied.invalid_client", "denied.unauthorized_client"].contains(&error.code());
+        let is_forgotten = matches!(error.kind(), Kind::Denied(server) if matches!(server.denial(), Denial::InvalidClient | Denial::UnauthorizedClient));
         if is_forgotten && self.registration.is_some() {
             return Some(Recovery::Register);
         }
-        let is_a_persons = self.grant != GrantChoice::ClientCredentials;
-        (is_a_persons && error.advice() == Advice::Reauthorize).then_some(Recovery::Authorize)
+        let is_user_grant = self.grant != GrantChoice::ClientCredentials;
+        (is_user_grant && error.advice() == Advice::Reauthorize).then_some(Recovery::Authorize)
     }
 }

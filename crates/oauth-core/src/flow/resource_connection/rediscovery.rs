@@ -7,27 +7,27 @@ use crate::flow::resource_discovery::ResourceDiscoveryRequest;
 use crate::moment::UnixTime;
 use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
-/// The minimum time between two fetches of metadata, whatever the API says: every token that it refuses may come
-/// with a challenge, and each would cost a request.
-const BETWEEN: Duration = Duration::from_secs(5 * 60);
+/// The minimum time between two fetches of metadata: every refused token may come with a challenge, and each would cost
+/// a request.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// The longer interval after the metadata has changed, so that an API cannot send the user through one sign-in after
 /// another by naming new servers.
-const BETWEEN_CHANGES: Duration = Duration::from_secs(60 * 60);
+const MIN_CHANGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// How many replaced grants are remembered.
-const REPLACED: usize = 8;
+/// The number of replaced grants that are remembered.
+const MAX_REPLACED_GRANTS: usize = 8;
 
-/// What new metadata of the API mean for a connection.
+/// The consequence of the API's new metadata for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rediscovery {
-    /// They are those of the connection.
+    /// The metadata is that of the connection.
     Same,
-    /// They are others, and still name the server of the connection: connect again with its client.
+    /// The metadata has changed, and still names the server of the connection: connect again with its client.
     Changed,
-    /// They no longer name the server of the connection: connect again without its client, its tokens and their scope,
-    /// which the other server knows nothing of.
+    /// The metadata no longer names the server of the connection: connect again without its client, its tokens and
+    /// their scope, which another server does not know.
     Moved,
 }
 
@@ -36,20 +36,20 @@ pub enum Rediscovery {
 pub struct RediscoveryLimit(Option<UnixTime>);
 
 impl RediscoveryLimit {
-    /// Whether they may be fetched now, for this connection.
+    /// Whether the metadata may be fetched now, for this connection.
     pub fn allows(&self, connection: &Connection, now: UnixTime) -> bool {
-        let is_recent = now.since(connection.found_at) < BETWEEN;
+        let is_recent = now.since(connection.found_at) < MIN_FETCH_INTERVAL;
         !is_recent && self.0.is_none_or(|until| now >= until)
     }
 
-    /// Notes that they are about to be fetched.
+    /// Records that the metadata is about to be fetched.
     pub const fn fetching(&mut self, now: UnixTime) {
-        self.0 = Some(now.after(BETWEEN));
+        self.0 = Some(now.after(MIN_FETCH_INTERVAL));
     }
 
-    /// Notes that they were others.
+    /// Records that the metadata had changed.
     pub const fn changed(&mut self, now: UnixTime) {
-        self.0 = Some(now.after(BETWEEN_CHANGES));
+        self.0 = Some(now.after(MIN_CHANGE_INTERVAL));
     }
 }
 
@@ -62,7 +62,7 @@ impl ConnectRequest {
 }
 
 impl Connection {
-    /// What these metadata of the API, fetched because a challenge named them, mean for the connection.
+    /// The consequence of this metadata of the API, fetched because a challenge named it, for the connection.
     pub fn rediscovery(&self, found: &ProtectedResourceMetadata) -> Rediscovery {
         if !found.authorization_servers.contains(self.server.issuer()) {
             return Rediscovery::Moved;
@@ -73,31 +73,34 @@ impl Connection {
         }
     }
 
-    /// Whether the grant of this connection is of no use once `next` has taken its place: `next` has another server or
-    /// another client, and nobody but this connection uses the grant, because its client is only its own or requests
-    /// tokens for this API alone.
+    /// Whether the grant of this connection is of no use once `next` has replaced the connection: `next` has another
+    /// server or client, and only this connection uses the grant, because the client belongs to it or requests tokens
+    /// only for this API.
     pub fn is_replaced_by(&self, next: &Self, request: &ConnectRequest) -> bool {
-        let is_only_this = self.resource.resource == *request.resource();
-        let is_alone =
-            self.registration.is_some() || (self.resource_value.is_none() && is_only_this);
+        let is_for_this_resource_only = self.resource.resource == *request.resource();
+        let is_only_user_of_grant = self.registration.is_some()
+            || (self.resource_value.is_none() && is_for_this_resource_only);
         let is_same_client = self.server.issuer() == next.server.issuer()
             && self.client.client_id() == next.client.client_id();
-        // The same client may be configured otherwise elsewhere, where its grant goes on.
-        is_alone && !is_same_client
+        // The same client may be used elsewhere, where its grant is still needed.
+        is_only_user_of_grant && !is_same_client
     }
 
-    /// The connection that takes the place of others, whose grants have these names in the store; `ours` is the name of
-    /// its own, which an earlier connection to the same server may have had too.
+    /// The connection that replaces others, whose grants have these names in the store; `own_grant` is the name of its
+    /// own, which an earlier connection to the same server may have had too.
     #[must_use]
-    pub fn replacing(mut self, grants: impl IntoIterator<Item = String>, ours: &str) -> Self {
+    pub fn replacing(mut self, grants: impl IntoIterator<Item = String>, own_grant: &str) -> Self {
         for grant in grants {
             if !self.replaced_grants.contains(&grant) {
                 self.replaced_grants.push(grant);
             }
         }
-        self.replaced_grants.retain(|grant| grant != ours);
-        // The oldest are given up.
-        let surplus = self.replaced_grants.len().saturating_sub(REPLACED);
+        self.replaced_grants.retain(|grant| grant != own_grant);
+        // The oldest are dropped.
+        let surplus = self
+            .replaced_grants
+            .len()
+            .saturating_sub(MAX_REPLACED_GRANTS);
         self.replaced_grants.drain(..surplus);
         self
     }

@@ -31,7 +31,7 @@ pub(super) fn registered(
     }
     let config = ClientConfig::anonymous(connection.server.clone());
     let call = Call::new(Arc::new(config), registration);
-    let known = call.and_then(move |_, known| {
+    let registered = call.and_then(move |_, known| {
         let client = ClientChoice::Registered(BoundClient {
             issuer: connection.server.issuer().clone(),
             client_id: known.client_id.clone(),
@@ -42,7 +42,7 @@ pub(super) fn registered(
             ..connection
         })
     });
-    Ok(known.boxed())
+    Ok(registered.boxed())
 }
 
 /// The scope that will be requested, because servers refuse scopes for which a client is not registered; and the scope
@@ -50,7 +50,7 @@ pub(super) fn registered(
 fn registered_scope(connection: &Connection, named: Option<Scope>) -> Option<Scope> {
     let more = named.or_else(|| connection.resource.scopes_supported.clone());
     match (&connection.scope, more) {
-        (Some(asked), Some(more)) => Some(asked.union(&more)),
-        (asked, more) => asked.clone().or(more),
+        (Some(requested), Some(more)) => Some(requested.union(&more)),
+        (requested, more) => requested.clone().or(more),
     }
 }

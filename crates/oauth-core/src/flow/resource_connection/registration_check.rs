@@ -1,5 +1,5 @@
-//! Whether the server still knows the client of an earlier registration. A server that has forgotten it tells that only
-//! the user, on its authorization page, from which nobody comes back to the program.
+//! Whether the server still knows the client of an earlier registration. A server that has forgotten it says so only on
+//! its authorization page, from which the user is not redirected back.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::client_metadata::ClientMetadata;
 use crate::endpoint::client_configuration::ReadRegistration;
-use crate::error::{Error, Kind};
+use crate::error::{Denial, Error, Kind};
 use crate::exchange::{Exchange, Input, Step, host_step};
 use crate::moment::Moment;
 use crate::registered_client::RegisteredClient;
 
-/// What a server says of a client's registration.
+/// What a server reports about a client's registration.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RegistrationCheck {
-    /// It knows the client. This registration takes the place of the stored one before the user is sent anywhere: the
-    /// registration access token or the secret may be another.
+    /// The server knows the client. Replace the stored registration with this one before the user is sent anywhere: the
+    /// registration access token or the secret may have changed.
     Known(Box<RegisteredClient>),
-    /// It no longer knows the client, or its registration access token: the client has to be registered anew.
+    /// The server no longer knows the client or its registration access token: the client has to be registered again.
     Forgotten(Error),
-    /// It did not say, which prevents nothing.
+    /// The server did not say. Continue as if it knew the client.
     Unanswered,
 }
 
 impl Connection {
     /// Asks the server whether it still knows the client that was registered earlier, before a user is sent to its
-    /// authorization page (RFC 7592 section 2.1); `None` if no registration can be read there. It never fails: a
+    /// authorization page (RFC 7592 section 2.1); `None` if no registration can be read there. The check never fails: a
     /// registration that cannot be read is [`RegistrationCheck::Unanswered`].
     pub fn check_registration(
         &self,
@@ -53,7 +53,7 @@ impl<E: Exchange<Output = RegisteredClient>> Exchange for Check<E> {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<RegistrationCheck>, Error> {
         Ok(match self.read.resume(at, input) {
             Ok(Step::Done(mut known)) => {
-                // Sloppy servers leave out metadata, whose defaults would change what the client is.
+                // Some servers omit metadata, whose defaults would change the client.
                 known.metadata.clone_from(&self.metadata);
                 Step::Done(RegistrationCheck::Known(Box::new(known)))
             }
@@ -69,7 +69,7 @@ impl<E: Exchange<Output = RegisteredClient>> Exchange for Check<E> {
 fn is_forgotten(error: &Error) -> bool {
     match error.kind() {
         Kind::Denied(denied) => {
-            matches!(denied.status(), Some(401 | 404)) || error.code() == "denied.invalid_token"
+            matches!(denied.status(), Some(401 | 404)) || denied.denial() == Denial::InvalidToken
         }
         _ => false,
     }

@@ -26,7 +26,7 @@ impl ConnectRequest {
 }
 
 impl Connection {
-    /// What is sent as `resource` with every token request.
+    /// The `resource` of every token request.
     pub fn requested_resource(&self) -> &str {
         let value = self.resource_value.as_deref();
         value.unwrap_or(self.resource.resource.as_str())

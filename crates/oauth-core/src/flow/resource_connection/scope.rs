@@ -6,8 +6,8 @@ use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
 use crate::server::Server;
 
-/// How many authorizations may be made because the API required more.
-const STEP_UPS: u8 = 2;
+/// The number of authorizations that may be made because the API required more.
+const MAX_STEP_UPS: u8 = 2;
 
 /// Whether to request tokens that stay valid without the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,7 +16,7 @@ pub enum OfflineAccess {
     /// user signs in again whenever the access token expires.
     #[default]
     WhereListed,
-    /// Whatever the server issues by default.
+    /// What the server issues by default.
     AsGiven,
 }
 
@@ -56,7 +56,8 @@ impl ScopeSource<'_> {
     }
 }
 
-/// What was requested because an API answered `insufficient_scope`, so that the user is not asked again and again.
+/// Limits the authorizations made because an API responded with `insufficient_scope`, so that the user is not asked
+/// again and again.
 #[derive(Debug, Clone)]
 pub struct StepUpBudget {
     requested: Scope,
@@ -68,7 +69,7 @@ impl StepUpBudget {
     pub const fn new(requested: Scope) -> Self {
         Self {
             requested,
-            left: STEP_UPS,
+            left: MAX_STEP_UPS,
         }
     }
 

@@ -11,26 +11,26 @@ use crate::protected_resource_metadata::ProtectedResourceMetadata;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnSeveralServers {
-    /// It uses the first: "The MCP client is responsible for selecting which authorization server to use", and the API
-    /// lists them in its own order. No credentials of the caller are sent there, as it has none.
+    /// Use the first: "The MCP client is responsible for selecting which authorization server to use", and the API
+    /// lists them in its own order. The caller has no credentials that could be sent there.
     #[default]
     First,
-    /// It fails with `connect.several_servers`, which names them, so that the caller can choose one, and
-    /// [allow](ConnectRequest::allow) that.
+    /// Fail with `connect.several_servers`, which names them, so that the caller can choose one and
+    /// [allow](ConnectRequest::allow) it.
     Error,
 }
 
 impl ConnectRequest {
-    /// Allows only these authorization servers, whichever others the API names (RFC 9728 section 7.6). Of several that
-    /// it names, the one at which a client is known is used, or else the first in this list.
+    /// Allows only these authorization servers (RFC 9728 section 7.6). If the API names several of them, the one at
+    /// which a client is known is used, or else the first in this list.
     #[must_use]
     pub fn allow(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
         self.allowed = Some(issuers.into_iter().collect());
         self
     }
 
-    /// Trusts what this issuer has signed of the API's metadata with these keys (RFC 9728 section 2.2), which then decides
-    /// about the server: see [`ResourceDiscoveryRequest::trust`]. Unsigned metadata is used as well.
+    /// Trusts the API metadata that this issuer has signed with these keys (RFC 9728 section 2.2), which then
+    /// determines the server: see [`ResourceDiscoveryRequest::trust`]. Unsigned metadata is used as well.
     ///
     /// [`ResourceDiscoveryRequest::trust`]: crate::flow::resource_discovery::ResourceDiscoveryRequest::trust
     #[must_use]
@@ -46,13 +46,16 @@ impl ConnectRequest {
         self
     }
 
-    /// The server that is asked, of those that the API names: the one at which a client is known, or else the first
-    /// that is allowed, or else as the caller has set for several.
+    /// The server to use among those that the API names: the one at which a client is known, or else the first that is
+    /// allowed, or else as set by [`on_several_servers`](Self::on_several_servers).
     ///
     /// # Errors
     /// `connect.issuer` if the client was registered by hand at another one: its credentials are not tried elsewhere.
     /// `connect.server_not_allowed`, `connect.several_servers`, `resource_metadata.no_authorization_server`.
-    pub(super) fn server_of(&self, resource: &ProtectedResourceMetadata) -> Result<Issuer, Error> {
+    pub(super) fn select_server(
+        &self,
+        resource: &ProtectedResourceMetadata,
+    ) -> Result<Issuer, Error> {
         let named = &resource.authorization_servers;
         if named.is_empty() {
             return Err(ProtocolViolation::ResourceMetadataNoServer.into());
@@ -62,16 +65,19 @@ impl ConnectRequest {
             named.collect::<Vec<_>>().join(" ")
         };
         let candidates: Vec<_> = match &self.allowed {
-            Some(allowed) => allowed.iter().filter(|one| named.contains(one)).collect(),
+            Some(allowed) => allowed
+                .iter()
+                .filter(|issuer| named.contains(issuer))
+                .collect(),
             None => named.iter().collect(),
         };
         if let Some(client) = &self.clients.preregistered {
             return match candidates.contains(&&client.issuer) {
                 true => Ok(client.issuer.clone()),
                 false => {
-                    let both =
+                    let detail =
                         format!("it is known at {}, the API names {}", client.issuer, list());
-                    Err(Error::from(ValidationFailure::ConnectIssuer).about(&both))
+                    Err(Error::from(ValidationFailure::ConnectIssuer).about(&detail))
                 }
             };
         }

@@ -4,20 +4,20 @@ use super::ConnectRequest;
 use crate::json;
 
 impl ConnectRequest {
-    /// A name for a store: 43 characters of base64url, the same in every process and language, for this API, this grant
-    /// and this user. Spellings of one URL have one name (RFC 3986 section 6.2.2).
+    /// The connection's key in a store: 43 characters of base64url, the same in every process and language, for this
+    /// API, this grant and this user. Equivalent spellings of a URL have the same key (RFC 3986 section 6.2.2).
     pub fn key(&self, person: &str) -> String {
-        self.named(&with_plain_escapes(self.resource().as_str()), person)
+        self.key_for_url(&with_plain_escapes(self.resource().as_str()), person)
     }
 
-    /// The name that an earlier release gave, if it is another: it distinguished `%7E`, `%7e` and `~`.
+    /// The key that earlier releases used, if it differs: they distinguished `%7E`, `%7e` and `~`.
     pub fn former_key(&self, person: &str) -> Option<String> {
         let url = self.resource().as_str();
-        let is_other = with_plain_escapes(url) != url;
-        is_other.then(|| self.named(url, person))
+        let has_other_spelling = with_plain_escapes(url) != url;
+        has_other_spelling.then(|| self.key_for_url(url, person))
     }
 
-    fn named(&self, url: &str, person: &str) -> String {
+    fn key_for_url(&self, url: &str, person: &str) -> String {
         let grant = json::to_text(&self.grant);
         crate::base64::sha256_of_parts(["oauth-core connection 1", url, &grant, person])
     }

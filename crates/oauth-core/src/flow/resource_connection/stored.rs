@@ -19,19 +19,19 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::url::Transport;
 
-/// For how long the metadata of an API and its server is used, in seconds.
-const FRESH: u64 = 24 * 60 * 60;
+/// How long stored metadata of an API and its server is used, in seconds.
+const MAX_AGE_SECONDS: u64 = 24 * 60 * 60;
 
 /// The version of the stored form.
-const VERSION: u64 = 1;
+const STORED_VERSION: u64 = 1;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Whom {
+enum ClientOrigin {
     Registered,
     MetadataDocument,
 }
 
-json_words! { Whom { "registered" = Registered, "metadata_document" = MetadataDocument } }
+json_words! { ClientOrigin { "registered" = Registered, "metadata_document" = MetadataDocument } }
 json_words! { GrantChoice {
     "authorization_code" = AuthorizationCode,
     "client_credentials" = ClientCredentials,
@@ -51,7 +51,7 @@ struct Stored {
     public: bool,
     grant: GrantChoice,
     scope: Option<Scope>,
-    client: Whom,
+    client: ClientOrigin,
     client_id: String,
     registration: Option<Secret<String>>,
     resource_value: Option<String>,
@@ -67,21 +67,21 @@ json_form! { Stored {
 } }
 
 impl Connection {
-    /// The whole connection as JSON, to store. It contains the secrets of a registered client.
+    /// The connection as JSON, to store. It contains the secrets of a registered client.
     ///
     /// # Errors
     /// `connect.no_client` if there is no client yet.
     pub fn to_json(&self) -> Result<Secret<String>, Error> {
         let (client, client_id) = match &self.client {
-            ClientChoice::Registered(client) => (Whom::Registered, &client.client_id),
-            ClientChoice::MetadataDocument(id) => (Whom::MetadataDocument, id),
+            ClientChoice::Registered(client) => (ClientOrigin::Registered, &client.client_id),
+            ClientChoice::MetadataDocument(id) => (ClientOrigin::MetadataDocument, id),
             ClientChoice::Register(_) | ClientChoice::Ask => {
                 return Err(Misuse::ConnectClient.into());
             }
         };
         let registration = self.registration.as_ref();
         let stored = Stored {
-            version: VERSION,
+            version: STORED_VERSION,
             found_at: self.found_at,
             resource: self.resource.resource.as_str().to_owned(),
             resource_metadata: self.resource.metadata.clone(),
@@ -139,8 +139,10 @@ impl Connection {
             resource,
             server,
             client: match stored.client {
-                Whom::Registered => ClientChoice::Registered(BoundClient { issuer, client_id }),
-                Whom::MetadataDocument => ClientChoice::MetadataDocument(client_id),
+                ClientOrigin::Registered => {
+                    ClientChoice::Registered(BoundClient { issuer, client_id })
+                }
+                ClientOrigin::MetadataDocument => ClientChoice::MetadataDocument(client_id),
             },
             registration: registration.transpose()?,
             grant: stored.grant,
@@ -151,12 +153,13 @@ impl Connection {
         })
     }
 
-    /// Whether the connection is recent enough to be used: for a day, and as long as the secret of the client is valid.
-    /// After that, connect again, with the client ([`ConnectRequest::registered`](super::ConnectRequest::registered)).
+    /// Whether the connection is recent enough to be used: it is at most a day old, and the client's secret is still
+    /// valid. After that, connect again, with the client
+    /// ([`ConnectRequest::registered`](super::ConnectRequest::registered)).
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         let registration = self.registration.as_ref();
         let has_expired = registration.is_some_and(|client| client.is_secret_expired(now));
-        now.since(self.found_at).as_secs() < FRESH && !has_expired
+        now.since(self.found_at).as_secs() < MAX_AGE_SECONDS && !has_expired
     }
 }
 
@@ -164,7 +167,7 @@ impl Stored {
     fn parse(text: &str) -> Result<Self, Error> {
         let stored: Self = json::from_text(text).ok_or_else(|| Error::from(Misuse::StoredForm))?;
         match stored.version {
-            VERSION => Ok(stored),
+            STORED_VERSION => Ok(stored),
             _ => Err(malformed("version")),
         }
     }

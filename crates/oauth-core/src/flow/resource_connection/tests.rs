@@ -367,7 +367,7 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
     };
     let kept = Connection::from_json(known.to_json().unwrap().expose()).unwrap();
     for server in [&known.server, &kept.server] {
-        let of = |url: &str| server.address_policy_of(&url.parse().unwrap());
+        let of = |url: &str| server.address_policy_for(&url.parse().unwrap());
         assert_eq!(of(&format!("{api}/token")), RequestAddressPolicy::Any);
         // Anything else is named by a stranger: another port, scheme, host.
         for elsewhere in [

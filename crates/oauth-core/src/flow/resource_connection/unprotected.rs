@@ -1,4 +1,4 @@
-//! APIs that answer without a token and publish nothing about authorization.
+//! APIs that serve requests without a token and publish nothing about authorization.
 
 use crate::error::{Error, Kind, Misuse};
 use crate::exchange::{Exchange, Input, Step};
@@ -6,13 +6,13 @@ use crate::flow::resource_discovery::ResourceDiscovery;
 use crate::moment::Moment;
 use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
-/// The discovery of the API's metadata, if it is known how the API answers a request without a token.
-pub(super) struct Described {
+/// The discovery of the API's metadata, when the API's response to a request without a token is known.
+pub(super) struct MetadataDiscovery {
     pub(super) discovery: ResourceDiscovery,
     pub(super) is_served: bool,
 }
 
-impl Exchange for Described {
+impl Exchange for MetadataDiscovery {
     type Output = ProtectedResourceMetadata;
 
     /// If there is no metadata and requests without a token are served, there is nothing to authorize: "Authorization

@@ -32,7 +32,7 @@ pub(super) struct AcceptedDocument {
 impl Signed {
     /// Reads the signed values. `Err` with the document if it has no well-formed and currently valid signed metadata. The
     /// issuer may still be one that is not trusted: then [`next`](Self::next) has no job.
-    pub(super) fn of(
+    pub(super) fn new(
         document: Map<String, Value>,
         trusted: &[(String, Arc<KeySet>)],
         now: UnixTime,

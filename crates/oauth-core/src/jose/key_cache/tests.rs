@@ -45,7 +45,7 @@ fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_keeps_no_keys_for_ever() {
+fn a_clock_that_is_set_back_does_not_keep_keys_forever() {
     let cache = kept(Some(86_400));
     assert!(is_fresh(&cache, NOW.before(Duration::from_secs(60))));
     assert!(!is_fresh(&cache, NOW.before(Duration::from_secs(61))));
@@ -63,7 +63,7 @@ fn keys_are_fetched_before_their_time_once_a_minute() {
     assert_eq!(cache.on_unknown_key(later(1)), OnUnknownKey::GiveUp);
     assert_eq!(cache.on_unknown_key(later(59)), OnUnknownKey::GiveUp);
     assert_eq!(cache.on_unknown_key(later(60)), OnUnknownKey::Fetch);
-    cache.give_up();
+    cache.fetch_failed();
     assert_eq!(cache.on_unknown_key(later(61)), OnUnknownKey::GiveUp);
     // A clock that is set back does not forbid it for longer.
     assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Fetch);
@@ -104,7 +104,7 @@ fn older_keys_do_not_take_the_place_of_newer_ones() {
 }
 
 #[test]
-fn keys_are_taken_from_nobody_else_and_not_for_ever() {
+fn only_keys_of_the_same_issuer_are_imported_and_not_forever() {
     let text = with_keys(NOW, 3600).export(ISSUER).unwrap();
     let cache = KeyCache::default();
     let refused = |text: &str| cache.import(ISSUER, text).unwrap_err().code();

@@ -73,7 +73,7 @@ fn what_no_key_fits_is_told_apart() {
         ),
     ] {
         assert!(keys.candidates(alg, kid).is_empty());
-        assert_eq!(keys.why_none(alg, kid), why);
+        assert_eq!(keys.no_candidate_reason(alg, kid), why);
     }
 }
 

@@ -62,7 +62,7 @@ impl Checks {
         let scope = scope
             .map_err(|_| malformed_claim("scope"))?
             .unwrap_or_default();
-        self.of_request(&claims, &scope, &validity, proven_keys)?;
+        self.check_request_requirements(&claims, &scope, &validity, proven_keys)?;
         Ok(VerifiedAccessToken {
             subject,
             client_id: Some(client_id),

@@ -184,11 +184,11 @@ const JWT: Rules = Rules {
     ..RFC9068
 };
 
-/// Claims of ID tokens (OpenID Connect Core section 3.3.2.11, FAPI) and of logout tokens: no access token has them,
-/// whatever its issuer.
+/// Claims of ID tokens (OpenID Connect Core section 3.3.2.11, FAPI) and of logout tokens: no access token of any issuer
+/// has them.
 const OTHER_TOKEN_CLAIMS: [&str; 4] = ["at_hash", "c_hash", "s_hash", "events"];
-/// A claim of ID tokens (OpenID Connect Core section 2) that some servers copy into access tokens, which nothing forbids.
-/// It tells the two apart where `typ` does not.
+/// A claim of ID tokens (OpenID Connect Core section 2) that some servers copy into access tokens, which nothing
+/// forbids. The claim distinguishes the two where `typ` does not.
 const ID_TOKEN_CLAIM: &str = "nonce";
 /// The type of access tokens (RFC 9068 section 2.1).
 const AT_JWT: &str = "at+jwt";
@@ -226,7 +226,7 @@ pub(super) fn unexpected_claim(name: &str) -> Error {
     Error::from(ValidationFailure::JwtUnexpectedClaim).about(name)
 }
 
-/// Whether the token says itself that it is an access token.
+/// Whether the token's header says that it is an access token.
 fn is_typed(jws: &Jws) -> bool {
     jws.typ.is_some() && jws.has_type(&[AT_JWT])
 }
@@ -290,7 +290,7 @@ impl Rules {
     ///
     /// # Errors
     /// `jwt.unexpected_claim`, `jwt.malformed_claim`.
-    pub(super) fn not_of_client(
+    pub(super) fn refuse_own_client_id(
         &self,
         claims: &Claims,
         own_client_ids: &[String],

@@ -12,7 +12,7 @@ use crate::server::Server;
 pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
     let iss = Claims::require_claim("iss", claims.text("iss")?)?;
     let (rules, issuer) = (server.rules(), server.issuer());
-    if issuer.as_str() == iss || is_of_tenant(rules.tenant_issuer(), iss, claims)? {
+    if issuer.as_str() == iss || is_tenant_issuer(rules.tenant_issuer(), iss, claims)? {
         return Ok(());
     }
     let expected = Some(issuer.as_str());
@@ -25,7 +25,7 @@ pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
 
 /// Whether an issuer is that of the tenant that the token names, for servers whose metadata has a template
 /// (`{tenantid}`) instead.
-fn is_of_tenant(template: Option<&str>, iss: &str, claims: &Claims) -> Result<bool, Error> {
+fn is_tenant_issuer(template: Option<&str>, iss: &str, claims: &Claims) -> Result<bool, Error> {
     let (Some(template), Some(tenant)) = (template, claims.text("tid")?) else {
         return Ok(false);
     };

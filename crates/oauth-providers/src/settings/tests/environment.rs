@@ -148,7 +148,7 @@ fn whoever_needs_more_learns_all_that_is_missing() {
 }
 
 #[test]
-fn of_two_variables_that_say_the_same_neither_wins() {
+fn neither_of_two_variables_for_the_same_setting_wins() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
     let secret = ("OAUTH_CLIENT_SECRET", HIDDEN);

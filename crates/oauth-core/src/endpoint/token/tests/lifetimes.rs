@@ -36,7 +36,11 @@ fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
         let members = format!(r#","refresh_token_timeout":{bad},"authorization_expires_in":{bad}"#);
         let tokens = read(&client(), &members).unwrap();
         assert_eq!(ends(&tokens), (None, None), "{bad}");
-        let codes: Vec<_> = tokens.warnings.iter().map(|it| it.code()).collect();
+        let codes: Vec<_> = tokens
+            .warnings
+            .iter()
+            .map(|warning| warning.code())
+            .collect();
         let told = [
             "malformed_refresh_token_timeout",
             "malformed_authorization_expires_in",

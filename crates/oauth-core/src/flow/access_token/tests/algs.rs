@@ -38,7 +38,7 @@ fn verifier(listed: &[&str], keys: &[String]) -> AccessTokenVerifier {
     verifier
 }
 
-/// The algorithm with which the signature of such a token is checked, or why it is not. Keys are fetched anew once, in
+/// The algorithm with which the signature of such a token is checked, or why it is not. Keys are fetched again once, in
 /// vain.
 fn checked(
     verifier: &AccessTokenVerifier,

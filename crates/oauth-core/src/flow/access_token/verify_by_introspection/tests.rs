@@ -287,7 +287,7 @@ fn waits(exchange: &mut impl Exchange<Output = VerifiedAccessToken>, input: Inpu
 }
 
 #[test]
-fn of_several_with_one_new_token_one_asks() {
+fn only_one_of_several_verifications_introspects_a_new_token() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
     let mut first = begun(&verifier);
     let mut second = verifier.clone().verify("t");

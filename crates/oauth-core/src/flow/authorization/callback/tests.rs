@@ -16,7 +16,7 @@ fn read(callback: &str, mode: ResponseMode) -> Result<Callback<'_>, &'static str
 
 #[test]
 fn what_is_read_may_stand_once_and_the_rest_as_it_likes() {
-    for name in KNOWN {
+    for name in RESPONSE_PARAMETERS {
         let callback = format!("{CB}?{name}=a&{name}=b");
         let error = Callback::read(&callback, &uri(), ResponseMode::Query).unwrap_err();
         assert_eq!(

@@ -29,7 +29,7 @@ fn judged(
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
     code(
         client
-            .redeem(pending.arrived(callback_context), &callback)
+            .redeem(pending.with_callback_context(callback_context), &callback)
             .map(drop),
     )
 }
@@ -56,23 +56,23 @@ fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
 
 #[test]
 fn a_flow_ends_with_the_person_who_began_it_alone() {
-    let begun = || request().of_user("user-1");
-    assert_eq!(judged(begun(), here().of_user("user-1")), Ok(()));
-    for callback_context in [here(), here().of_user("user-2"), here().in_context("x")] {
+    let begun = || request().for_user("user-1");
+    assert_eq!(judged(begun(), here().for_user("user-1")), Ok(()));
+    for callback_context in [here(), here().for_user("user-2"), here().in_context("x")] {
         assert!(judged(begun(), callback_context).is_err());
     }
     assert_eq!(judged(begun(), here()), Err("callback.user"));
     assert_eq!(
-        judged(request(), here().of_user("user-1")),
+        judged(request(), here().for_user("user-1")),
         Err("callback.user")
     );
-    assert!(!format!("{:?}", here().of_user("user-1")).contains("user-1"));
+    assert!(!format!("{:?}", here().for_user("user-1")).contains("user-1"));
 }
 
 #[test]
 fn the_state_is_compared_first() {
     let client = client();
-    let begun = request().in_context("a").of_user("u");
+    let begun = request().in_context("a").for_user("u");
     let (_, pending) = client.authorize(&at(), begun).unwrap();
     let judged = client.redeem(pending, &format!("{CB}?code=c&state=another"));
     assert_eq!(code(judged.map(drop)), Err("callback.state"));

@@ -70,7 +70,7 @@ fn a_callback_is_judged_by_its_state_before_its_issuer_before_its_error_before_i
 }
 
 #[test]
-fn an_error_that_cannot_be_believed_is_named_all_the_same() {
+fn an_unverified_error_is_still_named() {
     let client = naming();
     let pending = pending(&client, "read");
     let callback = format!(

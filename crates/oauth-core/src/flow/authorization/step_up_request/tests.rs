@@ -130,9 +130,9 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     );
 }
 
-/// An API that requires one thing and then another, in turn, would send the user to and fro for ever.
+/// An API that requires one thing and then another, in turn, would send the user to and fro forever.
 #[test]
-fn an_api_that_keeps_requiring_something_else_is_not_obeyed_for_ever() {
+fn an_api_that_keeps_requiring_something_else_is_not_obeyed_forever() {
     let other = r#"Bearer error="insufficient_user_authentication", acr_values="pin""#;
     let mut tokens = login(ask());
     for field in [MFA, other, MFA, other, MFA] {

@@ -136,7 +136,7 @@ fn a_refusal_of_a_grant_says_that_the_server_serves() {
         many.store.now += 100;
         assert!(many.fail(round * 3).is_sent());
         assert!(many.fail(round * 3 + 1).is_sent());
-        let refused = ServerError::of_status(400).with_code("unauthorized_client");
+        let refused = ServerError::from_status(400).with_code("unauthorized_client");
         assert!(many.ask(round * 3 + 2, Err(refused.into())).is_sent());
     }
 }
@@ -153,7 +153,7 @@ fn what_was_never_sent_says_nothing_of_the_server() {
 fn a_pause_that_the_server_asks_of_one_is_kept_by_all() {
     for status in [429, 503] {
         let mut many = Many::new(3);
-        let busy = ServerError::of_status(status).retry_after(Some(Duration::from_secs(30)));
+        let busy = ServerError::from_status(status).retry_after(Some(Duration::from_secs(30)));
         assert!(many.ask(0, Err(busy.into())).is_sent());
         let error = many.fail(1).told();
         assert_eq!(error.server_error().unwrap().status(), Some(status));
@@ -179,7 +179,7 @@ fn a_clock_that_was_set_back_holds_nobody() {
 #[test]
 fn a_clock_that_was_ahead_when_a_pause_was_asked_for_holds_nobody() {
     let busy = || {
-        let server = ServerError::of_status(503).retry_after(Some(Duration::from_secs(30)));
+        let server = ServerError::from_status(503).retry_after(Some(Duration::from_secs(30)));
         Err(server.into())
     };
     let mut many = Many::new(3);
@@ -213,7 +213,7 @@ fn clients_do_not_speak_for_each_other() {
 }
 
 #[test]
-fn a_token_that_is_good_is_handed_out_while_the_server_is_left_alone() {
+fn a_valid_token_is_returned_while_the_server_gets_no_requests() {
     let config = config();
     let mut many = Many::of(&config, 3);
     for number in 0..3 {

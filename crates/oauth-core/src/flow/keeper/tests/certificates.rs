@@ -6,14 +6,14 @@ use crate::certificate::KnownCertificate;
 /// As issued to a worker with this certificate.
 fn bound_to(certificate: &str, number: u32) -> Tokens {
     let mut tokens = tokens(number);
-    tokens.certificate = KnownCertificate::of(certificate);
+    tokens.certificate = KnownCertificate::from_thumbprint(certificate);
     tokens
 }
 
 /// A worker that presents this certificate.
 fn worker(certificate: &str) -> Keeper {
     let mut config = config();
-    Arc::make_mut(&mut config).certificate = KnownCertificate::of(certificate);
+    Arc::make_mut(&mut config).certificate = KnownCertificate::from_thumbprint(certificate);
     Keeper::new(config, person()).shared()
 }
 
@@ -69,7 +69,7 @@ fn a_token_of_unknown_binding_is_handed_out() {
 fn a_worker_keeps_its_own_good_token_when_the_store_tells_of_one_for_another() {
     let entry = |version, tokens: Tokens| Entry {
         version,
-        record: Record::of(Arc::new(tokens)).to_json(&config(), &person()),
+        record: Record::from_tokens(Arc::new(tokens)).to_json(&config(), &person()),
     };
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("old");
@@ -113,7 +113,7 @@ fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
         let form = String::from_utf8(request.body().to_vec()).unwrap();
         assert!(form.contains(&format!("refresh_token={spent}")), "{form}");
         let mut tokens = tokens_from(number, store.now);
-        tokens.certificate = KnownCertificate::of(certificate);
+        tokens.certificate = KnownCertificate::from_thumbprint(certificate);
         assert_eq!(
             got(store.complete(&mut keeper, Ok(tokens))),
             format!("a{number}")
@@ -130,41 +130,49 @@ fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
 fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_another_login() {
     let names = |record: &Record| -> Vec<String> {
         let beside = record.beside.0.iter();
-        beside.map(|it| it.access_token.expose().clone()).collect()
+        beside
+            .map(|tokens| tokens.access_token.expose().clone())
+            .collect()
     };
-    let mut record = Record::of(Arc::new(bound_to("c1", 1)));
+    let mut record = Record::from_tokens(Arc::new(bound_to("c1", 1)));
     for number in 2..=6_u32 {
         let mut next = tokens_from(number, START + u64::from(number));
-        next.certificate = KnownCertificate::of(&format!("c{number}"));
-        let mut next = Record::of(Arc::new(next));
-        next.keep_beside(&record, UnixTime::from_secs(START + 10));
+        next.certificate = KnownCertificate::from_thumbprint(&format!("c{number}"));
+        let mut next = Record::from_tokens(Arc::new(next));
+        next.keep_other_certificates(&record, UnixTime::from_secs(START + 10));
         record = next;
     }
     assert_eq!(names(&record), ["a5", "a4", "a3"]);
     // No more than the access token, whose successors are asked for with the newest refresh token.
-    assert!(record.beside.0.iter().all(|it| it.refresh_token.is_none()));
-    let mut later = Record::of(Arc::new(bound_to("c7", 7)));
-    later.keep_beside(&record, UnixTime::from_secs(START + 604));
+    assert!(
+        record
+            .beside
+            .0
+            .iter()
+            .all(|tokens| tokens.refresh_token.is_none())
+    );
+    let mut later = Record::from_tokens(Arc::new(bound_to("c7", 7)));
+    later.keep_other_certificates(&record, UnixTime::from_secs(START + 604));
     assert_eq!(names(&later), ["a6", "a5"]);
     let mut other = Record {
         login: Some("other".to_owned()),
-        ..Record::of(Arc::new(bound_to("c7", 7)))
+        ..Record::from_tokens(Arc::new(bound_to("c7", 7)))
     };
-    other.keep_beside(&record, UnixTime::from_secs(START));
+    other.keep_other_certificates(&record, UnixTime::from_secs(START));
     assert!(names(&other).is_empty());
 }
 
 /// Its refresh token is bound too (RFC 8705 section 4), so another certificate is not answered at all.
 #[test]
 fn a_public_client_takes_no_token_from_beside() {
-    let mut record = Record::of(Arc::new(bound_to("new", 2)));
-    record.keep_beside(
-        &Record::of(Arc::new(bound_to("old", 1))),
+    let mut record = Record::from_tokens(Arc::new(bound_to("new", 2)));
+    record.keep_other_certificates(
+        &Record::from_tokens(Arc::new(bound_to("old", 1))),
         UnixTime::from_secs(START),
     );
     let server = config().server.clone();
     let mut public = ClientConfig::new(server, ClientId::new("id"), ClientAuth::none()).unwrap();
-    public.certificate = KnownCertificate::of("old");
+    public.certificate = KnownCertificate::from_thumbprint("old");
     record.choose_certificate(&public);
     assert_eq!(access(record.tokens.as_ref().unwrap()), "a2");
 }
@@ -173,17 +181,17 @@ fn a_public_client_takes_no_token_from_beside() {
 #[test]
 fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
     let mut newest = tokens_from(3, START + 20);
-    newest.certificate = KnownCertificate::of("new");
-    let mut record = Record::of(Arc::new(newest));
-    record.keep_beside(
-        &Record::of(Arc::new(bound_to("old", 1))),
+    newest.certificate = KnownCertificate::from_thumbprint("new");
+    let mut record = Record::from_tokens(Arc::new(newest));
+    record.keep_other_certificates(
+        &Record::from_tokens(Arc::new(bound_to("old", 1))),
         UnixTime::from_secs(START),
     );
     let mut store = TestStore::new();
     store.put(&record);
     store.now = START + 30;
     let mut copy = tokens_from(2, START + 10);
-    copy.certificate = KnownCertificate::of("old");
+    copy.certificate = KnownCertificate::from_thumbprint("old");
     let mut keeper = worker("old").with_tokens(&store.at(), copy).unwrap();
     assert!(matches!(
         store.ask(&mut keeper),
@@ -199,6 +207,6 @@ fn tokens_are_stored_with_the_certificate_that_they_are_bound_to() {
     let text = bound_to("x5t", 1).to_json();
     assert!(text.expose().contains(r#""x5t_s256":"x5t""#));
     let again = Tokens::from_json(text.expose()).unwrap();
-    assert_eq!(again.certificate, KnownCertificate::of("x5t"));
+    assert_eq!(again.certificate, KnownCertificate::from_thumbprint("x5t"));
     assert!(!tokens(1).to_json().expose().contains("x5t"));
 }

@@ -16,7 +16,7 @@ fn marked(store: &mut TestStore, at: u64) {
     };
     store.put(&Record {
         in_flight: Some(marker),
-        ..Record::of(Arc::new(tokens(1)))
+        ..Record::from_tokens(Arc::new(tokens(1)))
     });
 }
 
@@ -155,7 +155,7 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
     for named in [1, 2, 5, 299] {
         for millis in [0, 1, 500, 999] {
             let pause = Some(Duration::from_secs(named));
-            let busy = Error::from(ServerError::of_status(503).retry_after(pause));
+            let busy = Error::from(ServerError::from_status(503).retry_after(pause));
             let mut keeper = alone();
             keeper
                 .replace(&TestStore::new().at(), tokens_from(1, START))
@@ -171,7 +171,7 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
 
 #[test]
 fn a_caller_held_back_after_failures_is_told_for_how_long() {
-    for error in [lost(), ServerError::of_status(500).into()] {
+    for error in [lost(), ServerError::from_status(500).into()] {
         let mut keeper = keeper_for(Reuse::Tolerated);
         let mut store = TestStore::with(tokens(1));
         let mut millis = 601_999;

@@ -107,7 +107,7 @@ fn workers_do_not_wake_at_once() {
     let times: std::collections::BTreeSet<_> = (0..200)
         .map(|draw| {
             store.draws = draw * 7919;
-            let deadlines = Deadlines::of(&tokens(1), &Policy::default(), None, &store.at());
+            let deadlines = Deadlines::new(&tokens(1), &Policy::default(), None, &store.at());
             assert_eq!(deadlines.stale_at, UnixTime::from_secs(START + 570));
             let early = deadlines.stale_at.since(deadlines.refresh_at).as_secs();
             assert!((60..=90).contains(&early), "{early}");
@@ -240,7 +240,7 @@ fn where_a_renewal_gives_the_same_token_again_renewals_become_rare() {
                         renewed += 1;
                         let mut same = tokens_from(1, store.now);
                         same.expires_in = Some(1200);
-                        // Whoever waits is told to try it once more.
+                        // Whoever waits is told to try it again.
                         assert_eq!(got(store.complete(keeper, Ok(same))), "a1");
                     }
                     step => panic!("{step:?}"),

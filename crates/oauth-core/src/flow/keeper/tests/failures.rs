@@ -141,10 +141,10 @@ fn another_worker_waits_for_the_longest_request_before_it_sends_the_token_again(
 
 #[test]
 fn unsent_the_marker_is_removed() {
-    let coded = |status: u16, code: &str| ServerError::of_status(status).with_code(code).into();
+    let coded = |status: u16, code: &str| ServerError::from_status(status).with_code(code).into();
     for error in [
         unsent(),
-        ServerError::of_status(429).into(),
+        ServerError::from_status(429).into(),
         coded(503, "temporarily_unavailable"),
         coded(400, "invalid_request"),
         coded(401, "invalid_client"),
@@ -165,10 +165,10 @@ fn a_reply_that_does_not_prove_it_may_have_spent_the_token() {
     let bare = [
         400, 403, 404, 408, 413, 425, 499, 500, 501, 502, 503, 504, 520, 522, 524, 598,
     ];
-    let bare = bare.map(ServerError::of_status).into_iter();
+    let bare = bare.map(ServerError::from_status).into_iter();
     let fallen =
-        [400, 500, 503].map(|status| ServerError::of_status(status).with_code("server_error"));
-    let gateway = ServerError::of_status(502).with_code("temporarily_unavailable");
+        [400, 500, 503].map(|status| ServerError::from_status(status).with_code("server_error"));
+    let gateway = ServerError::from_status(502).with_code("temporarily_unavailable");
     let errors = bare.chain(fallen).chain([gateway]).map(Error::from);
     for error in errors.chain([Misuse::OutOfOrder.into(), Misuse::NoClock.into()]) {
         let told = format!("{error}");
@@ -218,7 +218,7 @@ fn an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token() {
     store.now = START + 601;
     let _ = store.ask(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    store.put(&Record::of(Arc::new(tokens_from(2, store.now))));
+    store.put(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     let version = store.version();
     let outcome = store.complete(&mut keeper, Err(invalid_grant()));
     assert_eq!(got(outcome), "a2");
@@ -260,7 +260,7 @@ fn nobody_is_told_to_log_in_while_the_store_is_silent() {
 }
 
 #[test]
-fn nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment() {
+fn nobody_is_told_to_log_in_if_the_record_changed_at_the_last_moment() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -270,7 +270,7 @@ fn nobody_is_told_to_log_in_if_the_record_changed_in_the_last_moment() {
     assert!(matches!(step, Step::Load));
     let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }));
-    store.put(&Record::of(Arc::new(tokens_from(2, store.now))));
+    store.put(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     let outcome = over(store.go(&mut keeper, Event::Saved(Saved::Conflict)));
     assert_eq!(got(outcome), "a2");
 }
@@ -293,7 +293,7 @@ fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
     assert!((9..=16).contains(&attempts.len()), "{attempts:?}");
     store.now += 1000;
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    let busy = ServerError::of_status(503).retry_after(Some(Duration::from_secs(200)));
+    let busy = ServerError::from_status(503).retry_after(Some(Duration::from_secs(200)));
     store.renew(&mut keeper, Err(busy.into())).unwrap_err();
     store.now += 200;
     let decision = store.ask(&mut keeper);
@@ -334,7 +334,7 @@ fn another_refusal_that_was_stored_as_an_end_is_none() {
     let mut store = TestStore::new();
     store.put(&Record {
         ended: Some(record::GrantEnd::Refused("login_required".to_owned())),
-        ..Record::of(Arc::new(tokens(1)))
+        ..Record::from_tokens(Arc::new(tokens(1)))
     });
     let mut keeper = keeper();
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
@@ -361,7 +361,7 @@ fn lost_and_revoking_one_token_that_was_not_replaced_proves_nothing() {
 
 fn busy(seconds: u64) -> Error {
     let pause = Some(Duration::from_secs(seconds));
-    Error::from(ServerError::of_status(503).retry_after(pause))
+    Error::from(ServerError::from_status(503).retry_after(pause))
 }
 
 /// What is asked of one worker means all.

@@ -61,7 +61,7 @@ fn a_login_between_any_two_steps_of_a_renewal_is_what_is_stored_in_the_end() {
 fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
     let ended = Record {
         ended: Some(record::GrantEnd::Refused("invalid_grant".to_owned())),
-        ..Record::of(Arc::new(tokens(1)))
+        ..Record::from_tokens(Arc::new(tokens(1)))
     };
     for steps in 0..4 {
         let mut store = TestStore::new();
@@ -76,7 +76,7 @@ fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
 }
 
 #[test]
-fn of_two_logins_the_second_is_stored_though_it_came_while_the_first_was() {
+fn the_second_of_two_logins_is_stored_even_if_the_first_is_being_stored() {
     let mut store = TestStore::new();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
@@ -101,7 +101,7 @@ fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
     assert_eq!(store.log, [""; 0]);
 }
 
-/// Whoever shares a keeper may not be the first to do so.
+/// Whoever shares a keeper might not be the first to do so.
 #[test]
 fn what_was_learned_from_the_store_is_no_login() {
     let login = Login::new("one".to_owned(), Arc::new(tokens(1)));

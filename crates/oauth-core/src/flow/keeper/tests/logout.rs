@@ -77,7 +77,7 @@ fn what_a_login_has_replaced_is_not_revoked() {
     store.remove();
     let login = Record {
         login: Some("two".to_owned()),
-        ..Record::of(Arc::new(tokens_from(7, store.now)))
+        ..Record::from_tokens(Arc::new(tokens_from(7, store.now)))
     };
     store.put(&login);
     assert_eq!(got(store.complete(&mut keeper, Ok(tokens(2)))), "a7");

@@ -46,7 +46,7 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
     assert_eq!(all.len(), keys.len());
     assert_eq!(named(&[b, a]).key(), named(&[a, b]).key());
     // A record of one is none of the other, and read by anyone who asks for the same.
-    let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
+    let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
     let read = |id: GrantId| Record::read(record.expose(), &config(), &id).map(drop);
     assert!(read(asking_for(&[b, a])).is_ok());
     let error = read(asking_for(&[a])).unwrap_err();
@@ -92,7 +92,7 @@ fn the_tokens_of_a_step_up_have_a_record_of_their_own() {
     assert_eq!(named(&required(&[], None, Some("write"))), all[0]);
     // The record says for what it is, and is none of the ordinary grant.
     let id = person().stepped_up(&phr);
-    let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &id);
+    let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &id);
     assert_eq!(GrantSummary::read(&record).unwrap().id, id);
     let error = Record::read(record.expose(), &config(), &person()).unwrap_err();
     assert_eq!(

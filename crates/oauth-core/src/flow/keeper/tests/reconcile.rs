@@ -9,7 +9,7 @@ const DAY: u64 = 24 * 3600;
 fn of(login: &str, number: u32, received_at: u64) -> Record {
     Record {
         login: Some(login.to_owned()),
-        ..Record::of(Arc::new(tokens_from(number, received_at)))
+        ..Record::from_tokens(Arc::new(tokens_from(number, received_at)))
     }
 }
 
@@ -87,7 +87,7 @@ fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
     let decision = store.ask(&mut keeper);
     let error = "grant.no_refresh_token";
     assert!(
-        matches!(&decision, Decision::Fail(why) if why.code() == error),
+        matches!(&decision, Decision::Fail(reason) if reason.code() == error),
         "{decision:?}"
     );
     assert!(store.entry.as_ref().unwrap().is_removed());
@@ -193,7 +193,7 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
 }
 
 #[test]
-fn of_what_the_store_has_lost_the_newest_refresh_token_is_sent() {
+fn the_newest_refresh_token_is_sent_after_the_store_has_lost_records() {
     let (mut keeper, mut store) = lost_save(|store| store.entry.clone());
     store.now += 601;
     let _ = store.ask(&mut keeper);
@@ -274,7 +274,7 @@ fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_
     login.refresh_token = tokens(1).refresh_token;
     store.put(&Record {
         login: Some("two".to_owned()),
-        ..Record::of(Arc::new(login))
+        ..Record::from_tokens(Arc::new(login))
     });
     let mut late = tokens_from(2, store.now + 1);
     late.refresh_token = tokens(1).refresh_token;
@@ -296,7 +296,7 @@ fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() 
     };
     store.put(&Record {
         login: Some("one".to_owned()),
-        ..Record::of(Arc::new(renewed(7)))
+        ..Record::from_tokens(Arc::new(renewed(7)))
     });
     // Others have the stored ones already.
     assert_eq!(got(store.complete(&mut keeper, Ok(renewed(2)))), "a7");
@@ -352,14 +352,14 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
         bare
     };
     let mut store = TestStore::of(GrantId::client());
-    store.put(&Record::of(Arc::new(bare(1, START))));
+    store.put(&Record::from_tokens(Arc::new(bare(1, START))));
     let _ = store.ask(&mut keeper);
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
     store.now = START + 520;
     assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     // Another was quicker, and the store falls silent after that is read.
-    store.put(&Record::of(Arc::new(bare(2, store.now))));
+    store.put(&Record::from_tokens(Arc::new(bare(2, store.now))));
     store.now += 1;
     let step = keeper.resume(&store.at(), Event::Completed(Ok(bare(3, store.now))));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
@@ -416,7 +416,7 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
     // The store has lost that, and another has renewed what was left.
     let mut other = tokens_from(9, store.now + 500);
     other.refresh_token = tokens(1).refresh_token;
-    let mut record = Record::of(Arc::new(other));
+    let mut record = Record::from_tokens(Arc::new(other));
     (record.login, record.renewals) = (old.login, Some(1));
     let version = store.version() + 1;
     store.put(&record);
@@ -428,7 +428,7 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
 }
 
 #[test]
-fn of_records_whose_renewals_nobody_counted_the_version_decides() {
+fn the_version_decides_between_records_without_a_renewal_count() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     assert_eq!(store.record().renewals, None);
@@ -458,7 +458,7 @@ fn kept(number: u32, received_at: u64) -> Tokens {
 }
 
 #[test]
-fn of_two_tokens_with_one_refresh_token_the_one_renewed_more_often_is_newer() {
+fn the_token_with_more_renewals_is_newer_if_the_refresh_token_is_the_same() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();

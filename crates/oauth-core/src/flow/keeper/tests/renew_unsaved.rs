@@ -45,7 +45,7 @@ fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     store.put(&Record {
         login: Some("one".to_owned()),
         renewals: Some(0),
-        ..Record::of(Arc::new(tokens(1)))
+        ..Record::from_tokens(Arc::new(tokens(1)))
     });
     let mut keeper = keeper();
     store.now = START + 601;
@@ -94,7 +94,7 @@ fn what_another_has_stored_meanwhile_is_not_passed_over() {
     store.now += 601;
     store.put(&Record {
         login: Some("two".to_owned()),
-        ..Record::of(Arc::new(tokens_from(7, store.now)))
+        ..Record::from_tokens(Arc::new(tokens_from(7, store.now)))
     });
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     let outcome = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());

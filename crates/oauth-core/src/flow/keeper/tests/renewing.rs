@@ -36,7 +36,7 @@ fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_
 fn the_newer_token_of_another_is_taken_first() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
-    store.put(&Record::of(Arc::new(tokens_from(2, store.now))));
+    store.put(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
     assert_eq!(store.log, ["load"]);
 }
@@ -49,7 +49,7 @@ fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
     let login = Record {
         login: Some("elsewhere".to_owned()),
-        ..Record::of(Arc::new(tokens_from(9, START + 100)))
+        ..Record::from_tokens(Arc::new(tokens_from(9, START + 100)))
     };
     store.put(&login);
     // As long as it is good it is handed out, and after that its own refresh token is sent.
@@ -82,7 +82,7 @@ fn while_another_has_the_lease_one_waits_and_looks_again() {
         panic!("no pause");
     };
     assert!(pause < Duration::from_secs(1), "{pause:?}");
-    store.put(&Record::of(Arc::new(tokens_from(2, store.now))));
+    store.put(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(got(over(store.go(&mut keeper, Event::Elapsed))), "a2");
     assert_eq!(store.log, ["load", "lease", "load"]);
 }
@@ -122,7 +122,7 @@ fn a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send() {
     };
     store.put(&Record {
         in_flight: Some(marker),
-        ..Record::of(Arc::new(tokens(1)))
+        ..Record::from_tokens(Arc::new(tokens(1)))
     });
     let step = store.go(&mut keeper, Event::Saved(Saved::Conflict));
     assert!(matches!(step, Step::Wait(_)), "{step:?}");
@@ -245,7 +245,7 @@ fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
     let mut store = stale(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     // Another came when the lease had expired, found no connection and took its marker away.
-    store.put(&Record::of(Arc::new(tokens(1))));
+    store.put(&Record::from_tokens(Arc::new(tokens(1))));
     let late = tokens_from(2, store.now);
     assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a2");
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -346,7 +346,7 @@ fn no_two_leases_have_one_name() {
     };
     store.put(&Record {
         in_flight: Some(marker),
-        ..Record::of(Arc::new(tokens(1)))
+        ..Record::from_tokens(Arc::new(tokens(1)))
     });
     store.now = START + 601;
     let _ = store.ask(&mut keeper);

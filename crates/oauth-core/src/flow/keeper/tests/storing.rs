@@ -96,7 +96,7 @@ fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
 fn a_record_of_another_grant_is_refused_and_left_alone() {
     let stranger = |id: GrantId| {
         let mut store = TestStore::new();
-        let record = Record::of(Arc::new(tokens(1))).to_json(&config(), &id);
+        let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &id);
         store.entry = Some(Entry { version: 1, record });
         store
     };
@@ -222,7 +222,7 @@ fn an_empty_store_is_asked_again_after_a_second() {
         assert!(matches!(store.ask(&mut keeper), Decision::Fail(_)));
         store.now += 1;
     }
-    store.put(&Record::of(Arc::new(tokens(1))));
+    store.put(&Record::from_tokens(Arc::new(tokens(1))));
     assert!(matches!(store.ask(&mut keeper), Decision::Renew));
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
 }
@@ -313,7 +313,7 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         let mut store = TestStore::new();
         store.put(&Record {
             rotates,
-            ..Record::of(Arc::new(tokens(1)))
+            ..Record::from_tokens(Arc::new(tokens(1)))
         });
         let mut keeper = keeper_for(reuse);
         let _ = store.ask(&mut keeper);
@@ -383,7 +383,7 @@ fn in_conflict(
 }
 
 #[test]
-fn a_store_that_says_conflict_for_ever_is_asked_at_growing_intervals_and_given_up() {
+fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then_no_more() {
     let grown = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
         assert_eq!((saves, pauses.len()), (9, 7), "{pauses:?}");
         for (number, pause) in pauses.iter().enumerate() {
@@ -475,8 +475,8 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
     store.is_down = true;
     let _ = store.ask(&mut keeper);
     assert_eq!(got(store.renew(&mut keeper, Ok(tokens(1)))), "a1");
-    // They are handed out unsaved, and refused when the store has failed once more: others are
-    // fetched, and are being saved when their host ends.
+    // They are handed out unsaved, and refused when the store has failed again: others are fetched, and are being saved
+    // when their host ends.
     store.now += 100;
     assert!(keeper.save_again());
     let step = keeper.resume(&store.at(), Event::Begin);

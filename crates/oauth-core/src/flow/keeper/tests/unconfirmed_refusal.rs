@@ -3,7 +3,7 @@
 use super::*;
 
 fn refusal(status: u16, code: &str) -> Error {
-    ServerError::of_status(status)
+    ServerError::from_status(status)
         .with_code(code)
         .with_description(Some("as the server says it"), None)
         .into()
@@ -72,23 +72,23 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
         assert!(!store.log.contains(&"run"), "{word}");
     }
     // Without a word, too.
-    let (mut keeper, mut store, error) = refused(ServerError::of_status(403).into());
+    let (mut keeper, mut store, error) = refused(ServerError::from_status(403).into());
     assert_eq!(error.advice(), Advice::Reauthorize);
     assert_eq!(told(&mut store, &mut keeper).unwrap().code(), error.code());
 }
 
 #[test]
 fn what_passes_makes_no_grant_suspect() {
-    let bare = [408, 425, 429, 500, 501, 502, 503, 504, 520, 599].map(ServerError::of_status);
+    let bare = [408, 425, 429, 500, 501, 502, 503, 504, 520, 599].map(ServerError::from_status);
     let words = [
-        ServerError::of_status(400).with_code("temporarily_unavailable"),
-        ServerError::of_status(400).with_code("slow_down"),
-        ServerError::of_status(503).with_code("unauthorized_client"),
+        ServerError::from_status(400).with_code("temporarily_unavailable"),
+        ServerError::from_status(400).with_code("slow_down"),
+        ServerError::from_status(503).with_code("unauthorized_client"),
     ];
     for server in bare.into_iter().chain(words) {
         let text = format!("{server:?}");
         let (_, store, _) = refused(server.into());
-        assert_eq!(store.record().suspicion, None, "{text}");
+        assert_eq!(store.record().unconfirmed_refusal, None, "{text}");
     }
     // Nor does what the client's own token is refused with.
     let own = Keeper::new(config(), GrantId::client());
@@ -137,7 +137,7 @@ fn a_success_or_a_login_clears_it() {
     assert!(told(&mut store, &mut keeper).is_none());
     let fresh = tokens_from(2, store.now);
     assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
-    assert_eq!(store.record().suspicion, None);
+    assert_eq!(store.record().unconfirmed_refusal, None);
     assert!(keeper.last_error().is_none());
     // A login here, and a login elsewhere, which is known after a second.
     for is_local in [true, false] {
@@ -149,7 +149,7 @@ fn a_success_or_a_login_clears_it() {
         where_to.replace(&store.at(), login).unwrap();
         assert!(where_to.save_again());
         assert_eq!(got(over(store.go(where_to, Event::Begin))), "a5");
-        assert_eq!(store.record().suspicion, None);
+        assert_eq!(store.record().unconfirmed_refusal, None);
         store.now += 1;
         for worker in [&mut keeper, &mut other] {
             match store.ask(worker) {
@@ -186,7 +186,7 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
 }
 
 #[test]
-fn a_suspicion_of_a_clock_that_was_ahead_ends_in_time() {
+fn an_unconfirmed_refusal_by_a_clock_that_was_ahead_ends_in_time() {
     let mut store = TestStore::with(tokens(1));
     let mut ahead = keeper_for(Reuse::Revokes);
     store.now = START + 365 * 24 * 3600;
@@ -229,7 +229,7 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
     let wanting = |suberror: &str| {
         let mut extra = serde_json::Map::new();
         extra.insert("suberror".to_owned(), suberror.into());
-        let server = ServerError::of_status(400).with_code("invalid_grant");
+        let server = ServerError::from_status(400).with_code("invalid_grant");
         Error::from(server.with_extra(extra))
     };
     for suberror in ["basic_action", "consent_required"] {
@@ -239,7 +239,7 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
             ("denied.invalid_grant", Advice::Reauthorize)
         );
         let record = store.record();
-        assert!(record.ended.is_none() && record.suspicion.is_some());
+        assert!(record.ended.is_none() && record.unconfirmed_refusal.is_some());
     }
     for suberror in ["bad_token", "token_expired"] {
         let (_, store, _) = refused(wanting(suberror));
@@ -250,7 +250,7 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
 /// GitHub's word for `invalid_grant`.
 #[test]
 fn what_a_preset_names_as_the_same_ends_the_grant() {
-    let server = ServerError::of_status(400).with_code("bad_refresh_token");
+    let server = ServerError::from_status(400).with_code("bad_refresh_token");
     let named = Error::from(server.with_meaning(Some("invalid_grant")));
     let (_, store, error) = refused(named);
     assert_eq!(error.code(), "denied.invalid_grant");
@@ -265,12 +265,14 @@ fn nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile() {
         store.now = START + 601;
         let _ = store.ask(&mut keeper);
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-        store.put(&Record::of(Arc::new(tokens_from(number, store.now))));
+        store.put(&Record::from_tokens(Arc::new(tokens_from(
+            number, store.now,
+        ))));
         let refused = Err(refusal(401, "invalid_client"));
         let outcome = store.complete(&mut keeper, refused);
         assert_eq!(got(outcome), expected);
         // It is the token that is suspect, whoever saved it last.
-        assert_eq!(store.record().suspicion.is_some(), number == 1);
+        assert_eq!(store.record().unconfirmed_refusal.is_some(), number == 1);
     }
 }
 

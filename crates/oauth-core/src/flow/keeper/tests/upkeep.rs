@@ -75,7 +75,11 @@ fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
     having_read(&mut store, &mut keeper);
     let late = START + WEEK - DAY;
     // Another was first, so long ago that its access token is stale.
-    store.put(&Record::of(Arc::new(idle(2, late - DAY / 3, None))));
+    store.put(&Record::from_tokens(Arc::new(idle(
+        2,
+        late - DAY / 3,
+        None,
+    ))));
     store.now = late;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let outcome = over(store.go(&mut keeper, Event::Begin));
@@ -97,7 +101,7 @@ fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
     assert!(matches!(lease, Step::Lease { .. }), "{lease:?}");
     let load = keeper.resume(&store.at(), Event::Leased(Lease::Won));
     assert!(matches!(load, Step::Load), "{load:?}");
-    store.put(&Record::of(Arc::new(idle(2, START + DAY, None))));
+    store.put(&Record::from_tokens(Arc::new(idle(2, START + DAY, None))));
     let release = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(&release, Step::Lease { ttl, .. } if ttl.is_zero()));
     assert!(matches!(store.ask(&mut keeper), Decision::Wait));
@@ -186,11 +190,19 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
         (None, None)
     );
     // The same end, told again with a second's difference by the next answer.
-    store.put(&Record::of(Arc::new(idle(2, store.now, Some(end + 1)))));
+    store.put(&Record::from_tokens(Arc::new(idle(
+        2,
+        store.now,
+        Some(end + 1),
+    ))));
     having_read(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None);
     let extended = store.now + 20 * DAY;
-    store.put(&Record::of(Arc::new(idle(3, store.now, Some(extended)))));
+    store.put(&Record::from_tokens(Arc::new(idle(
+        3,
+        store.now,
+        Some(extended),
+    ))));
     having_read(&mut store, &mut keeper);
     assert_eq!(after(&store, &keeper), Some(13 * DAY));
     store.now += 13 * DAY;
@@ -226,7 +238,7 @@ fn a_drained_worker_keeps_nothing_alive() {
 fn a_store_is_told_when_an_idle_grant_is_due() {
     let policy = kept_alive().policy;
     let due = |tokens: Tokens, policy: &Policy| {
-        let due = Record::of(Arc::new(tokens)).due(policy);
+        let due = Record::from_tokens(Arc::new(tokens)).due(policy);
         due.map(|due| due.as_secs() - START)
     };
     assert_eq!(due(idle(1, START, None), &Policy::default()), Some(600));

@@ -6,7 +6,7 @@ use crate::error::{Error, ProtocolViolation};
 use crate::http::header::LOCATION;
 use crate::http::{HeaderMap, Method, StatusCode};
 
-use super::super::ended_token::{PEEK, TokenVerdict};
+use super::super::ended_token::{MAX_PEEKED_BYTES, TokenVerdict};
 use super::super::{Redirect, Verdict, challenge_verdict};
 use super::{Clock, MAX_HOPS, OnRateLimit, Presented, ResourceRequest, State, Step};
 use crate::call::Retry;
@@ -55,10 +55,12 @@ impl ResourceRequest {
             return Ok(self.end_with(Step::Done));
         }
         if verdict == Verdict::Renew {
-            // A second refusal has no further consequence within this request.
+            // A second refusal has no further effect within this request.
             #[cfg(not(target_family = "wasm"))]
-            if let (false, Some(noted)) = (self.is_renewed, &self.api.metadata_challenge) {
-                noted.note(headers);
+            if let (false, Some(metadata_challenge)) =
+                (self.is_renewed, &self.api.metadata_challenge)
+            {
+                metadata_challenge.note(headers);
             }
             return self.renew_ended_token(at);
         }
@@ -69,7 +71,7 @@ impl ResourceRequest {
                 TokenVerdict::Ended => return self.renew_ended_token(at),
                 TokenVerdict::PerhapsInTheBody => {
                     self.state = State::Peeking(status);
-                    return Ok(Step::Peek(PEEK));
+                    return Ok(Step::Peek(MAX_PEEKED_BYTES));
                 }
             }
         }
@@ -83,11 +85,11 @@ impl ResourceRequest {
             }
             return Ok(self.end_with(Step::Done));
         }
-        // These two keep any method and its body (RFC 9110 sections 15.4.8 and 15.4.9); with the others, a request that
-        // is not a read may already have been carried out.
+        // 307 and 308 preserve the method and the body (RFC 9110 sections 15.4.8 and 15.4.9); with the others, a
+        // request with an unsafe method may already have been carried out.
         let keeps_method = matches!(status.as_u16(), 307 | 308);
-        let is_read = self.method == Method::GET || self.method == Method::HEAD;
-        match redirect.filter(|_| is_read || keeps_method) {
+        let is_safe_method = self.method == Method::GET || self.method == Method::HEAD;
+        match redirect.filter(|_| is_safe_method || keeps_method) {
             Some(url) if can_repeat && self.hops < MAX_HOPS => {
                 self.hops += 1;
                 self.url = Ok(url);
@@ -148,8 +150,8 @@ impl ResourceRequest {
         self.clock == Retry::Used
     }
 
-    /// Keeps the nonce of a reply, whatever its status ("200 OK" in RFC 9449 section 8.2) and whether or not the request
-    /// had a proof, and returns whether there is one.
+    /// Keeps the nonce of a reply with any status ("200 OK" in RFC 9449 section 8.2), whether or not the request had a
+    /// proof, and returns whether there is one.
     fn update_from_reply(&self, headers: &HeaderMap) -> bool {
         match (self.api.proof_maker(), &self.url) {
             (Some(proof_maker), Ok(url)) => proof_maker.update_from_reply(url, headers),

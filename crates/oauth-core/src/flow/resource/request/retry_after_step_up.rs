@@ -1,5 +1,5 @@
-//! Makes a request again after a step-up authorization (RFC 9470). The retries after a 401 and with a DPoP nonce are
-//! decided in `reply.rs`.
+//! Repeats a request after a step-up authorization (RFC 9470). The retries after a 401 and with a DPoP nonce are
+//! decided in `retry.rs`.
 
 use super::{Body, Presented, ResourceRequest};
 use crate::http::{HeaderMap, StatusCode};
@@ -7,14 +7,14 @@ use crate::token::step_up_requirement::StepUp;
 
 impl ResourceRequest {
     /// The authorization that the reply to this request requires (RFC 9470, RFC 6750 `insufficient_scope`), and the
-    /// request as it was before it was sent, to be made once more after that authorization. `None` if no authorization
-    /// would help, or if the body cannot be sent again.
+    /// unsent request, to be repeated after that authorization. `None` if no authorization would help, or if the body
+    /// cannot be sent again.
     pub fn stepped_up(&self, status: StatusCode, headers: &HeaderMap) -> Option<(StepUp, Self)> {
         if self.presented == Presented::Not {
             // The request was made without a token, so no other token would help.
             return None;
         }
-        let wanted = self.verdict(status, headers).step_up()?;
+        let required = self.verdict(status, headers).step_up()?;
         let Body::Bytes(bytes) = &self.body else {
             return None;
         };
@@ -24,6 +24,6 @@ impl ResourceRequest {
             .body(bytes.clone())
             .on_rate_limit(self.on_rate_limit);
         let follows = self.follows;
-        Some((wanted, Self { follows, ..again }))
+        Some((required, Self { follows, ..again }))
     }
 }

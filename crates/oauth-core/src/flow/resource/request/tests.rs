@@ -183,7 +183,7 @@ fn redirects_stay_within_the_origin() {
 }
 
 #[test]
-fn what_is_no_read_follows_where_its_method_is_kept_and_nothing_for_ever() {
+fn an_unsafe_request_follows_only_redirects_that_keep_its_method_and_none_forever() {
     let to = fields(&[("location", "/b")]);
     for (status, is_followed) in [
         (301, false),

@@ -94,7 +94,7 @@ fn tokens_of_the_client_carry_the_certificate_of_the_request() {
         let config = client.config();
         (config.token_binding, config.certificate.clone())
     };
-    let known = KnownCertificate::of("dGh1bWI");
+    let known = KnownCertificate::from_thumbprint("dGh1bWI");
     let unknown = KnownCertificate::default();
     assert_eq!(client(ask()), (TokenBinding::None, unknown.clone()));
     assert_eq!(

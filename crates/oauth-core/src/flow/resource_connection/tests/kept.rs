@@ -331,7 +331,7 @@ fn a_secret_that_has_expired_is_not_gone_by() {
 #[test]
 fn what_helps_depends_on_whose_the_client_is() {
     use crate::error::{Cause, ServerError};
-    let denied = |code: &str| Error::from(ServerError::of_code(code));
+    let denied = |code: &str| Error::from(ServerError::from_code(code));
     let request = ask().register(Registration::new(metadata()));
     let (_, outcome) = connected(request, json(200, ""));
     let ours = outcome.unwrap();

@@ -1,7 +1,7 @@
-//! How an ID token arrived, in reply to a request or unsolicited, and how `nonce` then binds it to a sign-in. The rules
+//! The origin of an ID token, in reply to a request or unsolicited, and how `nonce` binds it to a sign-in. The rules
 //! for the ID token of a refresh (section 12.2) are in `token/id_token.rs`.
 
-use super::{IdTokenChecks, WITHOUT_NONCE};
+use super::{IdTokenChecks, MAX_AGE_WITHOUT_NONCE};
 use crate::secret::Secret;
 
 impl IdTokenChecks {
@@ -10,7 +10,7 @@ impl IdTokenChecks {
     pub fn unsolicited(nonce: Option<Secret<String>>) -> Self {
         Self {
             origin: IdTokenOrigin::Unsolicited,
-            max_token_age: nonce.is_none().then_some(WITHOUT_NONCE),
+            max_token_age: nonce.is_none().then_some(MAX_AGE_WITHOUT_NONCE),
             nonce,
             unexpected_nonce: UnexpectedNonce::Reject,
             ..Self::default()

@@ -13,7 +13,7 @@ use crate::moment::UnixTime;
 
 /// How long the response that a token is not active is cached: long enough to save requests for a client that sends an
 /// invalid token again and again, short enough for a token that the server accepts a moment later.
-const NEGATIVE: Duration = Duration::from_secs(5);
+const MAX_INACTIVE_AGE: Duration = Duration::from_secs(5);
 
 /// The hash under which the response about a token is cached, so that the token itself is not kept.
 pub(super) type TokenHash = [u8; 32];
@@ -21,33 +21,33 @@ pub(super) type TokenHash = [u8; 32];
 /// The server's response; `None` if the token is not active.
 pub(super) type IntrospectionResult = Option<Arc<ActiveToken>>;
 
-/// The cached introspection response of a token, or which verification requests it.
+/// The cached introspection response of a token, or the verification that requests it.
 #[derive(Debug)]
 pub(super) enum Lookup {
     /// The response, and until when it may be used.
-    Known(IntrospectionResult, UnixTime),
+    Cached(IntrospectionResult, UnixTime),
     /// Another verification is introspecting the token.
-    Asked,
+    Pending,
     /// The calling verification has to introspect the token.
-    New(LookupPermit),
+    Missing(LookupPermit),
 }
 
-/// The permit to introspect a token. It is returned when the request ends, whatever its outcome.
+/// The permit to introspect a token. Dropping it returns it.
 #[derive(Debug)]
 pub(super) struct LookupPermit {
-    cache: Arc<AnswerCache>,
+    cache: Arc<IntrospectionCache>,
     token: TokenHash,
 }
 
 impl Drop for LookupPermit {
     fn drop(&mut self) {
-        self.cache.lock().asked.remove(&self.token);
+        self.cache.lock().pending.remove(&self.token);
     }
 }
 
-/// Answers by the hash of the token. All clones of a verifier share them.
+/// Introspection responses by the hash of the token. All clones of a verifier share them.
 #[derive(Debug)]
-pub(super) struct AnswerCache {
+pub(super) struct IntrospectionCache {
     max_age: Duration,
     entries: usize,
     state: Mutex<State>,
@@ -58,13 +58,13 @@ struct State {
     known: BTreeMap<TokenHash, Entry>,
     by_end: BTreeSet<(UnixTime, TokenHash)>,
     /// The tokens about which a request is under way.
-    asked: BTreeSet<TokenHash>,
+    pending: BTreeSet<TokenHash>,
 }
 
 #[derive(Debug)]
 struct Entry {
     response: IntrospectionResult,
-    made: UnixTime,
+    received_at: UnixTime,
     until: UnixTime,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn hash(token: &str) -> TokenHash {
     Sha256::digest(token).into()
 }
 
-impl AnswerCache {
+impl IntrospectionCache {
     pub(super) fn new(max_age: Duration, entries: usize) -> Self {
         Self {
             max_age,
@@ -84,15 +84,15 @@ impl AnswerCache {
     /// Looks up the response of a token. If none is cached, the first verification introspects it, and the
     /// others wait for its response. Without a cache, each verification introspects it.
     pub(super) fn look_up(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
-        let keeps_none = self.entries == 0 || self.max_age.is_zero();
+        let is_disabled = self.entries == 0 || self.max_age.is_zero();
         let mut state = self.lock();
         if let Some((response, until)) = state.get(&token, now) {
-            return Lookup::Known(response, until);
+            return Lookup::Cached(response, until);
         }
-        if !keeps_none && !state.asked.insert(token) {
-            return Lookup::Asked;
+        if !is_disabled && !state.pending.insert(token) {
+            return Lookup::Pending;
         }
-        Lookup::New(LookupPermit {
+        Lookup::Missing(LookupPermit {
             cache: Arc::clone(self),
             token,
         })
@@ -108,22 +108,23 @@ impl AnswerCache {
     ) -> UnixTime {
         let until = match &response {
             Some(active) => {
-                let longest = now.after(self.max_age);
-                active.expires_at.map_or(longest, |end| end.min(longest))
+                let latest = now.after(self.max_age);
+                active.expires_at.map_or(latest, |end| end.min(latest))
             }
-            None => now.after(self.max_age.min(NEGATIVE)),
+            None => now.after(self.max_age.min(MAX_INACTIVE_AGE)),
         };
-        let is_kept = until > now && response.as_ref().is_none_or(|active| !active.is_cut);
+        let is_cacheable =
+            until > now && response.as_ref().is_none_or(|active| !active.is_truncated);
         let mut state = self.lock();
         state.forget(&token);
-        if is_kept {
-            let made = now;
+        if is_cacheable {
+            let received_at = now;
             state.by_end.insert((until, token));
             state.known.insert(
                 token,
                 Entry {
                     response,
-                    made,
+                    received_at,
                     until,
                 },
             );
@@ -141,10 +142,10 @@ impl AnswerCache {
 }
 
 impl State {
-    /// The answer, and until when it may be used. `None` if the clock has been set back.
+    /// The response, and until when it may be used. `None` if the clock has been set back.
     fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(IntrospectionResult, UnixTime)> {
         let entry = self.known.get(token)?;
-        if entry.made <= now && now < entry.until {
+        if entry.received_at <= now && now < entry.until {
             return Some((entry.response.clone(), entry.until));
         }
         self.forget(token);
@@ -181,13 +182,13 @@ mod tests {
         }))
     }
 
-    fn has(cache: &AnswerCache, token: &str, now: u64) -> bool {
+    fn has(cache: &IntrospectionCache, token: &str, now: u64) -> bool {
         cache.lock().get(&hash(token), at(now)).is_some()
     }
 
     #[test]
     fn an_answer_lives_for_its_age_or_for_the_token() {
-        let cache = AnswerCache::new(MINUTE, 10);
+        let cache = IntrospectionCache::new(MINUTE, 10);
         for (token, end, last) in [
             ("no end", None, 159),
             ("long", Some(1000), 159),
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_newer_answer_replaces_the_old() {
-        let cache = AnswerCache::new(MINUTE, 10);
+        let cache = IntrospectionCache::new(MINUTE, 10);
         cache.store(hash("t"), active(None), at(100));
         cache.store(hash("t"), None, at(100));
         let known = cache.lock().get(&hash("t"), at(101));
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn made_up_tokens_fill_nothing_and_push_out_nothing() {
-        let cache = AnswerCache::new(MINUTE, 3);
+        let cache = IntrospectionCache::new(MINUTE, 3);
         for good in ["a", "b"] {
             cache.store(hash(good), active(None), at(100));
         }
@@ -230,39 +231,42 @@ mod tests {
         assert!(has(&cache, "a", 101) && has(&cache, "b", 101));
         let state = cache.lock();
         assert_eq!((state.known.len(), state.by_end.len()), (3, 3));
-        let none = AnswerCache::new(Duration::ZERO, 3);
+        let none = IntrospectionCache::new(Duration::ZERO, 3);
         none.store(hash("t"), active(None), at(100));
         assert!(!has(&none, "t", 100));
     }
 
     fn claimed(look: Lookup) -> Option<LookupPermit> {
         match look {
-            Lookup::New(claim) => Some(claim),
-            Lookup::Known(..) | Lookup::Asked => None,
+            Lookup::Missing(claim) => Some(claim),
+            Lookup::Cached(..) | Lookup::Pending => None,
         }
     }
 
     #[test]
     fn one_asks_for_all_who_would_have_the_answer() {
-        let cache = Arc::new(AnswerCache::new(MINUTE, 3));
+        let cache = Arc::new(IntrospectionCache::new(MINUTE, 3));
         let look = |token: &str| cache.look_up(hash(token), at(100));
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "nobody asks yet");
-        assert!(matches!(look("t"), Lookup::Asked));
-        assert!(matches!(look("other"), Lookup::New(_)));
+        assert!(matches!(look("t"), Lookup::Pending));
+        assert!(matches!(look("other"), Lookup::Missing(_)));
         // The request was given up.
         drop(claim);
         let claim = claimed(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");
         cache.store(hash("t"), active(None), at(100));
-        assert!(matches!(look("t"), Lookup::Known(Some(_), _)));
+        assert!(matches!(look("t"), Lookup::Cached(Some(_), _)));
         drop(claim);
-        assert!(cache.lock().asked.is_empty());
+        assert!(cache.lock().pending.is_empty());
         for (max_age, entries) in [(Duration::ZERO, 3), (MINUTE, 0)] {
-            let cache = Arc::new(AnswerCache::new(max_age, entries));
+            let cache = Arc::new(IntrospectionCache::new(max_age, entries));
             let first = cache.look_up(hash("t"), at(100));
             let second = cache.look_up(hash("t"), at(100));
-            assert!(matches!((first, second), (Lookup::New(_), Lookup::New(_))));
+            assert!(matches!(
+                (first, second),
+                (Lookup::Missing(_), Lookup::Missing(_))
+            ));
         }
     }
 }
