@@ -52,7 +52,7 @@ fn usertesting() -> (Twin, Api, Tokens) {
     (twin, api.expect("an API"), Tokens::bearer(token))
 }
 
-enum Due {
+enum ScheduledEvent {
     Ask(Event<'static>),
     Arrive,
     Reply(StatusCode, HeaderMap),
@@ -66,24 +66,25 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
     let mut requests: Vec<_> = (0..50).map(new).collect();
     let mut calendar = BTreeMap::new();
     let mut number = 0;
-    let mut plan = |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: Due| {
-        number += 1;
-        calendar.insert((time, number), (caller, due));
-    };
+    let mut plan =
+        |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: ScheduledEvent| {
+            number += 1;
+            calendar.insert((time, number), (caller, due));
+        };
     for caller in 0..50 {
         plan(
             &mut calendar,
             Duration::ZERO,
             caller,
-            Due::Ask(Event::Begin),
+            ScheduledEvent::Ask(Event::Begin),
         );
     }
     let (mut answered, mut refused) = (Vec::new(), Vec::new());
     while let Some(((time, _), (caller, due))) = calendar.pop_first() {
         let request = &mut requests[caller];
         let step = match due {
-            Due::Ask(event) => request.resume(&clock(time), event),
-            Due::Arrive => {
+            ScheduledEvent::Ask(event) => request.resume(&clock(time), event),
+            ScheduledEvent::Arrive => {
                 let token = format!("Bearer {}", tokens.access_token.expose());
                 let asked = http::Request::get(RESULTS).header(AUTHORIZATION, token);
                 let (status, headers, _) = ask(twin, time, asked, Bytes::new());
@@ -91,11 +92,11 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
                     &mut calendar,
                     time + latency,
                     caller,
-                    Due::Reply(status, headers),
+                    ScheduledEvent::Reply(status, headers),
                 );
                 continue;
             }
-            Due::Reply(status, headers) => {
+            ScheduledEvent::Reply(status, headers) => {
                 if status == StatusCode::TOO_MANY_REQUESTS {
                     refused.push(time);
                 } else {
@@ -110,13 +111,18 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
                     &mut calendar,
                     time + pause,
                     caller,
-                    Due::Ask(Event::Elapsed),
+                    ScheduledEvent::Ask(Event::Elapsed),
                 );
             }
             Step::Token(_) => {
                 let sent = request.resume(&clock(time), Event::Token(tokens));
                 assert!(matches!(sent, Ok(Step::Send { .. })), "{sent:?}");
-                plan(&mut calendar, time + latency, caller, Due::Arrive);
+                plan(
+                    &mut calendar,
+                    time + latency,
+                    caller,
+                    ScheduledEvent::Arrive,
+                );
             }
             Step::Done => answered.push(caller),
             step => panic!("{step:?}"),
@@ -250,7 +256,7 @@ fn routes_of_socios_get_the_token_of_their_owner() {
 }
 
 proptest! {
-    /// The twin, which parses paths independently, never gets the wrong token, whatever the path.
+    /// The twin, which parses paths independently, never gets the wrong token, regardless of the path.
     #[test]
     fn a_wrong_token_never_reaches_a_route(
         segments in prop::collection::vec(

@@ -167,11 +167,11 @@ fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
 #[test]
 fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
     for (point, said, reuse_events) in killed_at_each("Revokes") {
-        let is_told = said == "grant.outcome_unknown reauthorize";
+        let is_outcome_unknown = said == "grant.outcome_unknown reauthorize";
         // A process that dies while it takes the lease has not sent a token.
         let may_be_told = !point.starts_with("lease.");
         assert!(
-            said == "token" || (is_told && may_be_told),
+            said == "token" || (is_outcome_unknown && may_be_told),
             "{point}: {said}"
         );
         assert_eq!(reuse_events, 0, "{point}");
@@ -181,11 +181,11 @@ fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
 #[test]
 fn what_can_be_kept_of_a_grant_is_kept_wherever_a_worker_dies() {
     for (point, said, reuse_events) in killed_at_each("Unknown") {
-        let is_over = said == "denied.invalid_grant reauthorize" && reuse_events == 1;
+        let is_grant_revoked = said == "denied.invalid_grant reauthorize" && reuse_events == 1;
         // Tokens can be lost only between the reply and its save.
         let may_be_over = ["session.completed", "session.save"].contains(&point);
         assert!(
-            (said == "token" && reuse_events == 0) || (is_over && may_be_over),
+            (said == "token" && reuse_events == 0) || (is_grant_revoked && may_be_over),
             "{point}: {said}, {reuse_events}"
         );
     }

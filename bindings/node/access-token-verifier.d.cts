@@ -62,7 +62,7 @@ export class AccessTokenVerifier {
    * response (RFC 6750 section 3).
    */
   verify(token: string, options?: AccessTokenNeeds & CallOptions): Promise<VerifiedAccessToken>
-  /** The same for your own driver. */
+  /** Verifies a token as {@link AccessTokenVerifier.verify} does, for your own driver. */
   verifyExchange(token: string, options?: AccessTokenNeeds & MomentOptions): Exchange<VerifiedAccessToken>
   /**
    * Verifies the token of a request, presented by the scheme `Bearer` or `DPoP`, and with the latter the proof of the
@@ -71,7 +71,7 @@ export class AccessTokenVerifier {
    * the result, if there is one, with the response in the field `DPoP-Nonce`.
    */
   verifyRequest(request: AccessTokenRequest & CallOptions): Promise<VerifiedAccessToken>
-  /** The same for your own driver. */
+  /** Verifies a token as {@link AccessTokenVerifier.verify} does, for your own driver. */
   verifyRequestExchange(request: AccessTokenRequest & MomentOptions): Exchange<VerifiedAccessToken>
   /** The server's public keys that have been fetched, as text to store: see `Client.exportKeys`. */
   exportKeys(): string | undefined

@@ -15,7 +15,7 @@ declare global {
  * tokens. Any object of this shape is accepted as a source.
  */
 export interface TokenSource {
-  /** A token that is valid as far as is known. */
+  /** A token that is valid, unless the server has revoked it in the meantime. */
   token(options?: CallOptions): Promise<Tokens>
   /**
    * A token in place of one that a resource server refused; without a request, if another caller has already
@@ -88,7 +88,7 @@ export interface ApiOptions extends LimitOptions {
 export interface OwnersOptions extends ApiOptions {
   /** For the application's routes: a source of its own tokens, from client credentials. */
   app?: TokenSource | undefined
-  /** For the person's routes: a source of that person's tokens. */
+  /** For the user's routes: a source of that user's tokens. */
   user?: TokenSource | undefined
 }
 

@@ -1,4 +1,4 @@
-// The claims about a person by type, and those that other parties vouch for.
+// The claims about a user by type, and those that other parties vouch for.
 import type { UserClaims } from './index.cjs'
 
 /** A source of claims that another party vouches for (OpenID Connect Core section 5.6.2). It shows no secret. */

@@ -97,16 +97,16 @@ export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions
 /**
  * A service account of Google: `file` is the text of the JSON file from Google's console, and the `clientId` of the
  * client is its `client_email`. The client's own tokens, those of `clientCredentials()`, are the account's; with a
- * `subject` they are for this person, whose organization has allowed the account to act for its members. Throws
+ * `subject` they are for this user, whose organization has allowed the account to act for its members. Throws
  * `provider.data` for an invalid file, `key.*` for an invalid key.
  */
 export function serviceAccount(file: string, options?: { subject?: string | undefined }): ClientAuth
 
 /**
- * A workload's token in place of a key (RFC 7521 section 4.2), as written by Kubernetes and SPIFFE helpers.
- * The file is read again for each request, and once more when the server refuses the token and it has
- * been replaced meanwhile. A request rejects with `client_auth.assertion_malformed`,
- * `client_auth.assertion_expired`, `client_auth.assertion_audience`, or `lost.unsent` if there is no token.
+ * A workload's token in place of a key (RFC 7521 section 4.2), as written by Kubernetes and SPIFFE helpers. The file is
+ * read again for each request, and again when the server refuses the token and it has been replaced meanwhile. A
+ * request rejects with `client_auth.assertion_malformed`, `client_auth.assertion_expired`,
+ * `client_auth.assertion_audience`, or `lost.unsent` if there is no token.
  */
 export function assertionFile(path: string | URL, options?: AssertionOptions): ClientAuth
 
@@ -119,11 +119,11 @@ export interface AssertionRequest {
 }
 
 /**
- * The same with a function that returns the token, or a promise of it: from a metadata service, from another token
- * endpoint, or from a key of your own. It is told what the token is needed for. It is called again for each request, and once more when the server refuses the token. A request rejects
- * with `lost.unsent` if the function throws, with what it threw as `cause`, and if it takes longer than 30 seconds. A
- * step that is taken manually, such as `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run`
- * can.
+ * An assertion from a function that returns the token, or a promise of it: from a metadata service, from another token
+ * endpoint, or from a key of your own. The function is told what the token is needed for. It is called for each
+ * request, and again when the server refuses the token. A request rejects with `lost.unsent` if the function throws,
+ * with what it threw as `cause`, and if it takes longer than 30 seconds. A step that is taken manually, such as
+ * `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
  */
 export function assertionFunction(
   read: (request: AssertionRequest) => string | PromiseLike<string>,

@@ -39,7 +39,7 @@ export interface ResourceConnectionOptions extends LimitOptions {
   grantType?: 'authorization_code' | 'client_credentials' | undefined
   /** Keeps the client and the tokens, for all programs that share it. */
   store?: Store | undefined
-  /** The person to whom the tokens belong, if one store has those of several people. */
+  /** The user to whom the tokens belong, if one store has those of several people. */
   subject?: string | undefined
   /**
    * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise

@@ -24,14 +24,14 @@ export interface GrantsOptions {
   atOnce?: number | undefined
   /** Called with new tokens, and awaited, before any caller gets them. */
   onRenewed?: ((subject: string | undefined, tokens: Tokens) => unknown) | undefined
-  /** Called when a grant has ended, and its person has to log in again. */
+  /** Called when a grant has ended, and its user has to log in again. */
   onEnded?: ((subject: string | undefined, error: OAuthError) => void) | undefined
-  /** Called once when a person's authorization is about to end, which only the person can extend. */
+  /** Called once when a user's authorization is about to end, which only the user can extend. */
   onAuthorizationEnds?: ((subject: string | undefined, end: Date) => void) | undefined
 }
-/** What distinguishes a grant from others of the same person. */
+/** What distinguishes a grant from others of the same user. */
 export interface GrantOptions extends TokenRequest {
-  /** What an API required of the person (RFC 9470), as `stepUp` returns it: the tokens of that login. */
+  /** What an API required of the user (RFC 9470), as `stepUp` returns it: the tokens of that login. */
   stepUp?: StepUp | undefined
 }
 /** What may be shown of a stored grant. */
@@ -42,7 +42,7 @@ export interface Grant {
   scope: string
   resource: string[]
   audience: string[]
-  /** What an API required of the person at the login, if it was a step-up. */
+  /** What an API required of the user at the login, if it was a step-up. */
   stepUp?: StepUp | undefined
   /** The granted scope. */
   granted?: string | undefined
@@ -51,7 +51,7 @@ export interface Grant {
   hasRefreshToken: boolean
   /** When the refresh token expires unless it is used, if the server states it. */
   refreshTokenExpiresAt: Date | undefined
-  /** When the person's authorization ends regardless of renewals, if the server states it. */
+  /** When the user's authorization ends regardless of renewals, if the server states it. */
   authorizationExpiresAt: Date | undefined
   /** Why it has ended, if it has. */
   ended?: ErrorCode | undefined
@@ -66,7 +66,7 @@ export interface GrantPage {
 /**
  * What has happened to grants. `failed` is a renewal, `ended` a grant; `suspect` is one whose refresh token the server
  * refuses without saying that the grant has ended; `unsaved` tokens could not be stored yet; `authorization_ends` is
- * reported once, before a person's authorization ends.
+ * reported once, before a user's authorization ends.
  */
 export type GrantEvent = 'renewed' | 'waits' | 'failed' | 'suspect' | 'ended' | 'unsaved' | 'stored_late'
   | 'authorization_ends' | 'lease_lost'
@@ -83,27 +83,27 @@ export interface GrantMessage {
 }
 
 /**
- * The grants of a client, as many as its store has: one for each person, and the client's own. Each takes memory while
- * it is used; beyond the capacity, unused ones are dropped, and read from the store when they are requested again.
+ * The grants of a client, as many as its store has: one for each user, and the client's own. Each takes memory while it
+ * is used; beyond the capacity, unused ones are dropped, and read from the store when they are requested again.
  */
 export class Grants {
   constructor(client: Client, store: Store, options?: GrantsOptions)
   /**
-   * The source of one grant: this person's, or the client's own. All callers with the same source share its renewals.
+   * The source of one grant: this user's, or the client's own. All callers with the same source share its renewals.
    * With a `stepUp` it is that of the login that the API required; a scope in it makes no difference.
    */
   get(subject?: string, options?: GrantOptions): GrantSource
   /**
    * Adopts the tokens of a new login, and stores them in place of any others. Those of a step-up are kept beside the
-   * ordinary ones, for {@link Grants.get} with the same `stepUp`: up to eight for a person, the oldest of which ends.
-   * Rejects with the error of its revocation, though the login is stored; with `grant.no_refresh_token` if the user logs
-   * out meanwhile.
+   * ordinary ones, for {@link Grants.get} with the same `stepUp`: up to eight for a user, the oldest of which ends.
+   * Rejects with the error of its revocation, though the login is stored; with `grant.no_refresh_token` if the user
+   * logs out meanwhile.
    */
   logIn(subject: string, tokens: Tokens, options?: TokenRequest): Promise<void>
   /**
    * Ends a grant: waits for a renewal under way, asks the server to revoke the tokens (RFC 7009), and removes the
-   * record, even if the server could not be asked and this rejects. With a person's ordinary grant, those of step-ups
-   * end too; one of a step-up ends alone.
+   * record, even if the server could not be asked and this rejects. With a user's ordinary grant, those of step-ups end
+   * too; one of a step-up ends alone.
    */
   logOut(subject: string | undefined, options?: GrantOptions): Promise<void>
   /** A page of this client's grants in the store, in no particular order. `misuse.not_supported` if it has no `scan`. */

@@ -106,7 +106,7 @@ export class UntrustedError extends OAuthError {
   readonly kind: 'untrusted'
   readonly code: UntrustedCode
 }
-/** No answer arrived. The request may have been carried out all the same. */
+/** No answer arrived. The request may have been carried out anyway. */
 export class LostError extends OAuthError {
   readonly kind: 'lost'
   readonly code: LostCode
@@ -272,7 +272,7 @@ export interface DiscoveryOptions { transport?: Transport, prefer?: 'oauth' | 'o
  * a `URL` without a path may stand for it with and without the slash at its end.
  */
 export function discover(issuer: string | URL, options?: CallOptions & DiscoveryOptions & TransportOptions): Promise<Server>
-/** The same as an exchange, for your own driver. */
+/** The discovery of {@link discover} as an exchange, for your own driver. */
 export function discovery(issuer: string | URL, options?: MomentOptions & DiscoveryOptions): Exchange<Server>
 
 export type MaybePromise<T> = T | Promise<T>
@@ -282,8 +282,8 @@ export interface SourceOptions extends TokenRequest {
   /** Shares the grant with everyone who has this store. */
   store?: Store | undefined
   /**
-   * The subject of the grant: the `sub` of the issuer, or your own name for the person. The client's own grant has
-   * none (`arguments.inconsistent`).
+   * The subject of the grant: the `sub` of the issuer, or your own name for the user. The client's own grant has none
+   * (`arguments.inconsistent`).
    */
   subject?: string | undefined
   /**
@@ -300,7 +300,7 @@ export interface SourceOptions extends TokenRequest {
    * Without it nothing is sent for an unused grant.
    */
   keepAliveMs?: number | undefined
-  /** How long before the end of a person's authorization `authorization_ends` is published: a week. */
+  /** How long before the end of a user's authorization `authorization_ends` is published: a week. */
   noticeMs?: number | undefined
   /** Called with new tokens, and awaited, before any caller sees them: the place to store them. */
   onTokens?: (tokens: Tokens) => unknown
@@ -317,10 +317,10 @@ export interface SignInOptions {
   identityProvider?: Client | undefined
   /**
    * Where the sign-in there is read for each renewal: a source of its tokens, with `openid`, such as
-   * `identityProvider.source(tokens)`, or a function that returns an ID token. What a source or function fails with is what
-   * a {@link GrantSource} fails with. If the person has to sign in there again, that is `identity_assertion.no_id_token`
-   * with a source, and `jwt.expired` with a function. All requests, those to the identity provider too, go over this
-   * client's network.
+   * `identityProvider.source(tokens)`, or a function that returns an ID token. What a source or function fails with is
+   * what a {@link GrantSource} fails with. If the user has to sign in there again, that is
+   * `identity_assertion.no_id_token` with a source, and `jwt.expired` with a function. All requests, those to the
+   * identity provider too, go over this client's network.
    */
   signIn?: TokenSource | (() => MaybePromise<string>) | undefined
   /** What the function returns, if it is no ID token. */
@@ -351,7 +351,7 @@ export interface ClientOptions extends RegistrationOptions {
     | 'spiffe_x509'
     | ClientAuth
     | undefined
-  /** Those registered for this client: any other is refused before a browser opens. */
+  /** The redirect URIs registered for this client: any other is refused before a browser opens. */
   redirectUris?: string[] | undefined
   /** Sent with every request to the server. */
   headers?: Record<string, string>
@@ -365,7 +365,7 @@ export interface ClientOptions extends RegistrationOptions {
   send?: Send | undefined
 }
 
-/** The URL to send the person to, and the flow to keep. */
+/** The URL to send the user to, and the flow to keep. */
 export interface Authorization {
   /** The URL to open. */
   readonly url: URL
@@ -373,7 +373,7 @@ export interface Authorization {
   readonly flow: PendingAuthorization
   /** How long the URL is valid, in seconds, if the server stated it (RFC 9126 section 2.2). */
   readonly expiresIn: number | undefined
-  /** The request object to serve at your `requestUri` before the person is sent, if there is one. */
+  /** The request object to serve at your `requestUri` before the user is sent, if there is one. */
   readonly requestObject: string | undefined
   /**
    * What is wrong with the request, although it is made: `acr_values_unsupported` if the server's metadata lists none of the
@@ -393,7 +393,7 @@ export class Client {
   static fromEnv(options?: ConfiguredOptions): Promise<Client>
   /** A client from a client file: Google's, Microsoft Entra's, or a plain one. Rejects with `client_file.*`. */
   static fromFile(path: string | URL, options?: ConfiguredOptions): Promise<Client>
-  /** The same from its text, such as from a secret manager. */
+  /** A client from the text of a client file, such as from a secret manager. */
   static fromJson(text: string, options?: ConfiguredOptions): Promise<Client>
   readonly server: Server
   readonly clientId: string
@@ -415,12 +415,12 @@ export class Client {
   /** A token for the client itself, kept fresh. */
   clientCredentials(options?: Omit<SourceOptions, 'subject'>): GrantSource
   /**
-   * Tokens of a person, kept fresh. Tokens of a new login replace those in the store; without any, the
-   * store's are used. `scope` is the one that was requested, if it distinguishes several grants of one person. With a
-   * `signIn` at an `identityProvider` there are none to begin with, and each renewal gets new ones with it.
+   * Tokens of a user, kept fresh. Tokens of a new login replace those in the store; without any, the store's are used.
+   * `scope` is the one that was requested, if it distinguishes several grants of one user. With a `signIn` at an
+   * `identityProvider` there are none to begin with, and each renewal gets new ones with it.
    */
   source(tokens?: Tokens, options?: SourceOptions & SignInOptions): GrantSource
-  /** The same without tokens: those of the store, or of the sign-in elsewhere. */
+  /** A source that begins without tokens: they come from the store, or from the sign-in elsewhere. */
   source(options: SourceOptions & SignInOptions): GrantSource
   /** One grant, kept fresh by your own driver: {@link Client.source} without transport and store. */
   keeper(tokens?: Tokens, options?: KeeperOptions): Keeper
@@ -428,15 +428,15 @@ export class Client {
   /** {@link Client.beginAuthorization} if nothing has to be sent; otherwise `authorization.push_required`. */
   authorize(options: BeginAuthorizationArguments & MomentOptions): Authorization
   /**
-   * Signs a person out at the server: returns the URL to open in their browser (OpenID Connect RP-Initiated Logout section 2).
-   * Your application has to end the session at this client. A URL of more than 4000 bytes may not arrive:
+   * Signs a user out at the server: returns the URL to open in their browser (OpenID Connect RP-Initiated Logout
+   * section 2). Your application has to end the session at this client. A URL of more than 4000 bytes might not arrive:
    * post {@link Client.endSessionForm} in place of it.
    */
   endSessionUrl(options?: EndSessionOptions): URL
   /**
-   * The same as a form, which keeps the ID token out of the URL. The browser posts it from another site than the server's, so
-   * a server whose session cookie is `SameSite=Lax` sees the ID token and not the session, and some servers answer no POST:
-   * prefer the URL while it is short enough.
+   * The logout as a form, which keeps the ID token out of the URL. The browser posts it from another site than the
+   * server's, so a server whose session cookie is `SameSite=Lax` sees the ID token and not the session, and some
+   * servers answer no POST: prefer the URL while it is short enough.
    */
   endSessionForm(options?: EndSessionOptions): LogoutForm
   /** Checks the callback and redeems its code. No check can be skipped. */

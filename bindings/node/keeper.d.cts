@@ -6,7 +6,7 @@ import type { Store, StoredRecord } from './stores.cjs'
 /** Which grant a keeper keeps, and how: {@link SourceOptions} without what a source does automatically. */
 export interface KeeperOptions
   extends MomentOptions, TokenRequest, SignInOptions, Pick<SourceOptions, 'subject' | 'reuse' | 'leaseMs' | 'keepAliveMs' | 'noticeMs'> {
-  /** `refresh_token`: tokens of a person. `client_credentials`: the client's own, for `scope`. */
+  /** `refresh_token`: tokens of a user. `client_credentials`: the client's own, for `scope`. */
   grantType?: 'refresh_token' | 'client_credentials' | undefined
   /** `false`: only this keeper has the grant, and it needs no store. */
   shared?: boolean | undefined
@@ -92,7 +92,7 @@ export class Keeper {
    */
   readonly upkeepAfter: number | undefined
   /**
-   * What is to be done for the grant now even without a caller: `renew`, then `begin`; or when the person's authorization
+   * What is to be done for the grant now even without a caller: `renew`, then `begin`; or when the user's authorization
    * ends, reported once.
    */
   upkeep(): 'renew' | Date | undefined
@@ -149,7 +149,7 @@ export interface RedeemOptions {
    */
   context?: string | undefined
   /**
-   * The person in whose session the callback arrived, likewise from your own knowledge. `callback.user` if another person
+   * The user in whose session the callback arrived, likewise from your own knowledge. `callback.user` if another user
    * began the flow.
    */
   user?: string | undefined

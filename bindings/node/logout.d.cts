@@ -1,6 +1,6 @@
-// Logout: a person is signed out at the server, and its requests to the browser are checked.
+// Logout: a user is signed out at the server, and its requests to the browser are checked.
 
-/** How to sign a person out at the server (OpenID Connect RP-Initiated Logout section 2). */
+/** How to sign a user out at the server (OpenID Connect RP-Initiated Logout section 2). */
 export interface EndSessionOptions {
   /**
    * The ID token of the login, which identifies the session to the server. It is part of the URL: keep that out of logs.
@@ -16,11 +16,11 @@ export interface EndSessionOptions {
   uiLocales?: string | undefined
 }
 
-/** A form to post in the browser, which signs the person out at the server. It shows nothing of its fields. */
+/** A form to post in the browser, which signs the user out at the server. It shows nothing of its fields. */
 export interface LogoutForm {
   /** The URL that the form is posted to. */
   readonly action: string
-  /** The fields by name. The ID token among them has data about the person: keep it out of logs. */
+  /** The fields by name. The ID token among them has data about the user: keep it out of logs. */
   readonly fields: Readonly<Record<string, string>>
   /**
    * A page with the form, which posts itself, and has a button for browsers without scripts. Send it with
@@ -32,9 +32,9 @@ export interface LogoutForm {
 }
 
 /**
- * Checks the `state` with which a person returns from a logout (OpenID Connect RP-Initiated Logout section 3): throws
- * `logout.state`, or `logout.malformed` for an invalid query, or one larger than 64 KiB. `url` is the whole URL that was
- * requested, or its query. A request without the state may come from anyone: show a page, and change nothing.
+ * Checks the `state` with which a user returns from a logout (OpenID Connect RP-Initiated Logout section 3): throws
+ * `logout.state`, or `logout.malformed` for an invalid query, or one larger than 64 KiB. `url` is the whole URL that
+ * was requested, or its query. A request without the state may come from anyone: show a page, and change nothing.
  */
 export function checkLogoutReturn(url: string | URL, options: { state: string }): void
 

@@ -1,4 +1,4 @@
-// What a client is registered with, and what an API may require of the person.
+// What a client is registered with, and what an API may require of the user.
 
 import type { DpopKey } from './dpop.cjs'
 import type { Enc, JweAlg, MacAlg, SigningAlg } from './client-auth.cjs'
@@ -63,13 +63,12 @@ export interface RegistrationOptions {
 }
 
 /**
- * What an API requires of the person (RFC 9470): pass it to `beginAuthorization` as `stepUp`, with the tokens it
- * refused.
+ * What an API requires of the user (RFC 9470): pass it to `beginAuthorization` as `stepUp`, with the tokens it refused.
  */
 export interface StepUp {
-  /** How the person is to authenticate, best first. */
+  /** How the user is to authenticate, best first. */
   readonly acr_values?: readonly string[]
-  /** The person must have authenticated within this many seconds. */
+  /** The user must have authenticated within this many seconds. */
   readonly max_age?: number
   /** The scope that the request requires. */
   readonly scope?: string
@@ -78,7 +77,7 @@ export interface StepUp {
 }
 
 /**
- * What the reply of an API requires of the person: another login, or more scope; `undefined` if no other authorization
+ * What the reply of an API requires of the user: another login, or more scope; `undefined` if no other authorization
  * would help. An API that you do not trust can send people through logins: request only those that you know.
  */
 export function stepUp(response: Pick<Response, 'status' | 'headers'>): StepUp | undefined

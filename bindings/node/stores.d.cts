@@ -42,10 +42,9 @@ export interface RecordKeyPage {
   next: string | undefined
 }
 /**
- * Records in a folder, for the processes of one person on one machine. Each is a file that only its
- * owner may read, replaced as a whole: a process killed anywhere leaves the old record or the new one.
- * A record that is truncated or invalid is `stored.malformed`; a folder that others may write to is
- * `store.setup`. Use a local file system.
+ * Records in a folder, for the processes of one user on one machine. Each is a file that only its owner may read,
+ * replaced as a whole: a process killed anywhere leaves the old record or the new one. A record that is truncated or
+ * invalid is `stored.malformed`; a folder that others may write to is `store.setup`. Use a local file system.
  */
 export class FileStore implements Store {
   /** The folder is created (0700) if it does not exist. */
@@ -53,7 +52,7 @@ export class FileStore implements Store {
   load(key: string): Promise<StoredRecord | undefined>
   save(key: string, record: string, version: number, due?: Date, until?: Date): Promise<number | undefined>
   lease(key: string, holder: string, ms: number): Promise<number | undefined>
-  /** Removes a record and its lease, whatever is in them; returns whether there was one. */
+  /** Removes a record and its lease, regardless of what is in them; returns whether there was one. */
   remove(key: string): Promise<boolean>
   /** The keys of all records, sorted; no record is read. */
   keys(): Promise<string[]>
@@ -73,9 +72,9 @@ export interface FileOptions {
 }
 
 /**
- * Records in a SQLite database, for the processes of one person on one machine: like `FileStore`, and
- * better for many grants. The file is private (0600); another's file, a folder that others
- * may write to, and a link are `store.setup`. Use a local file system.
+ * Records in a SQLite database, for the processes of one user on one machine: like `FileStore`, and better for many
+ * grants. The file is private (0600); another's file, a folder that others may write to, and a link are `store.setup`.
+ * Use a local file system.
  */
 export class SqliteStore implements Store {
   /** The file is created if it does not exist, and its folder (0700) too. */

@@ -28,15 +28,15 @@ export class Tokens {
   readonly expiresAt: Date | undefined
   /** When the refresh token expires unless it is used, if the server states it. */
   readonly refreshTokenExpiresAt: Date | undefined
-  /** When the person's authorization ends regardless of renewals, if the server states it. */
+  /** When the user's authorization ends regardless of renewals, if the server states it. */
   readonly authorizationExpiresAt: Date | undefined
   /** The granted scope. */
   readonly scope: string[]
   readonly refreshToken: string | undefined
   /**
-   * The verified claims of the ID token of `redeem` and `login` (OpenID Connect Core section 2).
-   * `undefined` without the scope `openid`, and for tokens that were refreshed or read from a store. `iss` and `sub`
-   * together identify a person.
+   * The verified claims of the ID token of `redeem` and `login` (OpenID Connect Core section 2). `undefined` without
+   * the scope `openid`, and for tokens that were refreshed or read from a store. `iss` and `sub` together identify a
+   * user.
    */
   readonly claims: Readonly<Record<string, unknown>> | undefined
   /** The ID token, unverified. After verification, its claims are in `claims`. */
@@ -49,9 +49,10 @@ export class Tokens {
    */
   readonly authorizationDetails: AuthorizationDetail[] | undefined
   /**
-   * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
-   * itself defines, such as an amount, your program has to compare. A login automatically compares what it requested:
-   * `authorization_details_missing` is in `warnings`. `authorization_details.malformed` for invalid permissions.
+   * Those of the wanted permissions that were not granted, to the extent that RFC 9396 section 2.2 defines them: what a
+   * type itself defines, such as an amount, your program has to compare. A login automatically compares what it
+   * requested: `authorization_details_missing` is in `warnings`. `authorization_details.malformed` for invalid
+   * permissions.
    */
   missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
   /** Flaws of the reply, such as `malformed_expires_in`. */

@@ -1,4 +1,4 @@
-// `oauth-core/web`, with the signed-in person declared on Express's own request type.
+// `oauth-core/web`, with the signed-in user declared on Express's own request type.
 import type { User } from './web.cjs'
 
 export * from './web.cjs'

@@ -1,4 +1,4 @@
-// `oauth-core/web`, with the signed-in person declared on Fastify's own request type.
+// `oauth-core/web`, with the signed-in user declared on Fastify's own request type.
 import type {} from 'fastify'
 import type { User } from './web.cjs'
 

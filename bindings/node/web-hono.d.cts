@@ -1,4 +1,4 @@
-// `oauth-core/web`, with the signed-in person declared among Hono's own context variables.
+// `oauth-core/web`, with the signed-in user declared among Hono's own context variables.
 import type { MiddlewareHandler } from 'hono'
 import type { Need, Required as Plain, Site as PlainSite, User } from './web.cjs'
 

@@ -6,25 +6,25 @@ import type { CallOptions, Client, ErrorCode, SealingKey, Network, Store, Tokens
 type MaybePromise<T> = T | Promise<T>
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
-/** An identity that a provider vouched for. Issuer and subject identify the person; an address may change hands. */
+/** An identity that a provider vouched for. Issuer and subject identify the user; an address may change hands. */
 export interface Identity {
   /** The provider's id at the site. */
   readonly provider: string
   /** `iss` */
   readonly issuer: string
-  /** `sub`: the person's identifier at the issuer, which is never reassigned. */
+  /** `sub`: the user's identifier at the issuer, which is never reassigned. */
   readonly subject: string
   /** `sid`: the session at the provider, if it names one. */
   readonly sid: string | undefined
-  /** When the person authenticated, if the provider says. */
+  /** When the user authenticated, if the provider says. */
   readonly authTime: Date | undefined
-  /** How the person authenticated, if the provider says. */
+  /** How the user authenticated, if the provider says. */
   readonly acr: string | undefined
   /** The other claims: all of them in `admit`, those of `claims` in a session. */
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** The person who is signed in. */
+/** The user who is signed in. */
 export class User implements Identity {
   private constructor()
   readonly provider: string
@@ -49,13 +49,13 @@ export class User implements Identity {
   /** `email`, which may be unverified. */
   readonly email: string | undefined
   /**
-   * `fetch` with this person's access token, renewed if needed: one renewal for all concurrent callers, in all processes
+   * `fetch` with this user's access token, renewed if needed: one renewal for all concurrent callers, in all processes
    * that share the store. To `apiOrigins` only. `web.setup` without tokens; an error whose advice is `reauthorize` if
-   * the person has to sign in again, which ends the session too. If it is not caught, they are redirected to sign in; the user of
-   * `required(request)` and `required(headers, path)` throws that redirect instead.
+   * the user has to sign in again, which ends the session too. If it is not caught, they are redirected to sign in; the
+   * user of `required(request)` and `required(headers, path)` throws that redirect instead.
    */
   fetch(input: string | URL | Request, init?: ApiRequestInit): Promise<Response>
-  /** This person's tokens, renewed if needed; `web.setup` without any. */
+  /** This user's tokens, renewed if needed; `web.setup` without any. */
   token(options?: CallOptions): Promise<Tokens>
   /** Ends this session everywhere, and its grant. A session that is kept only in its cookie cannot be ended this way. */
   end(): Promise<void>
@@ -63,9 +63,9 @@ export class User implements Identity {
   toJSON(): { readonly [name: string]: Json }
 }
 
-/** What `admit` returns to refuse a person. */
+/** What `admit` returns to refuse a user. */
 export class Refuse {
-  /** The reason is shown to the person. */
+  /** The reason is shown to the user. */
   constructor(reason?: string)
   readonly reason: string
 }
@@ -74,15 +74,15 @@ export class Refuse {
 export interface Need {
   /** One of these `acr` values, the best first. */
   acr?: string | readonly string[] | undefined
-  /** The person must have authenticated within this many seconds. */
+  /** The user must have authenticated within this many seconds. */
   maxAge?: number | undefined
   /** Each of these must have been granted. */
   scope?: string | readonly string[] | undefined
-  /** The person must have signed in with a provider of this tenant: a session of one never opens a page of another. */
+  /** The user must have signed in with a provider of this tenant: a session of one never opens a page of another. */
   tenant?: string | undefined
 }
 
-/** What a person or a script is told about an error. */
+/** What a user or a script is told about an error. */
 export interface Problem {
   readonly code: ErrorCode
   readonly title: string
@@ -109,7 +109,7 @@ export interface ProviderOptions {
   /** `openid profile email` unless set. Many providers give refresh tokens for `offline_access` only. */
   scope?: string | Iterable<string> | undefined
   /**
-   * The endpoint that identifies the person at a provider without OpenID Connect, called with the access token. `subject`
+   * The endpoint that identifies the user at a provider without OpenID Connect, called with the access token. `subject`
    * is the member that is never reassigned, and `claims` maps claims to members.
    */
   identity?: { url: string | URL; subject: string; claims?: Readonly<Record<string, string>> | undefined } | undefined
@@ -125,9 +125,10 @@ export interface ProviderOptions {
    */
   responseMode?: 'query' | 'form_post' | 'jwt' | 'query.jwt' | 'form_post.jwt' | undefined
   /**
-   * When UserInfo is asked: with `when_missing`, which is the default, if the ID token lacks a claim that sessions keep and
-   * the granted scope covers. Its claims replace none of the ID token. A response about another person refuses the sign-in
-   * (`userinfo.subject`); an endpoint that fails is only logged. `never` suits providers that put all claims in the ID token.
+   * When UserInfo is asked: with `when_missing`, which is the default, if the ID token lacks a claim that sessions keep
+   * and the granted scope covers. Its claims replace none of the ID token. A response about another user refuses the
+   * sign-in (`userinfo.subject`); an endpoint that fails is only logged. `never` suits providers that put all claims in
+   * the ID token.
    */
   userinfo?: 'never' | 'when_missing' | undefined
   /**
@@ -157,7 +158,7 @@ export interface FoundProvider extends Omit<NamedProvider, 'callback' | 'client'
 
 /** A query for a provider. The answer must match all of it, or it is refused. */
 export interface ProviderQuery {
-  /** The id of the provider: from a callback, a session, or the person's choice. */
+  /** The id of the provider: from a callback, a session, or the user's choice. */
   readonly id: string | undefined
   /** The issuer, when it initiated the sign-in. */
   readonly issuer: string | undefined
@@ -188,7 +189,7 @@ export interface PlainSiteSettings {
   lifetimeMs?: number | undefined
   /** The idle timeout of a session in a store: 2 hours unless set. */
   idleMs?: number | undefined
-  /** How long a person may take to sign in: 15 minutes unless set. */
+  /** How long a user may take to sign in: 15 minutes unless set. */
   flowLifetimeMs?: number | undefined
   /** How many sign-ins a browser may have in progress: 4 unless set. */
   flows?: number | undefined
@@ -201,7 +202,7 @@ export interface PlainSiteSettings {
   /** The claims that a session keeps: name, user name, e-mail address and picture unless set. */
   claims?: Iterable<string | URL> | undefined
   /**
-   * APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for
+   * APIs that pages of the site may call with the user's token, which they never see: `{prefix}/api/{name}/…`, for
    * `GET` unless methods are named. This needs tokens. Bodies are limited to 10 MiB.
    */
   api?: Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>> | undefined
@@ -226,14 +227,14 @@ export interface SiteSettings extends PlainSiteSettings {
   /** Who may see pages by default: `open` unless set. `silent` checks once, silently, for a session at the provider. */
   access?: 'open' | 'silent' | 'signed_in' | undefined
   /**
-   * Decides whether to admit a person: returns what their session keeps in `local`, nothing, or a {@link Refuse}. The
+   * Decides whether to admit a user: returns what their session keeps in `local`, nothing, or a {@link Refuse}. The
    * handler throws what it throws. It gets the request as the framework has it.
    */
   admit?: ((identity: Identity, request: any) => MaybePromise<Readonly<Record<string, unknown>> | Refuse | undefined | void>) | undefined
   /**
-   * Called when a person is signed out, before the response is sent: here, by their provider (back-channel and front-channel
-   * logout, once for all sessions that end), or by another person who is signed in there. The request is the one that
-   * signed them out. The handler throws what it throws.
+   * Called when a user is signed out, before the response is sent: here, by their provider (back-channel and
+   * front-channel logout, once for all sessions that end), or by another user who is signed in there. The request is
+   * the one that signed them out. The handler throws what it throws.
    */
   signedOut?: ((identity: Identity, request: any) => MaybePromise<void>) | undefined
   /** The HTML of an error page. */
@@ -307,10 +308,10 @@ export interface HandleOptions {
  * 401 or 403 with `application/problem+json`.
  */
 export interface Required {
-  /** The person who is signed in; otherwise throws the `Response` to send. */
+  /** The user who is signed in; otherwise throws the `Response` to send. */
   (request: Request, need?: Need): Promise<User>
   /**
-   * For places that cannot send a response: the person who is signed in, or {@link Site.leave} to the login page, which
+   * For places that cannot send a response: the user who is signed in, or {@link Site.leave} to the login page, which
    * returns to `path`. Headers do not tell a page from a script, so everybody is sent there.
    */
   (headers: HeadersLike, path: string, need?: Need): Promise<User>
@@ -320,7 +321,7 @@ export interface Required {
   (request: NodeRequest, response: NodeResponse, next: (error?: any) => void): void
   /** A hook of Fastify: `request.user`. */
   (request: FastifyRequestLike, reply: FastifyReplyLike): Promise<unknown>
-  /** The same for a page with a need. */
+  /** The guard of a page with a need. */
   (need: Need): Required
 }
 
@@ -345,7 +346,7 @@ export class Site {
   handle(request: Request, options?: HandleOptions): Promise<Response | { user: User | undefined }>
   /** The site's own pages: 404 for any other. Loaders and actions may call it with `{ request }`. */
   readonly page: (request: Request | { request: Request }) => Promise<Response>
-  /** The same as route handlers. */
+  /** The pages of the site as route handlers. */
   readonly routes: { GET: Site['page']; POST: Site['page']; PUT: Site['page']; PATCH: Site['page']; DELETE: Site['page'] }
   /** Wraps a request handler, for Bun, Deno, and other servers of the Fetch standard; a `Response` that it throws is sent, as `required` throws one. */
   wrap<Rest extends unknown[]>(
@@ -360,8 +361,8 @@ export class Site {
   /** A plugin for Fastify: `request.user`. */
   readonly fastify: (app: any) => Promise<void>
   /**
-   * An error handler for Express, after the routes: if `user.fetch` has found that a grant has ended, a person who opened a page
-   * is redirected to sign in, and a script gets a 401. The adapters of all other frameworks do so automatically.
+   * An error handler for Express, after the routes: if `user.fetch` has found that a grant has ended, a user who opened
+   * a page is redirected to sign in, and a script gets a 401. The adapters of all other frameworks do so automatically.
    */
   expressErrors(): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
   /**

@@ -103,14 +103,14 @@ const SIGNING: [&str; 6] = [
 
 /// The credential with which a client authenticates, or to which its tokens are bound.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
+enum CredentialKind {
     Key,
     Certificate,
 }
 
 #[test]
 fn every_variant_of_the_plans_gets_to_the_api() {
-    use Shown::{Certificate, Key};
+    use CredentialKind::{Certificate, Key};
     let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
     for (name, auth, bind, arguments) in [
         ("key-dpop", Key, Key, [&KEY[..], &DPOP].concat()),
@@ -131,13 +131,19 @@ fn every_variant_of_the_plans_gets_to_the_api() {
 }
 
 /// The variant of the plan, with and without OpenID Connect (`fapi_client_type=plain_oauth`).
-fn reaches_the_api(name: &str, auth: Shown, bound: Shown, arguments: &[&str], scope: &str) {
+fn reaches_the_api(
+    name: &str,
+    auth: CredentialKind,
+    bound: CredentialKind,
+    arguments: &[&str],
+    scope: &str,
+) {
     let bank = Bank::new(name);
     bank.tls.with(|twin| {
-        if auth == Shown::Certificate {
+        if auth == CredentialKind::Certificate {
             twin.authenticate_by_certificate();
         }
-        if bound == Shown::Certificate {
+        if bound == CredentialKind::Certificate {
             twin.bind_to_certificates();
         }
     });

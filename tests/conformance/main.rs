@@ -13,14 +13,14 @@ mod fapi;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
-struct Ended {
+struct RunResult {
     code: i32,
     /// The program's records, one for each login.
     records: Vec<Value>,
     stderr: String,
 }
 
-impl Ended {
+impl RunResult {
     fn only(self) -> Value {
         let [record] = <[Value; 1]>::try_from(self.records).expect("one record");
         record
@@ -34,11 +34,11 @@ impl Suite {
         Self(Served::start(Twin::generic).expect("a twin"))
     }
 
-    fn run(&self, more: &[&str]) -> Ended {
+    fn run(&self, more: &[&str]) -> RunResult {
         self.run_for(self.0.base(), more)
     }
 
-    fn run_for(&self, issuer: &str, more: &[&str]) -> Ended {
+    fn run_for(&self, issuer: &str, more: &[&str]) -> RunResult {
         let (id, secret) = self.0.with(|twin| {
             let secret = twin.client_secret().to_owned();
             (twin.client_id().to_owned(), secret)
@@ -51,7 +51,7 @@ impl Suite {
         let stdout = String::from_utf8(output.stdout).expect("text");
         assert!(!stdout.contains(&secret));
         let records = stdout.lines().map(serde_json::from_str);
-        Ended {
+        RunResult {
             code: output.status.code().expect("a code"),
             records: records.collect::<Result<_, _>>().expect("JSON"),
             stderr: String::from_utf8(output.stderr).expect("text"),

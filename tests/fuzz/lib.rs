@@ -80,7 +80,7 @@ pub fn run<E: Exchange>(mut exchange: E, signatures: Signatures) -> Result<E::Ou
     }
 }
 
-/// An error has a code, and its text is one line whatever a server wrote.
+/// An error has a code, and its text is one line regardless of what a server wrote.
 pub fn check_error(error: &Error) {
     let text = error.to_string();
     assert!(!error.code().is_empty());

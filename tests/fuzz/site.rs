@@ -50,31 +50,31 @@ pub fn session_cookie() -> &'static str {
             "provider": "as", "issuer": "https://as.example", "subject": "ann",
         });
         let identity: Identity = serde_json::from_value(identity).expect("an identity");
-        let Ended(_, headers) = drive(site().testing(identity));
+        let VisitResult(_, headers) = drive(site().testing(identity));
         let cookies = headers.get_all(SET_COOKIE).iter();
         let cookies = cookies.filter_map(|line| line.to_str().ok()?.split(';').next());
         cookies.collect::<Vec<_>>().join("; ")
     })
 }
 
-struct Ended(End, HeaderMap);
+struct VisitResult(End, HeaderMap);
 
 /// Drives a visit that nothing outside of the process is needed for.
-fn drive(mut visit: Visit) -> Ended {
+fn drive(mut visit: Visit) -> VisitResult {
     let at = Moment::fixed(UnixTime::from_secs(NOW), [5; 32]);
     let mut event = Event::Begin;
     loop {
         event = match visit.resume(&at, event).expect("the host answers in turn") {
             Step::Admit(_) => Event::Admitted(Admission::default()),
             Step::Provider(_) => Event::Provider(None),
-            Step::Respond(reply) => return Ended(End::Replied, reply.headers),
+            Step::Respond(reply) => return VisitResult(End::Replied, reply.headers),
             Step::Forward(forward) => {
                 let url = forward.url.as_str().to_owned();
-                return Ended(End::Forwarded(url), HeaderMap::new());
+                return VisitResult(End::Forwarded(url), HeaderMap::new());
             }
             Step::Pass(session) => {
                 let is_signed_in = session.is_some();
-                return Ended(End::Passed { is_signed_in }, HeaderMap::new());
+                return VisitResult(End::Passed { is_signed_in }, HeaderMap::new());
             }
             // The network is down.
             Step::Run(_) => Event::Failed(oauth_core::Error::lost(
@@ -104,7 +104,7 @@ pub fn visit(target: &str, cookies: &str) -> Option<End> {
         headers,
         form: None,
     };
-    let Ended(end, headers) = drive(site().visit(request, Access::Open));
+    let VisitResult(end, headers) = drive(site().visit(request, Access::Open));
     if let Some(target) = headers.get(LOCATION) {
         let target = target.to_str().expect("a URL is ASCII");
         let base = url::Url::parse(ORIGIN).expect("a URL");

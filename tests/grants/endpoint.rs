@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::person_grants;
 
 /// The delay of a response.
-const ANSWER: Duration = Duration::from_millis(100);
+const RESPONSE_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
-struct Seen {
+struct EndpointLog {
     arrivals: Vec<Instant>,
     in_flight: usize,
     most_in_flight: usize,
@@ -39,7 +39,7 @@ pub(crate) fn run() {
         let port = listener.local_addr().expect("its address").port();
         let base = format!("http://127.0.0.1:{port}");
         println!("{base}");
-        let seen = Arc::<Mutex<Seen>>::default();
+        let seen = Arc::<Mutex<EndpointLog>>::default();
         loop {
             let (connection, _) = listener.accept().await.expect("a connection");
             tokio::spawn(serve(connection, base.clone(), Arc::clone(&seen)));
@@ -48,7 +48,11 @@ pub(crate) fn run() {
 }
 
 /// Serves one connection, until the client closes it.
-async fn serve(connection: TcpStream, base: String, seen: Arc<Mutex<Seen>>) -> std::io::Result<()> {
+async fn serve(
+    connection: TcpStream,
+    base: String,
+    seen: Arc<Mutex<EndpointLog>>,
+) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let mut connection = BufReader::new(connection);
     loop {
@@ -89,7 +93,7 @@ async fn serve(connection: TcpStream, base: String, seen: Arc<Mutex<Seen>>) -> s
     }
 }
 
-async fn refresh(seen: &Mutex<Seen>, form: &[u8]) -> Value {
+async fn refresh(seen: &Mutex<EndpointLog>, form: &[u8]) -> Value {
     let mut fields = url::form_urlencoded::parse(form);
     let token = fields.find_map(|(name, value)| (name == "refresh_token").then_some(value));
     let token = token.expect("a refresh token").into_owned();
@@ -98,21 +102,21 @@ async fn refresh(seen: &Mutex<Seen>, form: &[u8]) -> Value {
         seen.arrivals.push(Instant::now());
         seen.in_flight += 1;
         seen.most_in_flight = seen.most_in_flight.max(seen.in_flight);
-        let is_new = seen.tokens.insert(token);
-        seen.twice += usize::from(!is_new);
+        let is_first_use = seen.tokens.insert(token);
+        seen.twice += usize::from(!is_first_use);
         seen.arrivals.len()
     };
-    tokio::time::sleep(ANSWER).await;
+    tokio::time::sleep(RESPONSE_DELAY).await;
     seen.lock().expect("no panic").in_flight -= 1;
     json!({
         "access_token": person_grants::token("new-at", number),
         "refresh_token": person_grants::token("new-rt", number),
         "token_type": "Bearer",
-        "expires_in": person_grants::LIFE,
+        "expires_in": person_grants::ACCESS_TOKEN_SECONDS,
     })
 }
 
-fn counters(seen: &Mutex<Seen>) -> Value {
+fn counters(seen: &Mutex<EndpointLog>) -> Value {
     let seen = seen.lock().expect("no panic");
     // The maximum within any second.
     let within = |first: usize| {

@@ -9,13 +9,13 @@ use tokio_postgres::NoTls;
 use crate::Size;
 
 /// The lifetime of an access token, in seconds.
-pub(crate) const LIFE: u64 = 3600;
+pub(crate) const ACCESS_TOKEN_SECONDS: u64 = 3600;
 
 /// The length of a token, of either kind.
-const LENGTH: usize = 128;
+const TOKEN_LENGTH: usize = 128;
 
 /// The number of rows in one statement.
-const CHUNK: usize = 5000;
+const ROWS_PER_STATEMENT: usize = 5000;
 
 /// The statement with which the store saves a new record.
 const INSERT: &str = "insert into oauth_core_grant (key, version, record, due) \
@@ -28,13 +28,17 @@ pub(crate) fn person(number: usize) -> GrantId {
 
 /// A unique token, of the same length as all others.
 pub(crate) fn token(kind: &str, number: usize) -> String {
-    format!("{kind}.{number}.{:x<LENGTH$}", "")[..LENGTH].to_owned()
+    format!("{kind}.{number}.{:x<TOKEN_LENGTH$}", "")[..TOKEN_LENGTH].to_owned()
 }
 
 /// The tokens of a user after a login; those of the last users have expired.
 pub(crate) fn tokens(client: &Client, size: &Size, number: usize) -> Result<Tokens, Error> {
     let now = Moment::system()?.now().as_secs();
-    let age = if size.is_expired(number) { 2 * LIFE } else { 0 };
+    let age = if size.is_expired(number) {
+        2 * ACCESS_TOKEN_SECONDS
+    } else {
+        0
+    };
     let stored = json!({
         "version": 1,
         "issuer": client.server().issuer().as_str(),
@@ -42,7 +46,7 @@ pub(crate) fn tokens(client: &Client, size: &Size, number: usize) -> Result<Toke
         "access_token": token("at", number),
         "refresh_token": token("rt", number),
         "received_at": now - age,
-        "expires_in": LIFE,
+        "expires_in": ACCESS_TOKEN_SECONDS,
         "scope": "read write",
     });
     Tokens::from_json(&stored.to_string())
@@ -85,7 +89,7 @@ pub(crate) async fn fill(client: &Client, size: &Size, postgres: &str) -> Result
     tokio::spawn(driving);
     let mut next = 0;
     while next < size.known {
-        let until = size.known.min(next + CHUNK);
+        let until = size.known.min(next + ROWS_PER_STATEMENT);
         let (mut keys, mut records, mut due) = (Vec::new(), Vec::new(), Vec::new());
         for number in next..until {
             let row = Row::of(client, size, number)?;

@@ -213,8 +213,8 @@ async fn all_at_once(grants: &Grants, size: &Size) -> Result<f64, Error> {
             for other in 0..size.callers {
                 let number = size.fresh() + (caller + other) % size.callers;
                 let tokens = grants.get(&person(number)).token().await?;
-                let is_new = tokens.access_token.expose() != &token("at", number);
-                assert!(is_new, "the token of {number} has expired");
+                let is_renewed = tokens.access_token.expose() != &token("at", number);
+                assert!(is_renewed, "the token of {number} has expired");
             }
             Ok::<_, Error>(())
         });

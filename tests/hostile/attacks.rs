@@ -387,7 +387,8 @@ fn d5_a_bound_token_is_never_a_bearers() {
     assert!(!matches!(step, Ok(Step::Send { .. })));
 }
 
-/// Request integrity: the server answers the request that was pushed to it, whatever is changed in the browser.
+/// Request integrity: the server answers the request that was pushed to it, regardless of what is changed in the
+/// browser.
 #[test]
 fn a_request_that_is_changed_on_its_way_changes_nothing() {
     let bank = Bank::of(USUAL);

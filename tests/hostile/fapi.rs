@@ -35,7 +35,7 @@ const CALLBACK: &str = "https://app.example/callback";
 
 /// The credential with which a client authenticates, or to which tokens are bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum CredentialKind {
     Key,
     Certificate,
 }
@@ -44,8 +44,8 @@ pub(crate) enum By {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Variant {
     pub(crate) profile: SecurityProfile,
-    pub(crate) auth: By,
-    pub(crate) sender: By,
+    pub(crate) auth: CredentialKind,
+    pub(crate) sender: CredentialKind,
     pub(crate) scope: &'static str,
 }
 
@@ -56,8 +56,8 @@ fn variants() -> Vec<Variant> {
         SecurityProfile::Fapi2Security,
         SecurityProfile::Fapi2MessageSigning,
     ] {
-        for auth in [By::Key, By::Certificate] {
-            for sender in [By::Key, By::Certificate] {
+        for auth in [CredentialKind::Key, CredentialKind::Certificate] {
+            for sender in [CredentialKind::Key, CredentialKind::Certificate] {
                 for scope in ["openid read", "read"] {
                     all.push(Variant {
                         profile,
@@ -81,8 +81,8 @@ fn authentications(profile: SecurityProfile) -> impl Iterator<Item = Variant> {
 /// The variant for modules that do not depend on it.
 pub(crate) const USUAL: Variant = Variant {
     profile: SecurityProfile::Fapi2Security,
-    auth: By::Key,
-    sender: By::Key,
+    auth: CredentialKind::Key,
+    sender: CredentialKind::Key,
     scope: "openid read",
 };
 
@@ -109,10 +109,10 @@ impl Bank {
     fn doors(variant: Variant) -> (MutualTls, Driver) {
         let tls = MutualTls::start().expect("a bank");
         tls.with(|twin| {
-            if variant.auth == By::Certificate {
+            if variant.auth == CredentialKind::Certificate {
                 twin.authenticate_by_certificate();
             }
-            if variant.sender == By::Certificate {
+            if variant.sender == CredentialKind::Certificate {
                 twin.bind_to_certificates();
             }
             if variant.profile == SecurityProfile::Fapi2MessageSigning {
@@ -208,13 +208,13 @@ fn client(tls: &MutualTls, driver: &Driver, variant: Variant) -> Result<Client, 
     let assertion = keys.client_assertion(&server, Some(Alg::Es256))?;
     let signing = PrivateKey::from_jwk(key, Alg::Es256)?.signing_key("twin-client-1");
     let auth = match variant.auth {
-        By::Key => ClientAuth::assertion(assertion),
-        By::Certificate => ClientAuth::tls(Certificate::Pki),
+        CredentialKind::Key => ClientAuth::assertion(assertion),
+        CredentialKind::Certificate => ClientAuth::tls(Certificate::Pki),
     };
     let mut client = Client::new(server, ClientId::new(id), auth)?;
     client = match variant.sender {
-        By::Key => client.with_dpop(DpopKey::generate(Alg::Es256)?.to_core()?),
-        By::Certificate => client.with_certificate_bound_tokens(),
+        CredentialKind::Key => client.with_dpop(DpopKey::generate(Alg::Es256)?.to_core()?),
+        CredentialKind::Certificate => client.with_certificate_bound_tokens(),
     };
     if variant.profile == SecurityProfile::Fapi2MessageSigning {
         client = client
@@ -426,7 +426,7 @@ fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
 /// A thief has the token, but neither the key nor the certificate that it is bound to.
 #[test]
 fn a_stolen_token_is_worth_nothing() {
-    for sender in [By::Key, By::Certificate] {
+    for sender in [CredentialKind::Key, CredentialKind::Certificate] {
         let variant = Variant { sender, ..USUAL };
         let bank = Bank::of(variant);
         let tokens = bank.sign_in().expect("a login").tokens;
@@ -440,7 +440,7 @@ fn a_stolen_token_is_worth_nothing() {
         let after = bank.tls.with(|twin| twin.counters());
         assert_eq!(after.refreshes, before.refreshes + 1, "{sender:?}");
         let challenged = after.api_401 - before.api_401;
-        let with_nonce = usize::from(sender == By::Key);
+        let with_nonce = usize::from(sender == CredentialKind::Key);
         assert_eq!(challenged as usize, 1 + with_nonce, "{sender:?}");
     }
 }

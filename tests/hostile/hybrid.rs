@@ -36,8 +36,12 @@ async fn every_flaw_of_an_id_token_beside_the_code_is_found_before_the_code_is_s
         let wanted = expected(*flaw);
         row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
         assert_eq!(seen, wanted, "{flaw:?}");
-        let is_good = wanted.is_none() || *flaw == IdTokenFlaw::OtherSubject;
-        assert_eq!(party.requests("/token"), usize::from(is_good), "{flaw:?}");
+        let is_accepted = wanted.is_none() || *flaw == IdTokenFlaw::OtherSubject;
+        assert_eq!(
+            party.requests("/token"),
+            usize::from(is_accepted),
+            "{flaw:?}"
+        );
         assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
         assert!(party.login(ask(&party)).await.is_ok(), "{flaw:?}");
     }

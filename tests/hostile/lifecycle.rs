@@ -52,9 +52,10 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
             format!("{base}{path}"),
         ] {
             let sent = api.get(&url).send().await;
-            let is_own = url::Url::parse(&url).is_ok_and(|url| url.origin() == here.origin());
+            let is_same_origin =
+                url::Url::parse(&url).is_ok_and(|url| url.origin() == here.origin());
             match sent {
-                Ok(_) => assert!(is_own, "{url}"),
+                Ok(_) => assert!(is_same_origin, "{url}"),
                 Err(error) => {
                     assert!(
                         ["resource.origin_not_allowed", "url.syntax"].contains(&error.code()),
@@ -63,7 +64,7 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
                     refused += 1;
                 }
             }
-            kept += usize::from(is_own);
+            kept += usize::from(is_same_origin);
         }
     }
     assert!(kept >= 2 && refused >= 10, "{kept} {refused}");

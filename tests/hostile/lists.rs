@@ -20,11 +20,14 @@ fn planned() -> impl Iterator<Item = &'static str> {
 
 /// Fails for a row of the printed table whose name looks like a module but is not one.
 pub(crate) fn check_row(module: &str) {
-    let is_of_a_plan = ["oidcc-", "fapi", "rp-", "session-"]
+    let is_conformance_module = ["oidcc-", "fapi", "rp-", "session-"]
         .iter()
         .any(|prefix| module.starts_with(prefix));
-    let is_known = || planned().any(|name| name == module);
-    assert!(!is_of_a_plan || is_known(), "{module} is in no plan");
+    let is_planned = || planned().any(|name| name == module);
+    assert!(
+        !is_conformance_module || is_planned(),
+        "{module} is in no plan"
+    );
 }
 
 /// The lines of a list: the first word, and the rest.
@@ -62,9 +65,9 @@ fn is_named_by(file: &str, id: &str) -> bool {
     let lines: Vec<_> = source.lines().map(str::trim).collect();
     lines.iter().enumerate().any(|(at, line)| {
         let name = line.strip_prefix("async ").unwrap_or(line);
-        let is_of_id = name.starts_with(&format!("fn {}_", id.to_lowercase()));
+        let has_id = name.starts_with(&format!("fn {}_", id.to_lowercase()));
         let before = lines.get(at.saturating_sub(3)..at).unwrap_or_default();
-        is_of_id
+        has_id
             && before
                 .iter()
                 .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))

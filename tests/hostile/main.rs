@@ -208,7 +208,7 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
         assert_eq!(said, wanted, "{flaw:?}");
         assert_eq!(party.requests("/token"), 1, "{flaw:?}");
         assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
-        // An invalid signature may be by a new key: the keys are fetched once more.
+        // An invalid signature may be by a new key: the keys are fetched again.
         let fetches = if *flaw == IdTokenFlaw::BrokenSignature {
             2
         } else {

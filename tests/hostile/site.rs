@@ -184,7 +184,7 @@ async fn a_frame_ends_the_session_that_it_names_and_no_other() {
         let frame = shop.parties[0].served.with(frame);
         // Browsers withhold the cookies there.
         let (_, status, _) = shop.get(&browser(), &frame).await;
-        let is_over = shop.get(&ann, "/orders").await.0 != format!("{}/orders", shop.base);
+        let has_ended = shop.get(&ann, "/orders").await.0 != format!("{}/orders", shop.base);
         let seen = (!status.is_success()).then_some("refused");
         row(
             module,
@@ -193,7 +193,7 @@ async fn a_frame_ends_the_session_that_it_names_and_no_other() {
             seen,
         );
         assert_eq!(seen, wanted, "{flaw:?} {status}");
-        assert_eq!(is_over, flaw.is_none(), "{flaw:?}");
+        assert_eq!(has_ended, flaw.is_none(), "{flaw:?}");
     }
 }
 

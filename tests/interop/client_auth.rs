@@ -83,7 +83,7 @@ fn an_assertion_for_another_server_or_by_another_key_is_refused() {
     of(assertion.audience(AssertionAudience::TokenEndpoint)).expect("it takes this one too");
 }
 
-/// Its access tokens say nothing by themselves: the API asks, and its server is the one that was asked.
+/// The access tokens say nothing by themselves: the API asks, and its server is the one that was asked.
 #[test]
 fn an_api_asks_about_tokens_that_say_nothing() {
     let (server, driver) = (OidcProvider::start(), driver());

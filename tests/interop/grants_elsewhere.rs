@@ -25,7 +25,7 @@ use reqwest::blocking::Client as Browser;
 use crate::mailbox::{Posted, mailbox};
 use crate::oidc_provider::{OidcProvider, driver};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 const PERSON: &str = "somebody";
 const MESSAGE: &str = "W4SCT";
 
@@ -188,7 +188,7 @@ fn a_person_answers_on_a_device_of_theirs() {
 
 /// What the server posts, judged: with good news the tokens are asked for, once.
 fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelAuthenticationResponse) {
-    let posted = mailbox.recv_timeout(PATIENCE).expect("a notification");
+    let posted = mailbox.recv_timeout(MAX_WAIT).expect("a notification");
     let token = request.client_notification_token.clone();
     let awaited = AwaitedRequest {
         auth_req_id: request.auth_req_id.clone(),

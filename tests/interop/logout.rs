@@ -16,7 +16,7 @@ use crate::mailbox::mailbox;
 use crate::oidc_provider::{OidcProvider, driver};
 
 const HOME: &str = "http://127.0.0.1/signed-out";
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// What stands between `start` and the next quotation mark.
 fn attribute<'a>(page: &'a str, start: &str) -> &'a str {
@@ -29,7 +29,7 @@ pub(crate) fn sign_out(browser: &Browser, url: &str) -> Response {
     confirmed(browser, browser.get(url).send().expect("a page"))
 }
 
-/// The same on a page that came already.
+/// Confirms a logout on a page that was already received.
 fn confirmed(browser: &Browser, page: Response) -> Response {
     assert_eq!(page.status(), 200);
     let page = page.text().expect("a page");
@@ -137,7 +137,7 @@ fn a_logout_token_arrives_and_is_taken_once() {
         let url = client.end_session_url(&request).expect("an endpoint");
         assert_eq!(sign_out(&browser, url.as_str()).status(), 200, "{which}");
 
-        let body = mailbox.recv_timeout(PATIENCE).expect("a logout token").body;
+        let body = mailbox.recv_timeout(MAX_WAIT).expect("a logout token").body;
         let verify = |checks| driver.run(client.verify_logout_token(logout_token(&body), checks));
         let ended = verify(LogoutTokenChecks::default());
         let ended = ended.unwrap_or_else(|error| panic!("{which}: {error}"));

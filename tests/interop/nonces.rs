@@ -128,7 +128,7 @@ fn fifty_callers_with_new_nonces_make_one_refresh() -> Result<(), Error> {
             }
         });
     });
-    // One request asks for tokens, and is made once more with the nonce; each caller of the API is told once at most.
+    // One request asks for tokens, and is made again with the nonce; each caller of the API is told once at most.
     assert_eq!([refreshes, nonces, refused], [1, 1, 0]);
     assert!((1..=CALLERS as u64).contains(&at_api), "{at_api}");
     Ok(())

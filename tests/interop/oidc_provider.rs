@@ -31,7 +31,7 @@ impl OidcProvider {
         Self::fapi_with(&[])
     }
 
-    /// The same, with these environment variables.
+    /// The provider for FAPI, with these environment variables.
     pub(crate) fn fapi_with(environment: &[(&str, &str)]) -> Self {
         Self::start_script("fapi.mjs", environment)
     }

@@ -17,7 +17,7 @@ use reqwest::blocking::Client as Browser;
 use crate::logout::sign_out;
 use crate::oidc_provider::{OidcProvider, driver};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// A shop on a socket, whose people sign in at the provider.
 struct Shop {
@@ -128,7 +128,7 @@ fn the_provider_ends_the_session_of_a_web_application() {
     let start = Instant::now();
     while shop.open(&ann, "/") == "true" {
         let log = shop.log.lock().expect("the log").join("\n");
-        assert!(start.elapsed() < PATIENCE, "the session goes on\n{log}");
+        assert!(start.elapsed() < MAX_WAIT, "the session goes on\n{log}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn the_guides_lines_are_run(server: Server) {
 }
 
 /// How long the person may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Somebody with a program, who says yes at whatever page it opens.
 struct Person {
@@ -82,7 +82,7 @@ impl Person {
         let pages = Arc::clone(&self.pages);
         ResourceConnection::new(driver, request)
             .store(store)
-            .patience(PATIENCE)
+            .patience(LOGIN_TIMEOUT)
             .open(move |page| {
                 pages.fetch_add(1, Ordering::SeqCst);
                 let page = page.as_str().to_owned();

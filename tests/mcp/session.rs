@@ -1,4 +1,4 @@
-//! The Model Context Protocol, as far as a tool can be called with it.
+//! The part of the Model Context Protocol that calls a tool.
 
 use reqwest::blocking::{RequestBuilder, Response};
 use serde_json::{Value, json};

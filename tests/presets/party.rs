@@ -55,12 +55,12 @@ pub(crate) struct Party {
 }
 
 /// An authorization that has begun: what was asked for, and what is kept.
-pub(crate) struct Begun {
+pub(crate) struct StartedAuthorization {
     pub(crate) query: String,
     pub(crate) pending: PendingAuthorization,
 }
 
-impl Begun {
+impl StartedAuthorization {
     pub(crate) fn asked(&self, name: &str) -> Option<String> {
         parameter(&self.query, name)
     }
@@ -84,7 +84,7 @@ impl Party {
         Self { client, key }
     }
 
-    pub(crate) fn begin(&self, ask: AuthorizationRequest) -> Begun {
+    pub(crate) fn begin(&self, ask: AuthorizationRequest) -> StartedAuthorization {
         let (url, pending) = self.client.authorize(&now(), ask).expect("a URL");
         let endpoint = self.client.server().endpoint(EndpointKind::Authorization);
         let endpoint = endpoint.expect("an endpoint").as_str();
@@ -93,11 +93,11 @@ impl Party {
             .strip_prefix(&format!("{endpoint}?"))
             .expect("it is asked there")
             .to_owned();
-        Begun { query, pending }
+        StartedAuthorization { query, pending }
     }
 
     /// The claims of an ID token of this login, by the standard.
-    pub(crate) fn claims(&self, begun: &Begun) -> Value {
+    pub(crate) fn claims(&self, begun: &StartedAuthorization) -> Value {
         json!({
             "iss": self.client.server().issuer().as_str(), "sub": "person-1", "aud": CLIENT,
             "iat": NOW, "exp": NOW + 600, "nonce": begun.asked("nonce"),
@@ -119,12 +119,17 @@ impl Party {
     }
 
     /// The code is redeemed, and the token endpoint answers so.
-    pub(crate) fn redeem(&self, begun: Begun, reply: &Value) -> Outcome {
+    pub(crate) fn redeem(&self, begun: StartedAuthorization, reply: &Value) -> Outcome {
         let callback = begun.callback();
         self.redeem_at(begun, &callback, reply)
     }
 
-    pub(crate) fn redeem_at(&self, begun: Begun, callback: &str, reply: &Value) -> Outcome {
+    pub(crate) fn redeem_at(
+        &self,
+        begun: StartedAuthorization,
+        callback: &str,
+        reply: &Value,
+    ) -> Outcome {
         let exchange = self.client.redeem(begun.pending, callback);
         self.run(exchange.expect("a callback of this flow"), reply)
     }

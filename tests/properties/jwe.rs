@@ -12,24 +12,24 @@ use proptest::sample::{Index, select};
 use serde_json::Value;
 
 /// A token of another implementation, and who can read it.
-struct Known {
+struct ForeignToken {
     token: String,
     text: String,
     encryption: ResponseEncryption,
 }
 
-static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
+static KNOWN: LazyLock<Vec<ForeignToken>> = LazyLock::new(|| {
     let cases = include_str!("../../crates/oauth-crypto/tests/jwe.json");
     let cases: Vec<Value> = serde_json::from_str(cases).expect("tokens");
     cases.iter().map(known).collect()
 });
 
-fn known(case: &Value) -> Known {
+fn known(case: &Value) -> ForeignToken {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
     let alg = JweAlg::named(text("alg")).expect("an alg");
     let enc = Enc::named(text("enc")).expect("an enc");
     let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg).expect("a key");
-    Known {
+    ForeignToken {
         token: text("token").to_owned(),
         text: text("text").to_owned(),
         encryption: ResponseEncryption::new(alg, key).encs([enc]),

@@ -1,5 +1,5 @@
-//! Every machine, whatever is said to it: no panic, no second request for one conversation, and
-//! silence once it has ended.
+//! Every machine, regardless of its input: no panic, no second request for one conversation, and silence once it has
+//! ended.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -21,7 +21,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
-enum Said {
+enum MachineInput {
     Begin,
     Reply(u16, String),
     LostUnsent,
@@ -31,7 +31,7 @@ enum Said {
     Signed(usize),
 }
 
-impl Said {
+impl MachineInput {
     fn input(&self) -> Input {
         match self {
             Self::Begin => Input::Begin,
@@ -53,7 +53,7 @@ impl Said {
     }
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn said() -> impl Strategy<Value = MachineInput> {
     let status = prop::sample::select(vec![200u16, 204, 302, 400, 401, 404, 429, 500, 503]);
     let body = prop::sample::select(vec![
         "",
@@ -68,13 +68,13 @@ fn said() -> impl Strategy<Value = Said> {
         "<html>",
     ]);
     prop_oneof![
-        3 => Just(Said::Begin),
-        4 => (status, body).prop_map(|(status, body)| Said::Reply(status, body.to_owned())),
-        1 => Just(Said::LostUnsent),
-        1 => Just(Said::LostUnknown),
-        1 => Just(Said::TooLarge),
-        1 => Just(Said::Elapsed),
-        1 => prop::sample::select(vec![0usize, 63, 64, 64, 65]).prop_map(Said::Signed),
+        3 => Just(MachineInput::Begin),
+        4 => (status, body).prop_map(|(status, body)| MachineInput::Reply(status, body.to_owned())),
+        1 => Just(MachineInput::LostUnsent),
+        1 => Just(MachineInput::LostUnknown),
+        1 => Just(MachineInput::TooLarge),
+        1 => Just(MachineInput::Elapsed),
+        1 => prop::sample::select(vec![0usize, 63, 64, 64, 65]).prop_map(MachineInput::Signed),
     ]
 }
 

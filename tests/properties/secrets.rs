@@ -1,4 +1,4 @@
-//! No secret in any `Debug`, `Display` or error chain, whatever the server writes back.
+//! No secret in any `Debug`, `Display` or error chain, regardless of what the server writes back.
 
 use std::error::Error as _;
 

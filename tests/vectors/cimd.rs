@@ -32,13 +32,13 @@ pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
         );
     }
     let (url, document) = (vector.must("document_url")?, given(vector)?);
-    let is_for_mcp = vector.expected["profile"] == "mcp";
-    if is_for_mcp {
+    let has_mcp_profile = vector.expected["profile"] == "mcp";
+    if has_mcp_profile {
         // The document is valid without the profile.
         let made = made(runner, url, document.clone(), false)?;
         holds("accepted without it", made.is_ok())?;
     }
-    let judged = made(runner, url, document, is_for_mcp)?;
+    let judged = made(runner, url, document, has_mcp_profile)?;
     let Some(made) = outcome(&vector.expected, judged)? else {
         return Ok(());
     };
@@ -52,7 +52,7 @@ pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
     // The printed document is accepted too, and has the same contents.
     let printed = made["document"].as_str().unwrap_or_default();
     let again = serde_json::from_str(printed).map_err(|error| error.to_string())?;
-    let again = self::made(runner, url, again, is_for_mcp)?;
+    let again = self::made(runner, url, again, has_mcp_profile)?;
     let again = again.map_err(|refusal| refusal.message)?;
     same("printed", again["document"].as_str(), Some(printed))
 }
@@ -65,10 +65,10 @@ fn made(
     runner: &mut Runner,
     id: &str,
     metadata: Value,
-    is_for_mcp: bool,
+    has_mcp_profile: bool,
 ) -> Outcome<Map<String, Value>> {
     let mut arguments = json!({ "metadata": metadata });
-    if is_for_mcp {
+    if has_mcp_profile {
         arguments["mcp"] = true.into();
     }
     let server = ServerConfig::of("https://as.example", json!({}), &Rules::default());

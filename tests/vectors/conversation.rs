@@ -116,9 +116,9 @@ pub(crate) enum TurnInput {
         #[serde(default)]
         tokens: Option<Text>,
     },
-    /// Its arguments, by name.
+    /// The arguments, by name.
     VerifyAccessToken(Map<String, Value>),
-    /// Its arguments, by name.
+    /// The arguments, by name.
     VerifyLogoutToken(Map<String, Value>),
     Discover {
         issuer: String,
@@ -201,12 +201,12 @@ pub(crate) struct AuthorizeInput {
     pub(crate) extra: BTreeMap<String, String>,
     /// The values derived from the seed, for hosts that draw their own.
     #[serde(skip_deserializing)]
-    pub(crate) drawn: Option<Drawn>,
+    pub(crate) drawn: Option<DrawnValues>,
 }
 
 /// The random values of one flow.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Drawn {
+pub(crate) struct DrawnValues {
     pub(crate) state: String,
     pub(crate) nonce: String,
     pub(crate) verifier: String,
@@ -284,7 +284,7 @@ impl Conversation {
         for turn in &mut whole.talk {
             let at = turn.moment()?;
             if let TurnInput::Authorize(ask) = &mut turn.input {
-                ask.drawn = Some(Drawn::at(at)?);
+                ask.drawn = Some(DrawnValues::at(at)?);
             }
         }
         Ok(whole)
@@ -347,7 +347,7 @@ impl ServerConfig {
     }
 }
 
-impl Drawn {
+impl DrawnValues {
     /// The values that the core derives from a moment, read from a flow begun at it.
     fn at(moment: oauth_core::Moment) -> Result<Self, String> {
         let text = |error: oauth_core::Error| error.to_string();

@@ -164,10 +164,10 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
         return Err(format!("want tokens, got {end:?}").into());
     };
     if let Some(warnings) = tokens.warnings() {
-        let is_told = warnings
+        let is_warned = warnings
             .iter()
             .any(|code| code == "issued_token_type_missing");
-        holds(lenient.as_str().unwrap_or_default(), is_told)?;
+        holds(lenient.as_str().unwrap_or_default(), is_warned)?;
     }
     let strict = Rules {
         strictness: Strictness::Strict,

@@ -435,7 +435,7 @@ fn told_of_its_end(vector: &Vector) -> Verdict {
     )
 }
 
-/// A refusal ends the grant, whatever the dates say: one request is sent, and then the user has to log in.
+/// A refusal ends the grant, regardless of what the dates say: one request is sent, and then the user has to log in.
 fn refused(vector: &Vector) -> Verdict {
     let (now, tokens) = kept(vector)?;
     let replies = vector.input["token_responses"]

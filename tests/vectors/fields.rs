@@ -12,7 +12,7 @@ pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 /// An HTTP response. In a file its body is `json` (which sets the content type), `body` (text), or
 /// a number of `spaces`; for a player it is UTF-8 text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "WrittenReply")]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Fields,
@@ -32,7 +32,7 @@ enum OneOrMore {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct WrittenReply {
     #[serde(default = "ok")]
     status: u16,
     #[serde(default)]
@@ -69,10 +69,10 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-impl TryFrom<Written> for Reply {
+impl TryFrom<WrittenReply> for Reply {
     type Error = &'static str;
 
-    fn try_from(written: Written) -> Result<Self, &'static str> {
+    fn try_from(written: WrittenReply) -> Result<Self, &'static str> {
         let mut headers = written.headers;
         let body = match (written.json, written.body, written.spaces) {
             (Some(json), None, None) => {

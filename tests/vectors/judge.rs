@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::conversation::{Conversation, Turn};
 use crate::said::{Done, Refusal, Sent, ServerSaid, TokensSaid, TurnOutput, VerdictSaid};
-use crate::script::{DoneWant, ErrorWant, Out, ServerWant, TokensWant};
+use crate::script::{DoneWant, ErrorWant, ExpectedOutput, ServerWant, TokensWant};
 
 /// `Err` describes the difference.
 type Judgement = Result<(), String>;
 
 pub(crate) fn compare(
-    want: &Out,
+    want: &ExpectedOutput,
     said: &TurnOutput,
     turn: &Turn,
     conversation: &Conversation,
@@ -55,12 +55,12 @@ pub(crate) fn compare(
     }
 }
 
-fn unwanted(want: &Out, said: &TurnOutput) -> Judgement {
+fn unwanted(want: &ExpectedOutput, said: &TurnOutput) -> Judgement {
     Err(format!("got {said:?}, want {}", wanted(want)))
 }
 
 /// The kind of result expected, in a word.
-fn wanted(want: &Out) -> String {
+fn wanted(want: &ExpectedOutput) -> String {
     let named = [&want.send, &want.url, &want.attached, &want.verdict];
     let named = named.iter().find_map(|name| name.as_deref());
     let error = want.error.as_ref().map(|error| error.code.as_str());
@@ -91,7 +91,7 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
     }
 }
 
-fn request(want: &Out, sent: &Sent) -> Judgement {
+fn request(want: &ExpectedOutput, sent: &Sent) -> Judgement {
     let line = format!("{} {}", sent.method, sent.url);
     same("request", &Some(&line), &want.send.as_ref())?;
     let mut headers: BTreeMap<_, _> = sent.headers.iter().cloned().collect();
@@ -198,7 +198,7 @@ fn error(want: &ErrorWant, said: &Refusal) -> Judgement {
 }
 
 fn authorized(
-    want: &Out,
+    want: &ExpectedOutput,
     url: &str,
     flow: &str,
     turn: &Turn,
@@ -221,7 +221,7 @@ fn authorized(
     members(&want.flow, &flow)
 }
 
-fn verdict(want: &Out, said: &VerdictSaid) -> Judgement {
+fn verdict(want: &ExpectedOutput, said: &VerdictSaid) -> Judgement {
     let want = want.verdict.as_deref();
     same("renews", &said.renews, &(want == Some("renew")))?;
     match &said.name {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::conversation::{ClientConfig, Conversation, TurnInput};
-use crate::script::{DoneWant, Out};
+use crate::script::{DoneWant, ExpectedOutput};
 
 /// A language whose package is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
@@ -94,7 +94,7 @@ impl Lang {
     }
 
     /// Which part of a conversation's expected results this language does not expose, if any.
-    pub(crate) fn leaves_out(self, want: &Out) -> Option<&'static str> {
+    pub(crate) fn leaves_out(self, want: &ExpectedOutput) -> Option<&'static str> {
         let is_odd = match &want.done {
             Some(DoneWant::Tokens(tokens)) => !tokens.warnings.is_empty(),
             _ => false,

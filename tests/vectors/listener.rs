@@ -17,7 +17,7 @@ use crate::format::{Vector, Verdict, holds, same};
 const STATE: &str = "xyz";
 
 /// A listener that waits on its own thread for the callback with [`STATE`].
-struct Waiting {
+struct WaitingListener {
     address: SocketAddr,
     host: String,
     outcome: JoinHandle<Result<String, Error>>,
@@ -47,7 +47,7 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     if event.contains("passed to the OS") {
         return open_url();
     }
-    let waiting = Waiting::start(Duration::from_secs(20))?;
+    let waiting = WaitingListener::start(Duration::from_secs(20))?;
     if event.contains("byte per") {
         return slow(waiting);
     }
@@ -78,7 +78,7 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-impl Waiting {
+impl WaitingListener {
     fn start(patience: Duration) -> Result<Self, String> {
         let listener = Listener::bind()
             .and_then(|listener| listener.at_path("/cb"))
@@ -225,7 +225,7 @@ fn bind_address() -> Verdict {
 }
 
 /// A connection that sends very slowly does not delay others, and is dropped eventually.
-fn slow(waiting: Waiting) -> Verdict {
+fn slow(waiting: WaitingListener) -> Verdict {
     let mut slow = TcpStream::connect(waiting.address).map_err(text)?;
     slow.write_all(b"GET /cb").map_err(text)?;
     let other = waiting.send(&format!(
@@ -249,7 +249,7 @@ fn slow(waiting: Waiting) -> Verdict {
 
 /// The wait ends at its deadline if the user never returns.
 fn deadline() -> Verdict {
-    let waiting = Waiting::start(Duration::from_millis(50))?;
+    let waiting = WaitingListener::start(Duration::from_millis(50))?;
     let outcome = waiting
         .outcome
         .join()

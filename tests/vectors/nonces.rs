@@ -12,7 +12,7 @@ use crate::format::{Failure, Vector, Verdict, holds, same};
 
 /// The requests that were sent, and the result.
 #[derive(Default)]
-struct Seen {
+struct SentRequests {
     requests: u64,
     nonces: Vec<Value>,
     jtis: Vec<String>,
@@ -20,7 +20,7 @@ struct Seen {
     step: u8,
 }
 
-impl Seen {
+impl SentRequests {
     fn proof(&mut self, proof: Option<&HeaderValue>) -> Result<(), Failure> {
         let (_, claims) = opened(proof)?;
         self.requests += 1;
@@ -39,7 +39,7 @@ impl Seen {
 pub(crate) fn sequence(vector: &Vector) -> Verdict {
     let steps = vector.input["steps"].as_array().ok_or("no steps")?;
     let client = bound().map_err(text)?;
-    let mut seen = Seen::default();
+    let mut seen = SentRequests::default();
     let mut rest: &[Value] = steps;
     while let [first, ..] = rest {
         let is_named = first.get("send").is_some();
@@ -51,10 +51,10 @@ pub(crate) fn sequence(vector: &Vector) -> Verdict {
         rest = &rest[usize::from(is_named) + replies.len()..];
         let what = first["send"].as_str().unwrap_or_default();
         let from = replies.first().and_then(|reply| reply["from"].as_str());
-        let is_of_api = what.contains("resource")
+        let is_from_api = what.contains("resource")
             || what.starts_with("https")
             || matches!(from, Some(from) if from != "as");
-        match (is_of_api, what.contains("code")) {
+        match (is_from_api, what.contains("code")) {
             (true, _) => to_api(&client, what, from, &replies, &mut seen)?,
             (false, true) => code(&client, &replies, &mut seen)?,
             (false, false) => {
@@ -86,7 +86,7 @@ fn status(reply: &Value) -> u16 {
 fn talk<E: Exchange>(
     mut exchange: E,
     replies: &[&Value],
-    seen: &mut Seen,
+    seen: &mut SentRequests,
     bodies: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let mut input = Input::Begin;
@@ -122,7 +122,7 @@ fn talk<E: Exchange>(
     }
 }
 
-fn code(client: &Client, replies: &[&Value], seen: &mut Seen) -> Result<(), Failure> {
+fn code(client: &Client, replies: &[&Value], seen: &mut SentRequests) -> Result<(), Failure> {
     let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
     let ask = AuthorizationRequest::new(redirect_uri);
     let (_, pending) = client.authorize(&moment(200), ask).map_err(text)?;
@@ -145,7 +145,7 @@ fn to_api(
     what: &str,
     from: Option<&str>,
     replies: &[&Value],
-    seen: &mut Seen,
+    seen: &mut SentRequests,
 ) -> Result<(), Failure> {
     let named = what
         .split_whitespace()
@@ -193,7 +193,7 @@ fn to_api(
     }
 }
 
-fn judge(vector: &Vector, seen: &Seen) -> Verdict {
+fn judge(vector: &Vector, seen: &SentRequests) -> Verdict {
     let expected = &vector.expected;
     if let Some(count) = expected["requests"].as_u64() {
         same("requests", seen.requests, count)?;

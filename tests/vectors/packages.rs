@@ -75,10 +75,10 @@ impl Calls {
     /// Adds a turn between calls, or one more turn of the last call.
     #[must_use]
     pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
-        let is_of_call = matches!(input, TurnInput::Reply(_));
+        let is_reply = matches!(input, TurnInput::Reply(_));
         self.conversation = self.conversation.then(now, input);
         let end = self.conversation.talk.len();
-        if let (true, Some((start, turns))) = (is_of_call, self.calls.last_mut()) {
+        if let (true, Some((start, turns))) = (is_reply, self.calls.last_mut()) {
             *turns = end - *start;
         }
         self

@@ -21,9 +21,9 @@ use crate::token::{client, moment};
 
 /// The texts that the library renders of its objects.
 #[derive(Default)]
-struct Shown(Vec<(&'static str, String)>);
+struct ShownTexts(Vec<(&'static str, String)>);
 
-impl Shown {
+impl ShownTexts {
     fn debug(&mut self, what: &'static str, value: &impl std::fmt::Debug) {
         self.0.push((what, format!("{value:?} {value:#?}")));
     }
@@ -62,7 +62,7 @@ pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     clean(texts.iter().map(|text| (runner.lang.name(), text)), needle)?;
     if runner.is_rust() {
-        let mut shown = Shown::default();
+        let mut shown = ShownTexts::default();
         match callback {
             Some(callback) => wrong_callback(callback, &mut shown)?,
             None => everywhere(given, &mut shown)?,
@@ -185,7 +185,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
     all
 }
 
-fn wrong_callback(callback: &str, shown: &mut Shown) -> Verdict {
+fn wrong_callback(callback: &str, shown: &mut ShownTexts) -> Verdict {
     for uri in ["https://app.example/cb", "https://app.example/other"] {
         let pending = pending(uri, "another-state", None)?;
         shown.debug("pending", &pending);
@@ -200,7 +200,7 @@ fn wrong_callback(callback: &str, shown: &mut Shown) -> Verdict {
     Ok(())
 }
 
-fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
+fn everywhere(value: &str, shown: &mut ShownTexts) -> Verdict {
     shown.debug("secret", &Secret::from(value));
     // As the client secret, sent in both ways.
     let text = |error: Error| error.to_string();
@@ -240,7 +240,7 @@ fn everywhere(value: &str, shown: &mut Shown) -> Verdict {
 }
 
 /// Runs an exchange with a server that repeats the secret in every part of its response.
-fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut Shown) -> Verdict {
+fn converse<E: Exchange>(exchange: &mut E, value: &str, shown: &mut ShownTexts) -> Verdict {
     match exchange
         .resume(&moment(0), Input::Begin)
         .map_err(|error| error.to_string())?

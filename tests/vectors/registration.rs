@@ -102,9 +102,9 @@ fn delete(vector: &Vector, runner: &mut Runner, status: u64) -> Verdict {
     )?;
     let is_gone = matches!(said.next(), Some(TurnOutput::Done(Done::Nothing)));
     same("ok", Some(is_gone), vector.expected["ok"].as_bool())?;
-    let is_over = matches!(said.next(), Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished");
+    let has_ended = matches!(said.next(), Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished");
     let is_erased = vector.expected["local_credentials_erased"].as_bool();
-    same("local_credentials_erased", Some(is_over), is_erased)
+    same("local_credentials_erased", Some(has_ended), is_erased)
 }
 
 fn update(vector: &Vector, runner: &mut Runner) -> Verdict {

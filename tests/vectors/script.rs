@@ -21,12 +21,12 @@ pub(crate) struct Script {
     /// The languages it is for; all of them if empty.
     only: Vec<Lang>,
     conversation: Conversation,
-    wanted: Vec<Out>,
+    wanted: Vec<ExpectedOutput>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct WrittenVector {
     name: String,
     #[serde(default)]
     only: Vec<Lang>,
@@ -43,7 +43,7 @@ struct WrittenTurn {
     input: TurnInput,
     #[serde(default)]
     hold: bool,
-    out: Out,
+    out: ExpectedOutput,
 }
 
 /// A byte that is repeated 32 times, or 64 hex digits.
@@ -58,7 +58,7 @@ enum Seed {
 /// `attached`, `verdict` and `sleep`; the other members are parts of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Out {
+pub(crate) struct ExpectedOutput {
     pub(crate) open: bool,
     /// The method and URL of a request, such as `POST https://as.example/token`.
     pub(crate) send: Option<String>,
@@ -176,7 +176,8 @@ pub(crate) fn read(group: &str, whole: &Value) -> Result<Vec<Script>, String> {
 
 impl Script {
     fn of(group: &str, item: Value) -> Result<Self, String> {
-        let written: Written = serde_json::from_value(item).map_err(|error| error.to_string())?;
+        let written: WrittenVector =
+            serde_json::from_value(item).map_err(|error| error.to_string())?;
         let mut conversation = Conversation::new(written.server, written.client);
         let mut wanted = Vec::new();
         for (number, turn) in written.talk.into_iter().enumerate() {
@@ -234,7 +235,7 @@ impl Script {
     }
 }
 
-impl Out {
+impl ExpectedOutput {
     /// Checks that there is exactly one kind of result, with only its own parts.
     fn check(&self) -> Result<(), String> {
         let kinds = [

@@ -25,18 +25,18 @@ pub(crate) enum Hold {
 
 /// The store of a worker. It reports a hold before it may begin, and its end once it has ended, so
 /// that the last report is never too small.
-pub(crate) struct Telling {
+pub(crate) struct ReportingStore {
     store: Arc<dyn Store>,
-    held: Mutex<Held>,
+    held: Mutex<HeldLease>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldLease {
     hold: Hold,
     holder: String,
 }
 
-impl Telling {
+impl ReportingStore {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
@@ -48,7 +48,7 @@ impl Telling {
         self.held().hold
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, HeldLease> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -74,7 +74,7 @@ impl Telling {
     }
 }
 
-impl Store for Telling {
+impl Store for ReportingStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         self.store.load(key)
     }

@@ -90,7 +90,7 @@ enum Command {
 struct Work {
     issuer: String,
     client_id: String,
-    place: Place,
+    place: StoreLocation,
     callers: Callers,
     reuse: Reuse,
     tokens: TokenBinding,
@@ -113,7 +113,7 @@ enum Reuse {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-enum Place {
+enum StoreLocation {
     File(PathBuf),
     Sqlite(PathBuf),
     Redis(String),

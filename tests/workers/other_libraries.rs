@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::oidc_provider::OidcProvider;
-use crate::round::{LIFE, login};
+use crate::round::{ACCESS_TOKEN_LIFETIME, login};
 use crate::tally::Tally;
-use crate::{Callers, Place, Reuse, TokenBinding, Work, now};
+use crate::{Callers, Reuse, StoreLocation, TokenBinding, Work, now};
 
 /// A program written with another library.
 pub(crate) struct OtherLibrary {
@@ -75,20 +75,20 @@ pub(crate) fn all(python: Option<&Path>) -> [OtherLibrary; 4] {
 
 /// The contents of a library's token file.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct TokenFile {
     access_token: String,
     refresh_token: String,
     /// Milliseconds since 1970.
     expires_at: u64,
 }
 
-impl Kept {
+impl TokenFile {
     fn of(tokens: &Tokens) -> Self {
         let refresh = tokens.refresh_token.as_ref().expect("a refresh token");
         Self {
             access_token: tokens.access_token.expose().clone(),
             refresh_token: refresh.secret().expose().clone(),
-            expires_at: now() + u64::try_from(LIFE.as_millis()).expect("seconds"),
+            expires_at: now() + u64::try_from(ACCESS_TOKEN_LIFETIME.as_millis()).expect("seconds"),
         }
     }
 
@@ -104,15 +104,15 @@ impl Kept {
 
 impl OtherLibrary {
     pub(crate) fn run(&self, length: Duration) -> Result<Tally, String> {
-        let life = LIFE.as_secs().to_string();
+        let life = ACCESS_TOKEN_LIFETIME.as_secs().to_string();
         let server = OidcProvider::start_with(&[("ACCESS_TOKEN_SECONDS", &life)]);
         let folder = tempfile::tempdir().map_err(|why| why.to_string())?;
         let file = folder.path().join("tokens.json");
-        Kept::of(&login(&server, None)).write(&file);
+        TokenFile::of(&login(&server, None)).write(&file);
         let work = Work {
             issuer: server.issuer().to_owned(),
             client_id: server.client_id("native").to_owned(),
-            place: Place::File(file),
+            place: StoreLocation::File(file),
             callers: self.callers,
             reuse: Reuse::Revokes,
             tokens: TokenBinding::Nothing,
@@ -175,12 +175,12 @@ fn last_word(process: &mut Child) -> Result<Value, String> {
 
 /// Runs one process with `oauth2` and a mutex.
 pub(crate) fn work(work: &Work) {
-    let Place::File(file) = &work.place else {
+    let StoreLocation::File(file) = &work.place else {
         panic!("other libraries use a file")
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let desk = Arc::new(Desk {
-        kept: Mutex::new((Kept::read(file).expect("tokens"), 0, 0)),
+    let desk = Arc::new(SharedClient {
+        kept: Mutex::new((TokenFile::read(file).expect("tokens"), 0, 0)),
         file: file.clone(),
         http: reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -209,20 +209,20 @@ pub(crate) fn work(work: &Work) {
     });
 }
 
-struct Desk {
-    kept: Mutex<(Kept, u64, u64)>,
+struct SharedClient {
+    kept: Mutex<(TokenFile, u64, u64)>,
     file: PathBuf,
     http: reqwest::Client,
     issuer: String,
     client_id: String,
 }
 
-impl Desk {
+impl SharedClient {
     async fn visit(&self) {
         let mut held = self.kept.lock().await;
         let (kept, ok, failed) = &mut *held;
         if now() >= kept.expires_at
-            && let Some(stored) = Kept::read(&self.file)
+            && let Some(stored) = TokenFile::read(&self.file)
         {
             *kept = stored;
         }
@@ -240,7 +240,7 @@ impl Desk {
         }
     }
 
-    async fn refresh(&self, token: &str) -> Option<Kept> {
+    async fn refresh(&self, token: &str) -> Option<TokenFile> {
         let client = BasicClient::new(ClientId::new(self.client_id.clone()))
             .set_auth_uri(AuthUrl::new(format!("{}/auth", self.issuer)).ok()?)
             .set_token_uri(TokenUrl::new(format!("{}/token", self.issuer)).ok()?);
@@ -252,7 +252,7 @@ impl Desk {
             .await
             .ok()?;
         let life = reply.expires_in().unwrap_or_default();
-        Some(Kept {
+        Some(TokenFile {
             access_token: reply.access_token().secret().clone(),
             refresh_token: reply.refresh_token()?.secret().clone(),
             expires_at: now() + u64::try_from(life.as_millis()).ok()?,

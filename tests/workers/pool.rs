@@ -11,26 +11,26 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::hold::Hold;
-use crate::round::LIFE;
+use crate::round::ACCESS_TOKEN_LIFETIME;
 use crate::tally::{Failure, History, Kill, Stop, Wait};
 use crate::{Work, now};
 
 /// The interval between kills: slightly longer than the life of a token, so that kills fall on expiries
 /// as well as between them.
-const KILL_EVERY: Duration = LIFE.saturating_add(Duration::from_millis(37));
+const KILL_EVERY: Duration = ACCESS_TOKEN_LIFETIME.saturating_add(Duration::from_millis(37));
 
 /// The interval between terminations.
 const STOP_EVERY: Duration = Duration::from_secs(3);
 
 /// How long every other termination waits for a worker that renews.
-const AIM: Duration = LIFE.saturating_add(Duration::from_millis(500));
+const RENEWAL_WAIT: Duration = ACCESS_TOKEN_LIFETIME.saturating_add(Duration::from_millis(500));
 
 /// The time in which a terminated worker has to end.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const TERMINATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The length from which the second kill always hits a worker that holds the lease: all others then wait
 /// for its expiry, which a shorter round would miss.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG_ROUND: Duration = Duration::from_secs(20);
 
 /// The worker processes of one round.
 pub(crate) struct WorkerPool {
@@ -44,7 +44,7 @@ pub(crate) struct WorkerPool {
     tell: Sender<(usize, Value)>,
     hired: usize,
     /// The reports of each process, dead or alive.
-    told: BTreeMap<usize, Told>,
+    told: BTreeMap<usize, WorkerReport>,
     kills: Vec<(usize, u64)>,
     /// The workers that were terminated, and when each had ended.
     stops: BTreeMap<usize, u64>,
@@ -57,7 +57,7 @@ struct WorkerProcess {
 }
 
 #[derive(Default)]
-struct Told {
+struct WorkerReport {
     is_ready: bool,
     tokens: u64,
     hold: Hold,
@@ -126,8 +126,8 @@ impl WorkerPool {
             if !self.workers.iter().any(|worker| self.is_ready(worker)) {
                 self.history.idle += looked - before;
             }
-            let is_over = start.elapsed() >= length;
-            if is_over && self.leaving.is_empty() {
+            let has_time_passed = start.elapsed() >= length;
+            if has_time_passed && self.leaving.is_empty() {
                 return;
             }
             match self.heard.recv_timeout(Duration::from_millis(20)) {
@@ -137,14 +137,14 @@ impl WorkerPool {
             }
             self.see_who_left();
             let at = Instant::now();
-            if !is_over && at >= next_kill {
-                match length >= LONG && self.kills.len() == 1 && self.holder.is_none() {
+            if !has_time_passed && at >= next_kill {
+                match length >= LONG_ROUND && self.kills.len() == 1 && self.holder.is_none() {
                     true => self.holder = Some(self.spawn("hold")),
                     false => self.kill_one(),
                 }
                 next_kill += KILL_EVERY;
             }
-            if !is_over && at >= next_stop && self.stop_one(at.duration_since(next_stop)) {
+            if !has_time_passed && at >= next_stop && self.stop_one(at.duration_since(next_stop)) {
                 next_stop += STOP_EVERY;
             }
         }
@@ -197,14 +197,14 @@ impl WorkerPool {
         self.told.get(&worker.id).is_some_and(|told| told.is_ready)
     }
 
-    /// Terminates a worker; returns whether there was one. It must have reported that it is ready, because
-    /// before that it may not handle the signal.
+    /// Terminates a worker; returns whether there was one. It must have reported that it is ready, because before that
+    /// it might not handle the signal.
     fn stop_one(&mut self, overdue: Duration) -> bool {
         let renews = |worker: &WorkerProcess| {
             let told = self.told.get(&worker.id);
             self.is_ready(worker) && told.is_some_and(|told| told.hold != Hold::Nothing)
         };
-        let is_aimed = self.stops.len().is_multiple_of(2) && overdue < AIM;
+        let is_aimed = self.stops.len().is_multiple_of(2) && overdue < RENEWAL_WAIT;
         let ready: Vec<usize> = (0..self.workers.len())
             .filter(|&worker| match is_aimed {
                 true => renews(&self.workers[worker]),
@@ -218,7 +218,8 @@ impl WorkerPool {
         // The worker may have ended by itself.
         let _ = kill_process(Pid::from_child(&worker.process), Signal::TERM);
         self.stops.insert(worker.id, now());
-        self.leaving.push((worker, Instant::now() + GRACE));
+        self.leaving
+            .push((worker, Instant::now() + TERMINATION_TIMEOUT));
         self.hire_one();
         true
     }

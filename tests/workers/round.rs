@@ -13,13 +13,13 @@ use crate::oidc_provider::{OidcProvider, driver, open};
 use crate::pool::WorkerPool;
 use crate::servers::Server;
 use crate::tally::{Outage, Tally};
-use crate::{Callers, Place, Reuse, TokenBinding, Work, now, worker};
+use crate::{Callers, Reuse, StoreLocation, TokenBinding, Work, now, worker};
 
 /// The lifetime of an access token.
-pub(crate) const LIFE: Duration = Duration::from_secs(2);
+pub(crate) const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(2);
 
 /// The maximum time for which the store may be unavailable to a login.
-const AWAY: Duration = Duration::from_secs(30);
+const MAX_STORE_OUTAGE: Duration = Duration::from_secs(30);
 
 /// The number of processes, the callers in each, and the store they share.
 pub(crate) struct Round {
@@ -50,23 +50,32 @@ pub(crate) enum Servers {
 }
 
 impl Kind {
-    pub(crate) fn place(self, folder: &Path) -> (Place, Servers) {
+    pub(crate) fn place(self, folder: &Path) -> (StoreLocation, Servers) {
         let running = |servers| Servers::Some { _running: servers };
         match self {
-            Self::File => (Place::File(folder.join("grants")), Servers::None),
-            Self::Sqlite => (Place::Sqlite(folder.join("grants.db")), Servers::None),
+            Self::File => (StoreLocation::File(folder.join("grants")), Servers::None),
+            Self::Sqlite => (
+                StoreLocation::Sqlite(folder.join("grants.db")),
+                Servers::None,
+            ),
             Self::Redis => {
                 let redis = Server::redis();
-                (Place::Redis(redis.redis_url()), running(vec![redis]))
+                (
+                    StoreLocation::Redis(redis.redis_url()),
+                    running(vec![redis]),
+                )
             }
             Self::Sentinels => {
                 let watched = Watched::start(2);
-                (Place::Replicated(watched.url()), Servers::Watched(watched))
+                (
+                    StoreLocation::Replicated(watched.url()),
+                    Servers::Watched(watched),
+                )
             }
             Self::Postgres => {
                 let postgres = Server::postgres();
                 (
-                    Place::Postgres(postgres.postgres_url()),
+                    StoreLocation::Postgres(postgres.postgres_url()),
                     running(vec![postgres]),
                 )
             }
@@ -74,7 +83,7 @@ impl Kind {
                 let postgres = Server::postgres();
                 let bouncer = Server::pgbouncer(&postgres);
                 (
-                    Place::Postgres(bouncer.postgres_url()),
+                    StoreLocation::Postgres(bouncer.postgres_url()),
                     running(vec![bouncer, postgres]),
                 )
             }
@@ -142,7 +151,7 @@ impl Round {
 
     /// Runs the round; returns the counts, and what is wrong with them.
     pub(crate) fn run(&self, length: Duration) -> (Tally, Vec<String>) {
-        let life = LIFE.as_secs().to_string();
+        let life = ACCESS_TOKEN_LIFETIME.as_secs().to_string();
         let mut environment = vec![("ACCESS_TOKEN_SECONDS", life.as_str())];
         if self.tokens == TokenBinding::SharedKey {
             environment.push(("DPOP_NONCES", "required"));
@@ -200,7 +209,8 @@ fn shared_key(work: &Work) -> Option<DpopKey> {
         match worker::shared_key(work) {
             Ok(key) => return key,
             Err(error) => {
-                let is_away = error.code().starts_with("lost") && start.elapsed() < AWAY;
+                let is_away =
+                    error.code().starts_with("lost") && start.elapsed() < MAX_STORE_OUTAGE;
                 assert!(is_away, "the store has no key: {error}");
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -212,7 +222,7 @@ fn shared_key(work: &Work) -> Option<DpopKey> {
 fn log_in(work: &Work, server: &OidcProvider, key: Option<DpopKey>) {
     let start = Instant::now();
     while let Err(error) = worker::log_in(work, login(server, key.clone())) {
-        let is_away = error.code().starts_with("lost") && start.elapsed() < AWAY;
+        let is_away = error.code().starts_with("lost") && start.elapsed() < MAX_STORE_OUTAGE;
         assert!(is_away, "the new login is not stored: {error}");
     }
 }

@@ -9,8 +9,8 @@ use oauth_core::flow::keeper::Policy;
 use serde_json::Value;
 
 use crate::hold::Hold;
-use crate::pool::LONG;
-use crate::round::LIFE;
+use crate::pool::LONG_ROUND;
+use crate::round::ACCESS_TOKEN_LIFETIME;
 use crate::worker::LONGEST_REQUEST;
 
 /// The maximum wait of a caller in milliseconds, after the kill of a worker as well as without one: for
@@ -19,7 +19,7 @@ const MAX_WAIT: u64 = 15_000;
 
 /// How long callers may get errors of the store after a failover, in milliseconds: the timeout of an
 /// attempt on the old primary, and the pause before the next one.
-const SETTLING: u64 = 6000;
+const FAILOVER_SETTLING_MS: u64 = 6000;
 
 /// The history of a round as reported by the workers. Times are milliseconds since 1970.
 #[derive(Default)]
@@ -49,7 +49,7 @@ pub(crate) struct Outage {
 impl Outage {
     /// The time in which callers may notice it.
     const fn felt(self) -> RangeInclusive<u64> {
-        self.lost..=self.back + SETTLING
+        self.lost..=self.back + FAILOVER_SETTLING_MS
     }
 }
 
@@ -113,13 +113,14 @@ impl History {
     /// Whether a kill or an outage of the store explains the failure. A termination does not.
     fn is_excused(&self, failure: &Failure) -> bool {
         let Failure { at, code, .. } = failure;
-        let is_told = code == "grant.outcome_unknown";
+        let is_outcome_unknown = code == "grant.outcome_unknown";
         let is_due = |kill: &Kill| {
             let login = self.logins.iter().find(|&&done| done > kill.at);
             let until = login.map_or(u64::MAX, |done| done + 1000);
             kill.hold == Hold::Mark && (kill.at..=kill.waited_for().min(until)).contains(at)
         };
-        is_told && self.kills.iter().any(is_due) || code.starts_with("lost") && self.is_outage(*at)
+        is_outcome_unknown && self.kills.iter().any(is_due)
+            || code.starts_with("lost") && self.is_outage(*at)
     }
 
     fn is_bounded(&self, wait: &Wait) -> bool {
@@ -190,7 +191,7 @@ impl Tally {
         Self {
             refreshes: said["refreshes"].as_u64().expect("a count"),
             reuse_events: said["reuse_events"].as_u64().expect("a count"),
-            expiries: since.as_secs() / LIFE.as_secs(),
+            expiries: since.as_secs() / ACCESS_TOKEN_LIFETIME.as_secs(),
             ..Self::default()
         }
     }
@@ -257,11 +258,11 @@ impl Tally {
         // Others wait for a worker killed while it renewed, and for the store; and the replacement of a
         // single worker has to start first. Nothing else may delay a refresh by a whole lifetime.
         let stalled = |kill: &Kill| kill.waited_for() - kill.at;
-        let away = |outage: Outage| outage.back + SETTLING - outage.lost;
+        let away = |outage: Outage| outage.back + FAILOVER_SETTLING_MS - outage.lost;
         let away = history.outage.map_or(0, away);
         let stalled = history.kills.iter().map(stalled).sum::<u64>();
         let stalled = stalled + away + millis(history.idle);
-        let least = millis(length).saturating_sub(stalled) / millis(LIFE) / 2;
+        let least = millis(length).saturating_sub(stalled) / millis(ACCESS_TOKEN_LIFETIME) / 2;
         if self.refreshes < least {
             let refreshes = self.refreshes;
             wrong.push(format!("only {refreshes} refreshes: the workers were idle"));
@@ -278,7 +279,7 @@ impl Tally {
             wrong.push("no token was handed out".to_owned());
         }
         // A round without such a termination proves nothing about it.
-        if length >= LONG && self.stops_at_work == 0 {
+        if length >= LONG_ROUND && self.stops_at_work == 0 {
             wrong.push("no worker was terminated while it renewed".to_owned());
         }
         wrong

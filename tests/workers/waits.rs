@@ -22,10 +22,10 @@ impl Waits {
     }
 
     /// Begins a caller's wait, which lasts until the result is dropped, also if the caller gives up.
-    pub(crate) fn begin(&self, caller: usize) -> Waiting<'_> {
+    pub(crate) fn begin(&self, caller: usize) -> WaitGuard<'_> {
         let since = &self.since[caller];
         since.store(self.now(), Ordering::Relaxed);
-        Waiting { waits: self, since }
+        WaitGuard { waits: self, since }
     }
 
     /// The longest wait in milliseconds, of those in progress and those that ended since the previous
@@ -46,12 +46,12 @@ impl Waits {
     }
 }
 
-pub(crate) struct Waiting<'a> {
+pub(crate) struct WaitGuard<'a> {
     waits: &'a Waits,
     since: &'a AtomicU64,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         let since = self.since.swap(0, Ordering::Relaxed);
         let waited = self.waits.now().saturating_sub(since);

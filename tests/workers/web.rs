@@ -20,7 +20,7 @@ use oauth_reqwest::oauth_session::blocking;
 use oauth_testkit::{Served as ServedTwin, Twin};
 use serde_json::Value;
 
-use crate::Place;
+use crate::StoreLocation;
 use crate::round::Kind;
 use crate::web_browser::{Browser, Shared};
 use crate::web_worker::Served;
@@ -29,12 +29,12 @@ use crate::worker;
 /// The number of servers.
 const SERVERS: usize = 3;
 /// The number of users, each with two browsers.
-const PEOPLE: usize = 3;
+const USERS: usize = 3;
 
 /// The pause after a kill.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_AFTER_KILL: Duration = Duration::from_millis(100);
 /// The maximum time into a request at which its server is killed, in milliseconds.
-const INTO: u8 = 30;
+const MAX_KILL_DELAY_MS: u8 = 30;
 
 /// The public base URL of the site. No server listens there; each browser picks one.
 const BASE: &str = "http://127.0.0.1:8999";
@@ -81,7 +81,7 @@ impl WebRound {
         twin.with(|twin| {
             twin.register_redirect_uri(&format!("{BASE}/auth/callback"));
             twin.set_access_token_lifetime(1);
-            (0..PEOPLE).for_each(|person| twin.add_person(&subject(person)));
+            (0..USERS).for_each(|person| twin.add_person(&subject(person)));
         });
         let work = Served {
             base: BASE.to_owned(),
@@ -100,19 +100,19 @@ impl WebRound {
         });
         let mut servers = Servers::start(&work, &shared);
         let until = Instant::now() + length;
-        let people: Vec<_> = (0..2 * PEOPLE)
+        let people: Vec<_> = (0..2 * USERS)
             .map(|browser| {
-                let person = subject(browser % PEOPLE);
+                let person = subject(browser % USERS);
                 let mut browser = Browser::new(&shared, person, browser);
                 thread::spawn(move || browser.live(until))
             })
             .collect();
         let mut kills = 0;
         while Instant::now() < until {
-            thread::sleep(PAUSE);
+            thread::sleep(PAUSE_AFTER_KILL);
             begun.try_iter().for_each(drop);
             if let Ok(port) = begun.recv_timeout(Duration::from_millis(500)) {
-                thread::sleep(Duration::from_millis(any(INTO)));
+                thread::sleep(Duration::from_millis(any(MAX_KILL_DELAY_MS)));
                 kills += u64::from(servers.kill(port));
             }
         }
@@ -121,7 +121,7 @@ impl WebRound {
         }
         let refreshes = twin.with(|twin| twin.counters().refreshes);
         let before = records(&place).expect("the store");
-        let told = (0..PEOPLE).map(|person| tell(&twin, &shared, person));
+        let told = (0..USERS).map(|person| tell(&twin, &shared, person));
         let untold = told.filter(|is_told| !is_told).count();
         let after = records(&place).expect("the store");
         drop(servers);
@@ -184,7 +184,7 @@ struct Records {
     grants: usize,
 }
 
-fn records(place: &Place) -> Result<Records, Error> {
+fn records(place: &StoreLocation) -> Result<Records, Error> {
     blocking::wait(async {
         let store = worker::store(place).await?;
         let (mut records, mut cursor) = (Records::default(), None);

@@ -45,7 +45,7 @@ type Jar = BTreeMap<String, String>;
 
 /// The kind of navigation of a request.
 #[derive(Clone, Copy)]
-enum From {
+enum Navigation {
     Typed,
     Click,
     Fetch,
@@ -93,7 +93,7 @@ impl Browser {
 
     fn sign_in(&mut self) -> bool {
         let url = format!("/auth/login?return_to=/me&login_hint={}", self.person);
-        let Some(answer) = self.open(&url, From::Typed) else {
+        let Some(answer) = self.open(&url, Navigation::Typed) else {
             return false;
         };
         let is_in = answer.status == 200 && answer.body == self.person;
@@ -104,7 +104,7 @@ impl Browser {
 
     /// Opens the page that shows the signed-in user.
     fn look(&mut self) {
-        if let Some(answer) = self.send("/me", From::Fetch) {
+        if let Some(answer) = self.send("/me", Navigation::Fetch) {
             self.check(&answer);
             let is_seen = answer.status == 200;
             self.shared.count(|count| count.seen += u64::from(is_seen));
@@ -120,7 +120,7 @@ impl Browser {
 
     /// Calls the API with the user's token; it returns the token's subject.
     fn call(&mut self) {
-        let Some(answer) = self.send("/auth/api/twin/echo", From::Fetch) else {
+        let Some(answer) = self.send("/auth/api/twin/echo", Navigation::Fetch) else {
             return;
         };
         if answer.status != 200 {
@@ -141,7 +141,7 @@ impl Browser {
         let mut clicks = 0;
         let answer = loop {
             clicks += 1;
-            match self.send("/auth/logout", From::Click) {
+            match self.send("/auth/logout", Navigation::Click) {
                 Some(answer) if answer.status == 303 => break answer,
                 _ if begun.elapsed() > Duration::from_secs(20) => {
                     let wrong = format!("{} cannot sign out", self.person);
@@ -157,7 +157,7 @@ impl Browser {
         });
         let mine = std::mem::replace(&mut self.jar, copy);
         for port in self.shared.ports() {
-            if let Some(answer) = self.send_to(port, "/me", From::Fetch)
+            if let Some(answer) = self.send_to(port, "/me", Navigation::Fetch)
                 && answer.status == 200
             {
                 let wrong = format!("{} is signed in after the logout", self.person);
@@ -170,7 +170,7 @@ impl Browser {
         }
     }
 
-    fn open(&mut self, target: &str, from: From) -> Option<Answer> {
+    fn open(&mut self, target: &str, from: Navigation) -> Option<Answer> {
         let answer = self.send(target, from)?;
         match answer.location.clone().or_else(|| answer.page_after()) {
             Some(location) => self.follow(location),
@@ -179,11 +179,11 @@ impl Browser {
     }
 
     fn follow(&mut self, mut location: String) -> Option<Answer> {
-        let mut from = From::Click;
+        let mut from = Navigation::Click;
         for _ in 0..12 {
             let answer = match location.starts_with(&self.shared.provider) {
                 true => {
-                    from = From::Elsewhere;
+                    from = Navigation::Elsewhere;
                     self.http.get(&location).send().ok().map(Answer::of)?
                 }
                 false => {
@@ -194,7 +194,7 @@ impl Browser {
             };
             match (answer.location.clone(), answer.page_after()) {
                 (Some(next), _) => location = next,
-                (None, Some(next)) => (location, from) = (next, From::Click),
+                (None, Some(next)) => (location, from) = (next, Navigation::Click),
                 (None, None) => return Some(answer),
             }
         }
@@ -202,7 +202,7 @@ impl Browser {
     }
 
     /// Sends a request to the next server.
-    fn send(&mut self, target: &str, from: From) -> Option<Answer> {
+    fn send(&mut self, target: &str, from: Navigation) -> Option<Answer> {
         let ports = self.shared.ports();
         self.turn += 1;
         let port = ports.get(self.turn % ports.len().max(1)).copied();
@@ -213,12 +213,12 @@ impl Browser {
         self.send_to(port, target, from)
     }
 
-    fn send_to(&mut self, port: u16, target: &str, from: From) -> Option<Answer> {
+    fn send_to(&mut self, port: u16, target: &str, from: Navigation) -> Option<Answer> {
         let (site, mode, dest) = match from {
-            From::Typed => ("none", "navigate", "document"),
-            From::Click => ("same-origin", "navigate", "document"),
-            From::Fetch => ("same-origin", "cors", "empty"),
-            From::Elsewhere => ("cross-site", "navigate", "document"),
+            Navigation::Typed => ("none", "navigate", "document"),
+            Navigation::Click => ("same-origin", "navigate", "document"),
+            Navigation::Fetch => ("same-origin", "cors", "empty"),
+            Navigation::Elsewhere => ("cross-site", "navigate", "document"),
         };
         let cookies: Vec<_> = self
             .jar

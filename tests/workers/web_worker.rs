@@ -17,7 +17,7 @@ use oauth_web_tower::{Host, SignIn, User};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::Place;
+use crate::StoreLocation;
 use crate::worker::{LONGEST_REQUEST, say, store};
 
 /// The configuration of a web server.
@@ -27,7 +27,7 @@ pub(crate) struct Served {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    pub(crate) place: Place,
+    pub(crate) place: StoreLocation,
 }
 
 /// Serves until it is killed.

@@ -25,16 +25,16 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::hold::{Hold, Telling};
+use crate::hold::{Hold, ReportingStore};
 use crate::waits::Waits;
-use crate::{Callers, Place, Reuse, TokenBinding, Work, now};
+use crate::{Callers, Reuse, StoreLocation, TokenBinding, Work, now};
 
 /// The user to whom the grant belongs.
 const SUBJECT: &str = "somebody";
 
 /// The maximum time that a terminated worker takes to finish its renewals: less than
-/// [`GRACE`](crate::pool::GRACE), so that it is not killed.
-const DRAIN: Duration = Duration::from_secs(8);
+/// [`TERMINATION_TIMEOUT`](crate::pool::TERMINATION_TIMEOUT), so that it is not killed.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Runs a worker until it is terminated.
 pub(crate) fn run(work: &Work) -> Result<(), Error> {
@@ -46,7 +46,7 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
     runtime.block_on(async {
         // Before anything else, so that a worker terminated during its start shuts down gracefully too.
         let mut terminated = signal(SignalKind::terminate()).expect("signals");
-        let desk = Arc::new(Desk::open(work).await?);
+        let desk = Arc::new(SharedSource::open(work).await?);
         let threads = desk.open_to(work.callers);
         say(&json!({ "ready": true }));
         let mut tick = tokio::time::interval(Duration::from_millis(100));
@@ -167,13 +167,13 @@ async fn session_over(
 /// The timeout of a token request.
 pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(2);
 
-pub(crate) async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
+pub(crate) async fn store(place: &StoreLocation) -> Result<Arc<dyn Store>, Error> {
     Ok(match place {
-        Place::File(folder) => Arc::new(FileStore::new(folder)?),
-        Place::Sqlite(path) => Arc::new(SqliteStore::new(path)?),
-        Place::Redis(url) => Arc::new(RedisStore::new(url)?),
-        Place::Replicated(url) => Arc::new(RedisStore::new(url)?.with_replicas(1)),
-        Place::Postgres(url) => {
+        StoreLocation::File(folder) => Arc::new(FileStore::new(folder)?),
+        StoreLocation::Sqlite(path) => Arc::new(SqliteStore::new(path)?),
+        StoreLocation::Redis(url) => Arc::new(RedisStore::new(url)?),
+        StoreLocation::Replicated(url) => Arc::new(RedisStore::new(url)?.with_replicas(1)),
+        StoreLocation::Postgres(url) => {
             let store = PostgresStore::new(url)?;
             store.migrate().await?;
             Arc::new(store)
@@ -182,9 +182,9 @@ pub(crate) async fn store(place: &Place) -> Result<Arc<dyn Store>, Error> {
 }
 
 /// The source of tokens that a worker's callers share, and their use of them.
-struct Desk {
+struct SharedSource {
     session: GrantSource,
-    store: Arc<Telling>,
+    store: Arc<ReportingStore>,
     http: reqwest::Client,
     api: String,
     /// The client that sends tokens with proofs, if they are bound to a key.
@@ -194,9 +194,9 @@ struct Desk {
     is_closed: watch::Sender<bool>,
 }
 
-impl Desk {
+impl SharedSource {
     async fn open(work: &Work) -> Result<Self, Error> {
-        let store = Arc::new(Telling::new(store(&work.place).await?));
+        let store = Arc::new(ReportingStore::new(store(&work.place).await?));
         let (Callers::Tasks(callers) | Callers::Threads(callers)) = work.callers;
         let (session, proving) = session_over(work, Arc::clone(&store) as Arc<dyn Store>).await?;
         Ok(Self {
@@ -244,7 +244,7 @@ impl Desk {
     async fn close(&self) -> Result<(), Error> {
         say(&json!({ "renews": self.store.hold() != Hold::Nothing }));
         self.is_closed.send_replace(true);
-        let drained = self.session.drain(DRAIN).await;
+        let drained = self.session.drain(DRAIN_TIMEOUT).await;
         self.report();
         drained
     }
@@ -311,7 +311,7 @@ impl Desk {
     }
 }
 
-impl Desk {
+impl SharedSource {
     /// Uses a token with a proof, through the authorized client.
     async fn prove_it(&self, api: &Authorized) {
         match api.get(&self.api).send().await {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::shell::{Outcome, cargo, root, said, target};
 
 /// A test that hangs has noticed, too.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Applies every patch whose name holds `only` to a copy of the tree, and runs its test there.
 pub(crate) fn run(only: Option<&str>) -> Outcome {
@@ -150,7 +150,7 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(Tested::Green),
             Ok(Some(_)) => return Ok(Tested::Red),
-            Ok(None) if start.elapsed() > PATIENCE => {
+            Ok(None) if start.elapsed() > TEST_TIMEOUT => {
                 end(&mut child);
                 return Ok(Tested::Red);
             }

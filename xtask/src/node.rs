@@ -72,7 +72,7 @@ fn package() -> PathBuf {
     root().join("bindings/node")
 }
 
-/// The same without the tools of the tests.
+/// Builds the package without the tools of the tests.
 pub(crate) fn build() -> Outcome {
     wasm::edge().and(addon()).and(sizes())
 }

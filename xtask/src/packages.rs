@@ -47,14 +47,14 @@ pub(crate) fn version(tag: Option<&str>) -> Outcome {
     };
     let (node, web) = (described("node"), described("wasm"));
     let tag = tag.map(|tag| tag.strip_prefix('v').unwrap_or_default());
-    let is_one = crates.is_some()
+    let is_one_version = crates.is_some()
         && node.as_deref() == crates
         && web.as_deref() == crates
         && tag.is_none_or(|tag| crates == Some(tag));
-    if !is_one {
+    if !is_one_version {
         println!("versions differ: crates {crates:?}, npm {node:?} {web:?}, tag {tag:?}");
     }
-    Outcome::of(is_one)
+    Outcome::of(is_one_version)
 }
 
 fn tests(name: &str, servers: &str) -> Outcome {

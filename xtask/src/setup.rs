@@ -9,7 +9,7 @@ use crate::python;
 use crate::shell::{Outcome, cargo, root, said, step};
 
 /// The oldest Node.js the counterpart server runs on.
-const NODE: u32 = 20;
+const MIN_NODE_VERSION: u32 = 20;
 
 /// The programs of the servers that stores and sites are tested with, and Debian's packages of them.
 const SERVERS: &[(&str, &str)] = &[
@@ -31,22 +31,22 @@ pub(crate) fn run() -> Outcome {
 /// Node.js, in a version that is new enough.
 pub(crate) fn node() -> Outcome {
     if let Some(version) = node_version() {
-        if version >= NODE {
+        if version >= MIN_NODE_VERSION {
             return Outcome::of(true);
         }
         println!(
-            "node {version} is too old: the interoperability tests need Node.js {NODE} or newer"
+            "node {version} is too old: the interoperability tests need Node.js {MIN_NODE_VERSION} or newer"
         );
         return Outcome::of(false);
     }
     apt(&["nodejs", "npm"]);
-    let is_there = node_version().is_some_and(|version| version >= NODE);
-    if !is_there {
+    let is_new_enough = node_version().is_some_and(|version| version >= MIN_NODE_VERSION);
+    if !is_new_enough {
         println!(
-            "Node.js {NODE} or newer and npm are needed: install them from https://nodejs.org/"
+            "Node.js {MIN_NODE_VERSION} or newer and npm are needed: install them from https://nodejs.org/"
         );
     }
-    Outcome::of(is_there)
+    Outcome::of(is_new_enough)
 }
 
 /// Installs Debian packages, as root; whether that worked is seen by what is there afterwards.
@@ -130,7 +130,7 @@ pub(crate) fn mcp_server() -> Outcome {
 /// Debian starts when it installs one is of no use to them.
 fn servers() -> Outcome {
     let missing = || -> Vec<&str> {
-        let lacks = |(program, _): &&(&str, &str)| !is_there(program);
+        let lacks = |(program, _): &&(&str, &str)| !is_new_enough(program);
         let missing = SERVERS.iter().filter(lacks);
         missing.map(|(_, package)| *package).collect()
     };
@@ -148,7 +148,7 @@ fn servers() -> Outcome {
 }
 
 /// Whether there is such a program: in the path, or where Debian puts PostgreSQL's and PgBouncer.
-fn is_there(program: &str) -> bool {
+fn is_new_enough(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql");
     let versions = versions.into_iter().flatten().flatten();

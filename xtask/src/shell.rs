@@ -33,7 +33,7 @@ impl Outcome {
 /// The tests that have failed, as those who run them name them.
 static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Says once more which tests have failed: where they were told, thousands of lines follow.
+/// Lists the failed tests again, because thousands of lines follow after each was reported.
 pub(crate) fn say_what_failed() {
     let failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     if !failed.is_empty() {
@@ -143,7 +143,7 @@ pub(crate) fn counted(
     }
 }
 
-/// The same for a program whose two outputs only together say what happened.
+/// Runs a program whose two outputs must be read together.
 pub(crate) fn counted_both(
     name: &str,
     command: &mut Command,

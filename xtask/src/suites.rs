@@ -194,12 +194,14 @@ fn stores() -> Outcome {
 /// The lock files of the workspaces apart, which no ordinary build reads: benchmarks and fuzzing build with `--locked`.
 fn lock_files() -> Outcome {
     let apart = ["tests/bench/rust", "tests/bench/web/rust", "tests/fuzz"];
-    apart.into_iter().fold(Outcome::default(), |checked, place| {
-        let mut update = cargo();
-        update.args(["update", "--workspace", "--locked", "--quiet"]);
-        update.current_dir(root().join(place));
-        checked.and(step(&format!("lock file ({place})"), &mut update))
-    })
+    apart
+        .into_iter()
+        .fold(Outcome::default(), |checked, place| {
+            let mut update = cargo();
+            update.args(["update", "--workspace", "--locked", "--quiet"]);
+            update.current_dir(root().join(place));
+            checked.and(step(&format!("lock file ({place})"), &mut update))
+        })
 }
 
 /// What needs no test to run.

@@ -8,11 +8,11 @@ use crate::shell::{Outcome, cargo, counted, plain_count, root, target};
 
 /// How long each part runs in the gate, in seconds; by itself it runs for 30. Only a longer part sees
 /// the end of a killed worker's lease, and asks for it.
-const SHORT: u64 = 8;
+const GATE_SECONDS: u64 = 8;
 
 /// A short run of it, for the gate.
 pub(crate) fn short() -> Outcome {
-    run(SHORT, None)
+    run(GATE_SECONDS, None)
 }
 
 /// Each part for so long; only those whose name holds a string, if one is given.

@@ -3,7 +3,8 @@
 use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnRateLimit, Once, RateLimitChoice,
+    Allowance, Api, ApiCall, Attachment, BodyRepeat, Call, CallStep, Clock, OnRateLimit,
+    RateLimitChoice,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -126,8 +127,8 @@ impl NativeApi {
                 body: body.as_deref(),
             },
             once: match body {
-                Some(_) => Once::No,
-                None => Once::Yes,
+                Some(_) => BodyRepeat::Possible,
+                None => BodyRepeat::Impossible,
             },
             on_rate_limit,
             ..Call::default()

@@ -143,8 +143,8 @@ impl NativeClient {
         create(server, options, Authentication::Options(mac)).map(Self)
     }
 
-    /// The same, which authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has
-    /// a signing function for each.
+    /// A client that authenticates with keys that JavaScript holds: `keys` describes them, and `signers` has a signing
+    /// function for each.
     #[wasm_bindgen(js_name = ofKeys)]
     pub fn of_keys(
         server: &NativeServer,
@@ -157,7 +157,7 @@ impl NativeClient {
         create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
-    /// The same, which authenticates with HMACs of its secret, made by JavaScript.
+    /// A client that authenticates with HMACs of its secret, made by JavaScript.
     #[wasm_bindgen(js_name = ofSecret)]
     pub fn of_secret(
         server: &NativeServer,
@@ -169,8 +169,8 @@ impl NativeClient {
         create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
-    /// The same, which authenticates as its settings say. `hold` takes the key that they may have, and `hold_secret` a secret
-    /// that signs.
+    /// A client that authenticates as its settings say. `hold` takes the key that they may have, and `hold_secret` a
+    /// secret that signs.
     #[wasm_bindgen(js_name = ofSettings)]
     pub fn of_settings(
         server: &NativeServer,

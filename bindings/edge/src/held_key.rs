@@ -28,9 +28,9 @@ thread_local! {
 }
 
 /// The number of a signing function, which is forgotten when the last client that has the key is dropped.
-struct Held(u32);
+struct SignerHandle(u32);
 
-impl Drop for Held {
+impl Drop for SignerHandle {
     fn drop(&mut self) {
         let forgotten = SIGNERS.try_with(|signers| {
             let mut signers = signers.try_borrow_mut().ok()?;
@@ -48,12 +48,12 @@ pub(crate) fn holder(sign: Function) -> Holder {
         signers.known.insert(signers.last, sign);
         signers.last
     });
-    Holder::new(Held(number))
+    Holder::new(SignerHandle(number))
 }
 
 /// The JavaScript object that makes the signature of this job.
 pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
-    let held = job.holder.as_ref()?.downcast::<Held>()?;
+    let held = job.holder.as_ref()?.downcast::<SignerHandle>()?;
     let sign = SIGNERS.with_borrow(|signers| signers.known.get(&held.0).cloned())?;
     let input = Uint8Array::from(&*job.signing_input);
     let [key_id, alg] = [job.key_id.as_str(), job.alg].map(JsValue::from);
@@ -64,7 +64,7 @@ pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Keys {
-    keys: Vec<Known>,
+    keys: Vec<KeyDescription>,
     alg: Option<String>,
     kid: Option<String>,
     certificate_thumbprint: Option<String>,
@@ -72,7 +72,7 @@ struct Keys {
 }
 
 #[derive(Deserialize)]
-struct Known {
+struct KeyDescription {
     #[serde(default)]
     kid: String,
     algs: Vec<String>,
@@ -99,7 +99,7 @@ pub(crate) fn jwt(
 ) -> Result<HeldKeyJwt, JsValue> {
     let given: Keys = read(given, "the settings of a key must be strings")?;
     let keys = given.keys.into_iter().zip(signers);
-    let held = |(known, sign): (Known, Function)| HeldKey {
+    let held = |(known, sign): (KeyDescription, Function)| HeldKey {
         kid: known.kid,
         algs: known.algs,
         holder: holder(sign),

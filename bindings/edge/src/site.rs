@@ -123,10 +123,10 @@ impl NativeSite {
     /// The visit for a browser's request, and for the access rule or the requirements of the page.
     pub fn visit(&self, given: &JsValue) -> Result<NativeVisit, JsValue> {
         let (request, access) = request(given)?;
-        let is_over = member(given, "access").is_some_and(|access| access == "over");
+        let has_grant_ended = member(given, "access").is_some_and(|access| access == "over");
         let seen = request.clone();
         let visit = match need(given)? {
-            _ if is_over => self.0.tokens_over(request),
+            _ if has_grant_ended => self.0.tokens_over(request),
             Some(need) => self.0.challenge(request, need),
             None => self.0.visit(request, access),
         };

@@ -54,7 +54,7 @@ impl NativeTokens {
         are_same(&self.0, &other.0)
     }
 
-    /// What an API required of the person at the login, as JSON, if it was a step-up.
+    /// What an API required of the user at the login, as JSON, if it was a step-up.
     #[wasm_bindgen(js_name = stepUp)]
     pub fn step_up(&self) -> Option<String> {
         self.0.step_up().map(oauth_core::json::to_text)
@@ -75,7 +75,7 @@ impl NativeTokens {
         self.check(now, None)
     }
 
-    /// The same, after an API has refused these tokens.
+    /// Checks the fixed token after an API has refused these tokens.
     #[wasm_bindgen(js_name = checkFixedBeside)]
     pub fn check_fixed_beside(&self, now: f64, refused: &NativeTokens) -> Result<(), JsValue> {
         self.check(now, Some(&refused.0))

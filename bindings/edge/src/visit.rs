@@ -51,7 +51,7 @@ impl SharedOutcome {
 
 /// A request, and the page's access rule.
 #[derive(Deserialize)]
-struct Given {
+struct VisitRequest {
     method: String,
     host: String,
     target: String,
@@ -73,7 +73,7 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
     let form = member(given, "form").and_then(|form| form.dyn_into::<Uint8Array>().ok());
     let plain = Object::assign(&Object::new(), given.unchecked_ref());
     let plain = with(plain, "form", JsValue::UNDEFINED);
-    let given: Given = read(
+    let given: VisitRequest = read(
         &plain,
         "the request must be { method, host, target, headers }",
     )?;

@@ -6,7 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, named, pause } = require('./exchange.cjs')
-const { lineOf } = require('./network.cjs')
+const { transportOf } = require('./network.cjs')
 const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
@@ -31,7 +31,7 @@ class Api {
     if (onWait !== undefined && typeof onWait !== 'function') throw new TypeError('onWait must be a function')
     this.#known = known
     this.#sources = sources
-    this.#fetch = lineOf(network, fetch).apiFetch
+    this.#fetch = transportOf(network, fetch).apiFetch
     this.#onWait = onWait
     this.#limits = checkLimits(onRateLimit, longestWaitMs)
   }
@@ -245,11 +245,11 @@ function checkSource(source, name) {
 function apiOf({ server, loopback = false }, sources, { origins, allowance, expiredTokenReplies, ...options }) {
   const originTexts = textsOf('origins', origins)
   const isDocumented = allowance === 'documented'
-  const kept = isDocumented ? undefined : checkAllowance(allowance)
+  const ownAllowance = isDocumented ? undefined : checkAllowance(allowance)
   if (isDocumented && !server) throw new TypeError("allowance: only presets have a 'documented' one; pass { requests, seconds }")
   const make = () => (server
-    ? native.NativeApi.ofServer(server, originTexts, Object.keys(sources), isDocumented, kept)
-    : native.NativeApi.at(originTexts ?? [], loopback, kept))
+    ? native.NativeApi.ofServer(server, originTexts, Object.keys(sources), isDocumented, ownAllowance)
+    : native.NativeApi.at(originTexts ?? [], loopback, ownAllowance))
   const known = Object.values(sources).map(Source.clientOf).filter((client) => client !== undefined)
   const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
   const ruled = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
@@ -298,8 +298,8 @@ class Source {
     const options = optionsOf('source.api', input)
     const sources = { any: checkSource(this, 'source') }
     const { fetch, ...defaults } = this.#options
-    const line = options.network === undefined ? { fetch } : {}
-    return apiOf(this.#target, sources, { ...defaults, ...line, ...options })
+    const defaultTransport = options.network === undefined ? { fetch } : {}
+    return apiOf(this.#target, sources, { ...defaults, ...defaultTransport, ...options })
   }
 
   /** `fetch` with the token attached. Only allowed origins get it. */

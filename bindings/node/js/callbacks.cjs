@@ -64,24 +64,24 @@ const keyServiceMethods = {
 }
 
 const userMethods = {
-  open: async (person, { key: url }) => {
-    await person.open(new URL(url))
+  open: async (user, { key: url }) => {
+    await user.open(new URL(url))
     return {}
   },
-  show_code: async (person, { record: code }) => {
-    await person.show(DeviceAuthorizationResponse.of(JSON.parse(code)))
+  show_code: async (user, { record: code }) => {
+    await user.show(DeviceAuthorizationResponse.of(JSON.parse(code)))
     return {}
   },
-  sign_in: async (person, { record: refused }) => {
-    const tokens = await person.signIn(refused === undefined ? undefined : Tokens.deserialize(refused))
+  sign_in: async (user, { record: refused }) => {
+    const tokens = await user.signIn(refused === undefined ? undefined : Tokens.deserialize(refused))
     return { record: nativeTokens(tokens).serialize() }
   },
-  hold: async (person, { ms }) => {
-    const held = await person.hold(ms)
+  hold: async (user, { ms }) => {
+    const held = await user.hold(ms)
     return held === undefined ? { absent: true } : { record: nativeTokens(held.tokens).serialize(), id: held.id }
   },
-  release: async (person, { key: id }) => {
-    await person.release(id)
+  release: async (user, { key: id }) => {
+    await user.release(id)
     return {}
   },
 }
@@ -110,21 +110,21 @@ const assertionMethods = {
 }
 
 /** The callback that calls a store written in JavaScript. */
-const answersOfStore = (store) => callHandler('store', storeMethods, store)
+const storeCallbacks = (store) => callHandler('store', storeMethods, store)
 
 /** The callback that calls a key service. */
-const answersOfSource = (source) => callHandler('key service', keyServiceMethods, source)
+const keyServiceCallbacks = (source) => callHandler('key service', keyServiceMethods, source)
 
 /** The callback that signs with a held key. */
-const answersOfHolder = (sign, alg) => callHandler('key holder', keyHolderMethods(alg), sign)
+const keyHolderCallbacks = (sign, alg) => callHandler('key holder', keyHolderMethods(alg), sign)
 
 /** The callback that gets a workload's token. */
-const answersOfAssertion = (read) => callHandler('assertion function', assertionMethods, read)
+const assertionCallbacks = (read) => callHandler('assertion function', assertionMethods, read)
 
 /** The callback that shows a page or a code to the user, or gets the tokens of their sign-in elsewhere. */
-const answersOfPerson = (person) => callHandler('open function', userMethods, person)
+const userCallbacks = (user) => callHandler('open function', userMethods, user)
 
 /** The callback that decides whether a user is admitted, and looks up providers. */
-const answersOfSite = (site) => callHandler('site', siteMethods, site)
+const siteCallbacks = (site) => callHandler('site', siteMethods, site)
 
-module.exports = { answersOfAssertion, answersOfHolder, answersOfPerson, answersOfSite, answersOfSource, answersOfStore }
+module.exports = { assertionCallbacks, keyHolderCallbacks, userCallbacks, siteCallbacks, keyServiceCallbacks, storeCallbacks }

@@ -5,7 +5,7 @@
 const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
 const { causeText, waitFor } = require('./exchange.cjs')
-const { answersOfAssertion } = require('./callbacks.cjs')
+const { assertionCallbacks } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, pathOf } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
@@ -28,7 +28,7 @@ class AssertionFunction {
   constructor(read, audience) {
     this.#read = read
     this.#audience = audience
-    this.native = callNative(() => native.NativeAssertionSource.of(answersOfAssertion((wanted) => this.#token(wanted, {}))))
+    this.native = callNative(() => native.NativeAssertionSource.of(assertionCallbacks((wanted) => this.#token(wanted, {}))))
   }
 
   /** A reader of this assertion, for the exchanges of a client of `issuer`. */
@@ -150,7 +150,7 @@ class ClientAuth {
   }
 }
 
-/** An assertion whose values are valid, as far as no server is needed to tell. */
+/** An assertion whose values are valid, to the extent possible without a server. */
 function checked(assertion) {
   callNative(() => native.checkAssertion(assertion))
   return new ClientAuth(assertion)

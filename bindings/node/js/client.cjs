@@ -11,7 +11,7 @@ const { Exchange, checkLimit, momentOf, runOver: run, startAndRun, waitFor } = r
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { LogoutForm, endSessionOf } = require('./logout.cjs')
-const { lineOf } = require('./network.cjs')
+const { transportOf } = require('./network.cjs')
 const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./operation-support.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
 const { optionsOf, textsOf } = require('./options.cjs')
@@ -142,19 +142,19 @@ class Client extends Operations {
     if (clientSecret === '' && clientAuth === undefined) {
       throw new TypeError("clientSecret must not be empty: for a public client, set clientAuth: 'none'")
     }
-    const line = lineOf(network, fetch, send)
+    const transport = transportOf(network, fetch, send)
     const { read, settings, used, ...auth } = ClientAuth.of(clientAuth)
     const options = {
       clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registeredOptions(registration),
-      certificateThumbprint: line.network?.certificateThumbprint ?? undefined,
+      certificateThumbprint: transport.network?.certificateThumbprint ?? undefined,
     }
-    const made = callNative(() => new native.NativeClient(known, options, read?.native, settings, used))
-    this.#native = registration.dpopKey === undefined ? made : made.withDpopKey(DpopKey.native(registration.dpopKey))
+    const created = callNative(() => new native.NativeClient(known, options, read?.native, settings, used))
+    this.#native = registration.dpopKey === undefined ? created : created.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
-    this.#transport = { ...line, requestTimeoutMs: checkLimit(timeoutMs) }
-    this.#id = clientId ?? made.clientId
+    this.#transport = { ...transport, requestTimeoutMs: checkLimit(timeoutMs) }
+    this.#id = clientId ?? created.clientId
     this.#assertion = read?.of(server.issuer)
     this.exchange = new Exchanges(this.#native, this.#assertion)
     Object.defineProperty(this, 'exchange', { enumerable: false, writable: false })
@@ -208,7 +208,7 @@ class Client extends Operations {
 
   /** The native client, the readers that its exchanges need, and the source of subject tokens if `signIn` is given. */
   #identity(tokens, { identityProvider, signIn, subjectTokenType }) {
-    const present = [identityProvider, signIn].filter((one) => one !== undefined)
+    const present = [identityProvider, signIn].filter((value) => value !== undefined)
     if (present.length === 0 && subjectTokenType === undefined) return [this.#native, this.#assertion]
     if (present.length !== 2) throw new TypeError('identityProvider and signIn must be given together')
     if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
@@ -352,7 +352,7 @@ async function login(client, options = {}) {
     const prompt = () => (finished.signal.aborted ? pending : promptForCallback(listener, known, paste, finished.signal))
     const pasted = paste && Promise.resolve(opening).then(prompt)
     const failed = opening && new Promise((_, fail) => opening.catch(fail))
-    const first = Promise.race([arrival, pasted, failed].filter((one) => one !== undefined))
+    const first = Promise.race([arrival, pasted, failed].filter((value) => value !== undefined))
     const callback = await waitFor(first, { signal }, () => listener.close())
     return await client.redeem(flow, callback, { signal })
   } finally {

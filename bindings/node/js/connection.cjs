@@ -11,20 +11,20 @@ const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const { callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
-const { answersOfPerson } = require('./callbacks.cjs')
+const { userCallbacks } = require('./callbacks.cjs')
 const { HOLD, holdOf } = require('./hold.cjs')
-const { lineOf } = require('./network.cjs')
+const { transportOf } = require('./network.cjs')
 const { optionsOf, textsOf } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
 const { nativeStore } = require('./stores.cjs')
 const { Tokens, nativeTokens } = require('./tokens.cjs')
 
-/** The time for the function that opens a page to fail, in milliseconds: it may not return before the login has ended. */
+/** How long to wait for the open function to fail, in milliseconds; it might return only after the login has ended. */
 const OPENING_MS = 1000
 
 /** Passes on a failure of the function that opens a page, without letting it delay the last page of the login. */
-const opened = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING_MS))])
+const openedOrTimedOut = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING_MS))])
 
 /** The holds on the grant of a sign-in, by their ids. */
 function holdsOf(signIn) {
@@ -96,17 +96,17 @@ class ResourceConnection {
       patienceMs: timeoutMs,
       challenges: wwwAuthenticate === undefined ? undefined : [wwwAuthenticate].flat().map(String),
     }
-    const kept = store === undefined ? undefined : nativeStore(store)
-    const line = lineOf(network)
-    const user = answersOfPerson({
-      open: (page) => this.#callUser(() => opened((open ?? showAndOpen)(page))),
+    const storeHandle = store === undefined ? undefined : nativeStore(store)
+    const requestTransport = transportOf(network)
+    const user = userCallbacks({
+      open: (page) => this.#callUser(() => openedOrTimedOut((open ?? showAndOpen)(page))),
       show: (code) => this.#callUser(() => shown(code)),
       signIn: (refused) => this.#callUser(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
       ...holdsOf(signIn),
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
     const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)
-    const make = () => native.NativeConnection.to(nativeOptions, user, kept, line.network, read?.native, provider, key, used)
+    const make = () => native.NativeConnection.to(nativeOptions, user, storeHandle, requestTransport.network, read?.native, provider, key, used)
     this.#native = callNative(make)
     this.#url = nativeOptions.url
     this.#options = { network, ...options }
@@ -152,7 +152,7 @@ class ResourceConnection {
       const tokens = await withNativeErrors(() => waitFor(request(), { signal, timeoutMs }))
       return tokens === null || tokens === undefined ? undefined : new Tokens(tokens)
     } catch (error) {
-      throw this.#takenFailure() ?? error
+      throw this.#takeFailure() ?? error
     }
   }
 
@@ -172,8 +172,8 @@ class ResourceConnection {
     }
   }
 
-  /** What a function of the application has thrown since the last call, if anything. */
-  #takenFailure() {
+  /** Returns what a function of the application threw since the last call, if anything, and forgets it. */
+  #takeFailure() {
     const failure = this.#failure
     this.#failure = undefined
     return failure

@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { answersOfHolder } = require('./callbacks.cjs')
+const { keyHolderCallbacks } = require('./callbacks.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
@@ -41,7 +41,7 @@ class DpopKey {
     const { alg = 'ES256' } = optionsOf('DpopKey.held', options)
     if (typeof sign !== 'function') throw new TypeError('sign must be a function')
     const text = typeof publicJwk === 'string' ? publicJwk : JSON.stringify(publicJwk)
-    const answers = answersOfHolder(sign, checkText(alg, 'alg'))
+    const answers = keyHolderCallbacks(sign, checkText(alg, 'alg'))
     return new DpopKey(callNative(() => native.NativeDpopKey.held(alg, checkText(text, 'publicJwk'), answers)))
   }
 

@@ -13,7 +13,7 @@ const { verified } = require('./webcrypto.cjs')
 /** The largest response body, in bytes. */
 const MAX_BODY = 1 << 20
 /** The default timeout of a request, and the longest time that a timer can wait, in milliseconds. */
-const TIMEOUT = 30_000
+const REQUEST_TIMEOUT_MS = 30_000
 const MAX_TIMER = 2 ** 31 - 1
 
 /**
@@ -312,7 +312,7 @@ function pause(ms, signal, { isIdle = false } = {}) {
 /** Runs an exchange to its end over any `send`, or any `fetch`. */
 async function run(exchange, options) {
   const given = optionsOf('run', options)
-  const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = TIMEOUT } = given
+  const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = REQUEST_TIMEOUT_MS } = given
   if (!(exchange instanceof Exchange)) throw new TypeError('exchange must be an Exchange')
   const parts = partsOf(exchange)
   checkLimit(timeoutMs)
@@ -325,14 +325,14 @@ async function run(exchange, options) {
     let step = parts.assertion === undefined ? resumeNative(parts, begin) : await readAndResume(parts, begin, { signal, timeoutMs })
     for (;;) {
       signal?.throwIfAborted()
-      const left = deadline === Infinity ? Infinity : deadline - performance.now()
-      const limits = { signal, timeoutMs: left }
+      const remaining = deadline === Infinity ? Infinity : deadline - performance.now()
+      const limits = { signal, timeoutMs: remaining }
       if (typeof step === 'string') {
-        step = left <= 0
+        step = remaining <= 0
           ? resumeNative(parts, ...lossArguments('no answer in time', 'unsent'))
           : await sendRequest(parts, step, { send, requestTimeoutMs, ...limits })
       } else if (typeof step === 'number') {
-        await pause(Math.min(step, Math.max(left, 0)), signal)
+        await pause(Math.min(step, Math.max(remaining, 0)), signal)
         step = await readAndResume(parts, elapsed, limits)
       } else if ('job' in step) {
         const verdict = await verified(step).catch((error) => ({ error }))

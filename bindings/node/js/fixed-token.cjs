@@ -7,7 +7,7 @@ const native = require('#native')
 const { Source } = require('./api.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
-const { lineOf } = require('./network.cjs')
+const { transportOf } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
 const { Tokens, nativeTokens, secondsOf } = require('./tokens.cjs')
@@ -94,9 +94,9 @@ class FixedToken extends Source {
 function fixedToken(token, options) {
   const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
   const read = readerOf(token, secondsOf(expiresAt))
-  const line = { fetch: lineOf(network, fetch).apiFetch }
-  if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, line)
-  return new FixedToken(read, { loopback: isLoopback(transport) }, { origins, ...line })
+  const requestTransport = { fetch: transportOf(network, fetch).apiFetch }
+  if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, requestTransport)
+  return new FixedToken(read, { loopback: isLoopback(transport) }, { origins, ...requestTransport })
 }
 
 module.exports = { FixedToken, fixedToken }

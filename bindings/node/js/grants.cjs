@@ -13,7 +13,7 @@ const { asking } = require('./operation-support.cjs')
 const { optionsOf } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
-const { distinguishing, endBeside, isList, listBeside, surplusOf } = require('./step-ups.cjs')
+const { distinguishing, endBeside, isList, addStepUp, surplusOf } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -130,7 +130,7 @@ class Grants {
     const makeRoom = () => this.#endBeside(subject, options, (listed) => this.#surplus(subject, options, listed), failures)
     const source = this.get(subject, { ...options, stepUp })
     const seen = await this.#versionOf(source.key)
-    await listBeside(this.#store, ordinary.key, stepUp, makeRoom)
+    await addStepUp(this.#store, ordinary.key, stepUp, makeRoom)
     await GrantSource.logInSeen(source, tokens, seen)
     await makeRoom()
     if (failures.length > 0) throw failures[0]
@@ -190,11 +190,11 @@ class Grants {
       }
     }
     const one = distinguishing(options?.stepUp)
-    const beside = () => this.#endBeside(subject, options, (listed) => listed.filter((stepUp) => one === undefined || stepUp === one), failures)
-    if (subject !== undefined) await attempt(beside)
+    const stepUps = () => this.#endBeside(subject, options, (listed) => listed.filter((stepUp) => one === undefined || stepUp === one), failures)
+    if (subject !== undefined) await attempt(stepUps)
     await attempt(() => this.#end(subject, options))
     // That of a login which was being stored meanwhile.
-    if (subject !== undefined) await attempt(beside)
+    if (subject !== undefined) await attempt(stepUps)
     if (failures.length > 0) throw failures[0]
   }
 
@@ -264,8 +264,8 @@ class Grants {
       return { code: errorFromNative(error).code }
     }
     const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, stepUp, ...facts } = summary
-    const isOurs = issuer === this.#client.server.issuer && clientId === this.#client.clientId
-    if (!isOurs) return {}
+    const belongsToClient = issuer === this.#client.server.issuer && clientId === this.#client.clientId
+    if (!belongsToClient) return {}
     const date = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
     const ends = { expiresAt: date(expiresAt), refreshTokenExpiresAt: date(refreshTokenExpiresAt), authorizationExpiresAt: date(authorizationExpiresAt) }
     const required = typeof stepUp === 'string' ? { stepUp: JSON.parse(stepUp) } : {}
@@ -324,9 +324,9 @@ class Grants {
 
   /** Shuts all sources down gracefully, like `source.drain`. */
   async drain(options) {
-    const ours = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
-    for (const keeper of ours) keeper.drain()
-    await drainKeepers((keeper) => ours.has(keeper), options)
+    const keepers = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
+    for (const keeper of keepers) keeper.drain()
+    await drainKeepers((keeper) => keepers.has(keeper), options)
   }
 
   /** Drains all sources. */

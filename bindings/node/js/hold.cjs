@@ -32,13 +32,13 @@ const uses = new WeakMap()
 /** A use of the refresh token of a grant without a store: the `turn` to wait for, if another use is under way, and its `end`. */
 function useAlone(keeper) {
   const turn = uses.get(keeper)
-  let done
-  const own = new Promise((resolve) => (done = resolve))
-  const all = turn === undefined ? own : turn.then(() => own)
-  uses.set(keeper, all)
+  let finish
+  const thisUse = new Promise((resolve) => (finish = resolve))
+  const allUses = turn === undefined ? thisUse : turn.then(() => thisUse)
+  uses.set(keeper, allUses)
   const end = () => {
-    done()
-    if (uses.get(keeper) === all) uses.delete(keeper)
+    finish()
+    if (uses.get(keeper) === allUses) uses.delete(keeper)
   }
   return { turn, end }
 }
@@ -51,9 +51,9 @@ function extendLease(store, key, { holder, ms, every }, lost) {
   let extension
   const extend = async () => {
     // A store that does not answer may do so the next time.
-    const held = await Promise.resolve().then(() => store.lease(key, holder, ms)).catch(() => undefined)
+    const remaining = await Promise.resolve().then(() => store.lease(key, holder, ms)).catch(() => undefined)
     extension = undefined
-    if (!(held > 0)) return
+    if (!(remaining > 0)) return
     clearInterval(timer)
     lost()
   }
@@ -74,10 +74,10 @@ async function takeLease(store, keeper, ms, lost) {
   const lease = Keeper.leaseOfUse(keeper)
   const start = performance.now()
   for (;;) {
-    const held = (await store.lease(key, lease.holder, lease.ms)) ?? 0
-    if (!(held > 0)) break
+    const remaining = (await store.lease(key, lease.holder, lease.ms)) ?? 0
+    if (!(remaining > 0)) break
     if (performance.now() - start > ms) throw waitTimeoutError('the grant is renewed again and again')
-    await pause(Math.min(held, POLL_INTERVAL))
+    await pause(Math.min(remaining, POLL_INTERVAL))
   }
   const stop = extendLease(store, key, lease, lost)
   let released

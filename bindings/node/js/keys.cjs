@@ -5,7 +5,7 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
-const { answersOfSource } = require('./callbacks.cjs')
+const { keyServiceCallbacks } = require('./callbacks.cjs')
 const { optionsOf } = require('./options.cjs')
 const { pathOf } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
@@ -55,8 +55,8 @@ const isKeyService = (value) => typeof value?.dataKey === 'function' && typeof v
 function nativeKeys(current, old) {
   if (!Array.isArray(old)) throw new TypeError('old must be an array of keys')
   const { NativeKeys } = native
-  const keys = callNative(() => (isKeyService(current) ? NativeKeys.ofSource(answersOfSource(current)) : NativeKeys.of(nativeKey(current))))
-  for (const key of old) isKeyService(key) ? keys.alsoOfSource(answersOfSource(key)) : keys.also(nativeKey(key))
+  const keys = callNative(() => (isKeyService(current) ? NativeKeys.ofSource(keyServiceCallbacks(current)) : NativeKeys.of(nativeKey(current))))
+  for (const key of old) isKeyService(key) ? keys.alsoOfSource(keyServiceCallbacks(key)) : keys.also(nativeKey(key))
   return keys
 }
 

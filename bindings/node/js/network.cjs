@@ -20,7 +20,7 @@ function nativeNetwork(network) {
 }
 
 /** The transport of a client or of an API: a network, a `fetch`, a `send`, or none of them. */
-function lineOf(network, fetch, send) {
+function transportOf(network, fetch, send) {
   for (const [name, value] of Object.entries({ fetch, send })) {
     if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
   }
@@ -105,4 +105,4 @@ class Network {
   }
 }
 
-module.exports = { Network, lineOf, nativeNetwork }
+module.exports = { Network, transportOf, nativeNetwork }

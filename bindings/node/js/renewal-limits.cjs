@@ -15,7 +15,10 @@ function paced({ perSecond, atOnce }) {
     let isCounted = false
     let leave
     return {
-      /** Waits until the renewal may take a lease. A renewal counts once against the rate, however often this is called. */
+      /**
+       * Waits until the renewal may take a lease. A renewal counts once against the rate, no matter how often this is
+       * called.
+       */
       async come() {
         leave ??= await acquire?.()
         if (isCounted) return

@@ -194,8 +194,8 @@ async function carryOutTasks(keeper, job) {
       } else {
         if (store === undefined) throw new TypeError('store must be given: this keeper is shared')
         if (task.kind === 'lease' && task.ms > 0) await turn?.come()
-        const answer = await callStoreFor(store, keeper, task, job)
-        task = answer(keeper)
+        const applyResult = await callStoreFor(store, keeper, task, job)
+        task = applyResult(keeper)
       }
     }
     return [task.tokens, isNew]
@@ -295,9 +295,9 @@ const storeCalls = {
     return saved
   },
   async lease(store, key, { holder, ms }) {
-    const held = (await store.lease(key, holder, ms)) ?? 0
-    if (!(typeof held === 'number' && held >= 0)) throw new TypeError('lease must return milliseconds, or nothing')
-    return held
+    const heldElsewhere = (await store.lease(key, holder, ms)) ?? 0
+    if (!(typeof heldElsewhere === 'number' && heldElsewhere >= 0)) throw new TypeError('lease must return milliseconds, or nothing')
+    return heldElsewhere
   },
 }
 
@@ -312,9 +312,9 @@ const tasks = {
     return (keeper) => keeper.saved(saved)
   },
   async lease(store, key, task, waits) {
-    const held = await storeCalls.lease(store, key, task)
-    if (held > 0) waits(held)
-    return (keeper) => keeper.leased(held)
+    const heldElsewhere = await storeCalls.lease(store, key, task)
+    if (heldElsewhere > 0) waits(heldElsewhere)
+    return (keeper) => keeper.leased(heldElsewhere)
   },
 }
 

@@ -7,7 +7,7 @@ const native = require('#native')
 const { Source, apiOf, checkSource } = require('./api.cjs')
 const { callNative } = require('./errors.cjs')
 const { Exchange, runOver } = require('./exchange.cjs')
-const { lineOf } = require('./network.cjs')
+const { transportOf } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
@@ -51,8 +51,8 @@ class Server {
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
-    const line = options.network === undefined ? { fetch: Source.fetchOf(app ?? user) } : {}
-    return apiOf({ server: nativeServer(this) }, sources, { ...line, ...options })
+    const requestTransport = options.network === undefined ? { fetch: Source.fetchOf(app ?? user) } : {}
+    return apiOf({ server: nativeServer(this) }, sources, { ...requestTransport, ...options })
   }
 
   [inspect.custom](depth, options) {
@@ -87,8 +87,8 @@ function providers() {
 /** Fetches the metadata of a server. */
 async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
-  const line = lineOf(network, fetch, send)
-  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...line, requestTimeoutMs: call.timeoutMs }, call)
+  const requestTransport = transportOf(network, fetch, send)
+  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call)
   // `URL` adds a slash to a URL without a path, which few issuers end with. The metadata URL is the same.
   if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return fetchMetadata(issuer)
   return fetchMetadata(issuer.origin).catch((error) => {

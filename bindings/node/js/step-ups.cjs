@@ -8,13 +8,13 @@ const native = require('#native')
 const { OAuthError, callNative, waitTimeoutError } = require('./errors.cjs')
 
 /** The prefix of the names of the lists. */
-const LISTS = 'step-ups:'
+const LIST_PREFIX = 'step-ups:'
 /** The number of grants beside an ordinary one: the oldest gives way to a new one. */
-const BESIDE = 8
+const MAX_STEP_UP_GRANTS = 8
 /** The longest list: the oldest stay on it until they have been ended. */
-const LISTED = 2 * BESIDE
+const LISTED = 2 * MAX_STEP_UP_GRANTS
 /** The number of attempts to save a list against concurrent workers. */
-const TRIES = 16
+const MAX_SAVE_ATTEMPTS = 16
 
 /** What distinguishes the grant of this step-up, as JSON; nothing for an ordinary one. */
 function distinguishing(wanted) {
@@ -23,13 +23,13 @@ function distinguishing(wanted) {
   return callNative(() => native.distinguishingStepUp(text)) ?? undefined
 }
 
-/** The listed step-ups, as JSON. A list that cannot be read is written anew. */
+/** The listed step-ups, as JSON. A list that cannot be read is rewritten. */
 function listedIn(entry) {
   try {
     const listed = JSON.parse(entry?.record || '[]')
     if (!Array.isArray(listed)) return []
     // One that requires nothing would be the ordinary grant.
-    return listed.slice(0, LISTED).map((one) => JSON.stringify(one)).filter((one) => distinguishing(one) !== undefined)
+    return listed.slice(0, LISTED).map((stepUp) => JSON.stringify(stepUp)).filter((stepUp) => distinguishing(stepUp) !== undefined)
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof OAuthError) return []
     throw error
@@ -43,11 +43,11 @@ async function saveList(store, name, listed, entry) {
 }
 
 /** Adds a step-up to the list of this grant, as the newest. `makeRoom` ends some if the list is full. */
-async function listBeside(store, key, added, makeRoom) {
-  const name = LISTS + key
-  for (let tries = 0; tries < TRIES; tries += 1) {
+async function addStepUp(store, key, added, makeRoom) {
+  const name = LIST_PREFIX + key
+  for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
     const entry = await store.load(name)
-    const listed = listedIn(entry).filter((one) => one !== added)
+    const listed = listedIn(entry).filter((stepUp) => stepUp !== added)
     if (listed.length >= LISTED) await makeRoom()
     else if (await saveList(store, name, [...listed, added], entry)) return
   }
@@ -56,15 +56,15 @@ async function listBeside(store, key, added, makeRoom) {
 
 /** Ends those of the listed step-ups of this grant that `choose` returns with `end`, and takes them off the list. */
 async function endBeside(store, key, choose, end) {
-  const name = LISTS + key
-  for (let tries = 0; tries < TRIES; tries += 1) {
+  const name = LIST_PREFIX + key
+  for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
     const entry = await store.load(name)
     if (!entry?.record) return
     const listed = listedIn(entry)
     const ended = await choose(listed)
     if (ended.length === 0 && listed.length > 0) return
     for (const stepUp of ended) await end(stepUp)
-    if (await saveList(store, name, listed.filter((one) => !ended.includes(one)), entry)) return
+    if (await saveList(store, name, listed.filter((stepUp) => !ended.includes(stepUp)), entry)) return
   }
   throw waitTimeoutError('others keep saving the record')
 }
@@ -73,10 +73,10 @@ async function endBeside(store, key, choose, end) {
 async function surplusOf(listed, isOver) {
   const [ended, kept] = [[], []]
   for (const stepUp of listed) (await isOver(stepUp) ? ended : kept).push(stepUp)
-  return [...ended, ...kept.slice(0, Math.max(0, kept.length - BESIDE))]
+  return [...ended, ...kept.slice(0, Math.max(0, kept.length - MAX_STEP_UP_GRANTS))]
 }
 
 /** Whether a record is such a list, and no grant. */
-const isList = (key) => key.startsWith(LISTS)
+const isList = (key) => key.startsWith(LIST_PREFIX)
 
-module.exports = { distinguishing, endBeside, isList, listBeside, surplusOf }
+module.exports = { distinguishing, endBeside, isList, addStepUp, surplusOf }

@@ -6,7 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { storeError, errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
-const { answersOfStore } = require('./callbacks.cjs')
+const { storeCallbacks } = require('./callbacks.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { nativeKey, nativeKeys } = require('./keys.cjs')
 const { optionsOf } = require('./options.cjs')
@@ -81,7 +81,7 @@ async function dpopKeyOf(store, name, alg) {
 /** The native half of a store: that of a built-in one, or callbacks to one written in JavaScript. */
 function nativeStore(store) {
   if (store === undefined) throw new TypeError('store must be given')
-  return natives.get(store) ?? native.NativeStore.foreign(answersOfStore(checkStore(store)))
+  return natives.get(store) ?? native.NativeStore.foreign(storeCallbacks(checkStore(store)))
 }
 
 function isGroupAccess(access = 'owner') {

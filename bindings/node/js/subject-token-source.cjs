@@ -13,7 +13,7 @@ const { checkUnicode } = require('./unicode.cjs')
 const MAX_WAIT = 30_000
 
 /** How long a sign-in is held at most, in milliseconds: for two requests. */
-const HELD = 65_000
+const HOLD_MS = 65_000
 
 /** Reads the subject token before each exchange, from a token source or a function. */
 class SubjectTokenSource {
@@ -71,7 +71,7 @@ class SubjectTokenSource {
     const renewed = this.native.isRenewalInVain(nativeTokens(tokens)) ? tokens : await source.renew(tokens)
     if (!this.native.leaveRenewed(nativeTokens(renewed), at)) return undefined
     // Its refresh token is used only while no worker renews the sign-in.
-    const held = await holdOf(source, HELD)
+    const held = await holdOf(source, HOLD_MS)
     if (held === undefined) return undefined
     const { tokens: latest, release } = held
     this.release()

@@ -5,8 +5,8 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use oauth_core::error::{Error, Misuse};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnRateLimit, Once, RateLimitChoice,
-    TokenOwner,
+    Allowance, Api, ApiCall, Attachment, BodyRepeat, Call, CallStep, Clock, OnRateLimit,
+    RateLimitChoice, TokenOwner,
 };
 
 use crate::client::NativeClient;
@@ -149,8 +149,8 @@ impl NativeApi {
                 body: request.body.as_deref(),
             },
             once: match request.body {
-                Some(_) => Once::No,
-                None => Once::Yes,
+                Some(_) => BodyRepeat::Possible,
+                None => BodyRepeat::Impossible,
             },
             on_rate_limit,
             ..Call::default()

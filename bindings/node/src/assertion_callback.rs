@@ -11,7 +11,7 @@ use oauth_core::error::{Cause, Error};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
+use crate::js_callbacks::{Handler, JsImplementation, NativeAsk, ask};
 
 const CALLBACK: &str = "assertion function";
 
@@ -44,7 +44,7 @@ pub struct NativeAssertionSource(pub(crate) Arc<TokenCallback>);
 type StoredToken = std::result::Result<Secret<String>, String>;
 
 pub(crate) struct TokenCallback {
-    function: Foreign,
+    function: JsImplementation,
     stored: Mutex<StoredToken>,
     event_loop: ThreadId,
 }
@@ -55,7 +55,7 @@ impl NativeAssertionSource {
     #[napi(factory)]
     pub fn of(handler: Handler<'_>) -> Result<Self> {
         Ok(Self(Arc::new(TokenCallback {
-            function: Foreign::new(CALLBACK, &handler)?,
+            function: JsImplementation::new(CALLBACK, &handler)?,
             stored: Mutex::new(Err(format!("the {CALLBACK} was not called"))),
             event_loop: thread::current().id(),
         })))

@@ -13,7 +13,7 @@ use oauth_session::store::seal::Resealed;
 use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, StoreUrl, Times};
 
 use crate::error::{fail, text};
-use crate::js_callbacks::{Foreign, Handler};
+use crate::js_callbacks::{Handler, JsImplementation};
 use crate::keys::{NativeKey, NativeKeys};
 use crate::runtime::{millis, promise};
 
@@ -45,7 +45,7 @@ impl Native for store::SqliteStore {}
 
 impl Native for store::MemoryStore {}
 
-impl Native for Foreign {}
+impl Native for JsImplementation {}
 
 impl Native for store::PostgresStore {
     fn migrate(&self) -> Option<Answer<'_, ()>> {
@@ -148,7 +148,7 @@ impl NativeStore {
     /// Records in a store that is written in JavaScript.
     #[napi(factory)]
     pub fn foreign(handler: Handler<'_>) -> Result<Self> {
-        Ok(Self(Arc::new(Foreign::new("store", &handler)?)))
+        Ok(Self(Arc::new(JsImplementation::new("store", &handler)?)))
     }
 
     /// Records in the memory of this process.

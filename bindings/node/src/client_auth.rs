@@ -55,7 +55,7 @@ pub(crate) fn public_jwks(assertion: NativeAssertion) -> Result<String> {
     jwt.public_jwks().map_err(fail)
 }
 
-/// Checks the values of an assertion as far as no server is needed.
+/// Checks the values of an assertion to the extent possible without a server.
 #[napi]
 pub(crate) fn check_assertion(assertion: NativeAssertion) -> Result<()> {
     assertion.auth(None, None)?.check().map_err(fail)

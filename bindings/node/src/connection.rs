@@ -28,7 +28,7 @@ use crate::client::NativeClient;
 use crate::client_auth::{NativeAssertion, NativeKeyUse, auth};
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
-use crate::js_callbacks::{Foreign, Handler, NativeAsk, NativeReply, ask};
+use crate::js_callbacks::{Handler, JsImplementation, NativeAsk, NativeReply, ask};
 use crate::network::{NativeNetwork, over};
 use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;
@@ -163,7 +163,10 @@ impl NativeConnection {
             Some("where_no_browser") => Some(DeviceLogin::WhereNoBrowser),
             _ => None,
         };
-        let user = Arc::new(User(Arc::new(Foreign::new("open function", &user)?)));
+        let user = Arc::new(User(Arc::new(JsImplementation::new(
+            "open function",
+            &user,
+        )?)));
         if let Some(provider) = identity_provider {
             let provider = provider.0.core().clone();
             connection = connection.identity(provider, Arc::clone(&user));
@@ -293,7 +296,7 @@ fn native_tokens(token: Token) -> NativeTokens {
 }
 
 /// The user, reached through JavaScript callbacks.
-struct User(Arc<Foreign>);
+struct User(Arc<JsImplementation>);
 
 impl User {
     fn show_code(

@@ -7,16 +7,16 @@ use napi_derive::napi;
 use oauth_core::error::{Cause, Error};
 use oauth_facade::{Holder, SigningJob};
 
-use crate::js_callbacks::{Foreign, Handler, NativeAsk, ask};
+use crate::js_callbacks::{Handler, JsImplementation, NativeAsk, ask};
 use crate::runtime::promise;
 
 const CALLBACK: &str = "key holder";
 
 /// A key of the application: a JavaScript function signs with it.
-struct HeldKey(Foreign);
+struct HeldKey(JsImplementation);
 
 pub(crate) fn holder(handler: &Handler<'_>) -> Result<Holder> {
-    Foreign::new(CALLBACK, handler).map(|function| Holder::new(HeldKey(function)))
+    JsImplementation::new(CALLBACK, handler).map(|function| Holder::new(HeldKey(function)))
 }
 
 /// Requests the signature from the holder of this job's key.

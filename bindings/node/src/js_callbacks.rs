@@ -176,12 +176,12 @@ type Callback = ThreadsafeFunction<
 >;
 
 /// An object implemented in JavaScript; `name` names it in errors.
-pub(crate) struct Foreign {
+pub(crate) struct JsImplementation {
     name: &'static str,
     callback: Callback,
 }
 
-impl Foreign {
+impl JsImplementation {
     pub(crate) fn new(name: &'static str, handler: &Handler<'_>) -> Result<Self> {
         let callback = handler.build_threadsafe_function().weak::<true>().build()?;
         Ok(Self { name, callback })
@@ -227,7 +227,7 @@ fn millis_of(time: UnixTime) -> f64 {
     time.as_secs() as f64 * 1000.0
 }
 
-impl Store for Foreign {
+impl Store for JsImplementation {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
             let said = self.ask(ask("load", key)).await?.said;
@@ -318,7 +318,7 @@ impl Store for Foreign {
     }
 }
 
-impl KeySource for Foreign {
+impl KeySource for JsImplementation {
     fn data_key(&self) -> Answer<'_, DataKey> {
         Box::pin(async {
             let Reply { said, key, .. } = self.ask(ask("data_key", "")).await?;

@@ -10,7 +10,7 @@ use oauth_session::store::KeyringStore;
 use oauth_session::store::seal::{Key, Keys};
 
 use crate::error::fail;
-use crate::js_callbacks::{Foreign, Handler};
+use crate::js_callbacks::{Handler, JsImplementation};
 use crate::runtime::promise;
 
 /// Parses a key from JavaScript: its bytes, or their text.
@@ -71,7 +71,7 @@ impl NativeKeys {
     /// Seals and opens with the data keys of a key service in JavaScript.
     #[napi(factory)]
     pub fn of_source(handler: Handler<'_>) -> Result<Self> {
-        let source = Foreign::new(CALLBACK, &handler)?;
+        let source = JsImplementation::new(CALLBACK, &handler)?;
         Ok(Self(Mutex::new(Keys::from_source(source))))
     }
 
@@ -84,7 +84,7 @@ impl NativeKeys {
     /// Also opens with the data keys of a further key service.
     #[napi]
     pub fn also_of_source(&self, handler: Handler<'_>) -> Result<()> {
-        let source = Foreign::new(CALLBACK, &handler)?;
+        let source = JsImplementation::new(CALLBACK, &handler)?;
         self.change(|keys| keys.also_from(source));
         Ok(())
     }

@@ -15,7 +15,7 @@ use oauth_web_tower::Host;
 use crate::built_in_stores::NativeStore;
 use crate::client::NativeClient;
 use crate::error::{fail, invalid};
-use crate::js_callbacks::{Foreign, Handler};
+use crate::js_callbacks::{Handler, JsImplementation};
 use crate::keys::NativeKey;
 use crate::network::{NativeNetwork, over};
 use crate::web_visit::NativeSite;
@@ -87,7 +87,7 @@ impl NativeSiteSetup {
         );
         let site = Site::new(config.map_err(refused)?).map_err(fail)?;
         let host = host(site, over(network)?, store.map(NativeStore::shared)).map_err(fail)?;
-        let admit = admit.map(|admit| Foreign::new("admit function", &admit));
+        let admit = admit.map(|admit| JsImplementation::new("admit function", &admit));
         Ok(NativeSite::new(host, admit.transpose()?.map(Arc::new)))
     }
 }

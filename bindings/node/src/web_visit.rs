@@ -18,7 +18,7 @@ use oauth_web::{
 use oauth_web_tower::{Host, Outcome};
 
 use crate::error::invalid;
-use crate::js_callbacks::{Foreign, NativeAsk};
+use crate::js_callbacks::{JsImplementation, NativeAsk};
 use crate::runtime::{at_once_or_promise, millis, promise};
 use crate::tokens::NativeTokens;
 use crate::web_forward::{NativeForward, NativeStream};
@@ -72,7 +72,7 @@ pub struct NativeVisited {
     pub body: Option<String>,
     /// The problem, as JSON.
     pub problem: Option<String>,
-    /// The identity of the person who was signed out, as JSON.
+    /// The identity of the user who was signed out, as JSON.
     pub signed_out: Option<String>,
     /// The session of the signed-in user, as JSON.
     pub session: Option<String>,
@@ -119,11 +119,11 @@ impl NativeWebSession {
 #[napi]
 pub struct NativeSite {
     host: Host,
-    admit: Option<Arc<Foreign>>,
+    admit: Option<Arc<JsImplementation>>,
 }
 
 impl NativeSite {
-    pub(crate) fn new(host: Host, admit: Option<Arc<Foreign>>) -> Self {
+    pub(crate) fn new(host: Host, admit: Option<Arc<JsImplementation>>) -> Self {
         let Some(application) = admit.clone() else {
             return Self { host, admit };
         };
@@ -160,7 +160,7 @@ impl NativeSite {
         env: &'env Env,
         visit_request: NativeWebRequest,
     ) -> Result<Either<CompactVisited, Object<'env>>> {
-        let is_over = visit_request.access == "over";
+        let has_grant_ended = visit_request.access == "over";
         let access = match visit_request.access.as_str() {
             "open" | "over" => Access::Open,
             "silent" => Access::Silent,
@@ -178,7 +178,7 @@ impl NativeSite {
         };
         let (site, seen) = (self.host.site(), request.clone());
         let visit = match need {
-            _ if is_over => site.tokens_over(request),
+            _ if has_grant_ended => site.tokens_over(request),
             Some(need) => site.challenge(request, need),
             None => site.visit(request, access),
         };
@@ -285,7 +285,7 @@ fn clock(at: f64) -> impl Fn() -> std::result::Result<Moment, Error> + Send + Sy
 
 /// The client of a provider, from the application's `client` function.
 pub(crate) async fn client(
-    application: &Foreign,
+    application: &JsImplementation,
     provider: &str,
 ) -> std::result::Result<Client, Error> {
     let answer = application
@@ -303,7 +303,7 @@ fn taken<T: Default>(shared: &Mutex<T>) -> T {
 
 /// Calls the application's `provider` function.
 async fn found(
-    find: &Foreign,
+    find: &JsImplementation,
     id: String,
     query: &ProviderQuery,
 ) -> std::result::Result<Option<Provider>, Error> {
@@ -321,7 +321,7 @@ async fn found(
 
 /// Calls the application's `admit` function.
 async fn admission(
-    admit: &Foreign,
+    admit: &JsImplementation,
     id: String,
     identity: &Identity,
 ) -> std::result::Result<Admission, Error> {

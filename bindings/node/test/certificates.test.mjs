@@ -159,7 +159,7 @@ test('processes with two certificates find their own tokens in a file store', as
   assert.equal(await misbound(), met, 'no token met another certificate')
 })
 
-/** Whoever starts anew with a new certificate has tokens for the old one, without a store too. */
+/** Whoever starts again with a new certificate has tokens for the old one, without a store too. */
 test('a copy of tokens is not sent with another certificate', async () => {
   const copy = Tokens.deserialize((await tokens(await client(0))).serialize())
   const [before, met] = [await refreshes(), await misbound()]

@@ -47,7 +47,7 @@ export const tls = () => example('tls')
 /** The FAPI twin behind TLS, whose tokens are bound to certificates: `{ base, mutual, ca, certificates, client_id }`. */
 export const fapiTls = () => example('fapi_tls')
 
-/** The same, whose clients are workloads with X.509-SVIDs: `{ base, ca, spiffe_id, svid, other_svid }`. */
+/** The FAPI twin whose clients are workloads with X.509-SVIDs: `{ base, ca, spiffe_id, svid, other_svid }`. */
 export const spiffeTls = () => example('spiffe_tls')
 
 /** The twins, by their names. */
@@ -61,7 +61,7 @@ export function oidcProvider(environment) {
   return start(process.execPath, ['server.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
 }
 
-/** The same for clients that ask for more: signed requests, tokens that are bound to a key. */
+/** The OpenID provider for clients that require more: signed requests, tokens that are bound to a key. */
 export function fapiProvider(environment) {
   return start(process.execPath, ['fapi.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
 }

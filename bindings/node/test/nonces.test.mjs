@@ -58,7 +58,7 @@ test('fifty callers with new nonces make one refresh', async () => {
   await steer('expire')
   const crowd = () => Promise.all(Array.from({ length: CALLERS }, call))
   const { use_dpop_nonce_at_api: told, ...others } = await during(crowd)
-  // One request asks for tokens, and is made once more with the nonce; each caller of the API is told once at most.
+  // One request asks for tokens, and is made again with the nonce; each caller of the API is told once at most.
   assert.ok(told >= 1 && told <= CALLERS, `${told}`)
   assert.deepEqual(others, { refreshes: 1, use_dpop_nonce: 1 })
 })

@@ -1,5 +1,5 @@
-// A request with a body, which an API answers by asking for a nonce (RFC 9449 section 9): it goes once more, with the
-// same body, over Node's own fetch and over undici's with a pool.
+// A request with a body, which an API answers by asking for a nonce (RFC 9449 section 9): it goes again, with the same
+// body, over Node's own fetch and over undici's with a pool.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import path from 'node:path'

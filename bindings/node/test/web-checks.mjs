@@ -1,4 +1,4 @@
-// What people may rely on when they sign in to an application, whatever it is written with.
+// What people may rely on when they sign in to an application, regardless of what it is written with.
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { core } from './helper.mjs'

@@ -6,7 +6,7 @@ export const put = (user, body) => `${user.subject} puts ${body}`
 /** The status of an API that is called with the person's token, or the code of the error. */
 export const called = (api) => (user) => user.fetch(api).then(({ status }) => String(status), ({ code }) => code)
 
-/** The same for a page that leaves it to the site what becomes of an error. */
+/** The status of such a call, for a page that leaves errors to the site. */
 export const echoed = (api) => async (user) => String((await user.fetch(api)).status)
 
 /** What the application says to somebody who comes, by what a check calls it. */

@@ -94,7 +94,7 @@ test('the application is told who was signed out of a tenant', async () => {
   assert.deepEqual(told(), [[ann, 'acme', '/auth/logout']])
   await out(cookie)
   assert.deepEqual(told(), [])
-  // Once, however many sessions end; and also for a token without exp, as the provider is allowed to send it.
+  // Once, no matter how many sessions end; and also for a token without exp, as the provider is allowed to send it.
   const path = '/auth/backchannel-logout/acme'
   for (const flaw of [undefined, 'missing_expiry']) {
     await signedIn(site)

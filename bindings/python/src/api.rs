@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::connection::ResourceConnection;
-use crate::custom_source::Foreign;
+use crate::custom_source::PythonTokenSource;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
@@ -31,7 +31,7 @@ pub(crate) enum Source {
     Grant(Py<GrantSource>),
     Fixed(FixedToken, Arc<RequestSettings>),
     Connection(Py<ResourceConnection>),
-    Foreign(Arc<Py<PyAny>>),
+    Python(Arc<Py<PyAny>>),
 }
 
 /// Sources, each with the owner of its tokens.
@@ -58,7 +58,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
                 return Err(PyTypeError::new_err(text));
             }
         }
-        Ok(Self::Foreign(Arc::new(object.to_owned().unbind())))
+        Ok(Self::Python(Arc::new(object.to_owned().unbind())))
     }
 }
 
@@ -69,7 +69,7 @@ impl Source {
             Self::Grant(grant) => Arc::new(grant.get().native(py)?),
             Self::Fixed(fixed, _) => Arc::new(fixed.clone()),
             Self::Connection(connection) => Arc::new(connection.get().native(py)?),
-            Self::Foreign(object) => Arc::new(Foreign(Arc::clone(object))),
+            Self::Python(object) => Arc::new(PythonTokenSource(Arc::clone(object))),
         })
     }
 
@@ -77,7 +77,7 @@ impl Source {
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
         match self {
             Self::Grant(grant) => grant.get().calls(api),
-            Self::Fixed(..) | Self::Connection(_) | Self::Foreign(_) => Ok(api),
+            Self::Fixed(..) | Self::Connection(_) | Self::Python(_) => Ok(api),
         }
     }
 
@@ -87,7 +87,7 @@ impl Source {
             Self::Grant(grant) => Some(grant.get().line()),
             Self::Fixed(_, line) => Some(Arc::clone(line)),
             Self::Connection(connection) => Some(connection.get().line()),
-            Self::Foreign(_) => None,
+            Self::Python(_) => None,
         }
     }
 }

@@ -122,7 +122,7 @@ impl PendingAuthorization {
     /// The start of the flow, in UTC, to expire old flows.
     #[getter]
     fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        value::of_time(py, self.0.started_at())
+        value::time_to_py(py, self.0.started_at())
     }
 
     /// Whether a callback contains this flow's state.
@@ -198,7 +198,7 @@ pub(crate) struct Listener {
 
 enum Socket {
     Bound(loopback::Listener),
-    /// It already answers the browser, while the URL is being opened.
+    /// The listener already answers the browser while the URL is being opened.
     Listening(Arrival),
 }
 

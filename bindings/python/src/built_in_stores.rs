@@ -18,15 +18,15 @@ use crate::sync_async::twins;
 use crate::text::text;
 use crate::{errors, secret, value};
 
-type Open = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync>;
+type OpenStore = Box<dyn Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync>;
 
 /// A store that each process opens for itself, because connections do not survive a fork.
-pub(crate) struct Opened {
-    open: Open,
+pub(crate) struct PerProcessStore {
+    open: OpenStore,
     store: PerProcess<Arc<dyn store::Store>>,
 }
 
-impl Opened {
+impl PerProcessStore {
     /// The store of this process.
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         self.store.with(|| (self.open)(py), Arc::clone)
@@ -58,10 +58,10 @@ pub(crate) fn store_url(
 /// Each is atomic with respect to other workers. LostError if the store cannot be
 /// reached: it is then unknown whether the call took effect.
 #[pyclass(frozen, subclass, module = "oauth_core.stores")]
-pub(crate) struct NativeStore(Arc<Opened>);
+pub(crate) struct NativeStore(Arc<PerProcessStore>);
 
 /// The native half of a store, if it is a built-in one.
-pub(crate) fn opened(object: &Bound<'_, PyAny>) -> Option<Arc<Opened>> {
+pub(crate) fn opened(object: &Bound<'_, PyAny>) -> Option<Arc<PerProcessStore>> {
     let store = object.cast::<NativeStore>().ok()?;
     Some(Arc::clone(&store.get().0))
 }
@@ -73,7 +73,7 @@ impl NativeStore {
         open: impl Fn(Python<'_>) -> PyResult<Arc<dyn store::Store>> + Send + Sync + 'static,
         kind: T,
     ) -> PyResult<PyClassInitializer<T>> {
-        let opened = Opened {
+        let opened = PerProcessStore {
             open: Box::new(open),
             store: PerProcess::new(),
         };

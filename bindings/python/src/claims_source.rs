@@ -78,7 +78,7 @@ pub(crate) fn claims_sources(claims: &Bound<'_, PyAny>) -> PyResult<Vec<ClaimsSo
 pub(crate) fn user_claims(claims: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let py = claims.py();
     let user = user_of(&text_of(claims)?).map_err(|error| errors::raise(py, &error))?;
-    value::of_record(py, Record::from(user))
+    value::record_to_py(py, Record::from(user))
 }
 
 /// Converts any mapping to JSON.

@@ -25,7 +25,7 @@ use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{client_auth_argument, filled, server_argument, text};
 use crate::token_request::{Details, token_request};
-use crate::value::{self, Given, Pairs};
+use crate::value::{self, OperationArg, Pairs};
 use crate::{errors, secret, tokens::Tokens};
 
 /// The native half of oauth_core.Client.
@@ -68,7 +68,7 @@ impl Client {
         &self,
         py: Python<'_>,
         number: u32,
-        arguments: Vec<Given>,
+        arguments: Vec<OperationArg>,
     ) -> PyResult<PendingCall> {
         let exchange = self.begin(py, number, arguments)?;
         match operation_name(number) {
@@ -86,7 +86,7 @@ impl Client {
         &self,
         py: Python<'_>,
         number: u32,
-        arguments: Vec<Given>,
+        arguments: Vec<OperationArg>,
     ) -> PyResult<ErasedExchange> {
         let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
         let exchange = self.inner.client.begin(number, arguments);
@@ -236,7 +236,7 @@ impl Client {
     fn _authorize(
         &self,
         py: Python<'_>,
-        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<PendingAuthorization> {
         let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
@@ -277,7 +277,7 @@ impl Client {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = text)] refresh_token: String,
-        scope: Option<Given>,
+        scope: Option<OperationArg>,
     ) -> PyResult<Tokens> {
         let ask = token_request(py, scope, None, None, None, None)?;
         let client = &self.inner.client;
@@ -295,10 +295,10 @@ impl Client {
     fn client_credentials(
         &self,
         py: Python<'_>,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
+        scope: Option<OperationArg>,
+        resource: Option<OperationArg>,
+        audience: Option<OperationArg>,
+        extra: Option<OperationArg>,
         authorization_details: Option<Details>,
         store: Option<Store>,
         lease: Option<f64>,
@@ -355,10 +355,10 @@ impl Client {
         tokens: Option<&Tokens>,
         store: Option<Store>,
         #[pyo3(from_py_with = filled)] subject: Option<String>,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
+        scope: Option<OperationArg>,
+        resource: Option<OperationArg>,
+        audience: Option<OperationArg>,
+        extra: Option<OperationArg>,
         authorization_details: Option<Details>,
         #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
@@ -420,10 +420,10 @@ impl Client {
         grant_type: &str,
         shared: bool,
         #[pyo3(from_py_with = filled)] subject: Option<String>,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
+        scope: Option<OperationArg>,
+        resource: Option<OperationArg>,
+        audience: Option<OperationArg>,
+        extra: Option<OperationArg>,
         authorization_details: Option<Details>,
         #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
@@ -464,17 +464,17 @@ twins! {
     impl Client {
         /// Runs the operation with this number; `_ops.py` calls this.
         #[pyo3(signature = (number, arguments, /))]
-        fn _call / _acall(self, py, number: u32, #[pyo3(from_py_with = text)] arguments: Vec<Given>) {
+        fn _call / _acall(self, py, number: u32, #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>) {
             self.operating(py, number, arguments)
         }
 
         /// Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
         ///
-        /// callback_url is the whole URL or its query. A callback with this flow's state consumes the flow, whatever
-        /// the result; any other is rejected with UntrustedError callback.state, and the flow stays pending.
-        /// UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that nothing was sent;
-        /// DeniedError, that the server or the user refused; LostError, that no response arrived;
-        /// misuse.already_finished, that the flow was redeemed before.
+        /// callback_url is the whole URL or its query. A callback with this flow's state consumes the flow, regardless
+        /// of the result; any other is rejected with UntrustedError callback.state, and the flow stays pending.
+        /// UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that nothing was sent; DeniedError,
+        /// that the server or the user refused; LostError, that no response arrived; misuse.already_finished, that the
+        /// flow was redeemed before.
         ///
         /// The token is for all requested resources, or for resource, a subset of them (RFC 8707 section 2.2);
         /// MisuseError resource.exceeds_grant for any other.

@@ -86,12 +86,13 @@ pub(crate) struct PrivateKeyJwt;
 
 /// A workload's token instead of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 ///
-/// source is the path of a file, or a function that takes an AssertionRequest and returns the token or
-/// a coroutine that does; it is read again for each request, and once more if the server refuses the token
-/// and it has been replaced meanwhile. The token's only audience must be audience, by default the server's issuer:
-/// client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft Entra requires; by
-/// default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity is. Other errors of
-/// a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there is no token.
+/// source is the path of a file, or a function that takes an AssertionRequest and returns the token or a coroutine that
+/// does; it is read again for each request, and again if the server refuses the token and it has been replaced
+/// meanwhile. The token's only audience must be audience, by default the server's issuer:
+/// client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft
+/// Entra requires; by default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity
+/// is. Other errors of a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there
+/// is no token.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct FederatedAssertion;
 
@@ -128,7 +129,7 @@ impl ClientAuth {
     }
 }
 
-/// One whose values are valid, as far as no server is needed to tell.
+/// One whose values are valid, to the extent possible without a server.
 fn checked<T: PyClass<BaseType = ClientAuth>>(
     py: Python<'_>,
     auth: Auth,
@@ -356,7 +357,7 @@ impl AssertionRequest {
     /// The time until which the assertion must be valid: the exp of one created for this request.
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        value::of_time(py, self.expires_at)
+        value::time_to_py(py, self.expires_at)
     }
 
     fn __repr__(&self) -> String {

@@ -206,7 +206,7 @@ fn show_code(
         purpose,
     ));
     call_back(move |py| {
-        let code = value::of_record(py, code)?;
+        let code = value::record_to_py(py, code)?;
         match &show {
             Some(show) => show.call1(py, (code,)).map(drop),
             None => call_default(py, "_print_code", (code,)),

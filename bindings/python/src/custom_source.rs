@@ -15,9 +15,9 @@ use crate::tokens::Tokens;
 use crate::{errors, runtime};
 
 /// An object with token(), renew() and invalidate(), called on a thread that may block.
-pub(crate) struct Foreign(pub(crate) Arc<Py<PyAny>>);
+pub(crate) struct PythonTokenSource(pub(crate) Arc<Py<PyAny>>);
 
-impl TokenSource for Foreign {
+impl TokenSource for PythonTokenSource {
     fn token<'a>(&'a self, refused: Option<&'a oauth_core::Tokens>) -> Answer<'a, Token> {
         let object = Arc::clone(&self.0);
         let refused = refused.cloned().map(Arc::new);
@@ -100,15 +100,15 @@ impl std::error::Error for Raised {}
 
 /// Wraps the exception so that it is the source of a cause.
 #[derive(Debug)]
-struct Around(Raised);
+struct RaisedCause(Raised);
 
-impl fmt::Display for Around {
+impl fmt::Display for RaisedCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl std::error::Error for Around {
+impl std::error::Error for RaisedCause {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
     }
@@ -129,7 +129,7 @@ impl fmt::Debug for Raised {
 
 /// The cause of an unsent request: the application's code raised this exception.
 pub(crate) fn raised_cause(error: PyErr) -> Cause {
-    Cause::unsent(Around(Raised(error)))
+    Cause::unsent(RaisedCause(Raised(error)))
 }
 
 pub(crate) fn raised(py: Python<'_>, error: PyErr) -> Error {

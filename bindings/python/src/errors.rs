@@ -56,9 +56,9 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
     facts.set_item("error_description", record.error_description)?;
     facts.set_item("response_status", record.response_status)?;
     facts.set_item("challenge", record.challenge)?;
-    let headers = value::of_map(py, &record.response_headers)?;
+    let headers = value::map_to_py(py, &record.response_headers)?;
     facts.set_item("response_headers", headers)?;
-    facts.set_item("extra", value::of_map(py, &record.extra)?)?;
+    facts.set_item("extra", value::map_to_py(py, &record.extra)?)?;
     let raised = class.call((record.message,), Some(&facts))?;
     raised.setattr(NATIVE, Bound::new(py, Native(error.clone()))?)?;
     let raised = PyErr::from_value(raised);

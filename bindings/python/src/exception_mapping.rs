@@ -25,28 +25,28 @@ const LIBRARIES: [&str; 7] = [
 /// out, because they may contain a URL.
 pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
     let mut names = Vec::new();
-    let mut known: Option<(Loss, Sent)> = None;
+    let mut known: Option<(Loss, RequestSent)> = None;
     let mut next = Some(exception.clone());
     // The chain may be circular.
     for _ in 0..MAX_DEPTH {
-        let Some(one) = next else { break };
-        let name = one.get_type().fully_qualified_name()?.to_string();
-        if let Some((loss, sent)) = loss_of(&one)? {
+        let Some(exception) = next else { break };
+        let name = exception.get_type().fully_qualified_name()?.to_string();
+        if let Some((loss, sent)) = loss_of(&exception)? {
             known = Some(match known {
                 None => (loss, sent),
                 // The innermost exception says best why there was no connection.
-                Some((Loss::Connect, sent)) if is_of_connecting(loss) => (loss, sent),
+                Some((Loss::Connect, sent)) if is_connection_loss(loss) => (loss, sent),
                 Some(known) => known,
             });
         }
-        next = cause_of(&one)?;
+        next = cause_of(&exception)?;
         if !names.contains(&name) {
             names.push(name);
         }
     }
     let text = names.join(" of ");
     // A deeper cause may be that of the last of several attempts, and an earlier attempt may have been sent.
-    let is_unsent = matches!(loss_of(exception)?, Some((_, Sent::Not)));
+    let is_unsent = matches!(loss_of(exception)?, Some((_, RequestSent::No)));
     let cause = match is_unsent {
         true => Cause::unsent(text),
         false => Cause::unknown(text),
@@ -58,89 +58,89 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+enum RequestSent {
     /// There was no connection.
-    Not,
-    Perhaps,
+    No,
+    Maybe,
 }
 
-const fn is_of_connecting(loss: Loss) -> bool {
+const fn is_connection_loss(loss: Loss) -> bool {
     matches!(loss, Loss::Dns | Loss::Tls | Loss::Proxy)
 }
 
 /// The loss that one exception means, ignoring its causes.
-fn loss_of(one: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, Sent)>> {
-    let py = one.py();
+fn loss_of(exception: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, RequestSent)>> {
+    let py = exception.py();
     let is_a = |module: &str, name: &str| -> PyResult<bool> {
-        one.is_instance(&py.import(module)?.getattr(name)?)
+        exception.is_instance(&py.import(module)?.getattr(name)?)
     };
     if is_a("socket", "gaierror")? {
-        return Ok(Some((Loss::Dns, Sent::Not)));
+        return Ok(Some((Loss::Dns, RequestSent::No)));
     }
     if is_a("ssl", "SSLCertVerificationError")? {
-        return Ok(Some((Loss::Tls, Sent::Not)));
+        return Ok(Some((Loss::Tls, RequestSent::No)));
     }
     // Any other TLS error may have occurred on an established connection.
     if is_a("ssl", "SSLError")? {
-        return Ok(Some((Loss::Tls, Sent::Perhaps)));
+        return Ok(Some((Loss::Tls, RequestSent::Maybe)));
     }
-    if one.is_instance_of::<PyConnectionRefusedError>() {
-        return Ok(Some((Loss::Connect, Sent::Not)));
+    if exception.is_instance_of::<PyConnectionRefusedError>() {
+        return Ok(Some((Loss::Connect, RequestSent::No)));
     }
-    for kind in one.get_type().mro().iter() {
+    for kind in exception.get_type().mro().iter() {
         if let Some(loss) = loss_by_name(&kind.cast_into::<PyType>()?)? {
             return Ok(Some(loss));
         }
     }
-    if one.is_instance_of::<PyTimeoutError>() {
-        return Ok(Some((Loss::Timeout, Sent::Perhaps)));
+    if exception.is_instance_of::<PyTimeoutError>() {
+        return Ok(Some((Loss::Timeout, RequestSent::Maybe)));
     }
-    let is_closed = one.is_instance_of::<PyConnectionError>();
-    Ok(is_closed.then_some((Loss::Closed, Sent::Perhaps)))
+    let is_closed = exception.is_instance_of::<PyConnectionError>();
+    Ok(is_closed.then_some((Loss::Closed, RequestSent::Maybe)))
 }
 
 /// The loss that the name of a library's exception means.
-fn loss_by_name(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, Sent)>> {
+fn loss_by_name(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, RequestSent)>> {
     let module = kind.module()?.to_string();
     let library = module.split('.').next().unwrap_or_default();
     if !LIBRARIES.contains(&library) {
         return Ok(None);
     }
     Ok(match kind.name()?.to_string().as_str() {
-        "ProxyError" => Some((Loss::Proxy, Sent::Perhaps)),
-        "NameResolutionError" | "ClientConnectorDNSError" => Some((Loss::Dns, Sent::Not)),
-        "ClientConnectorCertificateError" => Some((Loss::Tls, Sent::Not)),
+        "ProxyError" => Some((Loss::Proxy, RequestSent::Maybe)),
+        "NameResolutionError" | "ClientConnectorDNSError" => Some((Loss::Dns, RequestSent::No)),
+        "ClientConnectorCertificateError" => Some((Loss::Tls, RequestSent::No)),
         // No connection was free in time.
-        "PoolTimeout" => Some((Loss::Unsent, Sent::Not)),
+        "PoolTimeout" => Some((Loss::Unsent, RequestSent::No)),
         "ConnectError"
         | "ConnectTimeout"
         | "ConnectTimeoutError"
         | "NewConnectionError"
         | "ConnectionTimeoutError"
-        | "ClientConnectorError" => Some((Loss::Connect, Sent::Not)),
+        | "ClientConnectorError" => Some((Loss::Connect, RequestSent::No)),
         "TimeoutException" | "Timeout" | "TimeoutError" | "ServerTimeoutError" => {
-            Some((Loss::Timeout, Sent::Perhaps))
+            Some((Loss::Timeout, RequestSent::Maybe))
         }
         "NetworkError"
         | "ProtocolError"
         | "ClientPayloadError"
         | "ServerDisconnectedError"
-        | "ChunkedEncodingError" => Some((Loss::Closed, Sent::Perhaps)),
+        | "ChunkedEncodingError" => Some((Loss::Closed, RequestSent::Maybe)),
         _ => None,
     })
 }
 
 /// The cause of an exception: from `raise ... from`, or passed as an argument. `__context__` is ignored, because it
 /// may be unrelated to this request.
-fn cause_of<'py>(one: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let cause = one.getattr("__cause__")?;
+fn cause_of<'py>(exception: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let cause = exception.getattr("__cause__")?;
     if !cause.is_none() {
         return Ok(Some(cause));
     }
     let is_exception = |it: &Bound<'py, PyAny>| it.is_instance_of::<PyBaseException>();
-    if let Some(reason) = one.getattr_opt("reason")?.filter(is_exception) {
+    if let Some(reason) = exception.getattr_opt("reason")?.filter(is_exception) {
         return Ok(Some(reason));
     }
-    let first = one.getattr("args")?.get_item(0).ok();
+    let first = exception.getattr("args")?.get_item(0).ok();
     Ok(first.filter(is_exception))
 }

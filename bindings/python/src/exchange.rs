@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::moment::OwnMoment;
 use crate::server::discovery_exchange;
 use crate::text::text;
-use crate::value::Given;
+use crate::value::OperationArg;
 use crate::{errors, exception_mapping, held_key, value};
 
 /// The largest response body that is passed to an exchange, in bytes.
@@ -75,9 +75,9 @@ impl Exchange {
             Ok(ErasedStep::Sign(job)) => object(py, Sign(job)),
             // Natively, exchanges verify signatures themselves.
             Ok(ErasedStep::Verify(_)) => Err(errors::raise(py, &Misuse::OutOfOrder.into())),
-            Ok(ErasedStep::Done(record)) => {
-                Err(PyStopIteration::new_err((value::of_record(py, record)?,)))
-            }
+            Ok(ErasedStep::Done(record)) => Err(PyStopIteration::new_err((value::record_to_py(
+                py, record,
+            )?,))),
             Err(error) => Err(match thrown {
                 Some(cause) => errors::raise_from(py, &error, cause),
                 None => errors::raise(py, &error),
@@ -334,7 +334,7 @@ impl Exchanges {
         &self,
         py: Python<'_>,
         number: u32,
-        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>,
         moment: Option<Py<PyAny>>,
     ) -> PyResult<Exchange> {
         let exchange = self.0.get().begin(py, number, arguments)?;

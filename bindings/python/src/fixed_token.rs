@@ -104,7 +104,7 @@ pub(crate) fn fixed_token<'py>(
     transport: &str,
     network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, FixedToken>> {
-    let is_text = token.is_some();
+    let is_literal = token.is_some();
     let fixed = match (token, env, file, callback) {
         (Some(token), None, None, None) => oauth_session::FixedToken::new(secret(token)),
         (None, Some(name), None, None) => {
@@ -127,7 +127,7 @@ pub(crate) fn fixed_token<'py>(
         }
     };
     // An invalid string is reported now, rather than when it is read.
-    if is_text {
+    if is_literal {
         fixed
             .read(None)
             .map_err(|error| errors::raise(py, &error))?;

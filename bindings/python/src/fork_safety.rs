@@ -7,9 +7,9 @@ use arc_swap::ArcSwapOption;
 /// A value that each process creates for itself.
 ///
 /// It uses no lock: a lock that a different thread holds during a fork would stay locked in the child.
-pub(crate) struct PerProcess<T>(ArcSwapOption<Made<T>>);
+pub(crate) struct PerProcess<T>(ArcSwapOption<ProcessValue<T>>);
 
-struct Made<T> {
+struct ProcessValue<T> {
     pid: u32,
     value: T,
 }
@@ -37,7 +37,7 @@ impl<T> PerProcess<T> {
         if let Some(made) = held.as_ref().filter(|made| made.pid == pid) {
             return Ok(read(&made.value));
         }
-        let new = Arc::new(Made {
+        let new = Arc::new(ProcessValue {
             pid,
             value: make()?,
         });

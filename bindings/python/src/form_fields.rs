@@ -35,8 +35,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for FormFields {
 
 /// The text of a value. Types without a single canonical text are refused: the caller converts them.
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let is_whole = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
-    if value.is_instance_of::<PyString>() || is_whole {
+    let is_integer = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
+    if value.is_instance_of::<PyString>() || is_integer {
         return value.str()?.extract();
     }
     let wanted = format!("{name} must be a str or an int, or a list of them");

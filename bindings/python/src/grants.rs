@@ -22,7 +22,7 @@ use crate::sync_async::twins;
 use crate::text::{filled, json_text, text};
 use crate::token_request::{Details, token_request};
 use crate::tokens::Tokens;
-use crate::value::Given;
+use crate::value::OperationArg;
 use crate::{errors, runtime, value};
 
 /// All grants of a client in a store: one for each user, and the client's own.
@@ -87,7 +87,7 @@ impl Shared {
             Some(hook) => grants.on_authorization_ends(move |id, end| {
                 let subject = id.subject().map(str::to_owned);
                 call(&hook, "on_authorization_ends", move |py| {
-                    let end = value::of_time(py, end)?;
+                    let end = value::time_to_py(py, end)?;
                     Ok((subject, end).into_pyobject(py)?.unbind())
                 });
             }),
@@ -197,8 +197,8 @@ impl Grants {
     /// The source of one grant: this user's, or the client's own if subject is None.
     ///
     /// All callers of the same grant share its renewals. Nothing is read yet. step_up is what an API required of the
-    /// person, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax,
-    /// form.reserved_parameter for invalid parameters.
+    /// user, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax, form.reserved_parameter
+    /// for invalid parameters.
     #[pyo3(signature = (subject = None, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None, step_up = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -206,10 +206,10 @@ impl Grants {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = filled)] subject: Option<String>,
-        scope: Option<Given>,
-        resource: Option<Given>,
-        audience: Option<Given>,
-        extra: Option<Given>,
+        scope: Option<OperationArg>,
+        resource: Option<OperationArg>,
+        audience: Option<OperationArg>,
+        extra: Option<OperationArg>,
         authorization_details: Option<Details>,
         step_up: Option<Bound<'_, PyAny>>,
     ) -> PyResult<GrantSource> {
@@ -247,8 +247,9 @@ twins! {
         /// Stores the tokens of a new login, replacing any others.
         ///
         /// Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
-        /// person, the oldest of which ends; the error of its revocation is raised, though the login is stored.
-        /// grant.no_refresh_token if the user logs out meanwhile; stored.issuer for tokens of a different server or client.
+        /// user, the oldest of which ends; the error of its revocation is raised, though the login is stored.
+        /// grant.no_refresh_token if the user logs out meanwhile; stored.issuer for tokens of a different server or
+        /// client.
         #[pyo3(signature = (subject, tokens, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None))]
         fn log_in / alog_in(
@@ -256,10 +257,10 @@ twins! {
             py,
             #[pyo3(from_py_with = text)] subject: String,
             tokens: &Tokens,
-            scope: Option<Given>,
-            resource: Option<Given>,
-            audience: Option<Given>,
-            extra: Option<Given>,
+            scope: Option<OperationArg>,
+            resource: Option<OperationArg>,
+            audience: Option<OperationArg>,
+            extra: Option<OperationArg>,
             authorization_details: Option<Details>,
         ) {
             let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
@@ -277,10 +278,10 @@ twins! {
             self,
             py,
             #[pyo3(from_py_with = filled)] subject: Option<String>,
-            scope: Option<Given>,
-            resource: Option<Given>,
-            audience: Option<Given>,
-            extra: Option<Given>,
+            scope: Option<OperationArg>,
+            resource: Option<OperationArg>,
+            audience: Option<OperationArg>,
+            extra: Option<OperationArg>,
             authorization_details: Option<Details>,
             step_up: Option<Bound<'_, PyAny>>,
         ) {
@@ -376,7 +377,7 @@ fn page(py: Python<'_>, listed: Listed) -> PyResult<Py<PyAny>> {
 }
 
 fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
-    let end = summary.expires_at.map(|end| value::of_time(py, end));
+    let end = summary.expires_at.map(|end| value::time_to_py(py, end));
     let shown = PyDict::new(py);
     shown.set_item("subject", summary.id.subject())?;
     shown.set_item("scope", summary.id.token_request.scope.as_str())?;
@@ -401,7 +402,7 @@ fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, Py
         ("refresh_token_expires_at", summary.refresh_token_expires_at),
         ("authorization_expires_at", summary.authorization_expires_at),
     ] {
-        let end = end.map(|end| value::of_time(py, end));
+        let end = end.map(|end| value::time_to_py(py, end));
         shown.set_item(name, end.transpose()?)?;
     }
     shown.set_item("ended", summary.ended.as_ref().map(Error::code))?;

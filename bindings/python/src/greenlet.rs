@@ -21,17 +21,17 @@ impl Hub {
         Ok((!hub.is_none()).then(|| Self(hub.unbind())))
     }
 
-    pub(crate) fn waiting(&self, py: Python<'_>) -> PyResult<Waiting> {
+    pub(crate) fn waiting(&self, py: Python<'_>) -> PyResult<WaitingGreenlet> {
         static WAITING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let waiting = WAITING.import(py, "oauth_core._greenlets", "Waiting")?;
-        Ok(Waiting(waiting.call1((&self.0,))?.unbind()))
+        Ok(WaitingGreenlet(waiting.call1((&self.0,))?.unbind()))
     }
 }
 
 /// A greenlet that waits.
-pub(crate) struct Waiting(Py<PyAny>);
+pub(crate) struct WaitingGreenlet(Py<PyAny>);
 
-impl Waiting {
+impl WaitingGreenlet {
     /// Wakes it when this is dropped, which tasks do however they end.
     pub(crate) fn waker(&self, py: Python<'_>) -> Waker {
         Waker(Some(self.0.clone_ref(py)))

@@ -30,7 +30,7 @@ use crate::{errors, runtime, secret};
 type Subject = (IdentitySubject, Option<Hold>);
 
 /// How much longer than its two requests a sign-in is held.
-const MARGIN: Duration = Duration::from_secs(5);
+const HOLD_MARGIN: Duration = Duration::from_secs(5);
 
 /// How long a sign-in is waited for, whose request the caller's own driver makes.
 const HELD_BY_HAND: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
         Box::pin(async move {
             let sign_in = Arc::clone(&self.sign_in);
-            let limit = self.driver.longest().saturating_mul(2) + MARGIN;
+            let limit = self.driver.longest().saturating_mul(2) + HOLD_MARGIN;
             let read = move || sign_in.read(UnixTime::system()?, limit);
             let read = tokio::task::spawn_blocking(read);
             let stopped = |_| Err(Error::lost(Cause::unsent("the sign-in was stopped")));

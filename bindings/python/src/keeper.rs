@@ -22,9 +22,9 @@ use crate::{errors, secret, value};
 /// After the decision "renew" or "use_and_renew", run a renewal() once, to its
 /// end; or call abandon().
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Keeper(Arc<Kept>);
+pub(crate) struct Keeper(Arc<KeeperState>);
 
-struct Kept {
+struct KeeperState {
     keeper: oauth_facade::Keeper,
     moment: OwnMoment,
 }
@@ -47,7 +47,7 @@ impl Keeper {
             false => Ok(keeper),
         });
         let keeper = keeper.map_err(|error| errors::raise(py, &error))?;
-        Ok(Self(Arc::new(Kept { keeper, moment })))
+        Ok(Self(Arc::new(KeeperState { keeper, moment })))
     }
 }
 
@@ -126,7 +126,7 @@ impl Keeper {
         let at = self.0.moment.take(py)?;
         match self.0.keeper.upkeep(&at) {
             Some(Upkeep::Renew) => Ok(Some("renew".into_pyobject(py)?.into_any())),
-            Some(Upkeep::AuthorizationEnds(end)) => value::of_time(py, end).map(Some),
+            Some(Upkeep::AuthorizationEnds(end)) => value::time_to_py(py, end).map(Some),
             _ => Ok(None),
         }
     }
@@ -210,7 +210,7 @@ impl Decision {
 /// Sleep or Exchange.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Renewal {
-    kept: Arc<Kept>,
+    kept: Arc<KeeperState>,
     state: Mutex<State>,
 }
 
@@ -298,7 +298,7 @@ impl Renewal {
         event: Event,
         cause: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let Kept { keeper, moment } = &*self.kept;
+        let KeeperState { keeper, moment } = &*self.kept;
         let at = moment.take(py)?;
         let mut state = self.state();
         // If this step fails, the renewal has ended.
@@ -334,7 +334,9 @@ impl Renewal {
                 object(py, Exchange::new(py, Ok(exchange), moment.callable(py))?)
             }
             Task::Wait(pause) => object(py, Sleep::of(pause)),
-            Task::Over(tokens) => Err(PyStopIteration::new_err((value::of_tokens(py, tokens)?,))),
+            Task::Over(tokens) => Err(PyStopIteration::new_err(
+                (value::tokens_to_py(py, tokens)?,),
+            )),
         }
     }
 

@@ -149,21 +149,21 @@ impl StoreKeys {
     pub(crate) fn open(&self) -> Keys {
         let keys = match &self.current {
             Holder::Value(key) => Keys::new(key.clone()),
-            Holder::Service(object) => Keys::from_source(Foreign(Arc::clone(object))),
+            Holder::Service(object) => Keys::from_source(PythonKeySource(Arc::clone(object))),
         };
         self.old.iter().fold(keys, |keys, old| match old {
             Holder::Value(key) => keys.also(key.clone()),
-            Holder::Service(object) => keys.also_from(Foreign(Arc::clone(object))),
+            Holder::Service(object) => keys.also_from(PythonKeySource(Arc::clone(object))),
         })
     }
 }
 
 /// A key service written in Python. It is called on a thread that may block, and its coroutines run there as well.
-struct Foreign(Arc<Py<PyAny>>);
+struct PythonKeySource(Arc<Py<PyAny>>);
 
 const CALLBACK: &str = "key service";
 
-impl KeySource for Foreign {
+impl KeySource for PythonKeySource {
     fn data_key(&self) -> Answer<'_, DataKey> {
         let call = call_object(CALLBACK, &self.0, |source| {
             let result = result_of_callback(&source.call_method0("data_key")?)?;

@@ -13,11 +13,10 @@ use crate::{errors, secret};
 impl Client {
     /// The URL to open in the browser to log the user out at the server.
     ///
-    /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-    /// identifies the session to end; it is part of the URL, so keep the URL out of logs. A URL of more than
-    /// 4000 bytes may not arrive: post end_session_form() instead. post_logout_redirect_uri must be
-    /// registered, and state is returned there: check_logout_return() compares it. Your application has to
-    /// end its own session.
+    /// OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which identifies the
+    /// session to end; it is part of the URL, so keep the URL out of logs. A URL of more than 4000 bytes might not
+    /// arrive: post end_session_form() instead. post_logout_redirect_uri must be registered, and state is returned
+    /// there: check_logout_return() compares it. Your application has to end its own session.
     ///
     /// Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
     #[pyo3(signature = (*, id_token_hint = None, logout_hint = None, post_logout_redirect_uri = None,

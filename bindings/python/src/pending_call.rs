@@ -47,8 +47,8 @@ impl Answer {
 
     pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self {
-            Self::Record(record) => value::of_record(py, record),
-            Self::Tokens(tokens) => value::of_tokens(py, tokens),
+            Self::Record(record) => value::record_to_py(py, record),
+            Self::Tokens(tokens) => value::tokens_to_py(py, tokens),
             Self::Response(response) => Ok(Bound::new(py, response)?.into_any().unbind()),
             Self::Text(text) => Ok(text.into_pyobject(py)?.into_any().unbind()),
             Self::Value(make) => make(py),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oauth_core::error::Error;
-use oauth_facade::{ApiCall, Attachment, CallStep, Clock, OnRateLimit, Once, Redirects};
+use oauth_facade::{ApiCall, Attachment, BodyRepeat, CallStep, Clock, OnRateLimit, Redirects};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
@@ -50,7 +50,11 @@ impl Call {
                 headers: &headers.0,
                 body,
             },
-            once: if once { Once::Yes } else { Once::No },
+            once: if once {
+                BodyRepeat::Impossible
+            } else {
+                BodyRepeat::Possible
+            },
             on_rate_limit,
             redirects: Redirects::Host,
         };
@@ -107,7 +111,7 @@ impl Call {
         Ok(match self.api.get().source(owner) {
             Some(Source::Grant(grant)) => grant.clone_ref(py).into_any(),
             Some(Source::Connection(connection)) => connection.clone_ref(py).into_any(),
-            Some(Source::Foreign(object)) => object.clone_ref(py),
+            Some(Source::Python(object)) => object.clone_ref(py),
             Some(Source::Fixed(fixed, _)) => FixedSource(fixed.clone()).into_py_any(py)?,
             None => py.None(),
         })

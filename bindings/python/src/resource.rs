@@ -16,9 +16,8 @@ pub(crate) struct Resource(pub(crate) oauth_facade::Resource);
 impl Resource {
     /// The value of the Authorization header for this request, if it may carry the token.
     ///
-    /// RFC 6750 section 2.1. headers are pairs of names and values.
-    /// resource.origin_not_allowed, token.in_query, token.more_than_one_method,
-    /// token.not_token68 and url.* if it may not.
+    /// RFC 6750 section 2.1. headers are pairs of names and values. resource.origin_not_allowed, token.in_query,
+    /// token.more_than_one_method, token.not_token68 and url.* if it must not.
     #[pyo3(signature = (tokens, url, headers, body = None))]
     fn authorization(
         &self,

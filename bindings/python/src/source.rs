@@ -181,8 +181,8 @@ impl GrantSource {
             Grant::OneOf(_, id) => client.keeper(id.clone()),
             Grant::Refresh(login) => {
                 let keeper = client.keeper(keep.person_grant()?);
-                let is_ours = store.is_none() || login.pid == std::process::id();
-                match login.newest.load_full().filter(|_| is_ours) {
+                let is_valid_here = store.is_none() || login.pid == std::process::id();
+                match login.newest.load_full().filter(|_| is_valid_here) {
                     Some(tokens) => keeper.with_tokens(&Moment::system()?, (*tokens).clone())?,
                     None => keeper,
                 }

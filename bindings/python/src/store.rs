@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::built_in_stores::{self, Opened};
+use crate::built_in_stores::{self, PerProcessStore};
 use crate::{errors, greenlet, runtime, value};
 
 /// The longest time that a store or a key service written in Python may take.
@@ -19,8 +19,8 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 /// A store argument.
 #[derive(Clone)]
 pub(crate) enum Store {
-    Native(Arc<Opened>),
-    Foreign(Foreign),
+    Native(Arc<PerProcessStore>),
+    PythonStore(PythonStore),
 }
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         Ok(match self {
             Self::Native(opened) => opened.here(py)?,
-            Self::Foreign(foreign) => Arc::new(foreign.clone()),
+            Self::PythonStore(foreign) => Arc::new(foreign.clone()),
         })
     }
 }
@@ -41,17 +41,17 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
             return Ok(Self::Native(opened));
         }
         for verb in ["load", "save", "lease"] {
-            let is_there = object
+            let is_callable = object
                 .getattr_opt(verb)?
                 .is_some_and(|method| method.is_callable());
-            if !is_there {
+            if !is_callable {
                 let text = format!(
                     "a store must have a callable {verb} method, like FileStore, SqliteStore and the other stores"
                 );
                 return Err(PyTypeError::new_err(text));
             }
         }
-        Ok(Self::Foreign(Foreign {
+        Ok(Self::PythonStore(PythonStore {
             saving: Saving::of(&object)?,
             object: Arc::new(object.to_owned().unbind()),
         }))
@@ -60,7 +60,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
 
 /// A store written in Python. Its methods are called on a thread that may block.
 #[derive(Clone)]
-pub(crate) struct Foreign {
+pub(crate) struct PythonStore {
     object: Arc<Py<PyAny>>,
     saving: Saving,
 }
@@ -90,7 +90,7 @@ impl Saving {
     }
 }
 
-impl Foreign {
+impl PythonStore {
     /// Calls a method, and converts its result.
     fn call<T: Send + 'static>(
         &self,
@@ -137,7 +137,7 @@ fn failed(py: Python<'_>, name: &str, error: &PyErr) -> Error {
     Error::lost(Cause::unknown(format!("the {name} raised {kind}")))
 }
 
-impl store::Store for Foreign {
+impl store::Store for PythonStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         let key = key.to_owned();
         self.call(move |store| {
@@ -164,7 +164,7 @@ impl store::Store for Foreign {
             let arguments = (key, record.expose().as_str(), version);
             let named = PyDict::new(py);
             if let Some(until) = until {
-                named.set_item("until", value::of_time(py, until)?)?;
+                named.set_item("until", value::time_to_py(py, until)?)?;
             }
             let saved = store.call_method("save", arguments, Some(&named))?;
             let saved: Option<u64> = saved.extract()?;

@@ -99,13 +99,13 @@ impl Save {
     /// The time when the record is due for renewal, in UTC, for a store that can find due records.
     #[getter]
     fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.2.map(|due| value::of_time(py, due)).transpose()
+        self.2.map(|due| value::time_to_py(py, due)).transpose()
     }
 
     /// The time when the record expires, in UTC, for a store that supports expiry.
     #[getter]
     fn until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.3.map(|until| value::of_time(py, until)).transpose()
+        self.3.map(|until| value::time_to_py(py, until)).transpose()
     }
 
     fn __repr__(&self) -> String {

@@ -36,7 +36,7 @@ where
 /// Extracts the `origins` argument: the URLs to which a token may be sent, or None for those of the server.
 ///
 /// # Errors
-/// Those of [`text`]; `TypeError` that names the argument, for a single str.
+/// The errors of [`text`]; `TypeError` that names the argument, for a single str.
 pub(crate) fn origins(argument: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
     text(argument).map_err(
         |error| match error.is_instance_of::<PyTypeError>(argument.py()) {
@@ -49,7 +49,7 @@ pub(crate) fn origins(argument: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String
 /// Extracts a str that is not empty, or None. An empty one usually comes from an unset variable.
 ///
 /// # Errors
-/// Those of [`text`]; `ValueError` for an empty one.
+/// The errors of [`text`]; `ValueError` for an empty one.
 pub(crate) fn filled(argument: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     match text::<Option<String>>(argument)? {
         Some(empty) if empty.is_empty() => Err(PyValueError::new_err("it must not be empty")),
@@ -60,7 +60,7 @@ pub(crate) fn filled(argument: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
 /// Extracts a value as JSON, or the text of it, such as what `step_up()` returns.
 ///
 /// # Errors
-/// Those of `json.dumps`.
+/// The errors of `json.dumps`.
 pub(crate) fn json_text(given: &Bound<'_, PyAny>) -> PyResult<String> {
     if given.is_instance_of::<PyString>() {
         return text(given);

@@ -86,7 +86,7 @@ impl Tokens {
     #[getter]
     fn expires_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.expires_at();
-        end.map(|end| value::of_time(py, end)).transpose()
+        end.map(|end| value::time_to_py(py, end)).transpose()
     }
 
     /// The expiry of the refresh token unless it is used before, in UTC, if the server states it.
@@ -98,7 +98,7 @@ impl Tokens {
         py: Python<'py>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.refresh_token_expires_at();
-        end.map(|end| value::of_time(py, end)).transpose()
+        end.map(|end| value::time_to_py(py, end)).transpose()
     }
 
     /// The end of the user's authorization regardless of renewals, in UTC, if the server states it.
@@ -110,13 +110,13 @@ impl Tokens {
         py: Python<'py>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let end = self.0.authorization_expires_at;
-        end.map(|end| value::of_time(py, end)).transpose()
+        end.map(|end| value::time_to_py(py, end)).transpose()
     }
 
     /// The time when the response arrived, in UTC; 1970 for those of bearer().
     #[getter]
     fn received_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        value::of_time(py, self.0.received_at)
+        value::time_to_py(py, self.0.received_at)
     }
 
     /// The granted scope: as the server stated, or as requested if it stated none.
@@ -144,7 +144,7 @@ impl Tokens {
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let claims = self.1.as_ref();
         claims
-            .map(|claims| value::of_map(py, claims.as_map()))
+            .map(|claims| value::map_to_py(py, claims.as_map()))
             .transpose()
     }
 
@@ -162,7 +162,7 @@ impl Tokens {
     /// Members of the response that OAuth does not define; a new dict each time.
     #[getter]
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        value::of_map(py, self.0.extra.as_map())
+        value::map_to_py(py, self.0.extra.as_map())
     }
 
     /// The granted authorization_details, each a dict with a type; None if the server does not state them.
@@ -174,7 +174,7 @@ impl Tokens {
     fn authorization_details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let granted = oauth_facade::authorization_details(&self.0);
         let granted = granted.map_err(|error| errors::raise(py, &error))?;
-        granted.map(|list| value::of_json(py, &list)).transpose()
+        granted.map(|list| value::json_to_py(py, &list)).transpose()
     }
 
     /// The wanted authorization_details that were not granted: none has this type, or one lacks
@@ -193,7 +193,7 @@ impl Tokens {
         let wanted: String = wanted.extract()?;
         let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);
         let missing = missing.map_err(|error| errors::raise(py, &error))?;
-        value::of_json(py, &missing)
+        value::json_to_py(py, &missing)
     }
 
     /// Flaws of the response, as stable names such as "malformed_expires_in".

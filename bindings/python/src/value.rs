@@ -22,21 +22,21 @@ use crate::server::Server;
 use crate::text::withheld;
 use crate::{errors, secret, tokens};
 
-pub(crate) fn of_record(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
+pub(crate) fn record_to_py(py: Python<'_>, record: Record) -> PyResult<Py<PyAny>> {
     match record {
-        Record::Tokens(tokens) => of_tokens(py, tokens),
-        Record::Login(login) => of_login(py, *login),
+        Record::Tokens(tokens) => tokens_to_py(py, tokens),
+        Record::Login(login) => login_to_py(py, *login),
         Record::Authorization(begun) => Ok(Bound::new(py, PendingAuthorization::begun(*begun))?
             .into_any()
             .unbind()),
         Record::Server(server) => Ok(Bound::new(py, Server::of(*server))?.into_any().unbind()),
-        Record::Plain(name, members) => of_members(py, name, members),
+        Record::Plain(name, members) => members_to_py(py, name, members),
         Record::Nothing => Ok(py.None()),
     }
 }
 
 /// An object of the class in `_records.py` that is generated from the record's definition.
-fn of_members(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAny>> {
+fn members_to_py(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE
         .get_or_try_init(py, || py.import("oauth_core._records").map(Bound::unbind))?
@@ -62,7 +62,7 @@ impl Members {
         let Some((member, made)) = self.0.get(at) else {
             return Ok(py.None());
         };
-        let made = made.get_or_try_init(py, || of_arg(py, member).map(Bound::unbind))?;
+        let made = made.get_or_try_init(py, || arg_to_py(py, member).map(Bound::unbind))?;
         Ok(made.clone_ref(py))
     }
 }
@@ -71,7 +71,7 @@ impl Members {
     clippy::cast_possible_truncation,
     reason = "an integer that is exact as a double is exact here"
 )]
-fn of_arg<'py>(py: Python<'py>, arg: &Arg) -> PyResult<Bound<'py, PyAny>> {
+fn arg_to_py<'py>(py: Python<'py>, arg: &Arg) -> PyResult<Bound<'py, PyAny>> {
     Ok(match arg {
         Arg::Null | Arg::Other => py.None().into_bound(py),
         Arg::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
@@ -82,26 +82,26 @@ fn of_arg<'py>(py: Python<'py>, arg: &Arg) -> PyResult<Bound<'py, PyAny>> {
         Arg::Text(text) => text.expose().into_pyobject(py)?.into_any(),
         Arg::Names(names) => PyFrozenSet::new(py, names.iter())?.into_any(),
         Arg::List(list) => {
-            let list = list.iter().map(|item| of_arg(py, item));
+            let list = list.iter().map(|item| arg_to_py(py, item));
             PyTuple::new(py, list.collect::<PyResult<Vec<_>>>()?)?.into_any()
         }
         Arg::Pairs(pairs) => {
             let dict = PyDict::new(py);
             for (name, value) in pairs {
-                dict.set_item(name, of_arg(py, value)?)?;
+                dict.set_item(name, arg_to_py(py, value)?)?;
             }
             dict.into_any()
         }
-        Arg::Time(time) => of_time(py, *time)?,
-        Arg::Json(value) => of_json(py, value)?,
-        Arg::Tokens(tokens) => of_tokens(py, Arc::clone(tokens))?.into_bound(py),
+        Arg::Time(time) => time_to_py(py, *time)?,
+        Arg::Json(value) => json_to_py(py, value)?,
+        Arg::Tokens(tokens) => tokens_to_py(py, Arc::clone(tokens))?.into_bound(py),
     })
 }
 
 /// One argument of an operation.
-pub(crate) struct Given(pub(crate) Arg);
+pub(crate) struct OperationArg(pub(crate) Arg);
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+impl<'a, 'py> FromPyObject<'a, 'py> for OperationArg {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
@@ -170,17 +170,17 @@ pub(crate) fn refused(py: Python<'_>, refused: Refused) -> PyErr {
     }
 }
 
-pub(crate) fn of_tokens(py: Python<'_>, tokens: Arc<Tokens>) -> PyResult<Py<PyAny>> {
+pub(crate) fn tokens_to_py(py: Python<'_>, tokens: Arc<Tokens>) -> PyResult<Py<PyAny>> {
     let tokens = Bound::new(py, tokens::Tokens::of(tokens))?;
     Ok(tokens.into_any().unbind())
 }
 
-fn of_login(py: Python<'_>, login: Login) -> PyResult<Py<PyAny>> {
+fn login_to_py(py: Python<'_>, login: Login) -> PyResult<Py<PyAny>> {
     let tokens = tokens::Tokens::of_login(login);
     Ok(Bound::new(py, tokens)?.into_any().unbind())
 }
 
-pub(crate) fn of_json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn json_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::Null => py.None().into_bound(py),
         Value::Bool(value) => value.into_pyobject(py)?.to_owned().into_any(),
@@ -193,21 +193,21 @@ pub(crate) fn of_json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py
         Value::Array(items) => {
             let list = PyList::empty(py);
             for item in items {
-                list.append(of_json(py, item)?)?;
+                list.append(json_to_py(py, item)?)?;
             }
             list.into_any()
         }
-        Value::Object(members) => of_map(py, members)?.into_any(),
+        Value::Object(members) => map_to_py(py, members)?.into_any(),
     })
 }
 
-pub(crate) fn of_map<'py>(
+pub(crate) fn map_to_py<'py>(
     py: Python<'py>,
     members: &Map<String, Value>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for (name, value) in members {
-        dict.set_item(name, of_json(py, value)?)?;
+        dict.set_item(name, json_to_py(py, value)?)?;
     }
     Ok(dict)
 }
@@ -216,7 +216,7 @@ pub(crate) fn of_map<'py>(
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// An aware `datetime` in UTC; a time beyond the year 9999 becomes the last second of that year.
-pub(crate) fn of_time(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn time_to_py(py: Python<'_>, time: UnixTime) -> PyResult<Bound<'_, PyAny>> {
     // Looked up once: a record has several times.
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static UTC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -12,7 +12,7 @@ use crate::pending_call::PendingCall;
 use crate::shared_client::SharedClient;
 use crate::sync_async::twins;
 use crate::text::text;
-use crate::value::{self, Given};
+use crate::value::{self, OperationArg};
 
 /// The native half of a client that verifies access tokens by introspection.
 #[pyclass(frozen, subclass, extends = Client, module = "oauth_core")]
@@ -25,7 +25,7 @@ impl Introspecting {
     fn new(
         py: Python<'_>,
         client: &Bound<'_, Client>,
-        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let Client { inner, server } = client.get();
         let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
@@ -59,7 +59,7 @@ impl Verifier {
     #[pyo3(signature = (client, arguments, /))]
     fn new(
         client: &Bound<'_, Client>,
-        #[pyo3(from_py_with = text)] arguments: Vec<Given>,
+        #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>,
     ) -> PyResult<Self> {
         let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
         let verifier = client.get().inner.client.verifier(arguments);

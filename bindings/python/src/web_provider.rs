@@ -21,16 +21,18 @@ use crate::{errors, runtime};
 /// Its failure is remembered for 5 seconds, in which sign-ins get a 503; a user waits for at most 10 seconds.
 ///
 /// id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where users choose, by
-/// default the id. scope must contain openid. extra are further parameters of the authorization request. callback is the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there are several providers.
-/// With response_mode "form_post" users return with a form, which browsers post only over https; in the "jwt" modes the
-/// response is signed (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
-/// url, which identifies the user and is called with the access token; subject, the member that is never reassigned; and claims, which maps claims to
-/// members. No scope is requested then unless given. tenant is the tenant whose users sign in there.
-/// userinfo: with "when_missing", unless given, UserInfo is asked if the ID token lacks a claim that sessions keep and
-/// the scope covers. A response about another person refuses the sign-in (userinfo.subject); a failure is only logged.
-/// A logout token without exp is refused, or accepted for logout_max_age_without_expiry seconds after it was issued.
-/// A session is checked against the issuer and the client id of the client that began it. registered is that pair, for
-/// a client from a function; without it a session under this id is accepted until the client is known.
+/// default the id. scope must contain openid. extra are further parameters of the authorization request. callback is
+/// the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there
+/// are several providers. With response_mode "form_post" users return with a form, which browsers post only over https;
+/// in the "jwt" modes the response is signed (JARM), and unsigned parameters beside it are refused. identity is for a
+/// provider without OpenID Connect, a dict: url, which identifies the user and is called with the access token;
+/// subject, the member that is never reassigned; and claims, which maps claims to members. No scope is requested then
+/// unless given. tenant is the tenant whose users sign in there. userinfo: with "when_missing", unless given, UserInfo
+/// is asked if the ID token lacks a claim that sessions keep and the scope covers. A response about another user
+/// refuses the sign-in (userinfo.subject); a failure is only logged. A logout token without exp is refused, or accepted
+/// for logout_max_age_without_expiry seconds after it was issued. A session is checked against the issuer and the
+/// client id of the client that began it. registered is that pair, for a client from a function; without it a session
+/// under this id is accepted until the client is known.
 #[pyclass(frozen, module = "oauth_core.web")]
 pub(crate) struct Provider {
     pub(crate) provider: oauth_web::Provider,
@@ -40,9 +42,9 @@ pub(crate) struct Provider {
 }
 
 /// One string, or several.
-pub(crate) struct Several(pub(crate) Vec<String>);
+pub(crate) struct OneOrMany(pub(crate) Vec<String>);
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Several {
+impl<'a, 'py> FromPyObject<'a, 'py> for OneOrMany {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
@@ -97,7 +99,7 @@ impl Provider {
         client: &Bound<'_, PyAny>,
         id: &str,
         #[pyo3(from_py_with = text)] title: Option<String>,
-        scope: Option<Several>,
+        scope: Option<OneOrMany>,
         extra: Option<Pairs>,
         #[pyo3(from_py_with = text)] callback: Option<String>,
         #[pyo3(from_py_with = text)] response_mode: Option<String>,

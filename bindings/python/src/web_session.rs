@@ -42,7 +42,7 @@ impl Identity {
     /// The time when the user authenticated, in UTC, if the provider states it.
     #[getter]
     fn auth_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let time = self.0.auth_time.map(|time| value::of_time(py, time));
+        let time = self.0.auth_time.map(|time| value::time_to_py(py, time));
         time.transpose()
     }
 
@@ -55,7 +55,7 @@ impl Identity {
     /// The other claims: all of them at the sign-in, but in a session only those that the site keeps.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        value::of_map(py, &self.0.claims)
+        value::map_to_py(py, &self.0.claims)
     }
 
     /// Reveals nothing about the user.
@@ -135,19 +135,19 @@ impl Session {
     /// The data that the application added when it admitted the user.
     #[getter]
     fn local<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        value::of_map(py, &self.0.local)
+        value::map_to_py(py, &self.0.local)
     }
 
     /// The start of the session, in UTC.
     #[getter]
     fn started_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        value::of_time(py, self.0.started_at)
+        value::time_to_py(py, self.0.started_at)
     }
 
     /// The end of the session, in UTC.
     #[getter]
     fn until<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        value::of_time(py, self.0.until)
+        value::time_to_py(py, self.0.until)
     }
 
     /// The granted scope.

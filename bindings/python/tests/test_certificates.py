@@ -220,7 +220,7 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
 
 
 def test_a_copy_of_tokens_is_not_sent_with_another_certificate(bank: Bank) -> None:
-    """Whoever starts anew with a new certificate has tokens for the old one, without a store too."""
+    """Whoever starts again with a new certificate has tokens for the old one, without a store too."""
     tokens = bank.tokens(bank.client(0))
     copy = oauth_core.Tokens.deserialize(tokens.serialize())
     before, misbound = bank.refreshes(), bank.misbound()

@@ -1,4 +1,4 @@
-"""One token request, however many wait for it, and nothing lost when they stop waiting."""
+"""One token request, no matter how many wait for it, and nothing lost when they stop waiting."""
 
 from __future__ import annotations
 

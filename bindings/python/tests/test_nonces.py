@@ -125,6 +125,6 @@ def test_fifty_callers_with_new_nonces_make_one_refresh(server: Server) -> None:
             list(threads.map(call, range(CALLERS)))
 
     told = server.during(crowd)
-    # One request asks for tokens, and is made once more with the nonce; each caller of the API is told once at most.
+    # One request asks for tokens, and is made again with the nonce; each caller of the API is told once at most.
     assert 1 <= told.pop("use_dpop_nonce_at_api") <= CALLERS
     assert told == {"refreshes": 1, "use_dpop_nonce": 1}

@@ -147,7 +147,8 @@ def test_the_application_is_told_who_was_signed_out_of_a_tenant(generic: Twin, c
         assert told() == [(WHO, "acme")]
         web.visit(asked("/auth/logout", cookie, "POST"))
         assert told() == []
-        # Once, however many sessions end; and also for a token without exp, as the provider is allowed to send it.
+        # Once, no matter how many sessions end; and also for a token without exp, as the provider is allowed to send
+        # it.
         for flaw in (None, "missing_expiry"):
             signed_in(web)
             cookie, _ = signed_in(web)

@@ -412,7 +412,7 @@ def test_djangos_signals_and_users(generic: Twin, tmp_path: Path) -> None:
             assert ann.get("/signals").text == "in out"
         with app.browser() as again:
             again.get("/me")
-            # One user, however often the person comes.
+            # One user, no matter how often the person comes.
             assert again.get("/disable/0").text == "1"
             assert again.get("/").text == "Hello, stranger"
             refused = again.get("/me")

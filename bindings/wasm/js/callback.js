@@ -52,14 +52,14 @@ function callbackOf({ redirectUri, responseType, responseMode }) {
   const here = new URL(location.href)
   if (here.origin !== home.origin || here.pathname !== home.pathname) return undefined
   // A redirect URI may have a query of its own.
-  const own = [...home.searchParams]
-  if (!own.every(([name, value]) => here.searchParams.getAll(name).includes(value))) return undefined
+  const ownParameters = [...home.searchParams]
+  if (!ownParameters.every(([name, value]) => here.searchParams.getAll(name).includes(value))) return undefined
   const isFragment = responseMode?.startsWith('fragment') ||
     (responseType === 'code id_token' && (responseMode ?? 'jwt') === 'jwt')
-  const given = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
-  const isAnswer = given.has('state') && (given.has('code') || given.has('error'))
+  const parameters = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
+  const isAnswer = parameters.has('state') && (parameters.has('code') || parameters.has('error'))
   // A signed response contains all parameters.
-  const isSigned = responseMode?.endsWith('jwt') && given.has('response')
+  const isSigned = responseMode?.endsWith('jwt') && parameters.has('response')
   return isAnswer || isSigned ? here.href : undefined
 }
 

@@ -20,18 +20,18 @@ export async function prepare(config, stored, options) {
   }
   const server = await serverOf(wasm, config, preset, stored)
   const { clientId, redirectUri, resource, audience, tokenExtra } = config
-  const asked = [undefined, resource, audience, tokenExtra]
+  const requested = [undefined, resource, audience, tokenExtra]
   const { dpop } = config
   const name = nameOf(server, config)
   const key = dpop && (await (await import('./dpop.js')).dpopOf(dpop, name))
-  const client = new wasm.Client(server, clientId, redirectUri, asked, config.profile, key?.jwk)
+  const client = new wasm.Client(server, clientId, redirectUri, requested, config.profile, key?.jwk)
   return { wasm, server, client, name, config: { ...config, sign: key?.sign } }
 }
 
 /** The parameters of token requests, which each renewal repeats. */
 function askedFor({ resource = [], audience = [], tokenExtra = {} }) {
   const pairs = Object.entries(tokenExtra).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
+    (Array.isArray(value) ? value : [value]).map((item) => [name, String(item)]),
   )
   return { resource: [...resource], audience: [...audience], tokenExtra: pairs }
 }
@@ -68,7 +68,7 @@ export function origins(config, server) {
 
 /** The name that tabs share if their tokens have the same client, resources and audiences. */
 export function nameOf(server, config) {
-  const asked = Object.values(askedFor(config))
-  const more = asked.some((names) => names.length > 0) ? ` ${JSON.stringify(asked.map((names) => names.sort()))}` : ''
+  const requested = Object.values(askedFor(config))
+  const more = requested.some((names) => names.length > 0) ? ` ${JSON.stringify(requested.map((names) => names.sort()))}` : ''
   return `oauth-core ${server.issuer} ${config.clientId}${more}`
 }

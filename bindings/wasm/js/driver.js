@@ -1,7 +1,7 @@
 // The driver: runs one exchange with `fetch`. It sends each request once, follows no redirect, reads
 // at most 1 MiB, and reports every failure to the exchange.
 
-const LIMIT = 1 << 20
+const MAX_BODY_BYTES = 1 << 20
 const now = () => Date.now() / 1000
 
 /** Runs an exchange, and returns its last step. */
@@ -55,8 +55,8 @@ async function send(exchange, step, observe, signal) {
 }
 
 /**
- * Why no response arrived, as far as a page can tell: a browser shows the reason only in its console. Some servers
- * send CORS headers with successful responses only, so an error response looks the same.
+ * Why no response arrived, to the extent that a page can tell: a browser shows the reason only in its console. Some
+ * servers send CORS headers with successful responses only, so an error response looks the same.
  */
 export function reasonOf(error, method) {
   if (error.name !== 'TypeError') return error.name
@@ -86,7 +86,7 @@ async function capped(stream) {
     const { done, value } = await reader.read()
     if (done) break
     length += value.length
-    if (length > LIMIT) {
+    if (length > MAX_BODY_BYTES) {
       // The rest is discarded, and an error of that is ignored.
       reader.cancel().catch(() => {})
       return undefined

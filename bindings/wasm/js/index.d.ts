@@ -222,9 +222,9 @@ export class Session {
    */
   readonly authorizationDetails: AuthorizationDetail[] | undefined
   /**
-   * Those of the wanted permissions that were not granted, as far as RFC 9396 section 2.2 defines them: what a type
-   * itself defines, such as an amount, the page has to compare. `MisuseError` `authorization_details.malformed` for
-   * invalid permissions.
+   * Those of the wanted permissions that were not granted, to the extent that RFC 9396 section 2.2 defines them: what a
+   * type itself defines, such as an amount, the page has to compare. `MisuseError` `authorization_details.malformed`
+   * for invalid permissions.
    */
   missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
   /** When the access token expires, if the server states it. */
@@ -257,13 +257,14 @@ export class Session {
    */
   endSessionUrl(options?: { postLogoutRedirectUri?: string | URL | undefined, state?: string | undefined }): URL
   /**
-   * An access token that is fresh, as far as is known. A caller that leaves, by its `signal` or with
-   * `LostError` `lost.timeout` after its `timeoutMs`, does not stop the renewal, and its result is kept.
+   * An access token that has not expired, unless the server has revoked it in the meantime. A caller that leaves, by
+   * its `signal` or with `LostError` `lost.timeout` after its `timeoutMs`, does not stop the renewal, and its result is
+   * kept.
    */
   token(options?: CallOptions): Promise<string>
   /**
-   * `fetch` with the token: to the allowed origins, without following redirects, once more after a 401 and
-   * after a pause that the API asks for, if the body can be sent again.
+   * `fetch` with the token: to the allowed origins, without following redirects, again after a 401 and after a pause
+   * that the API asks for, if the body can be sent again.
    */
   fetch(input: RequestInfo | URL, init?: ApiRequestInit): Promise<Response>
   /** Asks the server to revoke the tokens; they are removed from every tab in any case. */
@@ -331,7 +332,7 @@ export class UntrustedError extends OAuthError {
   readonly kind: 'untrusted'
   readonly code: UntrustedCode
 }
-/** No answer arrived. The request may have been carried out all the same. */
+/** No answer arrived. The request may have been carried out anyway. */
 export class LostError extends OAuthError {
   readonly kind: 'lost'
   readonly code: LostCode

@@ -15,7 +15,7 @@ export interface PageSessionState {
   readonly until: undefined
   /** Why the sign-in failed, or why it is not known whether somebody is signed in: an `OAuthError`. */
   readonly error: unknown
-  /** The tokens of the person who is signed in. */
+  /** The tokens of the user who is signed in. */
   readonly session: Session | undefined
 }
 

@@ -7,19 +7,19 @@ import { signIn as begin } from './sign-in.js'
 import { ready } from './wasm.js'
 
 /** By host: the `session`, what is `loading` it, and what stops `waiting` for a sign-in in another tab. */
-const kept = new WeakMap()
-const of = (host) => kept.get(host) ?? kept.set(host, {}).get(host)
+const states = new WeakMap()
+const stateOf = (host) => states.get(host) ?? states.set(host, {}).get(host)
 
 /** Handles the callback if there is one. Otherwise, restores the session, or waits for a sign-in in another tab. */
 export async function refresh(host, config) {
-  const own = of(host)
-  await (own.loading ??= load(host, config).finally(() => (own.loading = undefined)))
+  const state = stateOf(host)
+  await (state.loading ??= load(host, config).finally(() => (state.loading = undefined)))
   return host.get()
 }
 
 async function load(host, config) {
-  const own = of(host)
-  if (own.session?.signedIn) return
+  const state = stateOf(host)
+  if (state.session?.signedIn) return
   try {
     show(host, config, await handleCallback(config))
   } catch (error) {
@@ -30,44 +30,44 @@ async function load(host, config) {
 
 /** Shows a session, and what becomes of it; without one, that of the next sign-in in another tab. */
 function show(host, config, session) {
-  const own = of(host)
-  if (session && session === own.session) return
-  own.session = session ?? undefined
-  own.waiting?.abort()
+  const state = stateOf(host)
+  if (session && session === state.session) return
+  state.session = session ?? undefined
+  state.waiting?.abort()
   if (!session) {
     host.set({})
     return wait(host, config)
   }
-  session.subscribe(() => session === own.session && !session.signedIn && show(host, config))
+  session.subscribe(() => session === state.session && !session.signedIn && show(host, config))
   host.set({ user: session.claims, provider: config.provider, session })
-  if (session.returnTo !== undefined) go(session.returnTo)
+  if (session.returnTo !== undefined) navigateWithoutLoading(session.returnTo)
 }
 
 function wait(host, config) {
-  const own = of(host)
-  own.waiting?.abort()
-  const { signal } = (own.waiting = new AbortController())
+  const state = stateOf(host)
+  state.waiting?.abort()
+  const { signal } = (state.waiting = new AbortController())
   const arrived = (session) => (signal.aborted ? undefined : show(host, config, session))
   // Why nothing can be restored is an error of `refresh`, which tries again.
   restore(config, { wait: true, signal }).then(arrived, () => {})
 }
 
-/** Routers hear of it as of a click on the browser's back button: loading the page anew would lose the tokens. */
-function go(to) {
+/** Routers hear of it as of a click on the browser's back button: loading the page again would lose the tokens. */
+function navigateWithoutLoading(to) {
   history.replaceState(null, '', to)
   dispatchEvent(new PopStateEvent('popstate', { state: null }))
 }
 
 /** Signs in by redirect, and then returns to this page; or in a popup. */
 export async function signIn(host, config, { mode, returnTo = mode === 'popup' ? undefined : here(), ...options } = {}) {
-  const own = of(host)
+  const state = stateOf(host)
   // Otherwise the waiting session and the new one would both stay open.
-  own.waiting?.abort()
+  state.waiting?.abort()
   try {
-    const more = options.stepUp && { session: own.session }
-    show(host, config, await begin(config, { scope: 'openid', mode, returnTo, ...options, ...more }))
+    const stepUpOptions = options.stepUp && { session: state.session }
+    show(host, config, await begin(config, { scope: 'openid', mode, returnTo, ...options, ...stepUpOptions }))
   } catch (error) {
-    if (!own.session?.signedIn) wait(host, config)
+    if (!state.session?.signedIn) wait(host, config)
     host.failed(error)
   }
 }
@@ -80,13 +80,13 @@ export async function signOut(host, config, { returnTo = '/' } = {}) {
     const wasm = await ready(config.wasm)
     wasm.checkReturnTarget(returnTo, location.origin)
     const home = new URL(returnTo, location.origin)
-    const { session } = of(host)
+    const { session } = stateOf(host)
     if (!session?.signedIn) return location.assign(home)
     const next = atServer(session, home)
     try {
       await session.signOut()
     } finally {
-      // The page has no tokens any more, whatever the server said of their revocation.
+      // The page has no tokens any more, regardless of what the server said of their revocation.
       location.assign(next)
     }
   } catch (error) {
@@ -107,7 +107,7 @@ function atServer(session, home) {
 export async function fetch(host, config, input, init) {
   // Why nothing could be restored is the hook's `error`.
   if (host.get().isLoading) await refresh(host, config).catch(() => {})
-  const { session } = of(host)
+  const { session } = stateOf(host)
   if (!session) throw (await ready(config.wasm)).signedOutError()
   return session.fetch(input, init)
 }

@@ -1,16 +1,16 @@
 // Pending authorization flows, in this tab's sessionStorage: other tabs cannot read them, and they end with the tab.
 // Sessions are kept in storage.js.
 
-const PREFIX = 'oauth-core:pending:'
+const STORAGE_PREFIX = 'oauth-core:pending:'
 /** Flows without a callback are removed after this many milliseconds. */
-const LIFETIME = 60 * 60 * 1000
+const MAX_AGE_MS = 60 * 60 * 1000
 
 /** Stores a flow under its state. */
 export function keep(state, flow) {
   for (const [key, { at }] of all()) {
-    if (Date.now() - at > LIFETIME) sessionStorage.removeItem(key)
+    if (Date.now() - at > MAX_AGE_MS) sessionStorage.removeItem(key)
   }
-  sessionStorage.setItem(PREFIX + state, JSON.stringify({ ...flow, at: Date.now() }))
+  sessionStorage.setItem(STORAGE_PREFIX + state, JSON.stringify({ ...flow, at: Date.now() }))
 }
 
 /** The flow to which a callback belongs, and whether there is any flow. Nothing is removed. */
@@ -26,7 +26,7 @@ export const drop = (key) => sessionStorage.removeItem(key)
 function all() {
   const keys = Array.from({ length: sessionStorage.length }, (_, at) => sessionStorage.key(at))
   const flows = []
-  for (const key of keys.filter((key) => key.startsWith(PREFIX))) {
+  for (const key of keys.filter((key) => key.startsWith(STORAGE_PREFIX))) {
     try {
       flows.push([key, JSON.parse(sessionStorage.getItem(key))])
     } catch {

@@ -2,26 +2,26 @@
 
 import { random } from './random.js'
 
-const TYPE = 'oauth-core:callback'
+const CALLBACK_TYPE = 'oauth-core:callback'
 /**
  * The prefix of the window name of a popup: the name stays while the window visits the server, and no other window
  * has it. The rest of the name distinguishes two popups.
  */
-const MARK = 'oauth-core:popup:'
+const NAME_PREFIX = 'oauth-core:popup:'
 
 /** The channel by which a popup passes its callback if `Cross-Origin-Opener-Policy` has severed the opener. */
 const CHANNEL = 'oauth-core:callback'
-const TAKEN = 'oauth-core:taken'
+const TAKEN_TYPE = 'oauth-core:taken'
 /** How long a popup waits for a page to accept its callback, in milliseconds. */
 const DELIVERY_TIMEOUT = 500
 
 /** The number of checks, four per second, after which a closed popup is given up. */
-const GRACE = 4
+const CHECKS_AFTER_CLOSING = 4
 /** How long to wait for the callback of a popup that may only seem closed, in milliseconds. */
 const MAX_WAIT = 300_000
 
 /** An empty popup, or `null` if the browser refuses. */
-export const open = () => window.open('', MARK + random(), 'popup,width=520,height=720')
+export const open = () => window.open('', NAME_PREFIX + random(), 'popup,width=520,height=720')
 
 /** The callback of the flow that `popup` is sent to. */
 export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
@@ -39,13 +39,13 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
       // Any page can post a message: it must come from the redirect URI's origin and from the window
       // that was opened, and carry this flow's state. Other messages are ignored.
       const { data, source } = event
-      if (event.origin !== origin || source !== popup || data?.type !== TYPE) return
+      if (event.origin !== origin || source !== popup || data?.type !== CALLBACK_TYPE) return
       if (typeof data.url === 'string' && recognizes(data.url)) end(resolve, data.url)
     }
     // Any page of this origin can post to the channel, so the state must match as well.
     const take = ({ data }) => {
-      if (data?.type !== TYPE || typeof data.url !== 'string' || !recognizes(data.url)) return
-      channel.postMessage({ type: TAKEN, id: data.id })
+      if (data?.type !== CALLBACK_TYPE || typeof data.url !== 'string' || !recognizes(data.url)) return
+      channel.postMessage({ type: TAKEN_TYPE, id: data.id })
       end(resolve, data.url)
     }
     const abort = () => {
@@ -61,7 +61,7 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
       if (!popup.closed) return
       since ??= Date.now()
       gone = document.hasFocus() ? gone + 1 : 0
-      if (gone > GRACE || Date.now() - since > MAX_WAIT) end(reject, wasm.lostError('the popup was closed'))
+      if (gone > CHECKS_AFTER_CLOSING || Date.now() - since > MAX_WAIT) end(reject, wasm.lostError('the popup was closed'))
     }, 250)
     if (channel) channel.onmessage = take
     addEventListener('message', hear)
@@ -77,9 +77,9 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
  */
 export async function deliver(callback) {
   const { opener } = window
-  if (window.name.startsWith(MARK) && isOurs(opener)) {
+  if (window.name.startsWith(NAME_PREFIX) && isOurs(opener)) {
     // Never '*': if the opener has navigated away, the browser drops the message.
-    opener.postMessage({ type: TYPE, url: callback }, location.origin)
+    opener.postMessage({ type: CALLBACK_TYPE, url: callback }, location.origin)
   } else if (opener || !(await taken(callback))) {
     return false
   }
@@ -101,9 +101,9 @@ function taken(callback) {
     }
     const timer = setTimeout(() => end(false), DELIVERY_TIMEOUT)
     channel.onmessage = ({ data }) => {
-      if (data?.type === TAKEN && data.id === id) end(true)
+      if (data?.type === TAKEN_TYPE && data.id === id) end(true)
     }
-    channel.postMessage({ type: TYPE, id, url: callback })
+    channel.postMessage({ type: CALLBACK_TYPE, id, url: callback })
   })
 }
 

@@ -6,5 +6,8 @@ export type * from './server-session.js'
 
 /** The session of the signed-in user at the page's server, and its actions. All components share one session. */
 export function useSession(options?: UseSessionOptions): ServerSessionState & ServerSessionActions
-/** The same for a page without a server, which keeps the tokens itself: that half of the package is loaded at the first use. */
+/**
+ * The session of a page without a server, which keeps the tokens itself: that half of the package is loaded at the
+ * first use.
+ */
 export function useSession(options: UsePageSessionOptions): PageSessionState & PageSessionActions

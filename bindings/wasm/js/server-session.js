@@ -4,10 +4,10 @@
 /** The CSRF header, which scripts of other origins cannot send without CORS (RFC 10017 section 6.1.3.3). */
 const PROTECTION = ['x-csrf-protection', '1']
 /** The longest delay that browsers support in timers, in milliseconds. */
-const LONGEST = 2 ** 31 - 1
+const MAX_TIMER_MS = 2 ** 31 - 1
 /** Sent to other tabs before the sign-out reaches the server; they request the session after this many milliseconds. */
-const LEAVING = { leaving: 5000 }
-const NOBODY = Object.fromEntries(['user', 'provider', 'tenant', 'until', 'error', 'session'].map((name) => [name, undefined]))
+const SIGN_OUT_NOTICE = { leaving: 5000 }
+const SIGNED_OUT_STATE = Object.fromEntries(['user', 'provider', 'tenant', 'until', 'error', 'session'].map((name) => [name, undefined]))
 
 const sessions = new Map()
 
@@ -22,10 +22,10 @@ export function sessionOf({ prefix = '/auth', config } = {}) {
 export class ServerSession {
   #prefix
   #config
-  #state = { ...NOBODY, isLoading: true }
+  #state = { ...SIGNED_OUT_STATE, isLoading: true }
   #pages = {}
   #listeners = new Set()
-  #asking
+  #loading
   #channel
   #timer
   /** Bound, because hooks pass them on. */
@@ -56,8 +56,8 @@ export class ServerSession {
     if (typeof BroadcastChannel !== 'undefined' && !this.#config) {
       this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
       this.#channel.onmessage = ({ data }) => {
-        if (data?.leaving) return this.#left(data.leaving)
-        if (data !== this.#who()) this.#ask().catch(() => {})
+        if (data?.leaving) return this.#otherTabSignedOut(data.leaving)
+        if (data !== this.#userId()) this.#loadOnce().catch(() => {})
       }
     }
     this.actions.refresh().catch(() => {})
@@ -70,23 +70,23 @@ export class ServerSession {
   }
 
   /** Another tab signs out: so does this one. An answer that is under way may be older. */
-  async #left(pause) {
-    await this.#asking?.catch(() => {})
+  async #otherTabSignedOut(pause) {
+    await this.#loading?.catch(() => {})
     if (!this.#channel) return
     this.set({})
     this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
   }
 
   async refresh() {
-    await this.#ask()
-    this.#channel?.postMessage(this.#who())
+    await this.#loadOnce()
+    this.#channel?.postMessage(this.#userId())
     return this.#state
   }
 
   /** Concurrent calls share one request. */
-  #ask() {
-    return (this.#asking ??= this.#load().finally(() => {
-      this.#asking = undefined
+  #loadOnce() {
+    return (this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined
     }))
   }
 
@@ -94,19 +94,19 @@ export class ServerSession {
     try {
       const reply = await globalThis.fetch(`${this.#prefix}/session`, { headers: [PROTECTION], cache: 'no-store' })
       if (!reply.ok) throw new Error(`${this.#prefix}/session: ${reply.status}`)
-      const { signed_in: isIn, user, provider, tenant, until, login, logout } = await reply.json()
+      const { signed_in: isSignedIn, user, provider, tenant, until, login, logout } = await reply.json()
       this.#pages = { login, logout }
-      this.set(isIn ? { user, provider, tenant, until: new Date(until * 1000) } : {})
+      this.set(isSignedIn ? { user, provider, tenant, until: new Date(until * 1000) } : {})
     } catch (error) {
       this.failed(error)
     }
   }
 
   set(state) {
-    const { until } = (this.#state = { ...NOBODY, ...state, isLoading: false })
+    const { until } = (this.#state = { ...SIGNED_OUT_STATE, ...state, isLoading: false })
     clearTimeout(this.#timer)
     if (until && this.#listeners.size > 0) {
-      const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, LONGEST)
+      const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, MAX_TIMER_MS)
       this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
     }
     for (const listener of [...this.#listeners]) listener()
@@ -118,7 +118,7 @@ export class ServerSession {
     throw error
   }
 
-  #who() {
+  #userId() {
     return this.#state.user?.sub
   }
 
@@ -130,7 +130,7 @@ export class ServerSession {
     const form = document.createElement('form')
     Object.assign(form, { method: 'post', action: this.#page('logout', { return_to: returnTo }) })
     document.body.append(form)
-    this.#channel?.postMessage(LEAVING)
+    this.#channel?.postMessage(SIGN_OUT_NOTICE)
     form.submit()
   }
 

@@ -3,13 +3,13 @@
 // and then the server answers `error` or `changed`.
 
 /** How often the frame is asked, in milliseconds. */
-const INTERVAL = 2000
+const POLL_INTERVAL_MS = 2000
 
 /**
  * Asks the server's frame until the session changes, an error is reported or `stop` is called. Without a session state
  * nothing is asked, and there is nothing to stop: `undefined`.
  */
-export function monitorSession({ checkSessionIframe, clientId, sessionState, onChange, onError, intervalMs = INTERVAL }) {
+export function monitorSession({ checkSessionIframe, clientId, sessionState, onChange, onError, intervalMs = POLL_INTERVAL_MS }) {
   // "It MUST NOT contain the space character": the server could not tell it from the client's id.
   if (!sessionState || sessionState.includes(' ')) return undefined
   const { origin, protocol, hostname } = new URL(checkSessionIframe)

@@ -12,7 +12,7 @@ import { storageOf } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
 import { wait } from './caller-timeout.js'
 
-const KEPT = 'oauth-core:session:'
+const STORAGE_PREFIX = 'oauth-core:session:'
 /** The tombstone of a removed record. */
 const REMOVED = ''
 
@@ -41,7 +41,7 @@ export class Session {
     const { wasm, server, client, config, name } = context
     this.#storage = storageOf(config)
     this.#api = wasm.Api.of(server, client, origins(config, server))
-    const share = (other) => this.#share(other)
+    const share = (asked) => this.#share(asked)
     const adopt = (shared) => this.#adopt(shared)
     const ended = (sid) => (sid === this.#sid ? this.#forget() : undefined)
     this.#tabs = config.tabs === false ? new Alone() : new Tabs(name, { share, adopt, ended })
@@ -55,13 +55,13 @@ export class Session {
     const session = new Session(context)
     if (tokens) await session.#begin(tokens)
     else await session.#adopt((await session.#stored()) ?? (await session.#tabs.any()))
-    if (!session.signedIn && waiting) await session.#arrival(waiting.signal)
+    if (!session.signedIn && waiting) await session.#nextSignIn(waiting.signal)
     if (session.signedIn) return session
     session.#tabs.close()
     return null
   }
 
-  /** Whether there are tokens: not after `revoke` and `signOut`, in whichever tab. */
+  /** Whether there are tokens: not after `revoke` or `signOut` in any tab. */
   get signedIn() {
     return this.#keeper?.tokens() !== undefined
   }
@@ -116,7 +116,7 @@ export class Session {
     return claims === undefined ? undefined : JSON.parse(claims)
   }
 
-  /** The ID token as it came. What it says is in `claims`. */
+  /** The ID token as received; its claims are in `claims`. */
   get idToken() {
     return this.#live().idToken
   }
@@ -125,27 +125,27 @@ export class Session {
   async userinfo() {
     const { client, config } = this.#context
     const subject = this.claims?.sub
-    const { claims } = await run(userinfo(client, { tokens: await this.#ask(), subject }), config)
+    const { claims } = await run(userinfo(client, { tokens: await this.#freshTokens(), subject }), config)
     return JSON.parse(claims)
   }
 
   /** The URL to which the page sends the user to be logged out at the server as well. */
   endSessionUrl({ postLogoutRedirectUri, state } = {}) {
-    const back = postLogoutRedirectUri && String(postLogoutRedirectUri)
-    return new URL(this.#context.client.endSessionUrl(this.idToken, back, state))
+    const returnUri = postLogoutRedirectUri && String(postLogoutRedirectUri)
+    return new URL(this.#context.client.endSessionUrl(this.idToken, returnUri, state))
   }
 
-  /** A fresh access token. A caller that aborts stops no renewal. */
+  /** A fresh access token. Aborting a call does not stop a renewal in progress. */
   async token(options) {
-    return (await wait(() => this.#ask(), options, this.#context.wasm)).accessToken
+    return (await wait(() => this.#freshTokens(), options, this.#context.wasm)).accessToken
   }
 
-  /** `fetch` with the token: to the allowed origins only, once more after a 401, and as often as limits allow. */
+  /** `fetch` with the token: to the allowed origins only, again after a 401, and as often as limits allow. */
   async fetch(input, init) {
     const { wasm, config } = this.#context
     const source = {
-      token: () => this.#ask(),
-      renew: (refused) => this.#ask(refused),
+      token: () => this.#freshTokens(),
+      renew: (refused) => this.#freshTokens(refused),
       refuse: (refused) => this.#keeper?.refuse(refused),
     }
     return call({ wasm, api: this.#api, source, config }, input, init)
@@ -176,7 +176,7 @@ export class Session {
   }
 
   /** Tokens that are valid now, and not those that were `refused`. */
-  async #ask(refused) {
+  async #freshTokens(refused) {
     this.#live()
     // The keeper does not check that the refused tokens are its own.
     const { wasm } = this.#context
@@ -184,13 +184,13 @@ export class Session {
     const decision = this.#keeper.ask(...moment(), known)
     const { kind } = decision
     const tokens = decision.tokens()
-    if (kind === 'renew' || kind === 'use_and_renew') this.#launch()
+    if (kind === 'renew' || kind === 'use_and_renew') this.#startRenewal()
     if (tokens) return tokens
     await this.#renewing
     return this.#live()
   }
 
-  #launch() {
+  #startRenewal() {
     const renewing = this.#renew().finally(() => {
       this.#renewing = undefined
     })
@@ -203,29 +203,29 @@ export class Session {
     const keeper = this.#keeper
     // A sign-out during the renewal has removed the record: tokens that arrive afterwards are revoked, and
     // not stored.
-    const isOut = () => this.#keeper !== keeper
+    const isSignedOut = () => this.#keeper !== keeper
     let known = 0
     const store = {
       load: async () => {
-        if (!isOut()) await this.#adopt(await this.#tabs.newer(this.#known()))
-        if (isOut()) return { version: known + 1, record: REMOVED }
+        if (!isSignedOut()) await this.#adopt(await this.#tabs.newer(this.#known()))
+        if (isSignedOut()) return { version: known + 1, record: REMOVED }
         known = this.#entry?.version ?? 0
         return this.#entry
       },
       save: async (record, version) => {
-        const saved = isOut() ? undefined : await this.#save(record, version)
+        const saved = isSignedOut() ? undefined : await this.#save(record, version)
         known = saved ?? known
-        return isOut() ? undefined : saved
+        return isSignedOut() ? undefined : saved
       },
       // The keeper has been notified of the save.
       changed: () => this.#changed(),
-      lease: () => (isOut() ? undefined : this.#tabs.acquire()),
+      lease: () => (isSignedOut() ? undefined : this.#tabs.acquire()),
       giveBack: () => this.#tabs.release(),
     }
     try {
       await keep(keeper, store, this.#context.config)
     } catch (error) {
-      if (isOut()) throw this.#context.wasm.signedOutError()
+      if (isSignedOut()) throw this.#context.wasm.signedOutError()
       // The grant has ended: a request with the same token would be refused again.
       if (error instanceof DeniedError && error.advice === 'reauthorize') await this.#forget()
       throw error
@@ -246,7 +246,7 @@ export class Session {
     const { wasm, client } = this.#context
     this.#sid = random()
     this.#keeper = new wasm.Keeper(client, ...moment(), tokens)
-    await this.#ask()
+    await this.#freshTokens()
     await this.#renewing
   }
 
@@ -264,8 +264,8 @@ export class Session {
   /** Takes over another tab's record, if it is newer than our own. */
   async #adopt(share) {
     if (typeof share?.record !== 'string') return
-    const isOurs = this.#sid === undefined || this.#sid === share.sid
-    if (!isOurs || share.version <= (this.#entry?.version ?? 0)) return
+    const isThisSignIn = this.#sid === undefined || this.#sid === share.sid
+    if (!isThisSignIn || share.version <= (this.#entry?.version ?? 0)) return
     const { wasm, client, config } = this.#context
     const { version, record } = share
     this.#keeper ??= new wasm.Keeper(client, ...moment())
@@ -279,11 +279,11 @@ export class Session {
 
   async #put(entry) {
     this.#entry = entry
-    await this.#storage?.setItem(KEPT + this.#context.name, JSON.stringify(this.#share({})))
+    await this.#storage?.setItem(STORAGE_PREFIX + this.#context.name, JSON.stringify(this.#share({})))
   }
 
   async #stored() {
-    const text = await this.#storage?.getItem(KEPT + this.#context.name)
+    const text = await this.#storage?.getItem(STORAGE_PREFIX + this.#context.name)
     return text ? JSON.parse(text) : undefined
   }
 
@@ -298,7 +298,7 @@ export class Session {
     this.#keeper = undefined
     this.#entry = undefined
     this.#tabs.close()
-    const removed = this.#storage?.removeItem(KEPT + name)
+    const removed = this.#storage?.removeItem(STORAGE_PREFIX + name)
     config.observe?.({ kind: 'end' })
     this.#changed()
     await removed
@@ -322,7 +322,7 @@ export class Session {
   }
 
   /** Waits for a sign-in in another tab. */
-  #arrival(signal) {
+  #nextSignIn(signal) {
     return new Promise((resolve, reject) => {
       const end = (settle, value) => {
         stop()

@@ -6,11 +6,11 @@
 import { random } from './random.js'
 
 /** How long to wait for other tabs' answers, in milliseconds. */
-const MAX_WAIT = 300
-/** How long a tab may be silent before it counts as gone. */
-const SILENCE = 1000
-/** How long a tab that is refreshing may take: the limit of a token request, and a margin. */
-const WORK = 40_000
+const MAX_WAIT_MS = 300
+/** How long a tab may be silent before it counts as closed, in milliseconds. */
+const MAX_SILENCE_MS = 1000
+/** How long a tab that is refreshing may take, in milliseconds: the limit of a token request, and a margin. */
+const MAX_REFRESH_MS = 40_000
 
 /** The other tabs, as one session sees them. */
 export class Tabs {
@@ -47,8 +47,8 @@ export class Tabs {
           this.#release = release
           granted()
         })
-      const held = this.#locks ? this.#locks.request(this.#name, work) : this.#withPermission(work)
-      held.catch(failed)
+      const locked = this.#locks ? this.#locks.request(this.#name, work) : this.#withPermission(work)
+      locked.catch(failed)
     })
   }
 
@@ -61,13 +61,13 @@ export class Tabs {
   /** A newer record than this one, if another tab has one. */
   async newer(asked) {
     if (!this.#channel || this.#peers.size === 0) return undefined
-    return this.#ask(asked, new Set(this.#peers))
+    return this.#askTabs(asked, new Set(this.#peers))
   }
 
   /** The record of any tab. */
   async any() {
     // The other tabs are not known yet, so this waits for the whole time limit.
-    return this.#channel && this.#ask({}, undefined)
+    return this.#channel && this.#askTabs({}, undefined)
   }
 
   /** Sends new tokens to every tab. */
@@ -121,7 +121,7 @@ export class Tabs {
   }
 
   /** The first record that is newer than `asked`; `peers` are the tabs to wait for, if known. */
-  #ask(asked, peers) {
+  #askTabs(asked, peers) {
     return new Promise((resolve) => {
       const end = (share) => {
         clearTimeout(timer)
@@ -132,7 +132,7 @@ export class Tabs {
         // A tab that is silent for so long is frozen or closed; it announces itself when it is back.
         peers?.forEach((peer) => this.#peers.delete(peer))
         end()
-      }, MAX_WAIT)
+      }, MAX_WAIT_MS)
       this.#waiting.set('answer', ({ from, share }) => {
         peers?.delete(from)
         if (share || peers?.size === 0) end(share)
@@ -167,21 +167,21 @@ export class Tabs {
         clearTimeout(timer)
         timer = setTimeout(end, millis)
       }
-      this.#waiting.set('wait', () => waitAtMost(WORK))
+      this.#waiting.set('wait', () => waitAtMost(MAX_REFRESH_MS))
       this.#waiting.set('go', ({ from }) => {
         peers.delete(from)
         if (peers.size === 0) end()
       })
-      waitAtMost(SILENCE)
+      waitAtMost(MAX_SILENCE_MS)
       this.#post({ type: 'want', ticket: this.#ticket })
     })
   }
 
   #answerWant({ from, ticket }) {
-    const own = this.#ticket
-    const ours = own && (own[0] < ticket[0] || (own[0] === ticket[0] && own[1] < ticket[1]))
-    if (ours) this.#deferred.push(from)
-    this.#post({ type: ours ? 'wait' : 'go', to: from })
+    const ownTicket = this.#ticket
+    const goesFirst = ownTicket && (ownTicket[0] < ticket[0] || (ownTicket[0] === ticket[0] && ownTicket[1] < ticket[1]))
+    if (goesFirst) this.#deferred.push(from)
+    this.#post({ type: goesFirst ? 'wait' : 'go', to: from })
   }
 }
 

@@ -15,8 +15,8 @@ export interface Address {
 }
 
 /**
- * Claims as the server sends them, with the types that the standard gives them. The server may not keep to those: compare
- * with `=== true`, because the text `"false"` of some servers must not count as true.
+ * Claims as the server sends them, with the types that the standard gives them. The server might not keep to those:
+ * compare with `=== true`, because the text `"false"` of some servers must not count as true.
  */
 export interface UserClaims {
   /** The identifier of the user at this issuer. No other claim identifies a user. */

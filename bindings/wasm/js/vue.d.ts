@@ -8,5 +8,8 @@ type Refs<State> = { readonly [name in keyof State]: { readonly value: State[nam
 
 /** The session of the signed-in user at the page's server, as refs, and its actions. All components share one session. */
 export function useSession(options?: UseSessionOptions): Refs<ServerSessionState> & ServerSessionActions
-/** The same for a page without a server, which keeps the tokens itself: that half of the package is loaded at the first use. */
+/**
+ * The session of a page without a server, which keeps the tokens itself: that half of the package is loaded at the
+ * first use.
+ */
 export function useSession(options: UsePageSessionOptions): Refs<PageSessionState> & PageSessionActions

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oauth_facade::{
-    ApiCall, Attachment, CallStep, Clock, Error, Moment, OnRateLimit, Once, RateLimitChoice,
+    ApiCall, Attachment, BodyRepeat, CallStep, Clock, Error, Moment, OnRateLimit, RateLimitChoice,
     TokenOwner,
 };
 use wasm_bindgen::prelude::*;
@@ -66,7 +66,11 @@ impl Api {
                 headers: &pairs(headers),
                 body: None,
             },
-            once: if is_stream { Once::Yes } else { Once::No },
+            once: if is_stream {
+                BodyRepeat::Impossible
+            } else {
+                BodyRepeat::Possible
+            },
             on_rate_limit: match on_rate_limit {
                 "wait" => OnRateLimit::Wait {
                     longest: seconds(longest / 1e3),

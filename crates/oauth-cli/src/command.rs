@@ -36,7 +36,7 @@ use oauth_core::token::TokenKind;
 
 use crate::Global;
 use crate::output::{Failure, Output};
-use crate::profile_tokens::{Owner, ProfileTokens, Stored};
+use crate::profile_tokens::{Owner, ProfileTokens, StoredGrant};
 use crate::secret_source::secret_args;
 use crate::setup::ClientPlan;
 use crate::token_file::TokenFile;
@@ -179,7 +179,7 @@ impl TokenArgs {
             (_, Some(path)) => Ok(TokenInput::File(TokenFile(path))),
             (Some(source), None) => source.read("token", OPTIONS).map(TokenInput::Bare),
             (None, None) => {
-                let grants = ProfileTokens::of(&plan.profile, global)?;
+                let grants = ProfileTokens::for_profile(&plan.profile, global)?;
                 let grants = grants
                     .ok_or_else(|| Failure::usage("usage.token", "no token is given", OPTIONS))?;
                 let stored = grants.find(plan, &Owner::Login);
@@ -199,7 +199,7 @@ enum TokenInput {
     /// A single token.
     Bare(Secret<String>),
     /// The tokens of the profile's login, if there is one that can be read.
-    Login(ProfileTokens, Result<Option<Stored>, Failure>),
+    Login(ProfileTokens, Result<Option<StoredGrant>, Failure>),
 }
 
 /// The type of a token, as an option value.

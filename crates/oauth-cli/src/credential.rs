@@ -317,7 +317,7 @@ impl Credential {
         provider: Option<&Provider>,
         need: Need,
         reads_stdin: bool,
-    ) -> Result<Material, Failure> {
+    ) -> Result<LoadedCredentials, Failure> {
         let source = self.secret(profile, provider, need);
         let key = profile.client_key_file.as_deref();
         let key = key.filter(|_| self.0 == Some(Auth::PrivateKeyJwt));
@@ -340,7 +340,7 @@ impl Credential {
             let text = passphrase.decrypt(path, key_file::text(path)?)?;
             Ok::<_, Failure>((path.to_owned(), text))
         });
-        Ok(Material {
+        Ok(LoadedCredentials {
             method: self.0,
             secret: secret.transpose()?,
             key: key.transpose()?,
@@ -349,13 +349,13 @@ impl Credential {
 }
 
 /// The credentials that were read, before the server is known.
-pub(crate) struct Material {
+pub(crate) struct LoadedCredentials {
     method: Option<Auth>,
     secret: Option<Secret<String>>,
     key: Option<(PathBuf, Secret<String>)>,
 }
 
-impl Material {
+impl LoadedCredentials {
     /// The method at this server.
     pub(crate) fn client_auth(
         self,

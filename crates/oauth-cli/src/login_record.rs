@@ -22,13 +22,13 @@ pub(crate) struct LoginRecord {
     client_id: String,
     /// The user who is logged in, if the server named the user (the `sub` of the ID token). `None` after a logout.
     pub(crate) subject: Option<String>,
-    /// The same from a verified ID Token; always of this login, never of an earlier one.
+    /// The subject of a verified ID token; always of this login, never of an earlier one.
     verified_subject: Option<String>,
 }
 
 impl LoginRecord {
     /// The record of a new login.
-    pub(crate) fn of(tokens: &Tokens, id_token: Option<&IdToken>) -> Self {
+    pub(crate) fn from_tokens(tokens: &Tokens, id_token: Option<&IdToken>) -> Self {
         let verified = id_token.map(|id_token| id_token.subject().to_owned());
         Self {
             issuer: tokens.issuer().to_owned(),
@@ -40,8 +40,8 @@ impl LoginRecord {
 
     /// The logged-in user according to a verified ID Token of this issuer for this client.
     pub(crate) fn verified_subject(self, issuer: &str, client_id: &str) -> Option<String> {
-        let is_theirs = self.issuer == issuer && self.client_id == client_id;
-        self.verified_subject.filter(|_| is_theirs)
+        let belongs_to_client = self.issuer == issuer && self.client_id == client_id;
+        self.verified_subject.filter(|_| belongs_to_client)
     }
 
     /// Both users, if they are known and different. A server may use another subject for each client, so
@@ -63,7 +63,7 @@ impl LoginRecord {
     /// The record of this profile; `None` if no user has ever logged in.
     pub(crate) fn load(profile: &str) -> Result<Option<Self>, Failure> {
         match std::fs::read(path(profile)?) {
-            // Its existence is enough, whatever it contains.
+            // Its existence is enough, regardless of what it contains.
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default())),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(why) => Err(failed(&why)),

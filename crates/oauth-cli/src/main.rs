@@ -151,5 +151,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
         // Nothing can be done about a terminal that is gone.
         let _ = error.print();
     }
-    ExitCode::from(if error.use_stderr() { output::USAGE } else { 0 })
+    ExitCode::from(if error.use_stderr() {
+        output::EXIT_USAGE
+    } else {
+        0
+    })
 }

@@ -13,7 +13,7 @@ use oauth_reqwest::reqwest::blocking::{Request, Response};
 use oauth_session::Drive;
 use oauth_session::store::Answer;
 
-use crate::trace::{Received, Sent, Traced, Tracer};
+use crate::trace::{Received, TracedExchange, TracedRequest, Tracer};
 
 /// The driver and the trace of requests. Clones share connections.
 #[derive(Clone)]
@@ -30,20 +30,19 @@ impl Net {
 
     /// Runs an exchange to its end.
     pub(crate) fn run<E: Exchange>(&self, exchange: E) -> Result<E::Output, Error> {
-        self.driver.run(Traced {
+        self.driver.run(TracedExchange {
             exchange,
             tracer: self.tracer,
         })
     }
 
-    /// Sends one request to an API, and returns the reply, whatever its status; its body
-    /// streams.
+    /// Sends one request to an API, and returns the reply, regardless of its status; its body streams.
     pub(crate) fn call(&self, request: http::Request<Bytes>) -> Result<Response, Error> {
         let lost = |cause: Cause| {
             self.tracer.lost(&cause);
             Error::lost(cause)
         };
-        self.tracer.sent(&Sent::of(&request));
+        self.tracer.sent(&TracedRequest::from_request(&request));
         let request = Request::try_from(request)
             .map_err(|error| lost(Cause::unsent(error.without_url()).because(Loss::Unsent)))?;
         let response = self.driver.call(request, None).map_err(lost)?;
@@ -57,7 +56,7 @@ impl Net {
 impl Drive for Net {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let tracer = self.tracer;
-        Drive::run(&self.driver, Traced { exchange, tracer }.boxed())
+        Drive::run(&self.driver, TracedExchange { exchange, tracer }.boxed())
     }
 
     fn longest(&self) -> Duration {

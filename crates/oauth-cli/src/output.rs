@@ -8,9 +8,9 @@ use oauth_core::error::{Advice, Delivery, Error, Kind, Misuse, ValidationFailure
 use serde_json::{Value, json};
 
 /// The exit code when the server or the network refused.
-pub(crate) const REFUSED: u8 = 1;
+pub(crate) const EXIT_REFUSED: u8 = 1;
 /// The exit code when the command, the profile or a secret source is wrong.
-pub(crate) const USAGE: u8 = 2;
+pub(crate) const EXIT_USAGE: u8 = 2;
 
 /// For errors.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -38,7 +38,7 @@ impl Failure {
     /// A mistake that the user can fix.
     pub(crate) fn usage(code: &str, message: impl Display, hint: impl Display) -> Self {
         Self {
-            exit: USAGE,
+            exit: EXIT_USAGE,
             code: code.to_owned(),
             message: message.to_string(),
             hint: hint.to_string(),
@@ -50,7 +50,7 @@ impl Failure {
     /// A refusal by the server or another party.
     pub(crate) fn refused(code: &str, message: impl Display, hint: impl Display) -> Self {
         Self {
-            exit: REFUSED,
+            exit: EXIT_REFUSED,
             ..Self::usage(code, message, hint)
         }
     }
@@ -64,7 +64,7 @@ impl Failure {
         // A closed pipe is only reported by the exit code.
         let _ = print(line.replace(['\n', '\r'], " "));
         Self {
-            exit: REFUSED,
+            exit: EXIT_REFUSED,
             is_told: true,
             ..self
         }
@@ -76,7 +76,7 @@ impl Failure {
     }
 
     /// Whether it is about a record that cannot be read.
-    pub(crate) fn is_of_record(&self) -> bool {
+    pub(crate) fn is_stored_error(&self) -> bool {
         self.code.starts_with("stored.")
     }
 
@@ -140,9 +140,9 @@ impl From<Error> for Failure {
         Self {
             exit: match error.kind() {
                 // The command is valid: the cause is a 401 of the server, or a lost response.
-                Kind::Misuse(Misuse::NoRefreshToken | Misuse::OutcomeUnknown) => REFUSED,
-                Kind::Misuse(_) | Kind::Untrusted(ValidationFailure::StoredIssuer) => USAGE,
-                _ => REFUSED,
+                Kind::Misuse(Misuse::NoRefreshToken | Misuse::OutcomeUnknown) => EXIT_REFUSED,
+                Kind::Misuse(_) | Kind::Untrusted(ValidationFailure::StoredIssuer) => EXIT_USAGE,
+                _ => EXIT_REFUSED,
             },
             code: code.to_owned(),
             hint,

@@ -29,7 +29,7 @@ pub(crate) struct File {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Profile {
-    /// Its name; `None` if no profile is selected.
+    /// The name; `None` if no profile is selected.
     #[serde(skip)]
     pub(crate) name: Option<String>,
     /// The server: a built-in provider,
@@ -82,7 +82,7 @@ pub(crate) struct Profile {
     pub(crate) registered: RegisteredResponses,
     /// Whom commands act for; by default the user after the first login, and the client until then.
     #[serde(rename = "as")]
-    pub(crate) who: Option<Who>,
+    pub(crate) who: Option<ActsFor>,
     /// Endpoints that are missing or wrong in the server's metadata.
     pub(crate) endpoints: BTreeMap<String, String>,
     /// The scope to request.
@@ -132,14 +132,14 @@ pub(crate) enum StoreKind {
 /// Whom a command acts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Who {
+pub(crate) enum ActsFor {
     /// The user who logged in with the profile
     Person,
     /// The client itself
     Client,
 }
 
-impl Who {
+impl ActsFor {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
@@ -275,7 +275,7 @@ impl Profile {
     }
 }
 
-/// The path of the profile file, which may not exist yet.
+/// The path of the profile file, which might not exist yet.
 pub(crate) fn path(global: &Global) -> Option<PathBuf> {
     global.config.clone().or_else(default_path)
 }

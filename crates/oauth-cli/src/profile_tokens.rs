@@ -1,5 +1,5 @@
-//! The tokens of a profile, in a store that all shells of a user share: however many need a token at once, one of them
-//! sends the token request, and no refresh token is sent twice.
+//! The tokens of a profile, in a store that all shells of a user share: no matter how many need a token at once, one of
+//! them sends the token request, and no refresh token is sent twice.
 //!
 //! There are two kinds of grant: the login of a user, which has the profile's name, and the
 //! client's own, one for each scope, resource and audience.
@@ -18,7 +18,7 @@ use crate::Global;
 use crate::credential::Auth;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
-use crate::profile::{Profile, StoreKind, Who};
+use crate::profile::{ActsFor, Profile, StoreKind};
 use crate::setup::{ClientPlan, Need, Setup};
 use crate::shutdown;
 use crate::token_request::TokenRequestArgs;
@@ -27,7 +27,7 @@ use crate::token_store::TokenStore;
 /// The owner of tokens.
 #[derive(Debug, Clone)]
 pub(crate) enum Owner {
-    /// Those of the user who logged in with this profile.
+    /// The tokens of the user who logged in with this profile.
     Login,
     /// The client's own, for this request.
     Client(TokenRequest),
@@ -46,10 +46,10 @@ pub(crate) enum Choice {
 
 impl Choice {
     /// The owner set on the command line, or else in the profile.
-    pub(crate) fn of(given: Option<Who>, profile: &Profile) -> Self {
+    pub(crate) fn of(given: Option<ActsFor>, profile: &Profile) -> Self {
         match given.or(profile.who) {
-            Some(Who::Person) => Self::Person,
-            Some(Who::Client) => Self::Client,
+            Some(ActsFor::Person) => Self::Person,
+            Some(ActsFor::Client) => Self::Client,
             None => Self::Either,
         }
     }
@@ -68,13 +68,13 @@ impl Choice {
 }
 
 /// The owner whose tokens a command uses.
-pub(crate) struct Chosen {
+pub(crate) struct SelectedOwner {
     pub(crate) owner: Owner,
     /// The stored grant, if any.
-    pub(crate) stored: Option<Stored>,
+    pub(crate) stored: Option<StoredGrant>,
 }
 
-impl Chosen {
+impl SelectedOwner {
     /// The tokens, if they are fresh without a renewal.
     pub(crate) fn fresh(&mut self) -> Result<Option<Arc<Tokens>>, Error> {
         match &mut self.stored {
@@ -94,7 +94,7 @@ pub(crate) struct ProfileTokens {
 
 impl ProfileTokens {
     /// The grants of the selected profile; `None` if there is none, or if its tokens are not stored.
-    pub(crate) fn of(profile: &Profile, global: &Global) -> Result<Option<Self>, Failure> {
+    pub(crate) fn for_profile(profile: &Profile, global: &Global) -> Result<Option<Self>, Failure> {
         let Some(name) = profile.name.clone().filter(|_| !global.no_store) else {
             return Ok(None);
         };
@@ -112,16 +112,24 @@ impl ProfileTokens {
     }
 
     /// The stored grant of this owner, found without a request to the server.
-    pub(crate) fn find(&self, plan: &ClientPlan, owner: &Owner) -> Result<Option<Stored>, Failure> {
+    pub(crate) fn find(
+        &self,
+        plan: &ClientPlan,
+        owner: &Owner,
+    ) -> Result<Option<StoredGrant>, Failure> {
         self.load(&plan.reader()?, owner)
     }
 
     /// The stored grant of this owner, for this client.
-    pub(crate) fn load(&self, client: &Client, owner: &Owner) -> Result<Option<Stored>, Failure> {
+    pub(crate) fn load(
+        &self,
+        client: &Client,
+        owner: &Owner,
+    ) -> Result<Option<StoredGrant>, Failure> {
         let mut keeper = self.keeper(client, owner).shared();
         let key = keeper.key();
         match self.read(&key, &mut keeper) {
-            Ok(true) => Ok(Some(Stored {
+            Ok(true) => Ok(Some(StoredGrant {
                 key,
                 keeper: Box::new(keeper),
             })),
@@ -144,11 +152,11 @@ impl ProfileTokens {
         plan: &ClientPlan,
         choice: Choice,
         given: &TokenRequestArgs,
-    ) -> Result<Chosen, Failure> {
+    ) -> Result<SelectedOwner, Failure> {
         if choice != Choice::Client {
             if let Some(login) = self.find(plan, &Owner::Login)? {
                 login.check_scope(given.scope.as_ref(), &self.profile)?;
-                return Ok(Chosen {
+                return Ok(SelectedOwner {
                     owner: Owner::Login,
                     stored: Some(login),
                 });
@@ -163,7 +171,7 @@ impl ProfileTokens {
             }
         }
         let owner = Owner::Client(plan.asked(given)?);
-        Ok(Chosen {
+        Ok(SelectedOwner {
             stored: self.find(plan, &owner)?,
             owner,
         })
@@ -184,7 +192,7 @@ impl ProfileTokens {
         let mut all = Vec::new();
         for Listed { key, summary } in list(&self.store)? {
             let Ok(summary) = summary else { continue };
-            if summary.id.subject().is_some() || !is_clients(plan, &summary)? {
+            if summary.id.subject().is_some() || !is_client_grant(plan, &summary)? {
                 continue;
             }
             let asked = summary.id.token_request;
@@ -197,7 +205,11 @@ impl ProfileTokens {
     }
 
     /// The client, set up for the chosen tokens.
-    pub(crate) fn set_up(&self, plan: ClientPlan, chosen: &Chosen) -> Result<Setup, Failure> {
+    pub(crate) fn set_up(
+        &self,
+        plan: ClientPlan,
+        chosen: &SelectedOwner,
+    ) -> Result<Setup, Failure> {
         let need = match chosen.owner {
             Owner::Login => Need::Optional,
             Owner::Client(_) => Need::Secret,
@@ -304,7 +316,7 @@ impl ProfileTokens {
 }
 
 /// Whether the grant belongs to this client at this server.
-pub(crate) fn is_clients(plan: &ClientPlan, summary: &GrantSummary) -> Result<bool, Error> {
+pub(crate) fn is_client_grant(plan: &ClientPlan, summary: &GrantSummary) -> Result<bool, Error> {
     Ok(summary.client_id == plan.client_id() && summary.issuer == plan.issuer()?)
 }
 
@@ -317,7 +329,7 @@ pub(crate) struct ClientsOwn {
 /// A record in a store.
 pub(crate) struct Listed {
     pub(crate) key: String,
-    /// Its summary, or why it cannot be read.
+    /// The summary, or why it cannot be read.
     pub(crate) summary: Result<GrantSummary, Error>,
 }
 
@@ -337,13 +349,13 @@ pub(crate) fn list(store: &TokenStore) -> Result<Vec<Listed>, Failure> {
 }
 
 /// A grant as it is stored.
-pub(crate) struct Stored {
-    /// Its name in the store.
+pub(crate) struct StoredGrant {
+    /// The name in the store.
     pub(crate) key: String,
     keeper: Box<Keeper>,
 }
 
-impl Stored {
+impl StoredGrant {
     /// The tokens, valid or not.
     pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
         self.keeper.tokens().cloned()
@@ -397,11 +409,15 @@ impl Grant<'_> {
     }
 
     /// A newer token than the one that was stored a moment ago; another shell may have renewed it.
-    pub(crate) fn renew_stored(&self, stored: Option<&Stored>) -> Result<Arc<Tokens>, Failure> {
-        let before = stored.and_then(Stored::tokens);
+    pub(crate) fn renew_stored(
+        &self,
+        stored: Option<&StoredGrant>,
+    ) -> Result<Arc<Tokens>, Failure> {
+        let before = stored.and_then(StoredGrant::tokens);
         let tokens = self.token()?;
-        let is_same = |before: &Tokens| before.access_token.matches(tokens.access_token.expose());
-        match before.is_some_and(|before| is_same(&before)) {
+        let is_unchanged =
+            |before: &Tokens| before.access_token.matches(tokens.access_token.expose());
+        match before.is_some_and(|before| is_unchanged(&before)) {
             true => self.renew(&tokens),
             false => Ok(tokens),
         }

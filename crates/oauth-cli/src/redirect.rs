@@ -12,14 +12,14 @@ const PATH: &str = "/callback";
 
 /// The options for it.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct RedirectOptions {
     pub(crate) port: Option<u16>,
     pub(crate) path: Option<String>,
 }
 
 /// Opens the listener. Port and path of the command line take precedence over the profile's, and select one of several
 /// redirect URIs.
-pub(crate) fn listener(profile: &Profile, wanted: Wanted) -> Result<Listener, Failure> {
+pub(crate) fn listener(profile: &Profile, wanted: RedirectOptions) -> Result<Listener, Failure> {
     let port = wanted.port.or(profile.redirect_port);
     let path = wanted.path.or_else(|| profile.redirect_path.clone());
     let registered = profile.registered();
@@ -44,9 +44,10 @@ pub(crate) fn listener(profile: &Profile, wanted: Wanted) -> Result<Listener, Fa
 /// any port (RFC 8252 section 7.3).
 fn fitting(uri: &str, port: Option<u16>, path: Option<&str>) -> Option<String> {
     let url = Url::parse(uri).ok()?;
-    let is_here = url.scheme() == "http" && (url.is_loopback() || url.host() == "localhost");
-    let is_there = path.is_none_or(|path| path == url.path());
-    if !is_here || !is_there {
+    let is_on_this_machine =
+        url.scheme() == "http" && (url.is_loopback() || url.host() == "localhost");
+    let has_path = path.is_none_or(|path| path == url.path());
+    if !is_on_this_machine || !has_path {
         return None;
     }
     let has_port = uri != portless(&url);

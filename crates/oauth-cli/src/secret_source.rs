@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use crate::output::Failure;
 
 /// The largest secret that is read, in bytes: JWTs can be long.
-const LIMIT: u64 = 1 << 20;
+const MAX_SECRET_BYTES: u64 = 1 << 20;
 
 /// The source of one secret.
 #[derive(Debug, Clone)]
@@ -110,10 +110,12 @@ impl Source {
 pub(crate) fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     if path == Path::new("-") {
-        io::stdin().take(LIMIT).read_to_string(&mut text)?;
+        io::stdin()
+            .take(MAX_SECRET_BYTES)
+            .read_to_string(&mut text)?;
     } else {
         let file = std::fs::File::open(path)?;
-        file.take(LIMIT).read_to_string(&mut text)?;
+        file.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
     }
     Ok(text)
 }

@@ -84,7 +84,7 @@ pub(crate) enum Need {
     Optional,
 }
 
-/// The server and the client, as far as known before any prompt or request.
+/// The server and the client, to the extent known before any prompt or request.
 pub(crate) struct ClientPlan {
     pub(crate) profile: Profile,
     pub(crate) provider: Option<Provider>,
@@ -103,11 +103,11 @@ pub(crate) struct Setup {
 impl ClientPlan {
     /// Reads the profile, and overrides it with the command line.
     pub(crate) fn new(args: ServerArgs, global: &Global) -> Result<Self, Failure> {
-        Self::of(args.loaded(global)?, global)
+        Self::for_profile(args.loaded(global)?, global)
     }
 
     /// The plan of a profile alone.
-    pub(crate) fn of(profile: Profile, global: &Global) -> Result<Self, Failure> {
+    pub(crate) fn for_profile(profile: Profile, global: &Global) -> Result<Self, Failure> {
         fixed_token::refuse(&profile)?;
         let provider = provider_of(&profile)?;
         if provider.is_none() && profile.issuer.is_none() {
@@ -179,8 +179,8 @@ impl ClientPlan {
         self.client_id.as_str()
     }
 
-    /// The client, as far as needed to recognize its stored tokens: without a secret, and without fetching the issuer's
-    /// metadata. It never sends anything.
+    /// The client, with only what is needed to recognize its stored tokens: without a secret, and without fetching the
+    /// issuer's metadata. It never sends anything.
     pub(crate) fn reader(&self) -> Result<Client, Failure> {
         let server = match (&self.provider, &self.profile.issuer) {
             (Some(provider), _) => with_endpoints(provider.server()?, &self.profile)?,

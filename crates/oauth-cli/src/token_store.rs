@@ -111,7 +111,7 @@ impl TokenStore {
         Ok(entry.filter(|entry| !entry.is_removed()))
     }
 
-    /// Removes a record, whatever is in it; returns whether there was one.
+    /// Removes a record, regardless of what is in it; returns whether there was one.
     pub(crate) fn remove(&self, key: &str) -> Result<bool, Error> {
         wait(self.bare.remove(key))?
     }

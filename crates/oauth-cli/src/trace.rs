@@ -68,7 +68,7 @@ const COMMON_HEADERS: &[&str] = &[
 ];
 
 /// The longest value that is shown.
-const LONGEST: usize = 160;
+const MAX_VALUE_LENGTH: usize = 160;
 
 /// A name, and its value if that is harmless: `name=value` or `name=…`, as JSON `name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Serialize for Item {
 
 /// A request, as it may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Sent {
+pub(crate) struct TracedRequest {
     pub(crate) method: String,
     pub(crate) origin: String,
     pub(crate) path: String,
@@ -116,7 +116,7 @@ pub(crate) struct Sent {
     bytes: usize,
 }
 
-impl Sent {
+impl TracedRequest {
     pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
         let origin = match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
@@ -133,7 +133,7 @@ impl Sent {
         }
     }
 
-    pub(crate) fn of(request: &http::Request<Bytes>) -> Self {
+    pub(crate) fn from_request(request: &http::Request<Bytes>) -> Self {
         let (method, uri) = (request.method(), request.uri());
         Self::new(method, uri, request.headers(), request.body())
     }
@@ -143,7 +143,7 @@ impl Sent {
     }
 }
 
-impl fmt::Display for Sent {
+impl fmt::Display for TracedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "→ {} {}{}", self.method, self.origin, self.path)?;
         rows(f, "query", &texts(&self.query))?;
@@ -231,12 +231,12 @@ pub(crate) fn parameters(text: &str) -> Vec<Item> {
 }
 
 fn harmless(name: &str, value: &str, list: &[&str]) -> Option<String> {
-    let is_short = value.len() <= LONGEST && !value.chars().any(char::is_control);
+    let is_short = value.len() <= MAX_VALUE_LENGTH && !value.chars().any(char::is_control);
     (list.contains(&name) && is_short).then(|| value.to_owned())
 }
 
-/// The same for values from a server, which may echo secrets in any text, so only single short words
-/// are shown.
+/// A value from a server, as it may be shown: the server may echo secrets in any text, so only single short words are
+/// shown.
 fn word(name: &str, value: &str, list: &[&str]) -> Option<String> {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
     harmless(name, value, list).filter(|text| text.len() <= 40 && text.bytes().all(is_word))
@@ -271,7 +271,7 @@ fn place(location: &str) -> String {
     let text = format!("{bare}{joint}{}", items.join("&"));
     text.chars()
         .filter(|c| !c.is_control())
-        .take(LONGEST)
+        .take(MAX_VALUE_LENGTH)
         .collect()
 }
 
@@ -303,8 +303,8 @@ pub(crate) struct Tracer {
 }
 
 impl Tracer {
-    pub(crate) fn sent(self, sent: &Sent) {
-        self.show(sent, Sent::to_json);
+    pub(crate) fn sent(self, sent: &TracedRequest) {
+        self.show(sent, TracedRequest::to_json);
     }
 
     pub(crate) fn received(self, received: &Received) {
@@ -322,7 +322,7 @@ impl Tracer {
     /// Shows what another driver sends and receives.
     pub(crate) fn seen(self, what: WireEvent<'_>) {
         match what {
-            WireEvent::Sent(request) => self.sent(&Sent::of(request)),
+            WireEvent::Sent(request) => self.sent(&TracedRequest::from_request(request)),
             WireEvent::Received(reply) => {
                 self.received(&Received::new(
                     reply.status(),
@@ -345,12 +345,12 @@ impl Tracer {
 }
 
 /// An exchange that is watched while it runs.
-pub(crate) struct Traced<E> {
+pub(crate) struct TracedExchange<E> {
     pub(crate) exchange: E,
     pub(crate) tracer: Tracer,
 }
 
-impl<E: Exchange> Exchange for Traced<E> {
+impl<E: Exchange> Exchange for TracedExchange<E> {
     type Output = E::Output;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
@@ -365,7 +365,7 @@ impl<E: Exchange> Exchange for Traced<E> {
         }
         let step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &step {
-            self.tracer.sent(&Sent::of(request));
+            self.tracer.sent(&TracedRequest::from_request(request));
         }
         Ok(step)
     }
@@ -388,7 +388,7 @@ mod tests {
         );
         let uri = Uri::from_static("https://as.example/token?state=S3CR3T&scope=a");
         let body = b"grant_type=password&password=S3CR3T&S3=a%0Ab&username=S3CR3T";
-        let sent = Sent::new(&Method::POST, &uri, &headers, body);
+        let sent = TracedRequest::new(&Method::POST, &uri, &headers, body);
         for text in [sent.to_string(), sent.to_json().to_string()] {
             assert!(!text.contains("S3CR3T"), "{text}");
             assert!(text.contains("grant_type=password"), "{text}");

@@ -125,7 +125,7 @@ impl Api {
         Ok(resource::Api::new(resource::Resource::beneath(&resource)).into())
     }
 
-    /// The same, with these rules for replies that report an expired token, instead of the preset's: a JSON list, see
+    /// Replaces the preset's rules for responses that report an expired token: a JSON list, see
     /// [`resource::ExpiredTokenReply::from_json`].
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl Api {
         Ok(self)
     }
 
-    /// The same, with this allowance.
+    /// Limits the calls to this allowance.
     #[must_use]
     pub fn keeping(mut self, allowance: Allowance) -> Self {
         self.core = self.core.keeping(allowance);
@@ -162,14 +162,14 @@ impl Api {
         Ok(self)
     }
 
-    /// The same, with proofs of the key to which its tokens will be bound.
+    /// Adds proofs of the key to which the API's tokens will be bound.
     #[must_use]
     pub fn with_proofs(mut self, proofs: resource::Proofs) -> Self {
         self.core = self.core.with_proofs(proofs);
         self
     }
 
-    /// The same, with the other's knowledge of the limits; both share it from then on.
+    /// Shares the other API's knowledge of the limits, from now on.
     #[must_use]
     pub fn sharing(mut self, other: &Self) -> Self {
         self.core = self.core.with_limiter(other.core.limiter().clone());
@@ -205,7 +205,7 @@ pub struct Call<'a> {
     /// The parts of the request that the rules read. For a body that streams, see [`Self::once`].
     pub request: Attachment<'a>,
     /// Whether the body can be sent only once.
-    pub once: Once,
+    pub once: BodyRepeat,
     /// How a pause that the API requires is handled.
     pub on_rate_limit: OnRateLimit,
     /// Whether the core or the HTTP client follows redirects.
@@ -214,18 +214,18 @@ pub struct Call<'a> {
 
 /// Whether a body can be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Once {
+pub enum BodyRepeat {
     /// The body can be sent again.
     #[default]
-    No,
+    Possible,
     /// The body cannot be sent again, because it is a stream.
-    Yes,
+    Impossible,
 }
 
 /// Whether the core or the HTTP client follows redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Redirects {
-    /// These rules follow them: within the origin, if the request can be repeated.
+    /// The core follows redirects: within the origin, if the request can be repeated.
     #[default]
     Here,
     /// The host follows them; it must not send the token to another origin.
@@ -240,7 +240,8 @@ pub enum CallStep {
     /// Get a token of this owner (`application`, `user` or `any`), then call [`ApiCall::token`]. A source whose API
     /// requires no authorization has none (`connect.not_protected`): then call [`ApiCall::unprotected`].
     Token(&'static str),
-    /// The same, to replace the token that was refused. If no token was sent, report that to the source first.
+    /// Get a token of this owner to replace the refused one, then continue as after [`Token`](Self::Token). If no token
+    /// was sent, report that to the source first.
     Renew(&'static str),
     /// Sign this with a key of the host, then call [`ApiCall::signed`].
     Sign(SigningJob),
@@ -300,7 +301,7 @@ impl ApiCall {
         if let Some(body) = call.request.body {
             request = request.body(Bytes::copy_from_slice(body));
         }
-        if call.once == Once::Yes {
+        if call.once == BodyRepeat::Impossible {
             request = request.body_once();
         }
         if call.redirects == Redirects::Host {
@@ -326,7 +327,7 @@ impl ApiCall {
     /// Continues after the pause.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn elapsed(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::Elapsed)
     }
@@ -334,7 +335,7 @@ impl ApiCall {
     /// Continues with the requested token.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn token(&mut self, at: &Clock, tokens: &Tokens) -> Result<CallStep, Error> {
         self.resume(at, Event::Token(tokens))
     }
@@ -342,7 +343,7 @@ impl ApiCall {
     /// Continues without a token, because the API requires no authorization.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn unprotected(&mut self, at: &Clock) -> Result<CallStep, Error> {
         self.resume(at, Event::NoToken(Misuse::ConnectOpen.into()))
     }
@@ -350,7 +351,7 @@ impl ApiCall {
     /// Continues with the requested signature, in the form of JWS (RFC 7518 section 3).
     ///
     /// # Errors
-    /// Those of [`Self::begin`], and `client_auth.signature_length`.
+    /// The errors of [`Self::begin`], and `client_auth.signature_length`.
     pub fn signed(&mut self, at: &Clock, signature: Vec<u8>) -> Result<CallStep, Error> {
         self.resume(at, Event::Signed(signature.into()))
     }
@@ -359,7 +360,7 @@ impl ApiCall {
     /// one whose value is not plain text is ignored.
     ///
     /// # Errors
-    /// Those of [`Self::begin`], and `http.header_value` for a status that no HTTP client could
+    /// The errors of [`Self::begin`], and `http.header_value` for a status that no HTTP client could
     /// have received.
     pub fn reply(
         &mut self,
@@ -385,7 +386,7 @@ impl ApiCall {
     /// Continues with the requested beginning of the body.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn body(&mut self, at: &Clock, body: &[u8]) -> Result<CallStep, Error> {
         self.resume(at, Event::Body(body))
     }

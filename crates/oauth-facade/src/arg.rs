@@ -1,7 +1,7 @@
 //! Plain values: the arguments that a host passes to an operation, and the results it gets.
 //!
-//! They cross in one list, in the order of the description, so that a binding has one reader and one
-//! writer whatever operations there are. Types and values are checked here, once for all hosts.
+//! They cross in one list, in the order of the description, so that a binding has one reader and one writer regardless
+//! of the operations. Types and values are checked here, once for all hosts.
 
 mod camel_case;
 mod field_values;
@@ -136,7 +136,7 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// The same for languages whose names are in camel case.
+    /// The message for languages whose names are in camel case.
     pub fn in_camel_case(&self) -> String {
         self.told_of(&camel(self.name))
     }

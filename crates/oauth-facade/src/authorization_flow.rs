@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::{Error, Kind, Misuse, ValidationFailure};
 use oauth_core::flow::authorization::CallbackContext;
 use oauth_core::moment::UnixTime;
 use oauth_core::{PendingAuthorization, Secret};
@@ -20,6 +20,14 @@ pub struct AuthorizationFlow {
     started_at: UnixTime,
     /// The flow as text; `None` once it is spent.
     pending: Mutex<Option<Secret<String>>>,
+}
+
+/// Whether a flow belongs to another issuer or client.
+fn is_issuer_mismatch(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Untrusted(ValidationFailure::StoredIssuer)
+    )
 }
 
 impl AuthorizationFlow {
@@ -84,9 +92,9 @@ impl AuthorizationFlow {
         PendingAuthorization::from_json(self.to_json()?.expose())
     }
 
-    /// Checks a callback and redeems its code. A callback that carries this flow's state spends the flow, whatever the
-    /// result, because its code, if it has one, is valid only once. Any other is rejected and the flow stays pending,
-    /// because anyone can forge a callback. So it does if the client is not the flow's.
+    /// Checks a callback and redeems its code. A callback that carries this flow's state spends the flow, regardless of
+    /// the result, because its code, if it has one, is valid only once. Any other is rejected and the flow stays
+    /// pending, because anyone can forge a callback. So it does if the client is not the flow's.
     ///
     /// # Errors
     /// `misuse.already_finished` once the flow is spent, and those of [`oauth_core::Client::redeem`].
@@ -94,8 +102,8 @@ impl AuthorizationFlow {
         self.redeem_at(client, callback, None, CallbackContext::default())
     }
 
-    /// The same, for a callback that arrived in this context and session, and for a token for only these of the
-    /// requested resources (RFC 8707 section 2.2).
+    /// Redeems a callback that arrived in this context and session, for a token limited to these of the requested
+    /// resources (RFC 8707 section 2.2).
     ///
     /// # Errors
     /// `callback.context` and `callback.user` if the flow was begun in another context or by another user;
@@ -111,17 +119,15 @@ impl AuthorizationFlow {
         let mut held = self.held();
         let text = held.as_ref().ok_or_else(spent)?;
         let mut pending = PendingAuthorization::from_json(text.expose())?;
-        let is_ours = client.recognizes(&pending, callback);
+        let is_recognized = client.recognizes(&pending, callback);
         if let Some(resources) = resources {
             pending = pending.for_resources(resources.iter().map(String::as_str))?;
         }
         let exchange =
             client.redeem_pending(pending.with_callback_context(callback_context), callback);
         // A flow of another client is refused before its code is sent, so the code remains valid.
-        let is_another_clients = exchange
-            .as_ref()
-            .is_err_and(|error| error.code() == "stored.issuer");
-        if is_ours && !is_another_clients {
+        let belongs_to_other_client = exchange.as_ref().is_err_and(is_issuer_mismatch);
+        if is_recognized && !belongs_to_other_client {
             *held = None;
         }
         exchange

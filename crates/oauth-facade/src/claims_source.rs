@@ -1,5 +1,5 @@
 //! Aggregated and distributed claims, which other parties assert (OpenID Connect Core section 5.6.2), as every language
-//! returns them.
+//! returns them. They are parsed in `token/standard_claims.rs` of oauth-core.
 
 use oauth_core::jose::Claims;
 use oauth_core::token::standard_claims::ClaimsPlace;
@@ -23,7 +23,7 @@ pub struct ClaimsSource {
 /// The sources that these claims, a JSON object, name.
 ///
 /// # Errors
-/// Those of [`Claims::sources`], and `jwt.malformed` for no JSON object.
+/// The errors of [`Claims::sources`], and `jwt.malformed` for no JSON object.
 pub fn claims_sources(claims: &str) -> Result<Vec<ClaimsSource>, Error> {
     let claims = Claims::from_json(claims)?;
     let sources = claims.sources()?.into_iter();

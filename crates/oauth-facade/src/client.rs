@@ -28,7 +28,7 @@ use crate::introspection::Introspecting;
 use crate::op::{Authorize, Begun};
 use crate::request::TokenRequest;
 use crate::server::Server;
-use crate::server_json::Facts;
+use crate::server_json::PresetFacts;
 
 /// A client of one server.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl Client {
     /// is not available.
     fn of_preset(
         server: &Server,
-        facts: &Facts,
+        facts: &PresetFacts,
         id: ClientId,
         secret: Option<Secret<String>>,
     ) -> Result<Self, Error> {
@@ -273,7 +273,7 @@ impl Client {
     /// Begins an authorization that requires no request first.
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::authorize`].
+    /// The errors of [`oauth_core::Client::authorize`].
     #[cfg(feature = "sha2")]
     pub fn authorize(&self, at: &Moment, request: &Authorize) -> Result<Begun, Error> {
         let (url, pending) = self.core.authorize(at, request.to_core()?)?;
@@ -288,7 +288,7 @@ impl Client {
     /// Begins an authorization with values that the host generated and hashed itself.
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::begin_authorization_with`], from the first step, and those of an invalid request.
+    /// The errors of [`oauth_core::Client::begin_authorization_with`], from the first step, and those of an invalid request.
     pub fn begin_authorization_with(
         &self,
         drawn: HostGeneratedValues,
@@ -308,7 +308,7 @@ impl Client {
     /// Checks a callback and redeems its code. `pending` is the text of [`PendingAuthorization::to_json`].
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::redeem`], and `stored.malformed`.
+    /// The errors of [`oauth_core::Client::redeem`], and `stored.malformed`.
     pub fn redeem(&self, pending: &str, callback: &str) -> Result<ErasedExchange, Error> {
         self.redeem_pending(PendingAuthorization::from_json(pending)?, callback)
     }
@@ -347,7 +347,7 @@ impl Client {
     /// Adds the keys that [`Self::export_keys`] wrote, unless newer ones are cached.
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::import_keys`].
+    /// The errors of [`oauth_core::Client::import_keys`].
     pub fn import_keys(&self, text: &str) -> Result<(), Error> {
         self.core.import_keys(text)
     }

@@ -23,7 +23,8 @@ pub enum Auth {
     /// As the preset documents it, with this secret; without one, as a public client. For a server without a preset,
     /// its metadata determines the method; `client_secret_basic` if it lists none.
     Documented(Option<Secret<String>>),
-    /// The same with a secret, whose HMACs the host makes if the server accepts secrets in no other way.
+    /// As [`Documented`](Self::Documented) with a secret, whose HMACs the host makes if the server accepts secrets in
+    /// no other way.
     #[cfg(feature = "held-keys")]
     DocumentedHolding(Secret<String>, Holder),
     /// A public client.
@@ -88,9 +89,9 @@ pub struct PrivateKeyJwt {
     pub certificate_thumbprint: Option<String>,
     /// The `aud`, if it is not the issuer.
     pub audience: Option<String>,
-    /// For which servers the keys sign, as long as this value or a clone is used: each client reads the keys anew. Keys
-    /// are compared by `kid`, and not with those of another value, even of the same text: a client may use one key at
-    /// two servers that require an `audience` if it has an id of its own at each.
+    /// For which servers the keys sign, as long as this value or a clone is used: each client reads the keys again.
+    /// Keys are compared by `kid`, and not with those of another value, even of the same text: a client may use one key
+    /// at two servers that require an `audience` if it has an id of its own at each.
     pub used: KeyUse,
 }
 
@@ -112,7 +113,7 @@ impl Auth {
         Self::Exchange(subject, client_id.unwrap_or(ClientIdParameter::Sent))
     }
 
-    /// The keys and secrets as far as no server is needed, so that a wrong one is reported where it is given.
+    /// The keys and secrets to the extent possible without a server, so that a wrong one is reported where it is given.
     ///
     /// # Errors
     /// `key.*`, `jws.key_too_small`, `client_auth.keys`, `arguments.inconsistent`, naming the argument; `provider.data` for
@@ -218,7 +219,7 @@ mod assertion {
     use super::{PrivateKeyJwt, SecretJwt};
 
     impl SecretJwt {
-        /// Checks the values as far as no server is needed.
+        /// Checks the values to the extent possible without a server.
         ///
         /// # Errors
         /// `key.algorithm`, `jws.key_too_small`, naming the argument.
@@ -249,7 +250,8 @@ mod assertion {
     }
 
     impl PrivateKeyJwt {
-        /// Checks the values as far as no server is needed: each key is one, and one of them supports the algorithm.
+        /// Checks the values to the extent possible without a server: each key is one, and one of them supports the
+        /// algorithm.
         ///
         /// # Errors
         /// `key.*`, `client_auth.keys`, `arguments.inconsistent`, naming the argument.
@@ -308,8 +310,8 @@ mod assertion {
         }
 
         fn all(&self) -> Result<ClientKeys, Error> {
-            let is_of_one = self.kid.is_some() || self.certificate_thumbprint.is_some();
-            if self.keys.len() > 1 && is_of_one {
+            let is_for_one_key = self.kid.is_some() || self.certificate_thumbprint.is_some();
+            if self.keys.len() > 1 && is_for_one_key {
                 let why = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
                 return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
             }

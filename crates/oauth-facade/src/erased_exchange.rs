@@ -90,14 +90,14 @@ impl ErasedExchange {
     /// beginning with that step.
     ///
     /// # Errors
-    /// Those of the exchange.
+    /// The errors of the exchange.
     #[cfg(feature = "crypto")]
     pub fn at_once(mut self, at: &Moment) -> Result<ControlFlow<Record, Self>, Error> {
         let first = self.0.resume(at, Input::Begin)?;
         Ok(match self.verified_here(at, first)? {
             Step::Done(record) => ControlFlow::Break(record),
             step => ControlFlow::Continue(Self(
-                Begun {
+                PrestartedExchange {
                     first: Some(step),
                     rest: self.0,
                 }
@@ -109,7 +109,7 @@ impl ErasedExchange {
     /// Takes the first step.
     ///
     /// # Errors
-    /// Those of the exchange; `misuse.out_of_order` and `misuse.already_finished` for a wrong call.
+    /// The errors of the exchange; `misuse.out_of_order` and `misuse.already_finished` for a wrong call.
     pub fn begin(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Begin)
     }
@@ -117,7 +117,7 @@ impl ErasedExchange {
     /// Continues with the server's reply.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn reply(&mut self, at: &Moment, reply: Reply) -> Result<ErasedStep, Error> {
         let reply = reply.into_response()?;
         self.step(at, Input::Reply(reply))
@@ -126,7 +126,7 @@ impl ErasedExchange {
     /// Continues without an answer: none arrived, or no signature was made.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn lost(&mut self, at: &Moment, cause: Cause) -> Result<ErasedStep, Error> {
         self.step(at, Input::Lost(cause))
     }
@@ -134,7 +134,7 @@ impl ErasedExchange {
     /// Continues after the pause.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn elapsed(&mut self, at: &Moment) -> Result<ErasedStep, Error> {
         self.step(at, Input::Elapsed)
     }
@@ -142,7 +142,7 @@ impl ErasedExchange {
     /// Continues with the signature, in the form that JWS uses for its algorithm.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn signed(&mut self, at: &Moment, signature: Vec<u8>) -> Result<ErasedStep, Error> {
         self.step(at, Input::Signed(signature.into()))
     }
@@ -150,7 +150,7 @@ impl ErasedExchange {
     /// Continues with whether the signature or hash is valid.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn verified(&mut self, at: &Moment, is_good: bool) -> Result<ErasedStep, Error> {
         self.step(at, Input::Verified(is_good))
     }
@@ -185,13 +185,13 @@ impl ErasedExchange {
 
 /// An exchange whose first step was taken before its driver began.
 #[cfg(feature = "crypto")]
-struct Begun {
+struct PrestartedExchange {
     first: Option<Step<Record>>,
     rest: Boxed<Record>,
 }
 
 #[cfg(feature = "crypto")]
-impl Exchange for Begun {
+impl Exchange for PrestartedExchange {
     type Output = Record;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Record>, Error> {

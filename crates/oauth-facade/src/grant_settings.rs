@@ -38,7 +38,7 @@ impl GrantSettings {
     /// The id of the client's own grant.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`]; `arguments.inconsistent` if a subject is named.
+    /// The errors of [`TokenRequest`]; `arguments.inconsistent` if a subject is named.
     pub fn client_grant(&self) -> Result<GrantId, Error> {
         match (&self.subject, &self.step_up) {
             (None, None) => Ok(GrantId::client().requesting(self.request.to_core()?)),
@@ -56,7 +56,7 @@ impl GrantSettings {
     /// The id of a user's grant.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`].
+    /// The errors of [`TokenRequest`].
     pub fn person_grant(&self) -> Result<GrantId, Error> {
         let id = match &self.subject {
             Some(subject) => GrantId::person(subject),

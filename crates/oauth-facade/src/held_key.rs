@@ -13,7 +13,7 @@ use crate::client_auth::by_key::{for_audience, named};
 /// A private key that the host holds.
 #[derive(Debug, Clone)]
 pub struct HeldKey {
-    /// Its name among several: the `kid` of its JWK, or its thumbprint.
+    /// The name among several: the `kid` of its JWK, or its thumbprint.
     pub kid: String,
     /// The algorithms with which it can sign.
     pub algs: Vec<String>,

@@ -33,7 +33,7 @@ mod verifier {
     use super::{Introspecting, signed_response};
 
     /// How many responses are cached by default.
-    const ENTRIES: u64 = 1000;
+    const MAX_CACHED_RESPONSES: u64 = 1000;
 
     impl Introspecting {
         pub(crate) fn apply(
@@ -47,7 +47,8 @@ mod verifier {
             };
             match (self.cache_max_age, self.cache_entries) {
                 (Some(seconds), entries) => {
-                    let entries = usize::try_from(entries.unwrap_or(ENTRIES)).unwrap_or(usize::MAX);
+                    let entries = usize::try_from(entries.unwrap_or(MAX_CACHED_RESPONSES))
+                        .unwrap_or(usize::MAX);
                     let max_age = Duration::from_secs(seconds);
                     Ok(verifier.with_introspection_cache(max_age, entries))
                 }

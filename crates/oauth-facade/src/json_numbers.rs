@@ -5,7 +5,7 @@ use oauth_core::json::Value;
 use serde::{Serialize, Serializer};
 
 /// The largest integer up to which a double represents every integer (2^53 - 1).
-const SAFE: u64 = (1 << 53) - 1;
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// `value` with every integer that a double would round replaced by a string of the same digits. A rounded id looks
 /// correct, and the error is noticed late.
@@ -16,7 +16,7 @@ pub fn for_doubles(value: Value) -> Value {
                 .as_u64()
                 .or_else(|| number.as_i64().map(i64::unsigned_abs));
             match magnitude {
-                Some(magnitude) if magnitude > SAFE => {
+                Some(magnitude) if magnitude > MAX_SAFE_INTEGER => {
                     let sign = if number.as_u64().is_none() { "-" } else { "" };
                     Value::String(format!("{sign}{magnitude}"))
                 }

@@ -86,7 +86,7 @@ impl Keeper {
     /// Keeps tokens for the client itself.
     ///
     /// # Errors
-    /// Those of [`TokenRequest`](crate::TokenRequest), and `argument.invalid` for an unknown word in `settings`.
+    /// The errors of [`TokenRequest`](crate::TokenRequest), and `argument.invalid` for an unknown word in `settings`.
     pub fn client_credentials(client: &Client, settings: &GrantSettings) -> Result<Self, Error> {
         let keeper = client.core().keeper(settings.client_grant()?);
         Ok(Self::of(keeper.with_policy(settings.policy()?)))
@@ -114,7 +114,7 @@ impl Keeper {
     /// scope of `settings`, or `refresh_token`.
     ///
     /// # Errors
-    /// Those of both, and `arguments.inconsistent` for any other grant type, and for a user's tokens with `client_credentials`.
+    /// The errors of both, and `arguments.inconsistent` for any other grant type, and for a user's tokens with `client_credentials`.
     pub fn of_grant(
         client: &Client,
         at: &Moment,
@@ -310,7 +310,7 @@ impl Keeper {
     /// Continues with the record and its version, if there is one.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn loaded(&self, at: &Moment, entry: Option<(u64, Secret<String>)>) -> Result<Task, Error> {
         let entry = entry.map(|(version, record)| Entry { version, record });
         self.step(at, Event::Loaded(entry))
@@ -319,7 +319,7 @@ impl Keeper {
     /// Continues with how long another worker holds the lease; `None` if it was acquired or released.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn leased(&self, at: &Moment, held: Option<Duration>) -> Result<Task, Error> {
         self.step(at, Event::Leased(held.map_or(Lease::Won, Lease::Held)))
     }
@@ -327,7 +327,7 @@ impl Keeper {
     /// Continues with the new version, or `None` if the record was at another one.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn saved(&self, at: &Moment, version: Option<u64>) -> Result<Task, Error> {
         self.step(at, Event::Saved(version.map_or(Saved::Conflict, Saved::At)))
     }
@@ -335,7 +335,7 @@ impl Keeper {
     /// Continues after the exchange has ended, or was dropped.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn completed(&self, at: &Moment) -> Result<Task, Error> {
         let flight = self.state().flight.take();
         let outcome = flight.and_then(|flight| lock(&flight).take());
@@ -350,7 +350,7 @@ impl Keeper {
     /// Continues after the pause.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn elapsed(&self, at: &Moment) -> Result<Task, Error> {
         self.step(at, Event::Elapsed)
     }
@@ -358,7 +358,7 @@ impl Keeper {
     /// Continues after the store failed for this reason; the step may or may not have taken effect.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn failed(&self, at: &Moment, why: &str) -> Result<Task, Error> {
         let error = Error::lost(Cause::unknown_as(why)).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
@@ -367,7 +367,7 @@ impl Keeper {
     /// Continues after the store returned this error; see [`of_store`].
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn failed_with(&self, at: &Moment, error: Error) -> Result<Task, Error> {
         self.step(at, Event::Failed(of_store(error)))
     }

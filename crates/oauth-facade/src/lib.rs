@@ -36,7 +36,7 @@ mod server_json;
 #[cfg(feature = "providers")]
 mod settings;
 
-pub use api::{Api, ApiCall, Call, CallStep, Once, RateLimitChoice, Redirects};
+pub use api::{Api, ApiCall, BodyRepeat, Call, CallStep, RateLimitChoice, Redirects};
 pub use arg::{
     About, Arg, Args, Field, FieldValues, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape,
     Unfit, camel,

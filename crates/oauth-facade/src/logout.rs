@@ -39,7 +39,7 @@ impl Client {
     /// The URL to open to sign a user out at the server.
     ///
     /// # Errors
-    /// Those of [`oauth_core::Client::end_session_url`], and `redirect_uri.refused`.
+    /// The errors of [`oauth_core::Client::end_session_url`], and `redirect_uri.refused`.
     pub fn end_session_url(&self, end_session: EndSession) -> Result<String, Error> {
         let url = self.core().end_session_url(&end_session.request()?)?;
         Ok(url.as_str().to_owned())
@@ -48,7 +48,7 @@ impl Client {
     /// The form to post instead.
     ///
     /// # Errors
-    /// Those of [`Self::end_session_url`].
+    /// The errors of [`Self::end_session_url`].
     pub fn end_session_form(&self, end_session: EndSession) -> Result<LogoutForm, Error> {
         self.core().end_session_form(&end_session.request()?)
     }

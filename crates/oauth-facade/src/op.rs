@@ -324,7 +324,7 @@ macro_rules! operations {
                 #[doc = concat!("Begins a [`", stringify!($Every), "`].")]
                 ///
                 /// # Errors
-                /// Those of an invalid request.
+                /// The errors of an invalid request.
                 pub fn $every(&self, arguments: $Every) -> Result<ErasedExchange, Error> {
                     arguments.start(self)
                 }
@@ -333,7 +333,7 @@ macro_rules! operations {
                 #[doc = concat!("Begins a [`", stringify!($Other), "`].")]
                 ///
                 /// # Errors
-                /// Those of an invalid request.
+                /// The errors of an invalid request.
                 pub fn $other(&self, arguments: $Other) -> Result<ErasedExchange, Error> {
                     arguments.start(self)
                 }
@@ -406,7 +406,7 @@ impl Client {
     /// Begins the operation with this index in [`TABLE`].
     ///
     /// # Errors
-    /// Those of the operation, and `misuse.setup` for an unknown index.
+    /// The errors of the operation, and `misuse.setup` for an unknown index.
     pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<ErasedExchange, Refused> {
         let all = EVERYWHERE.iter().chain(NOT_IN_THE_BROWSER);
         self.begin_one_of(all, number, args.into())
@@ -415,7 +415,7 @@ impl Client {
     /// The same as [`Self::begin`], for the operations that browsers offer. It links no others.
     ///
     /// # Errors
-    /// Those of [`Self::begin`].
+    /// The errors of [`Self::begin`].
     pub fn begin_in_browser(
         &self,
         number: u32,

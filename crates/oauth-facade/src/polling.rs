@@ -10,15 +10,15 @@ use crate::erased_exchange::ErasedExchange;
 use crate::request::TokenRequest;
 
 /// How long to wait between two polls by default, in seconds (RFC 8628 section 3.5).
-const INTERVAL: u64 = 5;
+const DEFAULT_POLL_SECONDS: u64 = 5;
 
 /// How to wait for the user.
-pub(crate) struct Waiting(Option<Pace>);
+pub(crate) struct PollSchedule(Option<Pace>);
 
-impl Waiting {
+impl PollSchedule {
     /// Waits until this time, with this many seconds between two polls.
     pub(crate) fn until(expires_at: UnixTime, interval: Option<u64>) -> Self {
-        let interval = interval.unwrap_or(INTERVAL);
+        let interval = interval.unwrap_or(DEFAULT_POLL_SECONDS);
         Self(Some(Pace {
             interval,
             expires_at,

@@ -11,14 +11,14 @@ use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;
 
 use crate::server::Server;
-use crate::server_json::Stored;
+use crate::server_json::StoredServer;
 
 /// One preset, its variables still open.
 #[derive(Debug, Clone)]
 pub struct Preset {
     variables: Vec<Variable>,
     options: Named<Vec<Quirk>>,
-    server: Stored,
+    server: StoredServer,
 }
 
 /// A placeholder in the preset's URLs.
@@ -189,13 +189,13 @@ mod writing {
     use oauth_providers::{Provider, VariableKind};
 
     use super::{Error, Named, Preset, Server, Variable, refused};
-    use crate::server_json::Stored;
+    use crate::server_json::StoredServer;
 
     impl Preset {
         /// The part of this provider that a web page needs.
         ///
         /// # Errors
-        /// Those of [`Provider::server`].
+        /// The errors of [`Provider::server`].
         pub fn of(provider: &Provider) -> Result<Self, Error> {
             let mut filled = provider.clone();
             let mut marks = Vec::new();
@@ -214,7 +214,7 @@ mod writing {
                 Ok((name.to_owned(), quirks))
             });
             let options = Named(options.collect::<Result<_, Error>>()?);
-            let stored = Stored::of(&base)?.rewritten(|text| {
+            let stored = StoredServer::from_server(&base)?.rewritten(|text| {
                 let gaps = marks.iter();
                 gaps.fold(text.to_owned(), |text, (mark, gap)| text.replace(mark, gap))
             });

@@ -32,7 +32,7 @@ impl TokenRequest {
         }
     }
 
-    /// The same, as a type of the core.
+    /// The request as a type of the core.
     ///
     /// # Errors
     /// `resource.syntax`; `authorization_details.malformed`; `form.reserved_parameter` for a name that the protocol uses,

@@ -48,7 +48,7 @@ impl Resource {
     /// The value of the `Authorization` header, after checking that it may be sent there.
     ///
     /// # Errors
-    /// Those of [`resource::Resource::authorize`].
+    /// The errors of [`resource::Resource::authorize`].
     pub fn authorization(
         &self,
         request: &Attachment<'_>,
@@ -74,8 +74,8 @@ impl Resource {
         field_named(name, &resource::READ_BEFORE)
     }
 
-    /// Whether a reply of this status can be about the token. If not, its
-    /// [`verdict`](Self::verdict) is `pass` whatever the headers are, so they need not be passed.
+    /// Whether a reply of this status can be about the token. If not, its [`verdict`](Self::verdict) is `pass`
+    /// regardless of the headers, so they need not be passed.
     pub fn may_be_about_the_token(status: u16) -> bool {
         StatusCode::from_u16(status).is_ok_and(resource::may_be_about_the_token)
     }

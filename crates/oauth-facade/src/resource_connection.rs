@@ -99,7 +99,7 @@ impl Connect {
         }
     }
 
-    /// The same, as a type of the core.
+    /// The request as a type of the core.
     ///
     /// # Errors
     /// `resource.syntax`, `url.*`, `issuer.*`, `client_metadata.*`, `resource_metadata.url`; `arguments.inconsistent` for a
@@ -166,7 +166,7 @@ impl Connect {
     /// The API below the URL, and nothing else on its origin. If a reply requires a step-up, the user is asked.
     ///
     /// # Errors
-    /// Those of [`Self::to_core`].
+    /// The errors of [`Self::to_core`].
     pub fn api(&self) -> Result<Api, Error> {
         let request = self.to_core()?;
         let api = resource::Api::new(Resource::beneath(request.resource()));

@@ -12,7 +12,7 @@ use oauth_providers::Provider;
 
 use crate::erased_exchange::ErasedExchange;
 use crate::resource::Resource;
-use crate::server_json::{Facts, Stored, allows_secret_in_browser};
+use crate::server_json::{PresetFacts, StoredServer, allows_secret_in_browser};
 
 pub use oauth_core::flow::discovery::Prefer;
 pub use oauth_core::url::Transport;
@@ -36,7 +36,7 @@ pub struct Server {
     pub(crate) core: oauth_core::server::Server,
     #[cfg(feature = "providers")]
     pub(crate) provider: Option<Provider>,
-    pub(crate) facts: Option<Facts>,
+    pub(crate) facts: Option<PresetFacts>,
 }
 
 impl Server {
@@ -49,7 +49,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn stored(core: oauth_core::server::Server, facts: Option<Facts>) -> Self {
+    pub(crate) fn stored(core: oauth_core::server::Server, facts: Option<PresetFacts>) -> Self {
         Self {
             facts,
             ..Self::of(core)
@@ -174,7 +174,7 @@ impl Server {
     /// # Errors
     /// `provider.variable`, `url.*`.
     pub fn to_json(&self) -> Result<String, Error> {
-        Stored::of(self).map(|stored| stored.to_json())
+        StoredServer::from_server(self).map(|stored| stored.to_json())
     }
 
     /// Reads what [`Self::to_json`] wrote.
@@ -182,7 +182,7 @@ impl Server {
     /// # Errors
     /// `stored.malformed`, `issuer.*`, `metadata.endpoint_*`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        Stored::parse(text)?.into_server()
+        StoredServer::parse(text)?.into_server()
     }
 
     /// Whether a page in a browser may hold a client secret.
@@ -193,11 +193,11 @@ impl Server {
         allows_secret_in_browser(self.facts()?.as_ref())
     }
 
-    pub(crate) fn facts(&self) -> Result<Option<Facts>, Error> {
+    pub(crate) fn facts(&self) -> Result<Option<PresetFacts>, Error> {
         #[cfg(feature = "providers")]
         if let Some(provider) = &self.provider {
             let secret_refused = provider.allows_secret_in_browser().err();
-            return Ok(Some(Facts {
+            return Ok(Some(PresetFacts {
                 title: provider.title().to_owned(),
                 api: provider.api_origins()?,
                 public_clients: provider.client_auth(None).is_ok(),

@@ -13,7 +13,7 @@ use crate::server::{Server, Transport};
 
 /// The members of a preset besides its server.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct PresetFacts {
     pub(crate) title: String,
     pub(crate) api: Vec<String>,
     pub(crate) public_clients: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Facts {
 }
 
 /// Checks that a page may hold the secret: if it is not known, it is refused.
-pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Error> {
+pub(crate) fn allows_secret_in_browser(facts: Option<&PresetFacts>) -> Result<(), Error> {
     let reason = match facts {
         None => "everyone who opens the page could read it",
         Some(facts) => match &facts.secret_refused {
@@ -36,7 +36,7 @@ pub(crate) fn allows_secret_in_browser(facts: Option<&Facts>) -> Result<(), Erro
 
 /// A server, member for member. Mutual TLS aliases are left out: hosts that read this have no client certificates.
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct StoredServer {
     version: u32,
     issuer: String,
     loopback: bool,
@@ -47,14 +47,14 @@ pub(crate) struct Stored {
     rules: Rules,
     endpoints: Named<String>,
     metadata: Map<String, Value>,
-    preset: Option<Facts>,
+    preset: Option<PresetFacts>,
 }
 
-json_form! { Facts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
-json_form! { Stored { version, issuer, loopback: skip, public: skip, configured_origin: skip, rules, endpoints, metadata, preset } }
+json_form! { PresetFacts { title, api, public_clients, needs_registered_redirect_uris, secret_refused } }
+json_form! { StoredServer { version, issuer, loopback: skip, public: skip, configured_origin: skip, rules, endpoints, metadata, preset } }
 
-impl Stored {
-    pub(crate) fn of(server: &Server) -> Result<Self, Error> {
+impl StoredServer {
+    pub(crate) fn from_server(server: &Server) -> Result<Self, Error> {
         let core = &server.core;
         let known = EndpointKind::ALL.iter();
         let endpoints = known.filter_map(|kind| {

@@ -37,7 +37,7 @@ pub enum SettingsServer {
 pub struct SettingsIdentity {
     /// Its URL.
     pub url: String,
-    /// The member that is the person's subject.
+    /// The member that is the user's subject.
     pub subject: String,
     /// Claims, each with its member.
     pub claims: Vec<(String, String)>,
@@ -49,7 +49,7 @@ impl Settings {
     /// Reads the text of a client file: Google's, Microsoft Entra's, or a plain one.
     ///
     /// # Errors
-    /// Those of [`ClientSettings::from_json`].
+    /// The errors of [`ClientSettings::from_json`].
     pub fn from_json(text: &str, environment: Arc<dyn Environment>) -> Result<Self, Error> {
         ClientSettings::from_json(text, &environment).map(Self)
     }
@@ -57,7 +57,7 @@ impl Settings {
     /// Reads a client file.
     ///
     /// # Errors
-    /// Those of [`ClientSettings::from_file`].
+    /// The errors of [`ClientSettings::from_file`].
     pub fn from_file(path: &str, environment: Arc<dyn Environment>) -> Result<Self, Error> {
         ClientSettings::from_file(path, &environment).map(Self)
     }
@@ -65,12 +65,12 @@ impl Settings {
     /// Reads the environment variables of a client.
     ///
     /// # Errors
-    /// Those of [`ClientSettings::from_env`].
+    /// The errors of [`ClientSettings::from_env`].
     pub fn from_env(environment: Arc<dyn Environment>) -> Result<Self, Error> {
         ClientSettings::from_env(&environment).map(Self)
     }
 
-    /// The same as [`ClientSettings::missing_from_env`].
+    /// See [`ClientSettings::missing_from_env`].
     pub fn missing_from_env(environment: &Arc<dyn Environment>) -> Vec<String> {
         ClientSettings::missing_from_env(environment)
     }
@@ -88,7 +88,7 @@ impl Settings {
     /// The server of the settings.
     ///
     /// # Errors
-    /// Those of [`ClientSettings::server`].
+    /// The errors of [`ClientSettings::server`].
     pub fn server(&self, transport: Transport) -> Result<SettingsServer, Error> {
         Ok(match self.0.server(transport)? {
             ServerSettings::Provider(provider) => {
@@ -104,7 +104,7 @@ impl Settings {
     /// tokens do.
     ///
     /// # Errors
-    /// Those of [`ClientSettings::identity`]; `scope.*`.
+    /// The errors of [`ClientSettings::identity`]; `scope.*`.
     pub fn identity(&self, scope: &str) -> Result<Option<SettingsIdentity>, Error> {
         let found = self.0.identity(&Scope::parse(scope)?)?;
         Ok(found.map(|(endpoint, scope)| SettingsIdentity {
@@ -119,7 +119,7 @@ impl Settings {
     /// it a key's text, and `hold_secret` a secret that signs, because the server accepts secrets in no other way.
     ///
     /// # Errors
-    /// Those of [`Client::new`](crate::Client::new), and those of both functions.
+    /// The errors of [`Client::new`](crate::Client::new), and those of both functions.
     #[cfg(feature = "held-keys")]
     pub fn client_holding(
         &self,
@@ -195,7 +195,7 @@ impl Workload {
     /// How a client authenticates as this workload.
     ///
     /// # Errors
-    /// Those of [`oauth_providers::Workload::assertion`], and `workload.setup` for an unknown platform.
+    /// The errors of [`oauth_providers::Workload::assertion`], and `workload.setup` for an unknown platform.
     pub fn auth(self, environment: Arc<dyn Environment>) -> Result<Auth, Error> {
         let mut workload = oauth_providers::Workload::new(Platform::named(&self.platform)?);
         if let Some(path) = self.path {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_facade::{
-    Allowance, Api, ApiCall, Attachment, Call, CallStep, Clock, OnRateLimit, Once, RateLimitChoice,
-    Redirects, Server, TokenOwner, Transport,
+    Allowance, Api, ApiCall, Attachment, BodyRepeat, Call, CallStep, Clock, OnRateLimit,
+    RateLimitChoice, Redirects, Server, TokenOwner, Transport,
 };
 
 const POLLS: &str = "https://api-public.socios.com/polls/1.0.0/polls";
@@ -146,7 +146,7 @@ fn header_fields_that_say_nothing_are_in_nobodys_way() {
 fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
     let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
     let mut call = call("https://api.example/a");
-    call.once = Once::Yes;
+    call.once = BodyRepeat::Impossible;
     let mut request = ApiCall::new(&api, &call).unwrap();
     request.begin(&at(0)).unwrap();
     request.token(&at(0), &Tokens::bearer("abc")).unwrap();
@@ -155,7 +155,7 @@ fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
         CallStep::DoneRefused
     );
 
-    call.once = Once::No;
+    call.once = BodyRepeat::Possible;
     call.redirects = Redirects::Host;
     let mut request = ApiCall::new(&api, &call).unwrap();
     request.begin(&at(0)).unwrap();

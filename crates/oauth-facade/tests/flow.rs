@@ -127,7 +127,7 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
         let flow = AuthorizationFlow::parse(stored.expose()).expect("a flow");
         let own = callback(&flow, "code=c");
         let first = code(flow.redeem_at(&client, &own, None, callback_context));
-        // Its state was there: the flow is spent, whatever the verdict.
+        // Its state was there: the flow is spent, regardless of the verdict.
         let again = code(flow.redeem_at(&client, &own, None, here()));
         (first, again)
     };

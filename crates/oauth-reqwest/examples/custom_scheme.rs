@@ -1,9 +1,9 @@
 //! The login of a desktop application whose redirect URI has a scheme of its own (RFC 8252 section 7.1).
 //!
-//! The system answers such a redirect by starting the application once more. That process knows nothing
-//! of the flow, which the first one began; so the flow lies in a folder of this user's, and whichever
-//! process gets the callback ends it. An application that has one instance only lets the second process
-//! do that, store the tokens, and tell the first by whatever means it has.
+//! The system answers such a redirect by starting the application again. That process knows nothing of the flow, which
+//! the first one began; so the flow lies in a folder of this user's, and whichever process gets the callback ends it.
+//! An application that has one instance only lets the second process do that, store the tokens, and tell the first by
+//! any means.
 //!
 //! ```text
 //! custom_scheme FOLDER http://127.0.0.1:8080 CLIENT-ID              prints the URL for the browser
@@ -27,8 +27,8 @@ use oauth_reqwest::{Driver, Transport};
 /// A domain of the application's maker, backwards: nobody else has a reason to register it.
 pub(crate) const REDIRECT_URI: &str = "com.example.app:/callback";
 
-/// A person who has not come back by then begins again.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A user who has not come back by then begins again.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// One installation of the application, as each of its processes finds it.
 pub(crate) struct App {
@@ -81,7 +81,7 @@ impl App {
                 continue;
             };
             let pending = PendingAuthorization::from_json(&text)?;
-            if now.since(pending.started_at()) > PATIENCE {
+            if now.since(pending.started_at()) > LOGIN_TIMEOUT {
                 let _ = fs::remove_file(&path);
             } else if pending.recognizes(callback) {
                 // A code is good once, and of two processes with one callback only one removes this.

@@ -118,10 +118,10 @@ impl fmt::Display for NotPublic {
 
 impl std::error::Error for NotPublic {}
 
-/// Which requests go through a proxy, as far as a driver knows.
+/// Which requests go through a proxy, according to the driver's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Proxies {
-    /// Those for which the environment names one.
+    /// The requests for which the environment names one.
     #[default]
     Environment,
     None,
@@ -154,8 +154,8 @@ pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
     }
 }
 
-/// Whether the host is `localhost` or a name below it: they mean this machine, whatever a name server says (RFC 6761
-/// section 6.3).
+/// Whether the host is `localhost` or a name below it: they mean this machine, regardless of what a name server says
+/// (RFC 6761 section 6.3).
 fn is_loopback_name(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let labels = host.strip_suffix('.').unwrap_or(host);

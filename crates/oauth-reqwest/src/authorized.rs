@@ -29,7 +29,7 @@ pub(crate) type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 /// limits.
 ///
 /// An API whose routes belong to two owners gets two sources, and each request the token of its route; on request, it
-/// waits if the API may not be called that often:
+/// waits if the API must not be called that often:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -154,7 +154,7 @@ impl Request {
         self
     }
 
-    /// Sets a body that can be sent once more after a 401 or a 429.
+    /// Sets a body that can be sent again after a 401 or a 429.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.outgoing = self.outgoing.body(body.into());
         self
@@ -180,7 +180,7 @@ impl Request {
         self
     }
 
-    /// Sends the request, and returns the reply, whatever its status; its body streams.
+    /// Sends the request, and returns the reply, regardless of its status; its body streams.
     ///
     /// It is sent when the future is polled, but it takes its place in the queue for the API's limits with this call.
     ///

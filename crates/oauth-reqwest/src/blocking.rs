@@ -65,7 +65,7 @@ impl Driver {
     /// A driver with other limits than the default.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn with_options(
         builder: reqwest::blocking::ClientBuilder,
         options: Options,
@@ -125,7 +125,7 @@ impl Driver {
     /// Runs an exchange to its end.
     ///
     /// # Errors
-    /// Those of the exchange. Transport failures are passed to the exchange as [`Input::Lost`], and the exchange
+    /// The errors of the exchange. Transport failures are passed to the exchange as [`Input::Lost`], and the exchange
     /// decides whether it ends with that.
     pub fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Error> {
         let mut input = Input::Begin;

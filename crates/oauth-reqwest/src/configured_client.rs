@@ -38,7 +38,7 @@ pub fn client_from_env() -> Result<Boxed<Client>, Error> {
 /// The client of this [client file](ClientSettings::from_json).
 ///
 /// # Errors
-/// Those of [`client_from_env`], and `client_file.unreadable`.
+/// The errors of [`client_from_env`], and `client_file.unreadable`.
 pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
     let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
     let settings = ClientSettings::from_file(path, &environment)?;
@@ -49,7 +49,7 @@ pub fn client_from_file(path: &str) -> Result<Boxed<Client>, Error> {
 /// machine, for tests.
 ///
 /// # Errors
-/// Those of [`client_from_env`].
+/// The errors of [`client_from_env`].
 pub fn connect(settings: ClientSettings, transport: Transport) -> Result<Boxed<Client>, Error> {
     settings.connect(transport, |server, key| {
         client_signing_key(server, key.text, key.kid, key.alg)

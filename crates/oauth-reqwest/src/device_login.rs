@@ -18,7 +18,7 @@ use crate::browser;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceLogin {
-    /// If this machine has no browser ([`browser::is_there`]), and the server offers codes.
+    /// If this machine has no browser ([`browser::has_browser`]), and the server offers codes.
     WhereNoBrowser,
     /// In any case.
     Always,
@@ -75,15 +75,15 @@ impl DeviceLoginTiming {
 }
 
 impl DeviceLogin {
-    /// The same for a login with these parameters of an authorization request, in snake case. A code is never used if
-    /// it would lose one of them ([`has_place_in_device_grant`]), such as how the user has to sign in.
+    /// Uses a code only if that loses none of these parameters of an authorization request, in snake case
+    /// ([`has_place_in_device_grant`]), such as how the user has to sign in.
     #[must_use]
     pub fn with_parameters<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let fits = names.into_iter().all(has_place_in_device_grant);
         self.unless_lost(fits.then_some(()))
     }
 
-    /// The same for this request.
+    /// Uses a code only if that loses no parameter of this request, see [`with_parameters`](Self::with_parameters).
     #[must_use]
     pub fn with_request(self, request: &AuthorizationRequest) -> Self {
         self.unless_lost(request.fits_device_grant().then_some(()))
@@ -98,7 +98,7 @@ impl DeviceLogin {
 
     /// When a code is used, on this machine and at this server.
     pub fn timing(self, opener: Opener, server: &Server) -> DeviceLoginTiming {
-        let is_there = match opener {
+        let has_browser = match opener {
             Opener::Callers => true,
             Opener::System => browser::is_there(),
             Opener::Hosts => browser::has_display(),
@@ -108,7 +108,7 @@ impl DeviceLogin {
             Self::WhereNoBrowser if opener == Opener::Callers || !server.takes_device_logins() => {
                 DeviceLoginTiming::Never
             }
-            Self::WhereNoBrowser if is_there => DeviceLoginTiming::IfNotOpened,
+            Self::WhereNoBrowser if has_browser => DeviceLoginTiming::IfNotOpened,
             Self::WhereNoBrowser => DeviceLoginTiming::First,
             Self::Never => DeviceLoginTiming::Never,
         }

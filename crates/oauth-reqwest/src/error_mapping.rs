@@ -31,7 +31,7 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
     }
 }
 
-/// The same, with the addresses that were tried, if the connection failed.
+/// The cause of a transport error, with the addresses that were tried if the connection failed.
 pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
     let loss = loss(&error);
     // Addresses that are not public were not tried.

@@ -1,4 +1,4 @@
-//! A resolver that maps `localhost` to loopback addresses, whatever DNS or a hosts file says.
+//! A resolver that maps `localhost` to loopback addresses, regardless of what DNS or a hosts file says.
 
 use std::future::ready;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

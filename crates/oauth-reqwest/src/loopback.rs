@@ -185,14 +185,14 @@ impl Listener {
 
     /// Performs the whole login: opens the authorization URL, waits for the callback, redeems its code.
     ///
-    /// `ask` is sent with this listener's redirect URI and a response in the query, whatever it says, because the
-    /// listener can receive nothing else. `open` shows the URL to the user, for example with
+    /// `ask` is sent with this listener's redirect URI and a response in the query, regardless of what it says, because
+    /// the listener can receive nothing else. `open` shows the URL to the user, for example with
     /// [`browser::open`](crate::browser::open), and must not wait for the browser.
     ///
     /// With [`device`](Self::device), a code may be used instead.
     ///
     /// # Errors
-    /// Those of [`Client::authorize`], of `open`, of [`wait`](Self::wait), of [`Client::redeem`]
+    /// The errors of [`Client::authorize`], of `open`, of [`wait`](Self::wait), of [`Client::redeem`]
     /// (`denied.access_denied` if the user declined) and of the token request; those of
     /// [`Client::poll_device_token`].
     pub async fn login(

@@ -85,12 +85,14 @@ pub(crate) async fn peek(
     // On timeout, what was read so far is used.
     let _ = tokio::time::timeout(patience, reading).await;
     let url = response.url().clone();
-    let whole = http::Response::<reqwest::Body>::from(response);
-    let (mut parts, rest) = whole.into_parts();
+    let response = http::Response::<reqwest::Body>::from(response);
+    let (mut parts, rest) = response.into_parts();
     // A conversion forgets where the reply came from, and `http` has no other way to keep it.
-    let place = http::Response::builder().url(url).body(());
-    if let Ok(place) = place {
-        parts.extensions.extend(place.into_parts().0.extensions);
+    let url_holder = http::Response::builder().url(url).body(());
+    if let Ok(url_holder) = url_holder {
+        parts
+            .extensions
+            .extend(url_holder.into_parts().0.extensions);
     }
     let body = reqwest::Body::wrap(Rejoined { read, rest });
     (head, http::Response::from_parts(parts, body).into())
@@ -108,7 +110,7 @@ mod threads {
     use super::{Body, Broken, Bytes, Context, Frame, Pin, Poll, Rejoined, VecDeque};
 
     /// The number of bytes read at once after the peeked part.
-    const CHUNK: usize = 16 << 10;
+    const CHUNK_BYTES: usize = 16 << 10;
 
     /// The rest of a body, whose reads block: only the blocking API reads it.
     struct Rest(reqwest::blocking::Response);
@@ -121,7 +123,7 @@ mod threads {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-            let mut chunk = vec![0; CHUNK];
+            let mut chunk = vec![0; CHUNK_BYTES];
             Poll::Ready(match self.0.read(&mut chunk) {
                 Ok(0) => None,
                 Ok(size) => {
@@ -147,24 +149,24 @@ mod threads {
             read.push_back(Err(error.into()));
             head.clear();
         }
-        let mut place = http::Response::builder()
+        let mut url_holder = http::Response::builder()
             .url(response.url().clone())
             .status(response.status())
             .version(response.version());
-        if let Some(headers) = place.headers_mut() {
+        if let Some(headers) = url_holder.headers_mut() {
             headers.clone_from(response.headers());
         }
         let extensions = response.extensions().clone();
-        if let Some(kept) = place.extensions_mut() {
+        if let Some(kept) = url_holder.extensions_mut() {
             kept.extend(extensions);
         }
         let rest = Rest(response);
         let body = reqwest::Body::wrap(Rejoined { read, rest });
-        let mut whole = http::Response::new(body);
-        if let Ok(place) = place.body(()) {
-            let (parts, ()) = place.into_parts();
-            whole = http::Response::from_parts(parts, whole.into_body());
+        let mut rejoined = http::Response::new(body);
+        if let Ok(url_holder) = url_holder.body(()) {
+            let (parts, ()) = url_holder.into_parts();
+            rejoined = http::Response::from_parts(parts, rejoined.into_body());
         }
-        (head, whole.into())
+        (head, rejoined.into())
     }
 }

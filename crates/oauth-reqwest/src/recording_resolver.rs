@@ -13,8 +13,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::localhost;
 
 /// The numbers of recorded names and of reported addresses.
-const NAMES: usize = 64;
-const ADDRESSES: usize = 8;
+const MAX_NAMES: usize = 64;
+const MAX_ADDRESSES: usize = 8;
 
 #[derive(Clone, Default)]
 pub(crate) struct Resolver(Arc<Mutex<HashMap<String, Vec<IpAddr>>>>);
@@ -27,7 +27,7 @@ impl Resolver {
             localhost::NAME => localhost::ADDRESSES.map(|address| address.ip()).to_vec(),
             name => self.known().get(name).cloned()?,
         };
-        let shown = found.iter().take(ADDRESSES).map(IpAddr::to_string);
+        let shown = found.iter().take(MAX_ADDRESSES).map(IpAddr::to_string);
         Some(shown.collect::<Vec<_>>().join(", "))
     }
 
@@ -37,7 +37,7 @@ impl Resolver {
 
     fn remember(&self, name: String, found: &[SocketAddr]) {
         let mut known = self.known();
-        if known.len() >= NAMES {
+        if known.len() >= MAX_NAMES {
             known.clear();
         }
         known.insert(name, found.iter().map(SocketAddr::ip).collect());
@@ -80,11 +80,11 @@ mod tests {
         resolver.remember("as.example".to_owned(), &localhost::ADDRESSES.repeat(5));
         let told = resolver.tried(&url).unwrap();
         assert!(told.starts_with("127.0.0.1, ::1, "), "{told}");
-        assert_eq!(told.split(", ").count(), ADDRESSES);
-        for number in 0..2 * NAMES {
+        assert_eq!(told.split(", ").count(), MAX_ADDRESSES);
+        for number in 0..2 * MAX_NAMES {
             resolver.remember(format!("{number}.example"), &[]);
         }
-        assert!(resolver.known().len() <= NAMES);
+        assert!(resolver.known().len() <= MAX_NAMES);
         assert_eq!(
             resolver.tried(&Url::parse("https://127.0.0.1/").unwrap()),
             None

@@ -48,10 +48,10 @@ const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 /// wider scope or another login, the user is asked, twice an hour at most.
 ///
 /// Metadata is used for a day. If the API refuses a token before that, with a challenge that names its metadata (RFC
-/// 9728 section 5.2), it is fetched again, every five minutes at most. If it has changed, the API is connected anew,
-/// once an hour at most; if it no longer names the server, the user signs in at the one that it names, and no token
-/// and no client of the former server is sent there. The tokens of the former server are removed from the store
-/// once there are others; they are not revoked, as [`forget`](Self::forget) revokes none.
+/// 9728 section 5.2), it is fetched again, every five minutes at most. If it has changed, the API is connected again,
+/// once an hour at most; if it no longer names the server, the user signs in at the one that it names, and no token and
+/// no client of the former server is sent there. The tokens of the former server are removed from the store once there
+/// are others; they are not revoked, as [`forget`](Self::forget) revokes none.
 ///
 /// `offline_access` is requested if the server lists it, because many issue a refresh token only then, unless
 /// [`ConnectRequest::offline`] says otherwise. All tokens are requested with the `resource` of the API (RFC 8707), and
@@ -170,7 +170,7 @@ impl ResourceConnection {
         self.client_auth_at(move |_| Ok(auth.clone()))
     }
 
-    /// The same, if it depends on what the server supports.
+    /// Sets the authentication of the client, if it depends on what the server supports.
     #[must_use]
     pub fn client_auth_at(
         self,
@@ -296,10 +296,10 @@ impl ResourceConnection {
         self.token_other_than(None).await
     }
 
-    /// The same, to replace tokens that the API has refused.
+    /// A valid token, other than the refused ones: see [`Self::token`].
     ///
     /// # Errors
-    /// Those of [`Self::token`].
+    /// The errors of [`Self::token`].
     pub async fn token_other_than(&self, refused: Option<&Tokens>) -> Result<Token, Error> {
         state::tokens(&self.settings, &self.state, refused).await
     }
@@ -309,7 +309,7 @@ impl ResourceConnection {
     /// is asked in vain. The server is not notified.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The errors of the store.
     pub async fn forget(&self) -> Result<(), Error> {
         state::forget(&self.settings, &self.state).await
     }

@@ -44,7 +44,7 @@ fn of_file(path: &Path) -> Result<(), String> {
     let bytes = std::fs::read(path).map_err(|why| format!("{FILE} names {name}: {why}"))?;
     let mut trusted = RootCertStore::empty();
     let mut certificates = CertificateDer::pem_slice_iter(&bytes).flatten();
-    match certificates.any(|one| trusted.add(one).is_ok()) {
+    match certificates.any(|certificate| trusted.add(certificate).is_ok()) {
         true => Ok(()),
         false => Err(format!(
             "{FILE} names {name}, which holds no readable certificate in PEM"

@@ -147,7 +147,7 @@ impl Transport {
         self
     }
 
-    /// Sends nothing through a proxy, whatever the environment says.
+    /// Sends nothing through a proxy, regardless of what the environment says.
     #[must_use]
     pub fn without_proxy(mut self) -> Self {
         self.route = Route::Direct;
@@ -185,7 +185,7 @@ impl Transport {
     /// A blocking driver with these settings.
     ///
     /// # Errors
-    /// Those of [`driver`](Self::driver).
+    /// The errors of [`driver`](Self::driver).
     #[cfg(feature = "blocking")]
     pub fn blocking_driver(&self) -> Result<crate::blocking::Driver, Error> {
         let resolver = Resolver::default();

@@ -26,15 +26,15 @@ const CALLS: u32 = 200_000;
 const SESSIONS: usize = 1_000_000;
 
 /// On one thread, in nanoseconds. The machine the figure was set for has a floor of 40.
-const LIMIT: f64 = 45.0;
-const FLOOR: f64 = 40.0;
+const LIMIT_NS: f64 = 45.0;
+const BASELINE_NS: f64 = 40.0;
 /// What is held of a session beyond its tokens, in bytes.
-const BYTES: usize = 1024;
+const SESSION_BYTES: usize = 1024;
 
 /// Nothing here asks for a token.
-struct Nobody;
+struct UnusedDriver;
 
-impl Drive for Nobody {
+impl Drive for UnusedDriver {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(std::future::ready(Err(Error::lost(Cause::unsent(
             "nobody",
@@ -58,9 +58,9 @@ fn tokens() -> Result<Tokens, Error> {
 }
 
 /// The plainest thing that does the job on one thread.
-struct Floor(Mutex<(String, u64)>);
+struct Baseline(Mutex<(String, u64)>);
 
-impl Floor {
+impl Baseline {
     fn token(&self) -> Option<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         let held = self.0.lock().ok()?;
@@ -103,8 +103,8 @@ fn on_cpu() -> Duration {
 
 fn main() -> Result<(), Error> {
     let client = client()?;
-    let session = GrantSource::refreshing(Nobody, &client, tokens()?)?;
-    let floor = Floor(Mutex::new((
+    let session = GrantSource::refreshing(UnusedDriver, &client, tokens()?)?;
+    let floor = Baseline(Mutex::new((
         tokens()?.access_token.expose().clone(),
         u64::MAX,
     )));
@@ -135,7 +135,7 @@ fn main() -> Result<(), Error> {
     let sample: Vec<Tokens> = (0..1000).map(|_| tokens()).collect::<Result<_, _>>()?;
     let of_tokens = (MEMORY.current_usage() - before) / sample.len();
     let before = MEMORY.current_usage();
-    let driver: Arc<dyn Drive> = Arc::new(Nobody);
+    let driver: Arc<dyn Drive> = Arc::new(UnusedDriver);
     let held: Vec<GrantSource> = (0..SESSIONS)
         .map(|_| keeper().map(|keeper| GrantSource::new(Arc::clone(&driver), keeper)))
         .collect::<Result<_, _>>()?;
@@ -146,7 +146,7 @@ fn main() -> Result<(), Error> {
     );
 
     // A slower machine may take as much longer as its floor does.
-    let limit = LIMIT * (floor_one / FLOOR).max(1.0);
+    let limit = LIMIT_NS * (floor_one / BASELINE_NS).max(1.0);
     let verdicts = [
         (format!("at most {limit:.1} ns on one thread"), one <= limit),
         (
@@ -154,8 +154,8 @@ fn main() -> Result<(), Error> {
             two <= one * 1.1,
         ),
         (
-            format!("at most {BYTES} bytes beyond the tokens"),
-            beyond <= BYTES,
+            format!("at most {SESSION_BYTES} bytes beyond the tokens"),
+            beyond <= SESSION_BYTES,
         ),
     ];
     let mut is_met = true;

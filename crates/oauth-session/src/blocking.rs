@@ -55,7 +55,7 @@ impl GrantSource {
     /// A session for tokens of a user, see [`crate::GrantSource::refreshing`].
     ///
     /// # Errors
-    /// Those of [`crate::GrantSource::refreshing`].
+    /// The errors of [`crate::GrantSource::refreshing`].
     pub fn refreshing(
         driver: impl Drive + 'static,
         client: &Client,
@@ -73,7 +73,7 @@ impl GrantSource {
     /// Returns a fresh token, and renews it first if necessary.
     ///
     /// # Errors
-    /// Those of [`crate::GrantSource::token`], and `misuse.setup` if no thread can be started.
+    /// The errors of [`crate::GrantSource::token`], and `misuse.setup` if no thread can be started.
     pub fn token(&self) -> Result<Token, Error> {
         match self.0.ready()? {
             Some(token) => Ok(token),
@@ -84,7 +84,7 @@ impl GrantSource {
     /// Returns a token in place of one that the resource server refused.
     ///
     /// # Errors
-    /// Those of [`token`](Self::token).
+    /// The errors of [`token`](Self::token).
     pub fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
         wait(self.0.renew(refused))?
     }
@@ -97,7 +97,7 @@ impl GrantSource {
     /// Adopts the tokens of a new login, and stores them.
     ///
     /// # Errors
-    /// Those of [`crate::GrantSource::log_in`].
+    /// The errors of [`crate::GrantSource::log_in`].
     pub fn log_in(&self, tokens: Tokens) -> Result<(), Error> {
         wait(self.0.log_in(tokens))?
     }
@@ -105,7 +105,7 @@ impl GrantSource {
     /// Shuts the session down gracefully.
     ///
     /// # Errors
-    /// Those of [`crate::GrantSource::drain`].
+    /// The errors of [`crate::GrantSource::drain`].
     pub fn drain(&self, limit: Duration) -> Result<(), Error> {
         wait(self.0.drain(limit))?
     }
@@ -134,7 +134,7 @@ impl TokenSource for GrantSource {
 /// Shuts down all sessions of this process that are renewing or have unsaved tokens, see [`crate::drain_all`].
 ///
 /// # Errors
-/// Those of [`crate::drain_all`], and `misuse.setup` if no thread can be started.
+/// The errors of [`crate::drain_all`], and `misuse.setup` if no thread can be started.
 pub fn drain_all(limit: Duration) -> Result<(), Error> {
     wait(crate::drain_all(limit))?
 }

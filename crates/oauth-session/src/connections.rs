@@ -21,7 +21,7 @@ pub struct Kept {
 /// Loads the connection of this name.
 ///
 /// # Errors
-/// Those of [`Store::load`].
+/// The errors of [`Store::load`].
 pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error> {
     let entry = store.load(&record_of(key)).await?;
     let text = entry.as_ref().filter(|entry| !entry.is_removed());
@@ -56,7 +56,7 @@ pub async fn save<S: Store + ?Sized>(
 /// Removes a connection, and returns whether there was one.
 ///
 /// # Errors
-/// Those of [`Store::remove`].
+/// The errors of [`Store::remove`].
 pub async fn remove<S: Store + ?Sized>(store: &S, key: &str) -> Result<bool, Error> {
     store.remove(&record_of(key)).await
 }

@@ -16,13 +16,13 @@ use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store, Times};
 /// The longest name of a key, in bytes.
 const MAX_NAME: usize = 48;
 /// The format of the record.
-const FORMAT: u32 = 1;
+const RECORD_VERSION: u32 = 1;
 /// The number of attempts to save against concurrent workers.
-const TRIES: usize = 16;
+const MAX_SAVE_ATTEMPTS: usize = 16;
 
 /// The stored form of a key.
 #[derive(Serialize, Deserialize)]
-struct Stored<S> {
+struct KeyRecord<S> {
     version: u32,
     alg: S,
     /// The private key as PKCS#8 in PEM.
@@ -55,7 +55,7 @@ pub async fn open<S: Store + ?Sized>(store: &S, name: &str, alg: Alg) -> Result<
 /// Loads or generates the key like [`open`], and returns its private half too, for a program that passes it on.
 ///
 /// # Errors
-/// Those of [`open`].
+/// The errors of [`open`].
 pub async fn private<S: Store + ?Sized>(
     store: &S,
     name: &str,
@@ -63,7 +63,7 @@ pub async fn private<S: Store + ?Sized>(
 ) -> Result<StoredKey, Error> {
     let record = record_of(name)?;
     let mut new_key = None;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_SAVE_ATTEMPTS {
         let entry = store.load(&record).await?;
         let version = entry.as_ref().map_or(0, |entry| entry.version);
         if let Some(entry) = entry.filter(|entry| !entry.is_removed()) {
@@ -88,7 +88,7 @@ pub async fn private<S: Store + ?Sized>(
 /// can no longer be used, unless their client authenticates.
 ///
 /// # Errors
-/// Those of the name in [`open`], and of [`Store::remove`].
+/// The errors of the name in [`open`], and of [`Store::remove`].
 pub async fn remove<S: Store + ?Sized>(store: &S, name: &str) -> Result<bool, Error> {
     store.remove(&record_of(name)?).await
 }
@@ -104,8 +104,8 @@ fn record_of(name: &str) -> Result<String, Error> {
 fn make(alg: Alg) -> Result<(StoredKey, Secret<String>), Error> {
     let key = StoredKey::generate(alg)?;
     let pem = key.to_pem()?;
-    let stored = Stored {
-        version: FORMAT,
+    let stored = KeyRecord {
+        version: RECORD_VERSION,
         alg: alg.as_str(),
         private_key: &pem,
     };
@@ -114,10 +114,10 @@ fn make(alg: Alg) -> Result<(StoredKey, Secret<String>), Error> {
 }
 
 fn read(entry: &Entry, alg: Alg) -> Result<StoredKey, Error> {
-    let stored: Stored<String> =
+    let stored: KeyRecord<String> =
         serde_json::from_str(entry.record.expose()).map_err(|_| malformed("key"))?;
     let pem = Secret::new(stored.private_key);
-    if stored.version != FORMAT {
+    if stored.version != RECORD_VERSION {
         return Err(malformed("version"));
     }
     if stored.alg != alg.as_str() {

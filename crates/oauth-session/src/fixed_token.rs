@@ -38,15 +38,15 @@ const MAX_LENGTH: u64 = 64 << 10;
 /// ```
 #[derive(Clone)]
 pub struct FixedToken {
-    place: Place,
+    place: TokenLocation,
     expires_at: Option<UnixTime>,
 }
 
 type Callback = dyn Fn() -> Result<Secret<String>, Error> + Send + Sync;
 
 #[derive(Clone)]
-enum Place {
-    Here(Arc<Tokens>),
+enum TokenLocation {
+    Value(Arc<Tokens>),
     Variable(String),
     File(PathBuf),
     Callback(Arc<Callback>),
@@ -63,38 +63,38 @@ impl FixedToken {
         let expires_at = tokens.expires_at();
         Self {
             expires_at,
-            ..Self::from_place(Place::Here(Arc::new(tokens)))
+            ..Self::from_place(TokenLocation::Value(Arc::new(tokens)))
         }
     }
 
     /// A source of the token in this environment variable, read again each time.
     pub fn from_env(variable: impl Into<String>) -> Self {
-        Self::from_place(Place::Variable(variable.into()))
+        Self::from_place(TokenLocation::Variable(variable.into()))
     }
 
     /// A source of the token in this file, read again each time; surrounding white space is ignored.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self::from_place(Place::File(path.into()))
+        Self::from_place(TokenLocation::File(path.into()))
     }
 
     /// A source of the token that `callback` returns, called each time.
     pub fn from_fn(
         callback: impl Fn() -> Result<Secret<String>, Error> + Send + Sync + 'static,
     ) -> Self {
-        Self::from_place(Place::Callback(Arc::new(callback)))
+        Self::from_place(TokenLocation::Callback(Arc::new(callback)))
     }
 
     /// Sets the expiry of the token: afterwards requests fail with `grant.expired`, and nothing is sent.
     #[must_use]
     pub fn expiring_at(mut self, expires_at: UnixTime) -> Self {
-        if let Place::Here(tokens) = &mut self.place {
+        if let TokenLocation::Value(tokens) = &mut self.place {
             *tokens = Arc::new(Tokens::clone(tokens).expiring_at(expires_at));
         }
         self.expires_at = Some(expires_at);
         self
     }
 
-    const fn from_place(place: Place) -> Self {
+    const fn from_place(place: TokenLocation) -> Self {
         Self {
             place,
             expires_at: None,
@@ -107,13 +107,13 @@ impl FixedToken {
     /// `token_source.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
     pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
         let tokens = match &self.place {
-            Place::Here(tokens) => match tokens.access_token.expose().is_empty() {
+            TokenLocation::Value(tokens) => match tokens.access_token.expose().is_empty() {
                 true => return Err(empty("a string")),
                 false => Arc::clone(tokens),
             },
-            Place::Variable(name) => self.tokens(read_variable(name)?),
-            Place::File(path) => self.tokens(read_file(path)?),
-            Place::Callback(callback) => match callback()? {
+            TokenLocation::Variable(name) => self.tokens(read_variable(name)?),
+            TokenLocation::File(path) => self.tokens(read_file(path)?),
+            TokenLocation::Callback(callback) => match callback()? {
                 token if token.expose().is_empty() => return Err(empty("a callback")),
                 token => self.tokens(token),
             },
@@ -191,10 +191,10 @@ impl TokenSource for FixedToken {
 impl fmt::Debug for FixedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match &self.place {
-            Place::Here(_) => "a string",
-            Place::Variable(name) => shown_name(name),
-            Place::File(_) => "a file",
-            Place::Callback(_) => "a callback",
+            TokenLocation::Value(_) => "a string",
+            TokenLocation::Variable(name) => shown_name(name),
+            TokenLocation::File(_) => "a file",
+            TokenLocation::Callback(_) => "a callback",
         };
         f.debug_struct("FixedToken")
             .field("from", &place)

@@ -204,7 +204,7 @@ impl GrantSource {
     /// Returns a fresh token, and renews it first if necessary.
     ///
     /// # Errors
-    /// Those of the token request; `grant.no_refresh_token` if there is nothing with which to renew the token; `lost`
+    /// The errors of the token request; `grant.no_refresh_token` if there is nothing with which to renew the token; `lost`
     /// at endpoint `store`, and `stored.*`, if the store does not answer, or its record is invalid.
     pub async fn token(&self) -> Result<Token, Error> {
         match self.ready()? {
@@ -232,7 +232,7 @@ impl GrantSource {
     /// without a request.
     ///
     /// # Errors
-    /// Those of [`token`](Self::token).
+    /// The errors of [`token`](Self::token).
     pub async fn renew(&self, refused: &Tokens) -> Result<Token, Error> {
         self.request_token(Some(refused)).await
     }
@@ -266,16 +266,16 @@ impl GrantSource {
                     Some(renewal) => (Arc::clone(renewal), None),
                     None => match self.decide(&mut state, now, None) {
                         (
-                            Waiting::Renewal(renewal)
-                            | Waiting::Background(_, renewal)
-                            | Waiting::HookPending(_, renewal),
+                            WaitState::Renewal(renewal)
+                            | WaitState::Background(_, renewal)
+                            | WaitState::HookPending(_, renewal),
                             task,
                         ) => (renewal, task),
                         // A drained session starts no further step.
-                        (Waiting::Done(Ok(_)), _) if state.keeper.save_again() => {
+                        (WaitState::Done(Ok(_)), _) if state.keeper.save_again() => {
                             self.start_renewal(&mut state)
                         }
-                        (Waiting::Done(outcome), _) => return outcome.map(drop),
+                        (WaitState::Done(outcome), _) => return outcome.map(drop),
                     },
                 }
             };
@@ -354,14 +354,14 @@ impl GrantSource {
         spawn(&runtime, task);
         look_after(&runtime, &self.0);
         let outcome = match waiting {
-            Waiting::Done(outcome) => outcome,
-            Waiting::Background(tokens, _) => Ok(tokens),
-            Waiting::HookPending(tokens, renewal) => {
+            WaitState::Done(outcome) => outcome,
+            WaitState::Background(tokens, _) => Ok(tokens),
+            WaitState::HookPending(tokens, renewal) => {
                 // The callers of this renewal get its outcome.
                 let _ = outcome_of(&renewal).await;
                 Ok(tokens)
             }
-            Waiting::Renewal(renewal) => self.wait_for(&renewal, refused).await,
+            WaitState::Renewal(renewal) => self.wait_for(&renewal, refused).await,
         };
         outcome.map(Token::from)
     }
@@ -395,7 +395,7 @@ impl GrantSource {
         state: &mut State,
         now: UnixTime,
         refused: Option<&Tokens>,
-    ) -> (Waiting, Option<RenewalTask>) {
+    ) -> (WaitState, Option<RenewalTask>) {
         let decision = state.keeper.ask(now, refused);
         if refused.is_some() {
             self.0.publish(state);
@@ -403,21 +403,21 @@ impl GrantSource {
         let finishing = state.renewal.clone().filter(|_| !state.keeper.is_busy());
         let waiting = match decision {
             Decision::UseToken(tokens) => match finishing {
-                Some(renewal) => Waiting::HookPending(tokens, renewal),
-                None => Waiting::Done(Ok(tokens)),
+                Some(renewal) => WaitState::HookPending(tokens, renewal),
+                None => WaitState::Done(Ok(tokens)),
             },
-            Decision::Fail(error) => Waiting::Done(Err(error)),
+            Decision::Fail(error) => WaitState::Done(Err(error)),
             Decision::UseAndRenew(tokens) => {
                 let (renewal, task) = self.start_renewal(state);
-                return (Waiting::Background(tokens, renewal), task);
+                return (WaitState::Background(tokens, renewal), task);
             }
             Decision::Renew => {
                 let (renewal, task) = self.start_renewal(state);
-                return (Waiting::Renewal(renewal), task);
+                return (WaitState::Renewal(renewal), task);
             }
             Decision::Wait => match &state.renewal {
-                Some(renewal) => Waiting::Renewal(Arc::clone(renewal)),
-                None => Waiting::Done(Err(task_stopped())),
+                Some(renewal) => WaitState::Renewal(Arc::clone(renewal)),
+                None => WaitState::Done(Err(task_stopped())),
             },
         };
         (waiting, None)
@@ -430,7 +430,7 @@ impl GrantSource {
 }
 
 /// The reason for which a caller waits, or its outcome.
-enum Waiting {
+enum WaitState {
     /// Not waiting: this is the outcome.
     Done(Outcome),
     /// Not waiting: these tokens are valid, and a renewal runs in the background.
@@ -465,8 +465,8 @@ impl Inner {
     /// Publishes the token to the cached path.
     fn publish(&self, state: &State) {
         // New tokens are not published before the hook has seen them.
-        let is_told = state.renewal.is_none() || state.keeper.is_busy();
-        let fresh_tokens = state.keeper.fresh().filter(|_| is_told);
+        let may_use_keeper_tokens = state.renewal.is_none() || state.keeper.is_busy();
+        let fresh_tokens = state.keeper.fresh().filter(|_| may_use_keeper_tokens);
         let cached = match (fresh_tokens, self.cached.get()) {
             (Some((tokens, until)), _) => Cached { tokens, until },
             (None, None) => return,

@@ -23,7 +23,7 @@ use cache::SessionCache;
 pub use idle::Idle;
 
 /// The default number of sessions kept in memory.
-const CAPACITY: usize = 10_000;
+const DEFAULT_CAPACITY: usize = 10_000;
 
 /// The sessions of all grants of a client in a store. Cheap to clone; clones share everything.
 ///
@@ -100,7 +100,7 @@ impl Grants {
             store,
             options: Options {
                 policy: Policy::default(),
-                capacity: CAPACITY,
+                capacity: DEFAULT_CAPACITY,
                 renewal_limits: RenewalLimits::default(),
                 on_renewed: None,
                 on_ended: None,
@@ -256,7 +256,7 @@ impl Grants {
     /// ```
     ///
     /// # Errors
-    /// Those of [`GrantSource::log_in`]; for the tokens of a step-up also `grant.no_refresh_token`, if the user has logged
+    /// The errors of [`GrantSource::log_in`]; for the tokens of a step-up also `grant.no_refresh_token`, if the user has logged
     /// out meanwhile, which revokes them, and that of the revocation of a step-up that gave way: the login is stored, and
     /// the other's record removed, anyway.
     pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
@@ -297,9 +297,9 @@ impl Grants {
         };
         let summary = GrantSummary::read(&entry.record)?;
         let client = &self.0.client;
-        let is_of_client = summary.issuer == client.server().issuer().as_str()
+        let matches_client = summary.issuer == client.server().issuer().as_str()
             && summary.client_id == client.client_id().as_str();
-        Ok(is_of_client.then_some(summary))
+        Ok(matches_client.then_some(summary))
     }
 
     /// Shuts all sessions down gracefully, see [`GrantSource::drain`].

@@ -15,7 +15,7 @@ use crate::runtime;
 use crate::store::{ENDPOINT, Store};
 
 /// The pause between two attempts to take a lease.
-const PAUSE: Duration = Duration::from_millis(250);
+const LEASE_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The timeout of a store operation: about as long as a lease. The stores of this crate time out sooner.
 pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ impl Drop for Release {
 }
 
 impl Hold {
-    /// These tokens, for a source of your own, which gets `release` called when nothing uses them any more.
+    /// A hold on these tokens, for a source of your own: `release` is called when nothing uses them any more.
     pub fn new(tokens: Arc<Tokens>, release: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self::until_dropped(tokens, Release(Some(Box::new(release))))
     }
@@ -129,7 +129,7 @@ async fn take(
     loop {
         let pause = match store.lease(key, &lease.holder, lease.ttl).await? {
             Lease::Won => return Ok(()),
-            Lease::Held(left) => left.min(PAUSE),
+            Lease::Held(left) => left.min(LEASE_RETRY_PAUSE),
         };
         let is_late = started.elapsed() > limit;
         if is_late || timeout(pause, &mut *dropped).await.is_ok() {

@@ -24,7 +24,8 @@ struct Interval {
 /// The permission of one renewal to take a lease.
 pub(crate) struct RenewalPermit {
     limits: RenewalLimits,
-    /// Whether the renewal has used its turn in the interval. It uses one turn, however often it requests the lease.
+    /// Whether the renewal has used its turn in the interval. It uses one turn, no matter how often it requests the
+    /// lease.
     is_counted: bool,
     slot: Option<OwnedSemaphorePermit>,
 }

@@ -76,11 +76,11 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 ///
 /// Not a plain `Arc`, because all threads would contend for its reference count, and two threads would each be slower
 /// than a single one.
-pub struct Token(Held);
+pub struct Token(TokenRef);
 
-enum Held {
+enum TokenRef {
     Cached(Guard<Arc<Cached>>),
-    Given(Arc<Tokens>),
+    Shared(Arc<Tokens>),
 }
 
 /// The token that is returned without a lock.
@@ -91,14 +91,14 @@ pub(crate) struct Cached {
 
 impl Token {
     pub(crate) const fn cached(guard: Guard<Arc<Cached>>) -> Self {
-        Self(Held::Cached(guard))
+        Self(TokenRef::Cached(guard))
     }
 
     /// The tokens themselves.
     pub fn into_arc(self) -> Arc<Tokens> {
         match self.0 {
-            Held::Cached(guard) => Arc::clone(&guard.tokens),
-            Held::Given(tokens) => tokens,
+            TokenRef::Cached(guard) => Arc::clone(&guard.tokens),
+            TokenRef::Shared(tokens) => tokens,
         }
     }
 }
@@ -108,8 +108,8 @@ impl Deref for Token {
 
     fn deref(&self) -> &Tokens {
         match &self.0 {
-            Held::Cached(guard) => &guard.tokens,
-            Held::Given(tokens) => tokens,
+            TokenRef::Cached(guard) => &guard.tokens,
+            TokenRef::Shared(tokens) => tokens,
         }
     }
 }
@@ -117,15 +117,15 @@ impl Deref for Token {
 impl Clone for Token {
     fn clone(&self) -> Self {
         match &self.0 {
-            Held::Cached(guard) => Arc::clone(&guard.tokens).into(),
-            Held::Given(tokens) => Arc::clone(tokens).into(),
+            TokenRef::Cached(guard) => Arc::clone(&guard.tokens).into(),
+            TokenRef::Shared(tokens) => Arc::clone(tokens).into(),
         }
     }
 }
 
 impl From<Arc<Tokens>> for Token {
     fn from(tokens: Arc<Tokens>) -> Self {
-        Self(Held::Given(tokens))
+        Self(TokenRef::Shared(tokens))
     }
 }
 

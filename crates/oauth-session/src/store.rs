@@ -97,8 +97,8 @@ pub trait Store: Send + Sync {
     /// later, but not a lease that has not expired. A store that cannot do that keeps the record, which only costs
     /// space.
     ///
-    /// Once this has returned, the record survives a crash of the process, and of the machine as far as
-    /// the store promises that.
+    /// Once this has returned, the record survives a crash of the process, and of the machine to the extent that the
+    /// store promises that.
     fn save<'a>(
         &'a self,
         key: &'a str,
@@ -111,7 +111,7 @@ pub trait Store: Send + Sync {
     /// it. A holder that acquires it again extends it; releasing a lease that another holder has, or none, changes
     /// nothing and also returns [`Lease::Won`].
     ///
-    /// It expires after `ttl` by the store's clock, whatever happens to the holder. A key may have a lease
+    /// It expires after `ttl` by the store's clock, regardless of what happens to the holder. A key may have a lease
     /// without a record.
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease>;
 
@@ -196,9 +196,9 @@ fn is_past(expires_at: UnixTime) -> bool {
 /// worker interferes.
 ///
 /// # Errors
-/// Those of the methods; `lost` if others never stop saving.
+/// The errors of the methods; `lost` if others never stop saving.
 pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result<bool, Error> {
-    for _ in 0..REMOVALS {
+    for _ in 0..MAX_REMOVE_ATTEMPTS {
         let entry = store.load(key).await?;
         let existed = entry.as_ref().is_some_and(|entry| !entry.is_removed());
         let version = entry.map_or(0, |entry| entry.version);
@@ -238,10 +238,10 @@ pub fn is_grant(key: &str) -> bool {
 }
 
 /// The number of attempts of a removal against concurrent saves.
-const REMOVALS: usize = 16;
+const MAX_REMOVE_ATTEMPTS: usize = 16;
 
-/// The number of keys on a page, as far as a store can choose.
-const PAGE: usize = 100;
+/// The number of keys on a page, if a store can choose.
+const PAGE_KEYS: usize = 100;
 
 fn not_supported<'a, T: Send + 'a>(verb: &'static str) -> Answer<'a, T> {
     let error = Error::from(Misuse::NotSupported);
@@ -304,18 +304,18 @@ fn is_forgotten(version: u64) -> bool {
 }
 
 /// The longest lease: one year, so that no time overflows.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const MAX_LEASE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A lease's `ttl` in whole milliseconds, rounded up: no lease expires early.
 #[cfg(feature = "file")]
 fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    u64::try_from(ttl.min(MAX_LEASE).as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// The time in microseconds, for clocks with that precision.
 #[cfg(any(feature = "redis", feature = "postgres"))]
 fn micros(ttl: Duration) -> u64 {
-    u64::try_from(ttl.min(LONGEST).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
+    u64::try_from(ttl.min(MAX_LEASE).as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 /// The error for a record that cannot be read, or cannot be stored.

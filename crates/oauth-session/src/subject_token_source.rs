@@ -19,7 +19,7 @@ use crate::source::TokenSource;
 use crate::store::{Answer, Store};
 
 /// How much longer than its two requests a sign-in is held.
-const MARGIN: Duration = Duration::from_secs(5);
+const HOLD_MARGIN: Duration = Duration::from_secs(5);
 
 /// The source of the subject token for an identity assertion: a sign-in at the identity provider
 /// (draft-ietf-oauth-identity-assertion-authz-grant). It is read again for each renewal.
@@ -126,7 +126,7 @@ struct IdentityAssertionDriver {
 impl Drive for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
-            let limit = self.driver.longest().saturating_mul(2) + MARGIN;
+            let limit = self.driver.longest().saturating_mul(2) + HOLD_MARGIN;
             let (subject, held) = match self.source.subject(limit).await {
                 Ok((subject, held)) => (Ok(subject), held),
                 Err(error) => (Err(error), None),

@@ -13,7 +13,7 @@ use oauth_testkit::fleet::{Flaw, Fleet, Report, Sessions, Setup, Web, WebFlaw, W
 use oauth_testkit::twin::DpopNonces;
 
 /// The time for which two keys or certificates of a client coexist.
-const OVERLAP: Duration = Duration::from_secs(120);
+const MIN_KEY_OVERLAP: Duration = Duration::from_secs(120);
 
 /// Runs histories of fleets.
 #[derive(Parser)]
@@ -80,14 +80,14 @@ enum Hosts {
 
 /// The summed reports of histories.
 #[derive(Debug, Default)]
-struct Sum {
+struct TotalReport {
     fleets: Report,
     web: WebReport,
 }
 
 impl Hosts {
     /// Runs a history and counts it.
-    fn run(self, seed: u64, sum: &Mutex<Sum>) -> Result<(), String> {
+    fn run(self, seed: u64, sum: &Mutex<TotalReport>) -> Result<(), String> {
         let setup = setup(seed);
         let report = match self {
             Self::Model(flaw) => {
@@ -131,9 +131,11 @@ fn setup(seed: u64) -> Setup {
     let setup = Setup::drawn(seed);
     match seed % 20 {
         _ if seed % 200 == 9 => setup.with_dpop(DpopNonces::Kept),
-        3 | 13 => setup.with_certificates(OVERLAP),
-        6 => setup.with_client_keys(OVERLAP),
-        16 => setup.with_client_keys(OVERLAP).with_certificates(OVERLAP),
+        3 | 13 => setup.with_certificates(MIN_KEY_OVERLAP),
+        6 => setup.with_client_keys(MIN_KEY_OVERLAP),
+        16 => setup
+            .with_client_keys(MIN_KEY_OVERLAP)
+            .with_certificates(MIN_KEY_OVERLAP),
         _ => setup,
     }
 }
@@ -145,7 +147,7 @@ struct Shared {
     /// The end of the seeds to run.
     end: AtomicU64,
     done: AtomicU64,
-    sum: Mutex<Sum>,
+    sum: Mutex<TotalReport>,
     /// The seed of the first history that broke a rule, and its report.
     first: Mutex<Option<(u64, String)>>,
 }

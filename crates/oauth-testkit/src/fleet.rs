@@ -48,10 +48,10 @@
 //!    suspended worker cannot notice this, and rule 3 applies to what it sends afterwards. A released
 //!    lease does not count as expired. A lease expires during a request only if its worker was
 //!    suspended, or the store failed to extend it.
-//! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither
-//!    sends nor hands out a token that is in an earlier version but not in this one; and no caller
-//!    gets the token that it has just reported as refused.
-//!    *Excused*: a version that has not been delivered to the worker yet, however long ago it was stored.
+//! 2. **The newest** ([`Rule::Newest`]). A worker that has read a version of the record neither sends nor hands out a
+//!    token that is in an earlier version but not in this one; and no caller gets the token that it has just reported
+//!    as refused. *Excused*: a version that has not been delivered to the worker yet, no matter how long ago it was
+//!    stored.
 //! 3. **Kept** ([`Rule::Kept`]). No grant is lost that could have been kept:
 //!    - With [`Reuse::Revokes`](oauth_core::flow::keeper::Reuse::Revokes) no two requests of workers
 //!      ever spend the same refresh token. With `Unknown` it happens only when, at the time of the later

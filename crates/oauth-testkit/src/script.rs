@@ -14,8 +14,8 @@ use crate::clock::Clock;
 
 /// The inputs of an exchange, line by line.
 ///
-/// The inputs are passed in order, whatever step the exchange returns, so a script can also break the order of an
-/// exchange on purpose. [`Input::Begin`] is added as the first.
+/// The inputs are passed in order, regardless of the step that the exchange returns, so a script can also break the
+/// order of an exchange on purpose. [`Input::Begin`] is added as the first.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -39,10 +39,10 @@ use crate::clock::Clock;
 /// ```
 #[derive(Debug, Default)]
 pub struct Script {
-    lines: VecDeque<Line>,
+    lines: VecDeque<ScriptLine>,
 }
 
-enum Line {
+enum ScriptLine {
     At(u64),
     Reply(Box<http::Response<Bytes>>),
     Lost(Cause),
@@ -59,7 +59,7 @@ impl Script {
     /// Sets the clock, for the next line on.
     #[must_use]
     pub fn at(self, unix_seconds: u64) -> Self {
-        self.line(Line::At(unix_seconds))
+        self.line(ScriptLine::At(unix_seconds))
     }
 
     /// A reply. A status or header field that HTTP cannot carry is left out: no driver could
@@ -77,7 +77,7 @@ impl Script {
                 reply.headers_mut().append(name, value);
             }
         }
-        self.line(Line::Reply(Box::new(reply)))
+        self.line(ScriptLine::Reply(Box::new(reply)))
     }
 
     /// A reply with `Content-Type: application/json`.
@@ -89,34 +89,34 @@ impl Script {
     /// No reply; whether the request arrived is unknown.
     #[must_use]
     pub fn lost(self) -> Self {
-        self.line(Line::Lost(Cause::unknown("lost, as scripted")))
+        self.line(ScriptLine::Lost(Cause::unknown("lost, as scripted")))
     }
 
     /// No reply, because the request was never sent.
     #[must_use]
     pub fn unsent(self) -> Self {
-        self.line(Line::Lost(Cause::unsent("unsent, as scripted")))
+        self.line(ScriptLine::Lost(Cause::unsent("unsent, as scripted")))
     }
 
     /// A reply that was too large to read.
     #[must_use]
     pub fn too_large(self) -> Self {
-        self.line(Line::Lost(Cause::too_large()))
+        self.line(ScriptLine::Lost(Cause::too_large()))
     }
 
     /// The pause has passed; the clock advances by the requested duration.
     #[must_use]
     pub fn elapsed(self) -> Self {
-        self.line(Line::Elapsed)
+        self.line(ScriptLine::Elapsed)
     }
 
     /// A signature by the host's key.
     #[must_use]
     pub fn signed(self, signature: impl Into<Bytes>) -> Self {
-        self.line(Line::Signed(signature.into()))
+        self.line(ScriptLine::Signed(signature.into()))
     }
 
-    fn line(mut self, line: Line) -> Self {
+    fn line(mut self, line: ScriptLine) -> Self {
         self.lines.push_back(line);
         self
     }
@@ -150,14 +150,14 @@ impl Script {
             }
             self.set(&mut clock);
             input = match self.lines.pop_front() {
-                Some(Line::Reply(reply)) => Input::Reply(*reply),
-                Some(Line::Lost(cause)) => Input::Lost(cause),
-                Some(Line::Signed(signature)) => Input::Signed(signature),
-                Some(Line::Elapsed) => {
+                Some(ScriptLine::Reply(reply)) => Input::Reply(*reply),
+                Some(ScriptLine::Lost(cause)) => Input::Lost(cause),
+                Some(ScriptLine::Signed(signature)) => Input::Signed(signature),
+                Some(ScriptLine::Elapsed) => {
                     clock.advance(std::mem::take(&mut pause));
                     Input::Elapsed
                 }
-                Some(Line::At(_)) | None => {
+                Some(ScriptLine::At(_)) | None => {
                     break Err(Error::lost(Cause::unsent("the script has ended")));
                 }
             };
@@ -170,14 +170,14 @@ impl Script {
     }
 
     fn set(&mut self, clock: &mut Clock) {
-        while let Some(Line::At(seconds)) = self.lines.front() {
+        while let Some(ScriptLine::At(seconds)) = self.lines.front() {
             clock.set(*seconds);
             self.lines.pop_front();
         }
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for ScriptLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(seconds) => write!(f, "At({seconds})"),

@@ -238,7 +238,7 @@ async fn connection<S>(shared: Arc<Shared>, stream: S, certificate: Option<Clien
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let open = Open::new(shared);
+    let open = OpenConnection::new(shared);
     let answer = |mut request: http::Request<Incoming>| {
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());
@@ -252,9 +252,9 @@ where
 }
 
 /// An open connection, counted while this exists.
-struct Open(Arc<Shared>);
+struct OpenConnection(Arc<Shared>);
 
-impl Open {
+impl OpenConnection {
     fn new(shared: Arc<Shared>) -> Self {
         shared.connections.fetch_add(1, Ordering::SeqCst);
         let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
@@ -263,7 +263,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::SeqCst);
     }

@@ -382,7 +382,7 @@ impl Twin {
             {
                 Route::Metadata
             }
-            None if paths.is_of_client(path) => Route::ClientConfiguration,
+            None if paths.is_client_configuration(path) => Route::ClientConfiguration,
             None => Route::Api,
         }
     }
@@ -398,7 +398,7 @@ impl Twin {
         let next = self
             .faults
             .iter()
-            .position(|fault| fault.is_of_callback() == is_callback);
+            .position(|fault| fault.is_callback_fault() == is_callback);
         let Some(next) = next else {
             return (self.work(at, place, request, None), None);
         };

@@ -3,11 +3,11 @@
 
 mod drivers;
 
-use drivers::{Habit, drive};
+use drivers::{DriverFault, drive};
 use oauth_testkit::contract::{self, CAP, FAILURES_ARE_LOST, NO_LOG, NO_REDIRECT, SEND_ONCE};
 
 #[track_caller]
-fn breaks_only(promise: &str, habit: Habit) {
+fn breaks_only(promise: &str, habit: DriverFault) {
     let mut kept = None;
     for report in contract::check(|probe| drive(probe, habit, &mut kept)) {
         let broken = report.outcome.is_err();
@@ -17,16 +17,16 @@ fn breaks_only(promise: &str, habit: Habit) {
 
 #[test]
 fn a_right_driver_keeps_all_promises() {
-    contract::assert(|probe| drive(probe, Habit::None, &mut None));
+    contract::assert(|probe| drive(probe, DriverFault::None, &mut None));
     let mut kept = None;
-    contract::assert(|probe| drive(probe, Habit::KeepsAlive, &mut kept));
+    contract::assert(|probe| drive(probe, DriverFault::KeepsAlive, &mut kept));
 }
 
 /// A client that logs does so in every case, and that is one thing to mend.
 #[test]
 fn what_is_broken_alike_in_many_cases_is_told_once() {
     let mut kept = None;
-    for report in contract::check(|probe| drive(probe, Habit::LogsUrls, &mut kept)) {
+    for report in contract::check(|probe| drive(probe, DriverFault::LogsUrls, &mut kept)) {
         let told = report.outcome.err().unwrap_or_default();
         let lines: Vec<_> = told.lines().collect();
         let apart: std::collections::BTreeSet<_> = lines.iter().collect();
@@ -36,50 +36,50 @@ fn what_is_broken_alike_in_many_cases_is_told_once() {
 
 #[test]
 fn sending_twice_is_noticed() {
-    breaks_only(SEND_ONCE, Habit::SendsTwice);
-    breaks_only(SEND_ONCE, Habit::RetriesWhenCut);
-    breaks_only(SEND_ONCE, Habit::RetriesOnDeadConnection);
+    breaks_only(SEND_ONCE, DriverFault::SendsTwice);
+    breaks_only(SEND_ONCE, DriverFault::RetriesWhenCut);
+    breaks_only(SEND_ONCE, DriverFault::RetriesOnDeadConnection);
 }
 
 #[test]
 fn changing_the_message_is_noticed() {
-    breaks_only(SEND_ONCE, Habit::DropsAuthorization);
-    breaks_only(SEND_ONCE, Habit::FailsOnErrorStatus);
+    breaks_only(SEND_ONCE, DriverFault::DropsAuthorization);
+    breaks_only(SEND_ONCE, DriverFault::FailsOnErrorStatus);
 }
 
 #[test]
 fn following_a_redirect_is_noticed() {
-    breaks_only(NO_REDIRECT, Habit::FollowsRedirects);
+    breaks_only(NO_REDIRECT, DriverFault::FollowsRedirects);
 }
 
 #[test]
 fn reading_without_end_is_noticed() {
-    breaks_only(CAP, Habit::ReadsAll);
-    breaks_only(CAP, Habit::ReadsAllThenComplains);
-    breaks_only(CAP, Habit::Truncates);
+    breaks_only(CAP, DriverFault::ReadsAll);
+    breaks_only(CAP, DriverFault::ReadsAllThenComplains);
+    breaks_only(CAP, DriverFault::Truncates);
 }
 
 #[test]
 fn expanding_without_end_is_noticed() {
-    breaks_only(CAP, Habit::Expands);
+    breaks_only(CAP, DriverFault::Expands);
 }
 
 #[test]
 fn failures_that_do_not_reach_the_exchange_are_noticed() {
-    breaks_only(FAILURES_ARE_LOST, Habit::ReturnsErrors);
-    breaks_only(FAILURES_ARE_LOST, Habit::SaysUnsent);
-    breaks_only(FAILURES_ARE_LOST, Habit::AcceptsHalfBodies);
+    breaks_only(FAILURES_ARE_LOST, DriverFault::ReturnsErrors);
+    breaks_only(FAILURES_ARE_LOST, DriverFault::SaysUnsent);
+    breaks_only(FAILURES_ARE_LOST, DriverFault::AcceptsHalfBodies);
 }
 
 #[test]
 fn logging_is_noticed() {
-    breaks_only(NO_LOG, Habit::LogsHeads);
-    breaks_only(NO_LOG, Habit::LogsUrls);
-    breaks_only(NO_LOG, Habit::LogsReplies);
+    breaks_only(NO_LOG, DriverFault::LogsHeads);
+    breaks_only(NO_LOG, DriverFault::LogsUrls);
+    breaks_only(NO_LOG, DriverFault::LogsReplies);
 }
 
 #[test]
 #[should_panic(expected = "- follow no redirect:")]
 fn assert_lists_what_is_broken() {
-    contract::assert(|probe| drive(probe, Habit::FollowsRedirects, &mut None));
+    contract::assert(|probe| drive(probe, DriverFault::FollowsRedirects, &mut None));
 }

@@ -2,12 +2,12 @@
 
 mod drivers;
 
-use drivers::{Habit, drive};
+use drivers::{DriverFault, drive};
 use oauth_testkit::contract::{self, NO_LOG};
 
-struct Other;
+struct OtherLog;
 
-impl log::Log for Other {
+impl log::Log for OtherLog {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         false
     }
@@ -19,8 +19,8 @@ impl log::Log for Other {
 
 #[test]
 fn another_logger_makes_the_check_deaf() {
-    log::set_logger(&Other).unwrap();
-    for report in contract::check(|probe| drive(probe, Habit::None, &mut None)) {
+    log::set_logger(&OtherLog).unwrap();
+    for report in contract::check(|probe| drive(probe, DriverFault::None, &mut None)) {
         assert_eq!(
             report.outcome.is_err(),
             report.promise == NO_LOG,

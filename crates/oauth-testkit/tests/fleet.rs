@@ -19,7 +19,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
             Err(violation) => panic!("{violation}"),
         }
     }
-    // All kinds of trouble came, and tokens were used all the same.
+    // All kinds of trouble came, and tokens were used anyway.
     assert!(sum.served > 10_000, "{sum:?}");
     let counts = [
         sum.renewals,
@@ -204,7 +204,7 @@ fn a_host_that_drops_nonces_is_found() {
     assert_eq!(first(Flaw::NonceDropped).rule, Rule::OwnKey);
 }
 
-/// One worker after the other starts anew with it, and meanwhile they share their tokens.
+/// One worker after the other starts again with it, and meanwhile they share their tokens.
 #[test]
 fn whatever_goes_wrong_a_key_of_the_client_takes_the_place_of_another() {
     let mut sum = Report::default();
@@ -293,7 +293,11 @@ fn a_search_finds_what_hosts_do_wrong() {
     ] {
         let search = Search::new(Reuse::Revokes, 30).with_troubles(troubles);
         let violation = search.with_flaw(flaw).run().err();
-        assert_eq!(violation.map(|it| it.rule), Some(rule), "{flaw:?}");
+        assert_eq!(
+            violation.map(|violation| violation.rule),
+            Some(rule),
+            "{flaw:?}"
+        );
     }
 }
 

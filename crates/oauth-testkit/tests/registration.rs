@@ -240,7 +240,7 @@ fn a_registered_client_signs_people_in_by_its_registered_method() {
 fn a_client_without_a_type_is_native_where_its_redirect_uris_are() {
     let mut driver = driver();
     let server = server(&mut driver);
-    // The twin takes a client of no type for a web application, which may not use these.
+    // The twin takes a client of no type for a web application, which must not use these.
     for uri in ["http://127.0.0.1/cb", "com.example.app:/cb"] {
         let uri = RedirectUri::parse(uri).unwrap();
         let request = Registration::new(ClientMetadata::with_redirect_uris([uri]));

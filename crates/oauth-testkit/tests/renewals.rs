@@ -66,7 +66,7 @@ fn renewed(driver: &mut TwinDriver, client: &Client, tokens: &Tokens) -> Result<
     driver.run(client.refresh(tokens.refresh_token.as_ref().unwrap()))
 }
 
-fn is_own(tokens: &Tokens) -> bool {
+fn renews_with_access_token(tokens: &Tokens) -> bool {
     let refresh = tokens.refresh_token.as_ref().unwrap();
     refresh.secret().matches(tokens.access_token.expose())
 }
@@ -76,12 +76,14 @@ fn a_token_is_exchanged_then_renewed_and_works_each_time() {
     let mut driver = driver();
     let client = client(&mut driver);
     let short = login(&mut driver, &client);
-    assert!(is_own(&short));
+    assert!(renews_with_access_token(&short));
     // As it is stored, it is still known for what it is.
     let short = Tokens::from_json(short.to_json().expose()).unwrap();
     let long = renewed(&mut driver, &client, &short).unwrap();
     assert_eq!(long.expires_in, Some(60 * DAY));
-    assert!(is_own(&long) && !long.access_token.matches(short.access_token.expose()));
+    assert!(
+        renews_with_access_token(&long) && !long.access_token.matches(short.access_token.expose())
+    );
     let asked = driver.twin().log().last().unwrap().clone();
     assert_eq!(
         (asked.path.as_str(), asked.query.len(), asked.body.len()),
@@ -152,9 +154,9 @@ fn a_refresh_token_is_spent_as_one_where_the_server_gives_one_after_all() {
     let mut driver = TwinDriver::new(Twin::generic(BASE));
     let client = client(&mut driver);
     let tokens = login(&mut driver, &client);
-    assert!(!is_own(&tokens));
+    assert!(!renews_with_access_token(&tokens));
     let next = renewed(&mut driver, &client, &tokens).unwrap();
-    assert!(!is_own(&next));
+    assert!(!renews_with_access_token(&next));
     let counters = driver.twin().counters();
     assert_eq!((counters.refreshes, counters.renewals), (1, 0));
 }

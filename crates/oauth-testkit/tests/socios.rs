@@ -244,7 +244,7 @@ fn the_router_wants_the_right_kind_of_token() {
             .status()
             .as_u16()
     };
-    for (method, path, is_users) in [
+    for (method, path, is_user_token) in [
         ("GET", "/polls/1.0.0/polls", false),
         ("GET", "/wallet/1.0.0/user/wallet", true),
         ("GET", "/user/polls", true),
@@ -252,12 +252,12 @@ fn the_router_wants_the_right_kind_of_token() {
     ] {
         assert_eq!(
             status(method, path, &app),
-            if is_users { 403 } else { 200 },
+            if is_user_token { 403 } else { 200 },
             "{path}"
         );
         assert_eq!(
             status(method, path, &user),
-            if is_users { 200 } else { 403 },
+            if is_user_token { 200 } else { 403 },
             "{path}"
         );
     }

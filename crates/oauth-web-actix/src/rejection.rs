@@ -14,19 +14,19 @@ use crate::convert::{plain, response, seen};
 
 /// Marks the response of a page that the site's answer replaces.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Wanted {
+pub(crate) enum SignInReason {
     /// The page requires someone to be signed in, and no one is. A page may also be for everyone (`Option<User>`), so
     /// no one is sent to sign in before this is known.
-    Somebody,
-    /// A call has found that the person's grant has ended.
-    Again,
+    NotSignedIn,
+    /// A call has found that the user's grant has ended.
+    GrantEnded,
 }
 
-impl Wanted {
+impl SignInReason {
     pub(crate) fn response(self) -> HttpResponse {
-        let mut wanted = plain(StatusCode::UNAUTHORIZED);
-        wanted.extensions_mut().insert(self);
-        wanted
+        let mut response = plain(StatusCode::UNAUTHORIZED);
+        response.extensions_mut().insert(self);
+        response
     }
 
     /// The site's answer in place of this page.
@@ -37,8 +37,8 @@ impl Wanted {
     ) -> ServiceResponse<EitherBody<B, BoxBody>> {
         let request = page.request().clone();
         let reply = match self {
-            Self::Again => host.tokens_over(seen(&request)).await.ok(),
-            Self::Somebody => {
+            Self::GrantEnded => host.tokens_over(seen(&request)).await.ok(),
+            Self::NotSignedIn => {
                 let visit = host.site().visit(seen(&request), Access::SignedIn);
                 match host.drive(visit).await {
                     Ok(Outcome::Respond(reply)) => Some(reply),
@@ -51,8 +51,8 @@ impl Wanted {
     }
 }
 
-/// The error of a handler that calls an API with a person's token: if the grant has ended (advice `reauthorize`), the
-/// person is led to sign in again, and a script gets a 401; any other error is a 500.
+/// The error of a handler that calls an API with a user's token: if the grant has ended (advice `reauthorize`), the
+/// user is led to sign in again, and a script gets a 401; any other error is a 500.
 ///
 /// ```
 /// use oauth_session::TokenSource as _;
@@ -88,7 +88,7 @@ impl ResponseError for Rejection {
 
     fn error_response(&self) -> HttpResponse {
         match self.0.advice() {
-            Advice::Reauthorize => Wanted::Again.response(),
+            Advice::Reauthorize => SignInReason::GrantEnded.response(),
             _ => plain(self.status_code()),
         }
     }

@@ -13,7 +13,7 @@ use oauth_web::{Access, Forward, MAX_FORM};
 use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
 use crate::convert::{plain, read, response, seen, streamed};
-use crate::rejection::Wanted;
+use crate::rejection::SignInReason;
 use crate::user::Visited;
 
 /// Signs people in before their requests reach the application.
@@ -130,7 +130,7 @@ where
                 Some(response) => request.into_response(response).map_into_right_body(),
                 None => {
                     let page = inner.call(request).await?;
-                    let wanted = page.response().extensions().get::<Wanted>().copied();
+                    let wanted = page.response().extensions().get::<SignInReason>().copied();
                     match wanted {
                         Some(wanted) => wanted.instead(&sign_in.host, page).await,
                         None => page.map_into_left_body(),

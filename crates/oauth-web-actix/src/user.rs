@@ -11,10 +11,10 @@ use oauth_web::{Need, Session};
 use oauth_web_tower::{Host, Outcome, SessionSource};
 
 use crate::convert::{plain, refusal, response, seen};
-use crate::rejection::Wanted;
+use crate::rejection::SignInReason;
 
-/// The person who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign
-/// in, and scripts get an error. `Option<User>` is for pages that everyone may see.
+/// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
+/// and scripts get an error. `Option<User>` is for pages that everyone may see.
 #[derive(Debug, Clone)]
 pub struct User {
     session: Arc<Session>,
@@ -35,15 +35,15 @@ impl User {
         &self.session
     }
 
-    /// The source of this person's tokens, which are kept fresh; once their grant has ended, the session ends as well.
+    /// The source of this user's tokens, which are kept fresh; once their grant has ended, the session ends as well.
     ///
     /// # Errors
-    /// Those of [`Host::source`].
+    /// The errors of [`Host::source`].
     pub async fn source(&self) -> Result<SessionSource, oauth_core::Error> {
         self.host.source(Arc::clone(&self.session)).await
     }
 
-    /// The person who is signed in and meets this requirement (RFC 9470), such as a second factor.
+    /// The user who is signed in and meets this requirement (RFC 9470), such as a second factor.
     ///
     /// # Errors
     /// The response to send instead; 500 without [`SignIn`](crate::SignIn) around the application.
@@ -58,7 +58,7 @@ impl User {
         let need = match (session, need) {
             (Some(session), None) => return Ok(Self { session, host }),
             (None, None) => {
-                return Err(refusal(Wanted::Somebody.response()));
+                return Err(refusal(SignInReason::NotSignedIn.response()));
             }
             (_, Some(need)) => need,
         };

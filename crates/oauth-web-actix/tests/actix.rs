@@ -12,7 +12,7 @@ use oauth_session::store::MemoryStore;
 use oauth_web::{Access, Need, Site};
 use oauth_web_actix::{Host, Rejection, SignIn, User};
 
-use shop::{Away, Shop, browser};
+use shop::{Shop, UnavailableProvider, browser};
 
 fn listener() -> (std::net::TcpListener, Shop) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -152,7 +152,7 @@ async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
 #[actix_web::test]
 async fn an_application_runs_while_its_provider_is_away() {
     let (listener, shop) = listener();
-    let away = Arc::new(Away::default());
+    let away = Arc::new(UnavailableProvider::default());
     serve(listener, away.host(&shop).await, Access::Open);
     away.check(&shop).await;
 }

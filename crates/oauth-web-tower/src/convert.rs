@@ -50,7 +50,7 @@ where
     read.ok().map(Collected::to_bytes)
 }
 
-/// A body of whatever kind.
+/// A body of any kind.
 pub(crate) fn boxed<R>(body: R) -> GuardedBody
 where
     R: Body<Data = Bytes> + Send + 'static,

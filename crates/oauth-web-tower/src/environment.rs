@@ -46,11 +46,11 @@ impl Host {
         Self::from_environment(environment, driver, transport, |config| config).await
     }
 
-    /// The same as [`from_env`](Self::from_env), with variables from elsewhere, your own driver, and changes to the
+    /// A host as of [`from_env`](Self::from_env), with variables from elsewhere, your own driver, and changes to the
     /// settings. With [`Transport::LoopbackHttp`] site and provider may be on this machine, for tests.
     ///
     /// # Errors
-    /// Those of [`from_env`](Self::from_env).
+    /// The errors of [`from_env`](Self::from_env).
     pub async fn from_environment(
         environment: Arc<dyn Environment>,
         driver: Driver,
@@ -63,9 +63,10 @@ impl Host {
         };
         // Missing or malformed variables are reported before the provider is asked.
         let mut missing = ClientSettings::missing_from_env(&environment);
-        let own = [BASE_URL, KEY].into_iter();
+        let required = [BASE_URL, KEY].into_iter();
         missing.extend(
-            own.filter(|name| optional(name).is_none())
+            required
+                .filter(|name| optional(name).is_none())
                 .map(str::to_owned),
         );
         let (Some(base_url), Some(keys), []) = (optional(BASE_URL), optional(KEY), &*missing)
@@ -91,9 +92,9 @@ impl Host {
         let identity = settings.identity(&Scope::none());
         // Errors in the settings are reported now; the provider is asked when someone signs in.
         drop(connect(settings.clone(), transport)?);
-        let asked = driver.clone();
+        let shared_driver = driver.clone();
         let client = move |_| {
-            let (driver, making) = (asked.clone(), connect(settings.clone(), transport));
+            let (driver, making) = (shared_driver.clone(), connect(settings.clone(), transport));
             async move { driver.run(making?).await }
         };
         let id = optional(PROVIDER).map_or_else(|| "login".to_owned(), |id| id.expose().clone());
@@ -116,8 +117,10 @@ impl Host {
         });
         if let Some(error) = unidentified {
             // The application may know more about the provider than its preset.
-            let mut unchanged = config.providers.iter().filter(|one| one.id == id);
-            if unchanged.any(|one| one.identity.is_none() && !one.scope.contains("openid")) {
+            let mut unchanged = config.providers.iter().filter(|provider| provider.id == id);
+            if unchanged
+                .any(|provider| provider.identity.is_none() && !provider.scope.contains("openid"))
+            {
                 return Err(error);
             }
         }
@@ -181,7 +184,7 @@ fn named(name: &str, error: Error) -> Error {
     error.about(&detail)
 }
 
-/// The same keys for a sealed store.
+/// The site's keys for a sealed store.
 fn seal_keys(keys: &Keys) -> seal::Keys {
     let old = keys.iter().skip(1).cloned();
     old.fold(seal::Keys::new(keys.current().clone()), seal::Keys::also)

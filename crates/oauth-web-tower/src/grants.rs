@@ -8,10 +8,10 @@ use oauth_reqwest::Driver;
 use oauth_session::Store;
 
 /// The number of providers whose grants are kept in memory: as tenants come and go, the least recently used are dropped.
-const PROVIDERS: usize = 256;
+const MAX_PROVIDERS: usize = 256;
 
 /// The number of unused sources kept for each provider.
-const PEOPLE: usize = 10_000;
+const MAX_IDLE_SOURCES: usize = 10_000;
 
 /// The grants by provider, the most recently used at the end.
 #[derive(Default)]
@@ -43,20 +43,20 @@ impl Grants {
     ) -> oauth_session::Grants {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let at = pools.iter().position(|pool| pool.provider == provider);
-        let known = at.map(|at| pools.remove(at));
-        let known = known.filter(|pool| pool.client.is_clone_of(client));
-        let pool = known.unwrap_or_else(|| {
+        let pool = at.map(|at| pools.remove(at));
+        let pool = pool.filter(|pool| pool.client.is_clone_of(client));
+        let pool = pool.unwrap_or_else(|| {
             let (driver, store) = parts();
             let grants = oauth_session::Grants::new(driver, client, store);
             Pool {
                 provider: provider.to_owned(),
                 client: client.clone(),
-                grants: grants.capacity(self.people.unwrap_or(PEOPLE)),
+                grants: grants.capacity(self.people.unwrap_or(MAX_IDLE_SOURCES)),
             }
         });
         let grants = pool.grants.clone();
         pools.push(pool);
-        if pools.len() > PROVIDERS {
+        if pools.len() > MAX_PROVIDERS {
             pools.remove(0);
         }
         grants

@@ -78,9 +78,9 @@ impl Host {
         self
     }
 
-    /// Tells the application who was signed out, before the response is sent: for what it stores for a person itself. It
-    /// is called when a person signs out here, when their provider announces it (back-channel and front-channel logout,
-    /// once for all sessions that end), and when another person is found signed in at the provider; also at a site whose
+    /// Tells the application who was signed out, before the response is sent: for what it stores for a user itself. It
+    /// is called when a user signs out here, when their provider announces it (back-channel and front-channel logout,
+    /// once for all sessions that end), and when another user is found signed in at the provider; also at a site whose
     /// providers are looked up. [`Identity::provider`] is the provider's id.
     #[must_use]
     pub fn signed_out<F, A>(mut self, signed_out: F) -> Self

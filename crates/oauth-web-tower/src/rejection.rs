@@ -10,8 +10,8 @@ use crate::convert::{plain, response};
 use crate::visited::SignInAgain;
 
 /// The response that is sent instead of calling the handler, or instead of its own: the error of a handler that calls
-/// an API with a person's token. If the grant has ended (advice `reauthorize`), the person is sent to sign in again,
-/// and a script gets a 401; any other error is a 500.
+/// an API with a user's token. If the grant has ended (advice `reauthorize`), the user is sent to sign in again, and a
+/// script gets a 401; any other error is a 500.
 ///
 /// ```
 /// use oauth_session::TokenSource as _;
@@ -28,7 +28,7 @@ pub enum Rejection {
     Reply(Box<Reply>),
     /// There is no [`SignIn`](crate::SignIn) layer around the route, or no clock.
     Setup,
-    /// A call with the person's token has failed.
+    /// A call with the user's token has failed.
     Call(Box<Error>),
 }
 

@@ -1,4 +1,4 @@
-//! The tokens of the person who is signed in, and calls that are forwarded with them.
+//! The tokens of the user who is signed in, and calls that are forwarded with them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,12 +30,12 @@ pub enum Forwarded {
 }
 
 impl Host {
-    /// Forwards a page's call, with the token of the person who is signed in, renewed if necessary; the body is then
-    /// sent again. No redirect is followed out of the API; the response has only the header fields that are passed on.
-    /// If the grant has ended, so has the session of the request, and the response says so.
+    /// Forwards a page's call, with the token of the user who is signed in, renewed if necessary; the body is then sent
+    /// again. No redirect is followed out of the API; the response has only the header fields that are passed on. If
+    /// the grant has ended, so has the session of the request, and the response says so.
     ///
     /// # Errors
-    /// Those of the token and of the API: respond with 502 then.
+    /// The errors of the token and of the API: respond with 502 then.
     pub async fn forward(
         &self,
         request: Request,
@@ -57,10 +57,10 @@ impl Host {
     }
 
     /// Ends the session of a request whose grant has ended (advice `reauthorize`), and returns the response in place of
-    /// the page. A person is sent to sign in, and a script gets a 401.
+    /// the page. A user is sent to sign in, and a script gets a 401.
     ///
     /// # Errors
-    /// Those of [`Host::drive`].
+    /// The errors of [`Host::drive`].
     pub async fn tokens_over(&self, request: Request) -> Result<Reply, Error> {
         match self.drive(self.site.tokens_over(request)).await? {
             Outcome::Respond(reply) => Ok(reply),
@@ -96,7 +96,7 @@ impl Host {
         Ok(response)
     }
 
-    /// The source of the tokens of the person who is signed in, which are kept fresh: one renewal, for any number of
+    /// The source of the tokens of the user who is signed in, which are kept fresh: one renewal, for any number of
     /// requests and workers. If the grant has ended, so has the session (RFC 10017 section 6.1.2.2).
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use crate::tokens::SessionSource;
 use crate::visit_driver::Outcome;
 use crate::visited::Visited;
 
-/// The person who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign
-/// in, and scripts get an error. `Option<User>` is for pages that everyone may see.
+/// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
+/// and scripts get an error. `Option<User>` is for pages that everyone may see.
 #[derive(Debug, Clone)]
 pub struct User {
     session: Arc<Session>,
@@ -31,15 +31,15 @@ impl User {
         &self.session
     }
 
-    /// The source of this person's tokens, which are kept fresh; once their grant has ended, the session ends as well.
+    /// The source of this user's tokens, which are kept fresh; once their grant has ended, the session ends as well.
     ///
     /// # Errors
-    /// Those of [`Host::source`].
+    /// The errors of [`Host::source`].
     pub async fn source(&self) -> Result<SessionSource, Error> {
         self.host.source(Arc::clone(&self.session)).await
     }
 
-    /// The person who is signed in and meets this requirement, for your own extractors and middleware.
+    /// The user who is signed in and meets this requirement, for your own extractors and middleware.
     ///
     /// # Errors
     /// The response to send instead.
@@ -65,11 +65,11 @@ impl User {
     }
 }
 
-/// The person who is signed in and meets the requirement of `N` ([`Needs`]).
+/// The user who is signed in and meets the requirement of `N` ([`Needs`]).
 #[derive(Debug)]
 pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 
-/// What a handler requires in addition to a signed-in person, as a type for [`StepUp`].
+/// What a handler requires in addition to a signed-in user, as a type for [`StepUp`].
 ///
 /// ```
 /// use oauth_web::Need;

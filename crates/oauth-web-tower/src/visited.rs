@@ -20,9 +20,9 @@ pub struct Visited {
     pub(crate) uri: Uri,
 }
 
-/// In the extensions of a response of the application: a call has found that the person's grant has ended (advice
-/// `reauthorize`), so the layer sends the person to sign in, and answers a script with 401. [`Rejection`](crate::Rejection)
-/// says so for handlers of axum.
+/// In the extensions of a response of the application: a call has found that the user's grant has ended (advice
+/// `reauthorize`), so the layer sends the user to sign in, and answers a script with 401.
+/// [`Rejection`](crate::Rejection) says so for handlers of axum.
 #[derive(Debug, Clone, Copy)]
 pub struct SignInAgain;
 
@@ -30,7 +30,7 @@ impl Visited {
     /// The user, if signed in and the requirements are met; otherwise the response to send.
     ///
     /// # Errors
-    /// Those of [`Host::drive`].
+    /// The errors of [`Host::drive`].
     pub async fn require(
         &self,
         parts: &request::Parts,

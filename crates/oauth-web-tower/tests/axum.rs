@@ -17,7 +17,7 @@ use oauth_testkit::{Served, Twin};
 use oauth_web::{Access, Admission, Need, Site};
 use oauth_web_tower::{Host, Needs, Rejection, SignIn, StepUp, User};
 
-use shop::{Away, browser};
+use shop::{UnavailableProvider, browser};
 
 struct Shop {
     shop: shop::Shop,
@@ -442,7 +442,7 @@ async fn open(user: Option<User>) -> String {
 async fn an_application_runs_while_its_provider_is_away() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
-    let away = Arc::new(Away::default());
+    let away = Arc::new(UnavailableProvider::default());
     let host = away.host(&shop).await;
     let me = async |user: User| user.identity.subject.clone();
     let app = Router::new().route("/", get(open)).route("/me", get(me));

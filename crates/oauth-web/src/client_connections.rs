@@ -1,5 +1,5 @@
 //! Providers whose clients are not known at the start, such as those whose metadata has to be fetched: the application
-//! runs without them.
+//! starts without them.
 //!
 //! The first page that needs such a client starts an attempt to connect; other pages that need it in the meantime wait
 //! for the same attempt. A failure is remembered for a while, so that no page waits for a provider that is down. There
@@ -14,10 +14,10 @@ use oauth_core::error::{Cause, Error, Kind, Loss};
 use oauth_core::moment::UnixTime;
 
 /// The pause between a failure and the next attempt, unless the provider names one.
-pub(crate) const PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest pause that a provider may name itself.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// After this long without a result, a connection attempt counts as abandoned.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
@@ -173,8 +173,8 @@ impl FailedAttempt {
     /// Whether the failure still prevents a new attempt. An error of the application does not: it is not an outage of
     /// the provider.
     fn prevents_attempt(&self, now: UnixTime) -> bool {
-        let pause = self.error.retry_after().unwrap_or(PAUSE);
-        let pause = pause.clamp(PAUSE, LONGEST_PAUSE);
+        let pause = self.error.retry_after().unwrap_or(RETRY_PAUSE);
+        let pause = pause.clamp(RETRY_PAUSE, MAX_RETRY_PAUSE);
         !matches!(self.error.kind(), Kind::Misuse(_)) && is_within(now, self.at, pause)
     }
 }

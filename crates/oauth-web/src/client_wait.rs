@@ -9,7 +9,7 @@ use crate::client_connections::{ClientLookup, Connections};
 use crate::visit::Io;
 
 /// The longest time that a visit waits for a client.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_CLIENT_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a waiting visit looks whether the client is known.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -56,7 +56,7 @@ impl Connections {
             if let Some(ended) = self.with(id, |connection| connection.outcome_of(attempt)) {
                 return ended;
             }
-            if waited >= LONGEST_WAIT {
+            if waited >= MAX_CLIENT_WAIT {
                 return Err(self.with(id, |connection| {
                     connection.give_up_waiting(io.now(), attempt)
                 }));

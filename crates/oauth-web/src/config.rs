@@ -47,12 +47,12 @@ pub struct Config {
     pub same_site: Option<SameSite>,
     /// The page after a sign-in that requested no page, a path of the site: `/` unless set.
     pub home: String,
-    /// Other origins that people may return to, compared exactly.
+    /// Other origins that users may return to, compared exactly.
     pub return_origins: Vec<Url>,
     /// The claims of the ID token that a session keeps.
     pub claims: Vec<String>,
-    /// APIs that pages of the site may call with the person's token, at `{prefix}/api/{name}/`. They need
-    /// [`Keep::Store`] or [`Keep::AccessToken`].
+    /// APIs that pages of the site may call with the user's token, at `{prefix}/api/{name}/`. They need [`Keep::Store`]
+    /// or [`Keep::AccessToken`].
     pub api: Vec<Upstream>,
     /// Whether the host looks up further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
@@ -71,11 +71,11 @@ pub enum Lookup {
     Asked,
 }
 
-/// An API that pages of the site may call with the person's token, which they never see.
+/// An API that pages of the site may call with the user's token, which they never see.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Upstream {
-    /// Its name in the site's URLs: letters, digits, `-` and `_`.
+    /// The name in the site's URLs: letters, digits, `-` and `_`.
     pub name: String,
     /// The base URL of the API: all requests go below it.
     pub url: Url,
@@ -114,7 +114,7 @@ pub enum SameSite {
 pub enum Access {
     /// Everyone.
     Open,
-    /// Everyone; a person with a session at the provider is first signed in here, without a prompt.
+    /// Everyone; a user with a session at the provider is first signed in here, without a prompt.
     Silent,
     /// Only signed-in users.
     SignedIn,

@@ -288,7 +288,7 @@ impl Jar {
         Err(rejected)
     }
 
-    /// Clears the session's cookies, which this request may not show.
+    /// Clears the session's cookies, which this request might not show.
     pub(crate) fn clear_session(&self, same_site: CookieSameSite) -> Vec<String> {
         let names = [self.name().to_owned(), chunk_name(self.name())];
         let clear = |name: &String| self.clear_cookie(name, same_site);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oauth_core::error::Error;
+use oauth_core::error::{Error, Kind, ValidationFailure};
 use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 
@@ -15,17 +15,17 @@ use crate::session_store;
 use crate::testing;
 
 /// The session of a request.
-pub(crate) enum Found {
+pub(crate) enum CurrentSession {
     Session(Box<Session>),
     /// There is no session, for this reason.
-    Nobody(String),
+    Absent(String),
 }
 
 /// Finds the session of a request.
 ///
 /// # Errors
 /// The store's errors.
-pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
+pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, Error> {
     let jar = context.jar()?;
     let now = context.io.now();
     let session = match context.config().keep {
@@ -49,27 +49,27 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Found, Error> {
         rejected => rejected,
     };
     Ok(match session {
-        Ok(session) if session.is_over(now, context.config().idle) => {
+        Ok(session) if session.has_ended(now, context.config().idle) => {
             // An idle session is still in the store, and so are its tokens.
             if session.key.is_some() {
-                end_unused(context, &session).await?;
+                end_idle(context, &session).await?;
             }
-            Found::Nobody("it is over".to_owned())
+            CurrentSession::Absent("it is over".to_owned())
         }
-        Ok(session) => Found::Session(Box::new(session)),
-        Err(rejected) => Found::Nobody(rejected.why().to_owned()),
+        Ok(session) => CurrentSession::Session(Box::new(session)),
+        Err(rejected) => CurrentSession::Absent(rejected.why().to_owned()),
     })
 }
 
-/// The reason why a session does not belong to this site. A site with the same keys or store may not have the provider
-/// that authenticated the person, and its application might not admit them.
+/// The reason why a session does not belong to this site. A site with the same keys or store might not have the
+/// provider that authenticated the user, and its application might not admit them.
 async fn reason_to_reject(
     context: &RequestContext,
     session: &Session,
 ) -> Result<Option<&'static str>, Error> {
     let provider = match context.provider(&session.identity.provider).await {
         Ok(provider) => provider,
-        Err(error) if error.code() == "web.unknown_provider" => {
+        Err(error) if is_unknown_provider(&error) => {
             return Ok(Some("it is of a provider that the site does not have"));
         }
         Err(error) => return Err(error),
@@ -85,8 +85,16 @@ async fn reason_to_reject(
     Ok((!is_same_registration).then_some("it is of another issuer or client"))
 }
 
+/// Whether the site does not have the provider.
+fn is_unknown_provider(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Untrusted(ValidationFailure::WebUnknownProvider)
+    )
+}
+
 /// Ends an idle session, unless that would have to wait for its provider: it can be ended later.
-async fn end_unused(context: &RequestContext, session: &Session) -> Result<(), Error> {
+async fn end_idle(context: &RequestContext, session: &Session) -> Result<(), Error> {
     if let Ok(provider) = context.site.provider(&session.identity.provider)
         && context.client_at_once(provider).await?.is_none()
     {
@@ -106,7 +114,7 @@ pub(crate) struct CookieSession {
 }
 
 impl CookieSession {
-    pub(crate) fn of(session: Session) -> Self {
+    pub(crate) fn from_session(session: Session) -> Self {
         let tokens = session.tokens.as_ref();
         let tokens = tokens.map(|tokens| tokens.to_json().expose().clone());
         Self { session, tokens }

@@ -1,4 +1,4 @@
-//! Calls to an API that the host forwards with the person's access token.
+//! Calls to an API that the host forwards with the user's access token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::request::PROTECTION_HEADER;
 use crate::session::Session;
 
 /// The request headers that are not forwarded: those for this site, and hop-by-hop headers.
-const KEPT_BACK: [HeaderName; 15] = [
+const WITHHELD_REQUEST_FIELDS: [HeaderName; 15] = [
     COOKIE,
     AUTHORIZATION,
     HOST,
@@ -37,7 +37,7 @@ const KEPT_BACK: [HeaderName; 15] = [
 
 /// Prefixes of other request headers that are not forwarded: those of proxies and browsers, and those that some servers
 /// use as the method or the path instead of the checked ones.
-const NOT_SENT: [&str; 9] = [
+const WITHHELD_REQUEST_PREFIXES: [&str; 9] = [
     "x-forwarded-",
     "sec-",
     "proxy-",
@@ -50,7 +50,7 @@ const NOT_SENT: [&str; 9] = [
 ];
 
 /// The response headers that are not forwarded.
-const NOT_TAKEN: [HeaderName; 11] = [
+const WITHHELD_RESPONSE_FIELDS: [HeaderName; 11] = [
     SET_COOKIE,
     // A browser would prompt for a password.
     WWW_AUTHENTICATE,
@@ -95,30 +95,33 @@ impl Forward {
 /// The header fields to forward.
 pub(crate) fn forwarded_request_fields(headers: &HeaderMap) -> HeaderMap {
     let connection_fields = connection_options(headers);
-    let is_sent = |name: &HeaderName| {
+    let is_forwarded = |name: &HeaderName| {
         let text = name.as_str();
         // CGI servers treat `_` and `-` alike (RFC 3875 section 4.1.18).
         let dashed = text.replace('_', "-");
-        let is_withheld = NOT_SENT.iter().any(|prefix| dashed.starts_with(prefix));
+        let is_withheld = WITHHELD_REQUEST_PREFIXES
+            .iter()
+            .any(|prefix| dashed.starts_with(prefix));
         !is_withheld
-            && !KEPT_BACK.contains(name)
+            && !WITHHELD_REQUEST_FIELDS.contains(name)
             && !connection_fields.iter().any(|field| field == text)
     };
-    copy(headers, is_sent)
+    copy(headers, is_forwarded)
 }
 
 /// The header fields of an API's response to pass on, and those that prevent it from being rendered as a page of
 /// this site.
 fn forwarded_fields(headers: &HeaderMap) -> HeaderMap {
     let connection_fields = connection_options(headers);
-    let is_taken = |name: &HeaderName| {
+    let is_forwarded = |name: &HeaderName| {
         let text = name.as_str();
-        let is_theirs = text.starts_with("access-control-") || text.starts_with("proxy-");
-        !is_theirs
-            && !NOT_TAKEN.contains(name)
+        let is_cors_or_proxy_field =
+            text.starts_with("access-control-") || text.starts_with("proxy-");
+        !is_cors_or_proxy_field
+            && !WITHHELD_RESPONSE_FIELDS.contains(name)
             && !connection_fields.iter().any(|field| field == text)
     };
-    let mut forwarded = copy(headers, is_taken);
+    let mut forwarded = copy(headers, is_forwarded);
     let policy = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
     forwarded.insert(CONTENT_SECURITY_POLICY, policy);
     forwarded.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -136,8 +139,8 @@ fn connection_options(headers: &HeaderMap) -> Vec<String> {
     names.map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
-fn copy(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let fields = headers.iter().filter(|(name, _)| is_wanted(name));
+fn copy(headers: &HeaderMap, is_copied: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let fields = headers.iter().filter(|(name, _)| is_copied(name));
     let mut copied = HeaderMap::new();
     for (name, value) in fields {
         copied.append(name.clone(), value.clone());

@@ -1,6 +1,6 @@
-//! The hop under `SameSite=Strict`. A browser keeps the session's cookie back where another site led to a page, also in
-//! every redirect that follows. A page of the site that navigates by itself begins a navigation of the site's own, which
-//! has the cookie.
+//! The hop under `SameSite=Strict`. Browsers withhold the session cookie on navigations started by another site,
+//! including their redirects. An intermediate page that navigates on its own starts a same-site navigation, so the
+//! cookie is sent.
 
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{Method, StatusCode};
@@ -14,14 +14,14 @@ use crate::request::Origin;
 use crate::request_context::RequestContext;
 
 /// The page that navigates to this path.
-pub(crate) fn to(path: &str) -> Reply {
+pub(crate) fn hop_page(path: &str) -> Reply {
     let mut reply = Reply::page(StatusCode::OK, "One moment", &html::hop(path));
     reply.set_header(CONTENT_SECURITY_POLICY, html::HOP_POLICY);
     reply
 }
 
-/// Leads to a page of the application once more. The page between is one of the site's own, as some frameworks' pages can
-/// respond with a redirect alone.
+/// Requests a page of the application again, by way of one of the site's own pages: the pages of some frameworks can
+/// only respond with a redirect.
 pub(crate) fn to_application(context: &RequestContext) -> Result<Reply, Error> {
     // Never the target as it was received: `//elsewhere` would be read as another host.
     let page = context.this_page()?;
@@ -35,7 +35,7 @@ pub(crate) fn to_application(context: &RequestContext) -> Result<Reply, Error> {
     Ok(Reply::see_other(&login))
 }
 
-/// Whether a page has to be requested once more before it is known who is there.
+/// Whether a page has to be requested again before it is known whether there is a session.
 pub(crate) fn is_needed(context: &RequestContext) -> Result<bool, Error> {
     Ok(context.request.method == Method::GET && is_cookie_missing(context)?)
 }
@@ -45,17 +45,17 @@ pub(crate) fn is_cookie_missing(context: &RequestContext) -> Result<bool, Error>
     let request = &context.request;
     Ok(is_useful(context)
         && request.header("sec-fetch-site").is_some()
-        && request.origin(&context.base_url()?.origin) == Origin::Foreign
+        && request.origin(&context.base_url()?.origin) == Origin::CrossOrigin
         && !context.has_session()?)
 }
 
-/// Leads on from a request that another site may have caused: after a redirect the session's cookie would be missing.
-/// Without the hop, a browser that does not send `Sec-Fetch-Site` would have to sign in twice.
-pub(crate) fn go(context: &RequestContext, target: &str) -> Reply {
+/// Redirects after a request that another site may have started, by the hop where the session's cookie would otherwise
+/// be missing. Without the hop, a user whose browser does not send `Sec-Fetch-Site` would have to sign in twice.
+pub(crate) fn redirect_or_hop(context: &RequestContext, target: &str) -> Reply {
     let origin = context.base_url().map(|base| base.origin.as_str());
-    let path = origin.ok().and_then(|origin| target.strip_prefix(origin));
-    match is_useful(context) && path.unwrap_or(target).starts_with('/') {
-        true => to(target),
+    let own_path = origin.ok().and_then(|origin| target.strip_prefix(origin));
+    match is_useful(context) && own_path.unwrap_or(target).starts_with('/') {
+        true => hop_page(target),
         false => Reply::see_other(target),
     }
 }

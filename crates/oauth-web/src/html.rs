@@ -1,10 +1,10 @@
-//! HTML of the built-in pages: without styles or external resources, and without scripts but for that of the hop.
+//! HTML of the built-in pages: without styles or external resources, and with no script but that of the hop.
 
 use std::fmt::Write as _;
 
 use crate::provider::Provider;
 
-/// A whole page.
+/// A complete page.
 pub(crate) fn page(title: &str, body: &str) -> String {
     let title = escape(title);
     format!(

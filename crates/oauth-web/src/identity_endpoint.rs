@@ -1,4 +1,4 @@
-//! The request for a person's identity at a provider without OpenID Connect, with the access token of the login.
+//! The request for a user's identity at a provider without OpenID Connect, with the access token of the login.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 
 use crate::session::Identity;
 
-/// The endpoint that identifies a person at a provider without OpenID Connect: a JSON object of its API.
+/// The endpoint that identifies a user at a provider without OpenID Connect: a JSON object of its API.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdentityEndpoint {
     /// Requested by `GET`, with the access token of the login: the token is sent to this URL.
     pub url: Url,
-    /// The member that is the person's `sub`: a string or an integer that is never reassigned.
+    /// The member that is the user's `sub`: a string or an integer that is never reassigned.
     pub subject: String,
     /// Further claims, each with its member: `("picture", "avatar_url")`.
     pub claims: Vec<(String, String)>,
@@ -33,7 +33,7 @@ pub(crate) struct IdentityRequest {
 }
 
 impl IdentityEndpoint {
-    /// An endpoint at this URL, whose response identifies the person by this member.
+    /// An endpoint at this URL, whose response identifies the user by this member.
     pub fn new(url: Url, subject: impl Into<String>) -> Self {
         Self {
             url,
@@ -76,7 +76,7 @@ impl Endpoint for IdentityRequest {
         let claims = self.endpoint.claims.iter();
         let claims: Map<_, _> = claims
             .filter_map(|(claim, name)| Some((claim.clone(), member(name)?)))
-            // What a person has not told the provider, as their name.
+            // A claim that the user has not given the provider, such as their name.
             .filter(|(_, value)| !value.is_null())
             .collect();
         Ok(Identity {

@@ -21,6 +21,9 @@ const MAX_FLOWS_READ: usize = 16;
 /// proxies read 4 KiB.
 const MAX_ID_TOKEN_HINT: usize = 1536;
 
+/// The cookie set by a silent check that found no session at the provider: until it expires, there is no other check.
+pub(crate) const SILENT_RETRY_COOKIE: &str = "quiet";
+
 /// The state of a login until its callback.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoginFlow {
@@ -31,20 +34,20 @@ pub(crate) struct LoginFlow {
     pub(crate) need: Option<Need>,
     /// The session that a silent check or a step-up is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) session: Option<RunningSession>,
-    /// The key of the session's record in this browser as the login began. It ends with the login, although `SameSite`
-    /// may keep its cookie back from the callback.
+    pub(crate) session: Option<ExistingSession>,
+    /// The key of the record of the session that this browser had when the login began. That session ends with the
+    /// login, although `SameSite` may withhold its cookie from the callback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) earlier: Option<String>,
     pub(crate) started_at: UnixTime,
-    /// The issuer and client it began with.
+    /// The issuer and the client of the login, as a digest.
     client: Option<String>,
     pending: String,
 }
 
-/// What a callback knows of the session that was running: `SameSite` may keep its cookie back then.
+/// What the flow remembers of the existing session, because `SameSite` may withhold its cookie from the callback.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct RunningSession {
+pub(crate) struct ExistingSession {
     /// A hash of issuer and subject.
     person: String,
     /// The key of its record, if it is in a store.
@@ -56,7 +59,7 @@ pub(crate) struct RunningSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// A person signs in.
+    /// A user signs in.
     Login,
     /// A silent check whether there is a session at the provider (`prompt=none`).
     Check,
@@ -68,14 +71,14 @@ pub(crate) struct LoginParameters<'a> {
     pub(crate) return_to: String,
     pub(crate) kind: Kind,
     pub(crate) need: Option<Need>,
-    /// The session that a silent check or a step-up is about: nobody else may come back.
+    /// The session that a silent check or a step-up is about: no other user is accepted.
     pub(crate) session: Option<&'a Session>,
     pub(crate) login_hint: Option<String>,
     pub(crate) prompt: Option<String>,
 }
 
 /// The flow that a callback belongs to, and the name of its cookie.
-pub(crate) struct FoundFlow {
+pub(crate) struct MatchingFlow {
     pub(crate) name: String,
     pub(crate) flow: LoginFlow,
     pub(crate) pending: PendingAuthorization,
@@ -89,15 +92,15 @@ impl LoginFlow {
     }
 }
 
-impl RunningSession {
-    fn of(session: &Session) -> Self {
+impl ExistingSession {
+    fn from_session(session: &Session) -> Self {
         Self {
             person: Self::person(&session.identity),
             key: session.key.clone(),
         }
     }
 
-    pub(crate) fn is_of(&self, identity: &Identity) -> bool {
+    pub(crate) fn belongs_to(&self, identity: &Identity) -> bool {
         self.person == Self::person(identity)
     }
 
@@ -132,22 +135,22 @@ fn stored_session_key(context: &RequestContext) -> Result<Option<String>, Error>
     Ok(handle.ok().map(|handle| handle.key()))
 }
 
-/// Starts a login: redirects the person to the provider.
+/// Starts a login: redirects the user to the provider.
 pub(crate) async fn begin(
     context: &RequestContext,
-    wanted: LoginParameters<'_>,
+    login: LoginParameters<'_>,
 ) -> Result<Reply, Error> {
     let (base_url, config) = (context.base_url()?, context.config());
-    let provider = wanted.provider;
+    let provider = login.provider;
     let mut request = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
         .scope(provider.scope.clone())
         .response_mode(provider.response_mode.requested());
     for (name, value) in &provider.parameters {
         request = request.extra(name, value);
     }
-    if let Some(need) = &wanted.need {
-        let more = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
-        request = request.scope(provider.scope.union(&more));
+    if let Some(need) = &login.need {
+        let needed_scope = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
+        request = request.scope(provider.scope.union(&needed_scope));
         if !need.acr.is_empty() {
             request = request.acr_values(need.acr.iter().map(String::as_str));
         }
@@ -155,14 +158,14 @@ pub(crate) async fn begin(
             request = request.max_age(max_age);
         }
     }
-    let id_token = wanted.session.and_then(Session::id_token_hint);
+    let id_token = login.session.and_then(Session::id_token_hint);
     if let Some(hint) = id_token.filter(|hint| hint.expose().len() <= MAX_ID_TOKEN_HINT) {
         request = request.id_token_hint(&hint);
     }
-    if let Some(hint) = &wanted.login_hint {
+    if let Some(hint) = &login.login_hint {
         request = request.login_hint(hint);
     }
-    match (wanted.kind, &wanted.prompt) {
+    match (login.kind, &login.prompt) {
         (Kind::Check, _) => request = request.prompt("none"),
         (Kind::Login, Some(prompt)) => request = request.prompt(prompt),
         (Kind::Login, None) => {}
@@ -170,17 +173,17 @@ pub(crate) async fn begin(
     let client = context.client(provider).await?;
     let exchange = client.begin_authorization(request);
     let output = context.io.run(exchange, |authorization| {
-        ExchangeOutput::Begun(Box::new(authorization))
+        ExchangeOutput::Authorization(Box::new(authorization))
     });
-    let ExchangeOutput::Begun(authorization) = output.await? else {
+    let ExchangeOutput::Authorization(authorization) = output.await? else {
         return Err(wrong_output());
     };
     let mut flow = LoginFlow {
         provider: provider.id.clone(),
-        return_to: wanted.return_to,
-        kind: wanted.kind,
-        need: wanted.need,
-        session: wanted.session.map(RunningSession::of),
+        return_to: login.return_to,
+        kind: login.kind,
+        need: login.need,
+        session: login.session.map(ExistingSession::from_session),
         earlier: stored_session_key(context)?,
         started_at: context.io.now(),
         client: context.registration(provider),
@@ -214,7 +217,7 @@ pub(crate) async fn begin(
 pub(crate) async fn find(
     context: &RequestContext,
     callback: &str,
-) -> Result<Result<FoundFlow, Vec<String>>, Error> {
+) -> Result<Result<MatchingFlow, Vec<String>>, Error> {
     let mut reasons = Vec::new();
     for (name, opened) in open_flows(context)? {
         match opened {
@@ -243,7 +246,7 @@ pub(crate) async fn find(
                     reasons.push("the state does not match".to_owned());
                     continue;
                 }
-                return Ok(Ok(FoundFlow {
+                return Ok(Ok(MatchingFlow {
                     name,
                     flow,
                     pending,

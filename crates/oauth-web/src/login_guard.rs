@@ -1,4 +1,4 @@
-//! The guard of the application's own pages: passes a request on, or sends the person to sign in. Which site a request
+//! The guard of the application's own pages: passes a request on, or sends the user to sign in. Which site a request
 //! came from is read in `Request::origin` (`request.rs`); the site's own pages refuse requests of other sites in
 //! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_same_origin` in `request_context.rs`.
 
@@ -6,34 +6,34 @@ use http::Method;
 use oauth_core::error::{Error, ValidationFailure};
 
 use crate::config::{Access, Keep};
-use crate::current_session::{self, Found};
+use crate::current_session::{self, CurrentSession};
 use crate::hop;
-use crate::login_flow::{self, Kind, LoginParameters};
+use crate::login_flow::{self, Kind, LoginParameters, SILENT_RETRY_COOKIE};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
 use crate::session::{Need, Session};
 use crate::visit::End;
 
-/// Decides about a request, in this order: a cross-site form is refused, unless it comes without a session to a page
-/// for everyone; a person who is signed in is passed on; a page for everyone is passed on; a person who opens a page is
-/// sent to sign in; any other request gets an error.
+/// Decides about a request, in this order: a cross-site form is refused, unless it comes without a session to a public
+/// page; a signed-in user is passed on; a request for a public page is passed on; a user who opens a page is sent to
+/// sign in; any other request gets an error.
 pub(crate) async fn guard(
     context: &RequestContext,
     access: Access,
     need: Option<Need>,
 ) -> Result<End, Error> {
     if let Err(error) = context.require_same_origin() {
-        // A cross-site form is legitimate on the return page of a payment or another sign-in, and at an API for scripts
-        // of other sites. Without a session it cannot be abused, so it is passed on without one.
-        let is_for_everybody = access != Access::SignedIn && need.is_none();
-        return match is_for_everybody && !context.has_session()? {
+        // A cross-site form is legitimate on the return page of a payment or of another sign-in, and at an API for
+        // scripts on other sites. Without a session it cannot be abused, so the request is passed on without one.
+        let is_public_page = access != Access::SignedIn && need.is_none();
+        return match is_public_page && !context.has_session()? {
             true => Ok(End::Pass(None)),
             false => Err(error),
         };
     }
     let reason = match current_session::session(context).await? {
-        Found::Session(session) => {
+        CurrentSession::Session(session) => {
             let has_access_token_cookie = context.config().keep == Keep::AccessToken;
             if has_access_token_cookie
                 && session.is_stale(context.io.now())
@@ -46,7 +46,7 @@ pub(crate) async fn guard(
                 Some(need) => step_up(context, &session, need).await,
             };
         }
-        Found::Nobody(reason) => reason,
+        CurrentSession::Absent(reason) => reason,
     };
     if hop::is_needed(context)? {
         return hop::to_application(context).map(End::Respond);
@@ -76,9 +76,9 @@ pub(crate) async fn guard(
     if !context.request.is_navigation() {
         return Ok(End::Respond(signed_out(context)?.with_cookies(ended)));
     }
-    let recent_logins = RecentLogins::of(context)?.record_rejected_session(&reason)?;
+    let recent_logins = RecentLogins::from_cookie(context)?.record_rejected_session(&reason)?;
     let recent_logins_cookie = recent_logins
-        .map(|tries| tries.cookie(context))
+        .map(|recent_logins| recent_logins.cookie(context))
         .transpose()?;
     // If there are several providers, the login page shows the choice.
     let reply = match context.default_provider(need.as_ref()).await? {
@@ -89,7 +89,7 @@ pub(crate) async fn guard(
             };
             login_flow::begin(context, login).await?
         }
-        None => RequestContext::go(
+        None => RequestContext::see_other(
             &context.page_path("login", &[("return_to", &context.this_page()?)])?,
             [],
         ),
@@ -99,7 +99,7 @@ pub(crate) async fn guard(
     ))
 }
 
-/// 401, not a redirect, which a script could not follow.
+/// The response to a script that needs a session: 401, because a script could not follow a redirect.
 fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
     let login = context.page_path("login", &[])?;
     let error = ValidationFailure::WebSignedOut.into();
@@ -107,7 +107,7 @@ fn signed_out(context: &RequestContext) -> Result<Reply, Error> {
 }
 
 /// Handles an expired access token in the cookie: a page redirects to the provider and back without a prompt, and a
-/// script gets an error. `None` if the session suffices without the token: the person is still the same.
+/// script gets an error. `None` if the session is valid without the token: the user is still the same.
 async fn replace_expired_token(
     context: &RequestContext,
     access: Access,
@@ -128,16 +128,16 @@ async fn replace_expired_token(
         return Ok(None);
     }
     let login = LoginParameters::login(&provider, context.this_page()?);
-    let kind = match context.has_cookie(&context.jar()?.name_of("quiet")) {
+    let kind = match context.has_cookie(&context.jar()?.name_of(SILENT_RETRY_COOKIE)) {
         false => Kind::Check,
         // A silent check has found no session at the provider.
         true if access == Access::SignedIn => Kind::Login,
         true => return Ok(None),
     };
-    let recent_logins =
-        RecentLogins::of(context)?.record_rejected_session("its access token has expired")?;
+    let recent_logins = RecentLogins::from_cookie(context)?
+        .record_rejected_session("its access token has expired")?;
     let recent_logins_cookie = recent_logins
-        .map(|tries| tries.cookie(context))
+        .map(|recent_logins| recent_logins.cookie(context))
         .transpose()?;
     let login = LoginParameters {
         kind,
@@ -149,28 +149,28 @@ async fn replace_expired_token(
 }
 
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
-    // A session of another tenant is not accepted: the person signs in with a provider of the required tenant.
-    let is_tenants = need.tenant.is_none() || need.tenant == session.tenant;
-    let provider = match is_tenants {
+    // A session of another tenant is not accepted: the user signs in with a provider of the required tenant.
+    let tenant_matches = need.tenant.is_none() || need.tenant == session.tenant;
+    let provider = match tenant_matches {
         true => Some(context.provider(&session.identity.provider).await?),
         false => context.default_provider(Some(&need)).await?,
     };
     if let (true, Some(provider)) = (context.request.is_navigation(), &provider) {
         let login = LoginParameters {
             need: Some(need),
-            session: Some(session).filter(|_| is_tenants),
+            session: Some(session).filter(|_| tenant_matches),
             ..LoginParameters::login(provider, context.this_page()?)
         };
         return Ok(End::Respond(login_flow::begin(context, login).await?));
     }
     let acr = need.acr.join(" ");
     let max_age = need.max_age.map(|age| age.to_string());
-    let texts = [
+    let login_parameters = [
         ("provider", provider.map(|provider| provider.id)),
         ("acr_values", Some(acr).filter(|acr| !acr.is_empty())),
         ("max_age", max_age),
     ];
-    let parameters = texts.iter();
+    let parameters = login_parameters.iter();
     let parameters: Vec<_> = parameters
         .filter_map(|(name, text)| Some((*name, text.as_deref()?)))
         .collect();
@@ -187,5 +187,5 @@ fn may_check_silently(context: &RequestContext) -> Result<bool, Error> {
     Ok(request.is_navigation()
         && request.method == Method::GET
         && request.header("sec-fetch-mode").is_some()
-        && !context.has_cookie(&context.jar()?.name_of("quiet")))
+        && !context.has_cookie(&context.jar()?.name_of(SILENT_RETRY_COOKIE)))
 }

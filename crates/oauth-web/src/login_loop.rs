@@ -11,13 +11,16 @@ use crate::cookie::{CookieSameSite, Purpose};
 use crate::request_context::RequestContext;
 
 /// How long logins are remembered, in seconds.
-const WINDOW: u64 = 60;
+const WINDOW_SECONDS: u64 = 60;
 
 /// How many logins may succeed within that time without a session being accepted.
 const MAX_REMEMBERED: usize = 3;
 
-/// The longest reason that is stored, in bytes.
-const LONGEST: usize = 60;
+/// The longest reason that is stored, in characters.
+const MAX_REASON_CHARS: usize = 60;
+
+/// The cookie of the recent logins.
+const RECENT_LOGINS_COOKIE: &str = "tries";
 
 /// The recent logins of this browser.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,19 +37,19 @@ pub(crate) struct RecentLogins {
 }
 
 impl RecentLogins {
-    pub(crate) fn of(context: &RequestContext) -> Result<Self, Error> {
+    pub(crate) fn from_cookie(context: &RequestContext) -> Result<Self, Error> {
         let jar = context.jar()?;
-        let recent_logins = jar.read(
+        let stored = jar.read(
             &context.cookies,
             Purpose::RecentLogins,
-            &jar.name_of("tries"),
+            &jar.name_of(RECENT_LOGINS_COOKIE),
         );
-        let mut tries: Self = recent_logins.unwrap_or_default();
+        let mut recent_logins: Self = stored.unwrap_or_default();
         let now = context.io.now();
-        let is_recent = |at: &UnixTime| now.since(*at).as_secs() < WINDOW;
-        tries.signed_in.retain(is_recent);
-        tries.restarted.retain(is_recent);
-        Ok(tries)
+        let is_recent = |at: &UnixTime| now.since(*at).as_secs() < WINDOW_SECONDS;
+        recent_logins.signed_in.retain(is_recent);
+        recent_logins.restarted.retain(is_recent);
+        Ok(recent_logins)
     }
 
     /// Whether a login was restarted within the window, and the browser has kept the cookie.
@@ -74,7 +77,7 @@ impl RecentLogins {
         if self.signed_in.is_empty() {
             return Ok(None);
         }
-        let reason: String = reason.chars().take(LONGEST).collect();
+        let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         self.refused.push(reason);
         if self.signed_in.len() >= MAX_REMEMBERED {
             let reason = self.refused.join("; ");
@@ -87,9 +90,9 @@ impl RecentLogins {
 
     pub(crate) fn cookie(&self, context: &RequestContext) -> Result<String, Error> {
         let jar = context.jar()?;
-        let name = jar.name_of("tries");
+        let name = jar.name_of(RECENT_LOGINS_COOKIE);
         let plain = serde_json::to_vec(self).unwrap_or_default();
         let value = jar.seal(&context.io.moment(), Purpose::RecentLogins, &name, &plain)?;
-        Ok(jar.set_cookie(&name, &value, WINDOW, CookieSameSite::Lax))
+        Ok(jar.set_cookie(&name, &value, WINDOW_SECONDS, CookieSameSite::Lax))
     }
 }

@@ -6,11 +6,11 @@
 pub(crate) enum LoginStage {
     /// A callback without a flow reported an error: it is shown, unless there is a session after all.
     CallbackError,
-    /// A callback had no flow: the login begins anew, unless there is a session after all.
+    /// A callback had no flow: the login begins again, unless there is a session after all.
     Restart,
-    /// The login has begun anew: the browser must have sent a cookie back.
+    /// The login has begun again: the browser must have sent a cookie back.
     Restarted,
-    /// The browser may have withheld the session's cookie from a page of the application, which is requested once more.
+    /// The browser may have withheld the session's cookie from a page of the application, which is requested again.
     ToApplication,
     /// The browser may have withheld the session's cookie from the login page: whoever has a session needs no login.
     FindSession,

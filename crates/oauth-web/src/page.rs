@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Method};
-use oauth_core::error::{Error, Misuse, ValidationFailure};
+use oauth_core::error::{Error, Kind, Misuse, ValidationFailure};
 
 use crate::config::Access;
 use crate::login_guard::guard;
@@ -40,23 +40,23 @@ pub(crate) async fn answer(
     need: Option<Need>,
 ) -> Result<End, Error> {
     let outcome = match route(&context, access, need).await {
-        Err(error) if is_hosts(&error) => Err(error),
+        Err(error) if is_host_misuse(&error) => Err(error),
         Err(error) if context.io.is_unready() => host_not_ready(&context, error),
         Err(error) => Ok(End::Respond(error_page(&context, &error, None))),
         outcome => outcome,
     };
-    outcome.inspect(|outcome| note_large(&context, outcome))
+    outcome.inspect(|outcome| warn_about_large_response(&context, outcome))
 }
 
 /// Logs the first response that a proxy with default buffers would answer with 502 instead. A large session has already
 /// been logged, with its largest member.
-fn note_large(context: &RequestContext, outcome: &End) {
+fn warn_about_large_response(context: &RequestContext, outcome: &End) {
     let End::Respond(reply) = outcome else { return };
     let bytes = reply.header_bytes();
     let site = &context.site;
     if bytes <= WARN_HEADER_BYTES
-        || site.is_large_known.load(Ordering::Relaxed)
-        || site.is_large_response_known.swap(true, Ordering::Relaxed)
+        || site.is_large_session_logged.load(Ordering::Relaxed)
+        || site.is_large_response_logged.swap(true, Ordering::Relaxed)
     {
         return;
     }
@@ -78,7 +78,7 @@ pub(crate) async fn connect(context: RequestContext, provider: String) -> Result
     Ok(End::Pass(None))
 }
 
-/// Signs a person in for a test.
+/// Signs a user in for a test.
 ///
 /// # Errors
 /// `web.setup` under another key, `web.unknown_provider`, `web.session_too_large`, and the store's errors.
@@ -101,9 +101,9 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
 ///
 /// # Errors
 /// Only mistakes of the host.
-pub(crate) async fn session_over(context: RequestContext) -> Result<End, Error> {
-    let outcome = match api::session_over(&context).await {
-        Err(error) if is_hosts(&error) => Err(error),
+pub(crate) async fn grant_ended(context: RequestContext) -> Result<End, Error> {
+    let outcome = match api::grant_ended(&context).await {
+        Err(error) if is_host_misuse(&error) => Err(error),
         Err(error) => {
             let cookies = context.end_session().unwrap_or_default();
             Ok(End::Respond(
@@ -112,7 +112,7 @@ pub(crate) async fn session_over(context: RequestContext) -> Result<End, Error> 
         }
         outcome => outcome,
     };
-    outcome.inspect(|outcome| note_large(&context, outcome))
+    outcome.inspect(|outcome| warn_about_large_response(&context, outcome))
 }
 
 /// The response that the host is not ready, and how to try again.
@@ -125,7 +125,7 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
         Err(error) => return Ok(End::Respond(error_page(context, &error, None))),
     };
-    // After signing in, the person returns to the requested page.
+    // After signing in, the user returns to the requested page.
     let return_to = match is_own_page {
         true => context.return_to(context.request.parameter("return_to").as_deref()),
         false => context.this_page(),
@@ -145,8 +145,14 @@ pub(crate) fn error_page(
     return_to: Option<&str>,
 ) -> Reply {
     context.io.note_error(error);
-    let is_request_fault =
-        ["web.not_found", "web.method", "web.cross_site"].contains(&error.code());
+    let is_request_fault = matches!(
+        error.kind(),
+        Kind::Untrusted(
+            ValidationFailure::WebNotFound
+                | ValidationFailure::WebMethod
+                | ValidationFailure::WebCrossSite
+        )
+    );
     let parameters = return_to.map(|return_to| ("return_to", return_to));
     let login = context.page_path("login", parameters.as_slice());
     let sign_in = login.ok().filter(|_| !is_request_fault);
@@ -205,11 +211,18 @@ fn method_not_allowed(context: &RequestContext, allowed_methods: &[Method]) -> R
     reply
 }
 
-pub(crate) fn is_hosts(error: &Error) -> bool {
-    let hosts = [
-        "misuse.out_of_order",
-        "misuse.already_finished",
-        "misuse.no_randomness",
-    ];
-    hosts.contains(&error.code())
+/// Whether a login was refused because a different user is signed in at the provider.
+fn is_user_changed(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Untrusted(ValidationFailure::WebAnotherPerson)
+    )
+}
+
+/// Whether the host has used the machine wrongly: such an error is returned to it, and is no response.
+pub(crate) fn is_host_misuse(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Misuse(Misuse::OutOfOrder | Misuse::Over | Misuse::NoRandomness)
+    )
 }

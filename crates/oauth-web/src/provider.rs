@@ -15,9 +15,9 @@ use crate::userinfo::Userinfo;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Provider {
-    /// Its id in URLs and sessions: letters, digits, `-` and `_`.
+    /// The id in URLs and sessions: letters, digits, `-` and `_`.
     pub id: String,
-    /// Its name on the page where people choose a provider; the id unless set.
+    /// The name on the page where people choose a provider; the id unless set.
     pub title: String,
     /// The tenant whose people the provider signs in, if the site has tenants: see
     /// [`Need::tenant`](crate::Need::tenant).
@@ -34,7 +34,7 @@ pub struct Provider {
     /// The path of the redirect URI, below the root path of the site. Unless set, `/auth/callback`, or
     /// `/auth/callback/{id}` if there are several providers: each needs its own.
     pub callback: Option<String>,
-    /// The endpoint that identifies the person, if the provider does not support OpenID Connect.
+    /// The endpoint that identifies the user, if the provider does not support OpenID Connect.
     pub identity: Option<IdentityEndpoint>,
     /// How the provider returns the authorization response.
     pub response_mode: ResponseMode,
@@ -82,7 +82,7 @@ impl Provider {
         })
     }
 
-    /// A provider without OpenID Connect, which identifies the person at this endpoint. No scope is requested unless set
+    /// A provider without OpenID Connect, which identifies the user at this endpoint. No scope is requested unless set
     /// with [`scope`](Self::scope).
     ///
     /// # Errors

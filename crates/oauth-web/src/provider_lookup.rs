@@ -38,7 +38,7 @@ impl RequestContext {
     /// The provider whose callback this request is, in the settings or by a lookup of the host.
     ///
     /// # Errors
-    /// The errors of a host that resumes with a wrong event. A provider that is not found is only noted.
+    /// The errors of a host that resumes with a wrong event. A provider that is not found is only logged.
     pub(crate) async fn known_at_callback(&self) -> Result<Option<Provider>, Error> {
         if let Some(provider) = self.provider_of_callback()? {
             return Ok(Some(provider.clone()));
@@ -46,7 +46,7 @@ impl RequestContext {
         let id = self.request.path().rsplit('/').next().unwrap_or_default();
         match self.provider(id).await {
             Ok(provider) => Ok(Some(provider)),
-            Err(error) if page::is_hosts(&error) => Err(error),
+            Err(error) if page::is_host_misuse(&error) => Err(error),
             Err(error) => {
                 self.io.note_error(&error);
                 Ok(None)
@@ -69,7 +69,7 @@ impl RequestContext {
     /// The client of the provider of this id.
     ///
     /// # Errors
-    /// Those of [`provider`](Self::provider) and [`client`](Self::client).
+    /// The errors of [`provider`](Self::provider) and [`client`](Self::client).
     pub(crate) async fn client_of(&self, id: &str) -> Result<Client, Error> {
         self.client(&self.provider(id).await?).await
     }
@@ -123,7 +123,7 @@ impl RequestContext {
         .await
     }
 
-    /// The first provider, which is used unless the person chooses another.
+    /// The first provider, which is used unless the user chooses another.
     pub(crate) async fn first_provider(&self) -> Result<Provider, Error> {
         match self.config().providers.first() {
             Some(provider) => Ok(provider.clone()),
@@ -142,7 +142,7 @@ impl RequestContext {
         let config = self.config();
         let mut configured = Vec::new();
         for provider in &config.providers {
-            if self.is_asked_for(provider, &query).await? {
+            if self.matches_query(provider, &query).await? {
                 configured.push(provider);
             }
         }
@@ -179,9 +179,9 @@ impl RequestContext {
             .providers
             .iter()
             .any(|configured| configured.id == provider_of_host.id);
-        let is_valid_answer =
+        let is_valid_provider =
             provider_of_host.client.is_some() && provider_of_host.callback.is_none();
-        if is_fixed || !is_valid_answer || !self.is_asked_for(&provider_of_host, &query).await? {
+        if is_fixed || !is_valid_provider || !self.matches_query(&provider_of_host, &query).await? {
             let reason = "the host gave another provider than the one it was asked for";
             return Err(Error::from(ValidationFailure::WebUnknownProvider).about(reason));
         }
@@ -190,7 +190,7 @@ impl RequestContext {
     }
 
     /// Whether a provider matches a query.
-    async fn is_asked_for(
+    async fn matches_query(
         &self,
         provider: &Provider,
         query: &ProviderQuery,

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use oauth_core::error::{Advice, Error, Kind};
 use serde_json::json;
 
-use crate::client_connections::PAUSE;
+use crate::client_connections::RETRY_PAUSE;
 use crate::html;
 use crate::session::Identity;
 
@@ -27,19 +27,19 @@ pub struct Reply {
     /// The problem, for an application that renders its own error page: that page keeps the status and the header
     /// fields, except `Content-Type` and `Content-Security-Policy`.
     pub problem: Option<Problem>,
-    /// The person who was signed out, for an application that stores something of its own for them: who signed out here,
-    /// whose provider announced it (in the back or the front channel, with any number of sessions), or in whose place
-    /// another person is signed in at the provider.
+    /// The user who was signed out, for an application that stores data of its own for them: they signed out here,
+    /// their provider announced it (in the back or the front channel, with any number of sessions), or another user is
+    /// now signed in at the provider.
     pub signed_out: Option<Box<Identity>>,
 }
 
-/// The part of an error that is shown to a person or to a page's script.
+/// The part of an error that is shown to the user or to a page's script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The code of the error table.
     pub code: &'static str,
-    /// One sentence. A person who can do nothing about the error is shown that sign-in does not work right now; the log
+    /// One sentence. A user who can do nothing about the error is shown that sign-in does not work right now; the log
     /// contains the rest.
     pub title: String,
     /// More detail, if the application has given a reason, or the reader can do something about it.
@@ -51,7 +51,7 @@ pub struct Problem {
 /// The reader of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
-    Person,
+    User,
     Script,
 }
 
@@ -116,8 +116,8 @@ impl Reply {
         Self::problem_page(status(error), error, reader, sign_in)
     }
 
-    /// The response if a provider could not be reached, with the status for whoever is at fault: the provider or the
-    /// host.
+    /// The response if a provider could not be reached, with a status that says whose fault it is: the provider's or
+    /// the host's.
     pub(crate) fn unready(error: &Error, reader: Reader, sign_in: String) -> Self {
         let status = match error.kind() {
             Kind::Lost(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -126,7 +126,7 @@ impl Reply {
         };
         let mut reply = Self::problem_page(status, error, reader, Some(sign_in));
         if status != StatusCode::INTERNAL_SERVER_ERROR {
-            let pause = error.retry_after().unwrap_or(PAUSE);
+            let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
             reply.set_header(RETRY_AFTER, &pause.as_secs().max(1).to_string());
         }
         reply
@@ -140,7 +140,7 @@ impl Reply {
     ) -> Self {
         let problem = Problem::of(error, reader, sign_in);
         let mut reply = match reader {
-            Reader::Person => Self::page(status, &problem.title, &problem.html()),
+            Reader::User => Self::page(status, &problem.title, &problem.html()),
             Reader::Script => {
                 let mut reply = Self::new(status);
                 reply.set_header(CONTENT_TYPE, "application/problem+json");
@@ -162,7 +162,7 @@ impl Reply {
         if let Some(problem) = &mut self.problem {
             problem.detail = Some(detail.to_owned());
             self.body = match reader {
-                Reader::Person => html::page(&problem.title, &problem.html()),
+                Reader::User => html::page(&problem.title, &problem.html()),
                 Reader::Script => problem.json(self.status),
             };
         }
@@ -198,14 +198,16 @@ impl Problem {
     fn of(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
         let code = error.code();
         let title = match (error.kind(), reader) {
-            (Kind::Denied(_), _) if is_providers(code) => "the provider is not available right now",
-            (_, Reader::Person) if !is_of_person(error) => "sign-in does not work right now",
+            (Kind::Denied(_), _) if is_temporary_provider_failure(code) => {
+                "the provider is not available right now"
+            }
+            (_, Reader::User) if !is_caused_by_user(error) => "sign-in does not work right now",
             // The error table has only the provider's codes for these.
             (Kind::Denied(_), _) => refusal_sentence(error),
             _ => error.kind().row().text(),
         };
-        let is_for_reader = match reader {
-            Reader::Person => ["web.callback_unknown", "callback.state"].contains(&code),
+        let is_hint_shown = match reader {
+            Reader::User => ["web.callback_unknown", "callback.state"].contains(&code),
             Reader::Script => code.starts_with("web."),
         };
         Self {
@@ -213,7 +215,7 @@ impl Problem {
             title: capitalized(title),
             // The error's own detail may quote what was sent, and most hints are for the operator of the site: both
             // belong in the log.
-            detail: error.hint().filter(|_| is_for_reader).map(capitalized),
+            detail: error.hint().filter(|_| is_hint_shown).map(capitalized),
             sign_in,
         }
     }
@@ -242,7 +244,7 @@ impl Problem {
 }
 
 /// Whether the error was caused by an action of the user, rather than by the site, its settings or its provider.
-fn is_of_person(error: &Error) -> bool {
+fn is_caused_by_user(error: &Error) -> bool {
     match error.kind() {
         Kind::Misuse(_) | Kind::Lost(_) | Kind::Malformed(_) => false,
         Kind::Denied(_) => {
@@ -252,14 +254,14 @@ fn is_of_person(error: &Error) -> bool {
     }
 }
 
-/// The status for a refusal by the provider. It depends on the cause: the provider, the person, or the site's settings,
+/// The status for a refusal by the provider. It depends on the cause: the provider, the user, or the site's settings,
 /// such as a wrong secret.
 fn status_of_denial(error: &Error) -> StatusCode {
     match (error.code(), error.advice()) {
         ("denied.server_error" | "denied.http_status" | "denied.http_challenge", _) => {
             StatusCode::BAD_GATEWAY
         }
-        (code, _) if is_providers(code) => StatusCode::SERVICE_UNAVAILABLE,
+        (code, _) if is_temporary_provider_failure(code) => StatusCode::SERVICE_UNAVAILABLE,
         (_, Advice::Reauthorize) => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -278,8 +280,8 @@ fn refusal_sentence(error: &Error) -> &'static str {
     }
 }
 
-/// Whether the provider has a temporary failure of its own.
-fn is_providers(code: &str) -> bool {
+/// Whether the code reports a temporary failure of the provider.
+fn is_temporary_provider_failure(code: &str) -> bool {
     [
         "denied.temporarily_unavailable",
         "denied.server_error",
@@ -348,13 +350,13 @@ mod tests {
         for error in errors {
             let hint = error.hint().map(capitalized).unwrap_or_default();
             assert!(!hint.is_empty(), "{error}");
-            let page = read(&error, Reader::Person);
+            let page = read(&error, Reader::User);
             assert!(!page.contains(&html::escape(&hint)), "{page}");
             assert!(page.contains(error.code()), "{page}");
-            let is_of_site = !matches!(error.kind(), Kind::Untrusted(_));
+            let is_site_fault = !matches!(error.kind(), Kind::Untrusted(_));
             assert_eq!(
                 page.contains("Sign-in does not work right now."),
-                is_of_site
+                is_site_fault
             );
             // The log contains it.
             assert!(
@@ -369,10 +371,7 @@ mod tests {
 
     #[test]
     fn what_a_person_can_do_is_said() {
-        let page = read(
-            &ValidationFailure::WebCallbackUnknown.into(),
-            Reader::Person,
-        );
+        let page = read(&ValidationFailure::WebCallbackUnknown.into(), Reader::User);
         assert!(
             page.contains("Sign in again") || page.contains("sign in again"),
             "{page}"

@@ -1,5 +1,6 @@
 //! A request as the host passes it in, and which site or page it came from (`Sec-Fetch-Site`, `Origin`): the CSRF
-//! checks in `login_guard.rs`, `request_context.rs` (`require_same_origin`) and `page/` use it.
+//! checks in `login_guard.rs`, `request_context.rs` (`require_same_origin`) and `page/` use it. `Forwarded` and
+//! `X-Forwarded-*` are never read; `Host` only selects a configured base URL (`site_state.rs`).
 
 use std::fmt;
 
@@ -33,15 +34,15 @@ pub struct Request {
     pub form: Option<Bytes>,
 }
 
-/// The origin of a request, as far as the browser states it.
+/// Where a request comes from, according to the browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A page of this site.
-    Own,
+    SameOrigin,
     /// The address bar, a bookmark, or another program.
-    Person,
+    Direct,
     /// A page of another origin, which includes other subdomains.
-    Foreign,
+    CrossOrigin,
     /// Not stated.
     Unknown,
 }
@@ -73,10 +74,10 @@ impl Request {
 
     /// The parameter of this name in the form, or else in the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let of_form = self
+        let from_form = self
             .form_text()
             .and_then(|text| first_parameter(text, name));
-        of_form.or_else(|| self.query(name))
+        from_form.or_else(|| self.query(name))
     }
 
     pub(crate) fn form_text(&self) -> Option<&str> {
@@ -114,7 +115,7 @@ impl Request {
         }
     }
 
-    /// Whether the browser or a framework prefetches a page that the person has not opened yet.
+    /// Whether the browser or a framework prefetches a page that the user has not opened yet.
     pub(crate) fn is_prefetch(&self) -> bool {
         let says = |name: &str, word: &str| {
             self.header(name)
@@ -130,15 +131,15 @@ impl Request {
     /// The origin of the request: from Fetch Metadata, or else from `Origin`.
     pub(crate) fn origin(&self, own_origin: &str) -> Origin {
         match self.header("sec-fetch-site") {
-            Some("same-origin") => return Origin::Own,
-            Some("none") => return Origin::Person,
-            Some(_) => return Origin::Foreign,
+            Some("same-origin") => return Origin::SameOrigin,
+            Some("none") => return Origin::Direct,
+            Some(_) => return Origin::CrossOrigin,
             None => {}
         }
         match self.headers.get("origin") {
-            Some(origin) if origin.as_bytes() == own_origin.as_bytes() => Origin::Own,
+            Some(origin) if origin.as_bytes() == own_origin.as_bytes() => Origin::SameOrigin,
             // `null` too: a sandboxed frame, or a page that hides its origin.
-            Some(_) => Origin::Foreign,
+            Some(_) => Origin::CrossOrigin,
             None => Origin::Unknown,
         }
     }

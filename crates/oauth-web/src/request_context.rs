@@ -1,4 +1,4 @@
-//! The context of a request: the site, the cookies and the base URL, as every page needs them. The provider of a request
+//! The context of a request: the site, the cookies and the base URL, which every page needs. The provider of a request
 //! is looked up in `provider_lookup.rs`.
 
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl RequestContext {
     /// The base URL of the request.
     ///
     /// # Errors
-    /// `web.not_found` if no base URL has the host of the request.
+    /// `web.not_found` if several base URLs are configured and none has the host of the request.
     pub(crate) fn base_url(&self) -> Result<&BaseUrl, Error> {
         let base_url = self
             .base_url
@@ -74,7 +74,7 @@ impl RequestContext {
 
     pub(crate) fn reader(&self) -> Reader {
         match self.request.is_navigation() {
-            true => Reader::Person,
+            true => Reader::User,
             false => Reader::Script,
         }
     }
@@ -154,8 +154,8 @@ impl RequestContext {
         }
         let base_url = self.base_url()?;
         let is_same_origin = match self.request.origin(&base_url.origin) {
-            Origin::Own | Origin::Person => true,
-            Origin::Foreign => false,
+            Origin::SameOrigin | Origin::Direct => true,
+            Origin::CrossOrigin => false,
             Origin::Unknown => {
                 self.request.has_protection_header() || !self.has_cookie(base_url.jar.name())
             }
@@ -167,7 +167,7 @@ impl RequestContext {
     }
 
     /// Redirects to another page, with these cookies.
-    pub(crate) fn go(url: &str, cookies: impl IntoIterator<Item = String>) -> Reply {
+    pub(crate) fn see_other(url: &str, cookies: impl IntoIterator<Item = String>) -> Reply {
         Reply::see_other(url).with_cookies(cookies)
     }
 

@@ -1,5 +1,5 @@
-//! [`Session`]: the signed-in user, how they authenticated, and until when they are signed in. It is found in `current_session.rs`, and stored in
-//! `session_store.rs`.
+//! [`Session`]: the signed-in user, how they authenticated, and until when they are signed in. A session is found in
+//! `current_session.rs`, and stored in `session_store.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The identity that a provider has asserted. A person is identified by issuer and subject: an e-mail address may be
+/// The identity that a provider has asserted. A user is identified by issuer and subject: an e-mail address may be
 /// unverified, and may later belong to someone else (OpenID Connect Core section 5.7).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -27,13 +27,13 @@ pub struct Identity {
     /// `sid`: the session at the provider, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// `auth_time`: when the person authenticated, if the provider states it.
+    /// `auth_time`: when the user authenticated, if the provider states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<UnixTime>,
-    /// `acr`: how the person authenticated, if the provider states it.
+    /// `acr`: how the user authenticated, if the provider states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
-    /// The other claims: all of them when the application decides whether to admit the person, and those of
+    /// The other claims: all of them when the application decides whether to admit the user, and those of
     /// [`Config::claims`](crate::Config::claims) in a session.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub claims: Map<String, Value>,
@@ -45,7 +45,7 @@ pub struct Identity {
 pub struct Session {
     /// The identity of the user.
     pub identity: Identity,
-    /// The values that the application added when it admitted the person.
+    /// The values that the application added when it admitted the user.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub local: Map<String, Value>,
     /// When the session began.
@@ -82,13 +82,13 @@ pub struct Need {
     /// The accepted `acr` values, best first; any if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acr: Vec<String>,
-    /// The person must have authenticated within this many seconds.
+    /// The user must have authenticated within this many seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
     /// The scopes that must have been granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
-    /// The person must have signed in with a provider of this tenant ([`Provider::tenant`](crate::Provider::tenant)): a
+    /// The user must have signed in with a provider of this tenant ([`Provider::tenant`](crate::Provider::tenant)): a
     /// session of one tenant never opens a page of another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
@@ -113,7 +113,7 @@ impl Identity {
     }
 
     /// The identity in an ID token.
-    pub(crate) fn of(provider: &str, id_token: &IdToken) -> Self {
+    pub(crate) fn from_id_token(provider: &str, id_token: &IdToken) -> Self {
         let claims = id_token.claims();
         let text = |name: &str| claims.text(name).ok().flatten().map(str::to_owned);
         Self {
@@ -127,7 +127,7 @@ impl Identity {
         }
     }
 
-    /// Whether both are the same person.
+    /// Whether both are the same user.
     pub fn is_same_person(&self, other: &Self) -> bool {
         self.issuer == other.issuer && self.subject == other.subject
     }
@@ -168,7 +168,7 @@ impl Session {
         tokens.is_none_or(|tokens| tokens.freshness(now, Duration::ZERO) == Freshness::Stale)
     }
 
-    pub(crate) fn is_over(&self, now: UnixTime, idle: Option<Duration>) -> bool {
+    pub(crate) fn has_ended(&self, now: UnixTime, idle: Option<Duration>) -> bool {
         let is_idle = match (self.seen_at, idle) {
             (Some(seen_at), Some(idle)) => now.since(seen_at) >= idle,
             _ => false,
@@ -213,7 +213,7 @@ impl Need {
         granted: &str,
         now: UnixTime,
     ) -> bool {
-        let is_tenants = self.tenant.is_none() || self.tenant.as_deref() == tenant;
+        let tenant_matches = self.tenant.is_none() || self.tenant.as_deref() == tenant;
         let acr = identity.acr.as_deref();
         let has_acr = self.acr.is_empty()
             || self
@@ -222,11 +222,11 @@ impl Need {
                 .any(|required| acr == Some(required.as_str()));
         let is_recent = self.max_age.is_none_or(|age| {
             identity.auth_time.is_some_and(|authenticated_at| {
-                now.since(authenticated_at).as_secs() <= age.saturating_add(SKEW)
+                now.since(authenticated_at).as_secs() <= age.saturating_add(AUTH_TIME_SKEW_SECONDS)
             })
         });
         let has_scope = |name: &String| granted.split(' ').any(|granted| granted == name);
-        is_tenants && has_acr && is_recent && self.scope.iter().all(has_scope)
+        tenant_matches && has_acr && is_recent && self.scope.iter().all(has_scope)
     }
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn registration(issuer: &str, client_id: &str) -> String {
 }
 
 /// The tolerated clock skew of a provider, in seconds.
-const SKEW: u64 = 60;
+const AUTH_TIME_SKEW_SECONDS: u64 = 60;
 
 /// The grant that belongs to the session with this key.
 pub(crate) fn grant(key: &str) -> GrantId {

@@ -1,4 +1,4 @@
-//! The index of a person's sessions, by which a logout at the provider finds them.
+//! The index of a user's sessions, by which a logout at the provider finds them.
 
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::flow::keeper::{Entry, Saved};
@@ -10,15 +10,15 @@ use crate::request_context::RequestContext;
 use crate::session::Identity;
 use crate::visit::Times;
 
-/// How often a save is tried against concurrent ones.
-const ATTEMPTS: u32 = 8;
+/// The number of attempts to save an index that others change at the same time.
+const MAX_SAVE_ATTEMPTS: u32 = 8;
 
-/// The index of the sessions of a person, or of one session at the provider. A session is listed before its tokens are
+/// The index of the sessions of a user, or of one session at the provider. A session is listed before its tokens are
 /// stored, and until they are gone: if a worker crashes in between, the next request that reads the index cleans up.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SessionIndex {
     pub(crate) sessions: Vec<ListedSession>,
-    /// When the last of them ends: a reseal reads it here.
+    /// When the last of the sessions ends, which a reseal reads here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<UnixTime>,
 }
@@ -42,7 +42,7 @@ pub(crate) async fn change_index(
     name: &str,
     change: impl Fn(&mut SessionIndex),
 ) -> Result<SessionIndex, Error> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_SAVE_ATTEMPTS {
         let entry = context.io.load(name).await?;
         let version = entry.as_ref().map_or(0, |entry| entry.version);
         let mut index = entry.as_ref().map(read_index).unwrap_or_default();
@@ -64,7 +64,7 @@ pub(crate) async fn change_index(
     Err(contended_error())
 }
 
-/// The names of the indexes of this person's sessions: by subject, and by the session at the provider.
+/// The names of the indexes of this user's sessions: by subject, and by the session at the provider.
 pub(crate) fn index_names(client: &Client, identity: &Identity) -> Vec<String> {
     let by_subject = index_name(client, "sub", &identity.subject);
     let by_sid = identity

@@ -19,11 +19,11 @@ use crate::session_index::{
 };
 use crate::visit::{ExchangeOutput, Times, wrong_output};
 
-/// How many sessions a person may have: the next sign-in ends the oldest.
+/// How many sessions a user may have: the next sign-in ends the oldest.
 const MAX_SESSIONS: usize = 64;
 
 /// The number of attempts to remove a session when the store fails, since the response says that it has ended.
-const REMOVALS: u32 = 3;
+const MAX_REMOVE_ATTEMPTS: u32 = 3;
 
 /// The longest time between indexing a session and storing it. A session that is not stored by then was abandoned.
 const MAX_LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
@@ -38,7 +38,7 @@ pub(crate) async fn load(context: &RequestContext, key: &str) -> Result<Option<S
     };
     let now = context.io.now();
     if let (Some(idle), Some(seen_at)) = (context.config().idle, session.seen_at)
-        && !session.is_over(now, Some(idle))
+        && !session.has_ended(now, Some(idle))
         && now.since(seen_at) >= idle / 8
     {
         let session_in_use = Session {
@@ -87,8 +87,8 @@ pub(crate) async fn begin(
     jar.set_session(&at, &context.cookies, plain.expose(), seconds, same_site)
 }
 
-/// Adds a session to the indexes, and returns the person's sessions that are too many, and those that are old enough to be
-/// either stored or abandoned.
+/// Adds a session to the indexes. Returns the user's sessions beyond the limit, and those old enough to be either
+/// stored or abandoned.
 async fn list_session(
     context: &RequestContext,
     client: &Client,
@@ -102,7 +102,7 @@ async fn list_session(
     };
     let mut earlier_sessions = None;
     for name in index_names(client, &session.identity) {
-        // Those that are too many stay listed until they have ended: a logout at the provider finds only listed ones.
+        // Sessions beyond the limit stay listed until they have ended: a logout at the provider finds only listed ones.
         let add = |index: &mut SessionIndex| index.sessions.push(new_entry.clone());
         let index = change_index(context, &name, add).await?;
         earlier_sessions.get_or_insert(index.sessions);
@@ -114,7 +114,7 @@ async fn list_session(
     Ok((surplus, earlier_sessions))
 }
 
-/// Stores a session of this client, and removes the remains of the person's other sessions.
+/// Stores a session of this client, and removes the remains of the user's other sessions.
 async fn list_and_store(
     context: &RequestContext,
     client: &Client,
@@ -136,9 +136,9 @@ async fn list_and_store(
         clean_up(context, client, &session.identity, &listed, |_| true).await;
     }
     let (now, idle) = (context.io.now(), context.config().idle);
-    let is_over = |session: &Session| session.is_over(now, idle);
+    let has_ended = |session: &Session| session.has_ended(now, idle);
     for listed in earlier_sessions {
-        clean_up(context, client, &session.identity, &listed, is_over).await;
+        clean_up(context, client, &session.identity, &listed, has_ended).await;
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ async fn store_login(
         save_grant(context, client, key, tokens, session.until).await?;
     }
     save_session(context, key, session).await?;
-    // If the provider has signed the person out in the meantime, the session is no longer listed.
+    // If the provider has signed the user out in the meantime, the session is no longer listed.
     for name in index_names(client, &session.identity) {
         let entry = context.io.load(&name).await?;
         let index = entry.as_ref().map(read_index).unwrap_or_default();
@@ -209,11 +209,11 @@ pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<S
             break;
         };
         io.note_error(&error);
-        if attempt == REMOVALS {
+        if attempt == MAX_REMOVE_ATTEMPTS {
             break;
         }
     }
-    // Without a client its tokens stay until the person's next login, which finds them listed.
+    // Without a client its tokens stay until the user's next login, which finds them listed.
     let client = context.client_of(&session.identity.provider).await;
     let client = client.inspect_err(|error| io.note_error(error)).ok()?;
     clean_up_removed(context, &client, key, &session.identity).await
@@ -251,7 +251,7 @@ async fn clean_up(
     client: &Client,
     identity: &Identity,
     listed: &ListedSession,
-    is_over: impl Fn(&Session) -> bool,
+    has_ended: impl Fn(&Session) -> bool,
 ) {
     let entry = context.io.load(&listed.key).await;
     let session = match &entry {
@@ -261,7 +261,7 @@ async fn clean_up(
         Err(error) => return context.io.note_error(error),
     };
     match session {
-        Some(session) if !is_over(&session) => {}
+        Some(session) if !has_ended(&session) => {}
         Some(session) => drop(end(context, &session).await),
         None => drop(clean_up_removed(context, client, &listed.key, identity).await),
     }
@@ -269,7 +269,7 @@ async fn clean_up(
 
 /// Removes the tokens of a session that is gone, by the cookie of this request: the worker that ended it may have
 /// crashed before it removed them.
-pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
+pub(crate) async fn forget_leftover_grant(context: &RequestContext) -> Result<(), Error> {
     let Ok(handle) = context.jar()?.open_session::<Handle>(&context.cookies) else {
         return Ok(());
     };
@@ -282,19 +282,19 @@ pub(crate) async fn forget_left(context: &RequestContext) -> Result<(), Error> {
         .map(drop)
 }
 
-/// Ends the sessions of a person, or of one session at the provider, for which `is_meant` holds. A session that is
+/// Ends all sessions of a user, or those of one provider session (`sid`), that `must_end` accepts. A session that is
 /// listed but not stored yet is removed from the index, which its sign-in notices. Grants with `offline_access` are
-/// revoked too, which OpenID Connect Back-Channel Logout section 2.7 would keep: a site uses a grant for its session
-/// alone, and nobody could see or end one that outlives it. `signed_out` becomes the identity of the first one that
-/// ends: they are sessions of one person.
+/// revoked too, although OpenID Connect Back-Channel Logout section 2.7 would keep them: a site uses a grant only for
+/// its session, and nobody could see or end a grant that outlives it. `signed_out` becomes the identity of the first
+/// session that ends: all are sessions of one user.
 ///
 /// # Errors
-/// Those of the store.
+/// The errors of the store.
 pub(crate) async fn end_all(
     context: &RequestContext,
     client: &Client,
     (kind, value, unstored): (&str, &str, UnstoredSessions),
-    is_meant: impl Fn(&Session) -> bool,
+    must_end: impl Fn(&Session) -> bool,
     signed_out: &mut Option<Identity>,
 ) -> Result<(), Error> {
     let io = &context.io;
@@ -318,7 +318,7 @@ pub(crate) async fn end_all(
                 forget_grant(context, client, key).await?;
             }
         }
-        if let Some(session) = session.filter(|session| is_meant(session)) {
+        if let Some(session) = session.filter(|session| must_end(session)) {
             end(context, &session).await;
             signed_out.get_or_insert(session.identity);
         }
@@ -404,9 +404,9 @@ async fn forget_grant(
     let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
         return Ok(None);
     };
-    let learnt = keeper.learn(&context.io.moment(), entry);
+    let decoded = keeper.learn(&context.io.moment(), entry);
     context.io.remove(&record).await?;
-    learnt?;
+    decoded?;
     let Some(tokens) = keeper.tokens().cloned() else {
         return Ok(None);
     };
@@ -414,7 +414,7 @@ async fn forget_grant(
     Ok(Some(tokens))
 }
 
-/// Revokes tokens, if the provider has an endpoint for that. A failure is only noted.
+/// Revokes tokens, if the provider has an endpoint for that. A failure is only logged.
 pub(crate) async fn revoke_tokens(context: &RequestContext, client: &Client, tokens: &Tokens) {
     if client.server().endpoint(EndpointKind::Revocation).is_err() {
         return;

@@ -20,7 +20,7 @@ pub use table::SITE_SETTINGS;
 /// A setting of a site.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// Its name, in snake case.
+    /// The name, in snake case.
     pub name: &'static str,
     /// The type of its value.
     pub shape: Shape,
@@ -187,7 +187,7 @@ fn string_list(value: Value) -> Result<Vec<String>, Unfit> {
 
 fn urls(value: Value) -> Result<Vec<Url>, Unfit> {
     let list = match value {
-        one @ Value::String(_) => vec![text(one)?],
+        url @ Value::String(_) => vec![text(url)?],
         list => string_list(list)?,
     };
     let urls = list.iter().map(|text| Url::parse(text));

@@ -49,7 +49,7 @@ impl Site {
         })
     }
 
-    /// Signs a person in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
+    /// Signs a user in for a test: the response, 204, sets the cookies, and no provider is involved. There are no
     /// tokens. Otherwise it works as a real sign-in does: the host decides ([`Step::Admit`](crate::Step::Admit)), and
     /// the session keeps the claims of [`Config::claims`](crate::Config::claims). Unsafe requests need the header
     /// fields that a page of the site sends, such as `Sec-Fetch-Site: same-origin`. [`Visit::resume`] fails with
@@ -71,10 +71,10 @@ impl Site {
     }
 
     /// Ends the session of a request whose grant turned out to have ended (advice `reauthorize`): the response leads a
-    /// person who opened a page to sign in, and is 401 for any other request.
+    /// user who opened a page to sign in, and is 401 for any other request.
     pub fn tokens_over(&self, request: Request) -> Visit {
         let site = Arc::clone(&self.0);
-        Visit::new(move |io| page::session_over(RequestContext::new(site, request, io)))
+        Visit::new(move |io| page::grant_ended(RequestContext::new(site, request, io)))
     }
 
     /// A request that no browser sent.

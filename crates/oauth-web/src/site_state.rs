@@ -16,17 +16,17 @@ pub(crate) struct SiteState {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
     pub(crate) connections: Connections,
-    /// Whether it has already been logged that sessions are large,
-    pub(crate) is_large_known: AtomicBool,
-    /// or that another response is.
-    pub(crate) is_large_response_known: AtomicBool,
+    /// Whether a large session has already been logged.
+    pub(crate) is_large_session_logged: AtomicBool,
+    /// Whether another large response has already been logged.
+    pub(crate) is_large_response_logged: AtomicBool,
 }
 
 /// A base URL of the site.
 pub(crate) struct BaseUrl {
     pub(crate) url: Url,
     pub(crate) origin: String,
-    /// Its path, without a slash at the end.
+    /// The path, without a slash at the end.
     pub(crate) root: String,
     pub(crate) jar: Jar,
     /// The URL of the document of the site's client, if it is on this origin.
@@ -35,7 +35,7 @@ pub(crate) struct BaseUrl {
 
 impl SiteState {
     /// # Errors
-    /// Those of [`Site::new`](crate::Site::new).
+    /// The errors of [`Site::new`](crate::Site::new).
     pub(crate) fn new(config: Config) -> Result<Self, Error> {
         config.check()?;
         let base_urls = config.base_urls.iter().map(|url| BaseUrl {
@@ -56,8 +56,8 @@ impl SiteState {
             config,
             base_urls,
             connections,
-            is_large_known: AtomicBool::new(false),
-            is_large_response_known: AtomicBool::new(false),
+            is_large_session_logged: AtomicBool::new(false),
+            is_large_response_logged: AtomicBool::new(false),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Support for tests of applications: signs a person in without a provider.
+//! Support for tests of applications: signs a user in without a provider.
 
 use oauth_core::url::Url;
 use oauth_seal::Key;

@@ -1,11 +1,11 @@
-//! When a site asks a provider's UserInfo endpoint.
+//! When a site requests claims from a provider's UserInfo endpoint.
 
 /// When the UserInfo endpoint of a provider is asked for claims (OpenID Connect Core section 5.3). Its claims complete
-/// those of the ID token; they never replace one, and none of them says how or when a person authenticated.
+/// those of the ID token; they never replace one, and none of them says how or when a user authenticated.
 ///
 /// A sign-in whose UserInfo response cannot be trusted is refused, with the code of the check that failed, such as
-/// `userinfo.subject` for a response about another person. An endpoint that fails, refuses or answers something else
-/// is only noted: the person is signed in with the claims of the ID token, and the application decides in
+/// `userinfo.subject` for a response about another user. If the endpoint fails, refuses or returns something else, that
+/// is only logged: the user is signed in with the claims of the ID token, and the application decides in
 /// [`Step::Admit`](crate::Step::Admit) whether they suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! A visit: the state machine of one request, from its head to the site's response or the application's.
 //!
-//! It is sans-IO, like an exchange: it opens no socket, reads no clock and generates no random bytes. Inside, a page is
-//! an `async fn` that awaits one step after another: each await is a [`Step`], answered by an [`Event`].
+//! A visit is sans-IO, like an exchange: it opens no socket, reads no clock and generates no random bytes. Inside, a
+//! page is an `async fn` that awaits one step after another: each await is a [`Step`], answered by an [`Event`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -83,8 +83,8 @@ pub enum Step {
     /// the visit continues, and others may need it. Answer with [`Event::Connecting`], and pass the result to
     /// [`Site::connected`](crate::Site::connected), before or after that.
     Connect(Connect),
-    /// Decide whether to admit this person, and what to add to the session. Answer with [`Event::Admitted`]. A host
-    /// that admits every person answers [`Admission::default`].
+    /// Decide whether to admit this user, and what to add to the session. Answer with [`Event::Admitted`]. A host that
+    /// admits every user answers [`Admission::default`].
     Admit(Box<Identity>),
     /// The end: forward this call to its API, with the token of [`Forward::session`]. The host streams its body.
     Forward(Box<Forward>),
@@ -126,24 +126,24 @@ pub enum Event {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProviderQuery {
-    /// The id of the provider: from a callback, a session, or the person's choice.
+    /// The id of the provider: from a callback, a session, or the user's choice.
     pub id: Option<String>,
     /// The issuer, when it initiated the sign-in (OpenID Connect Core section 4).
     pub issuer: Option<String>,
     /// The tenant.
     pub tenant: Option<String>,
-    /// The `Host` of the request, if none of these is set,
+    /// The `Host` of the request, if none of the fields above is set.
     pub host: String,
-    /// and the path of the page, root path included.
+    /// The path of the page, root path included, in that case.
     pub path: String,
 }
 
-/// Whether the application admits a person.
+/// Whether the application admits a user.
 #[derive(Debug, Clone)]
 pub enum Admission {
-    /// The person is admitted, with this in [`Session::local`].
+    /// The user is admitted, with this in [`Session::local`].
     Admitted(Map<String, Value>),
-    /// The person is refused, and shown this reason.
+    /// The user is refused, and shown this reason.
     Refused(String),
 }
 
@@ -157,7 +157,7 @@ impl Default for Admission {
 pub struct RunOutput(pub(crate) ExchangeOutput);
 
 pub(crate) enum ExchangeOutput {
-    Begun(Box<Authorization>),
+    Authorization(Box<Authorization>),
     Login(Box<Login>),
     Identity(Box<Identity>),
     UserInfo(Box<Claims>),
@@ -204,9 +204,9 @@ pub(crate) enum End {
 type PageFuture = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
 
 enum State {
-    Fresh(PageFuture),
-    Asked(PageFuture),
-    Over,
+    NotStarted(PageFuture),
+    AwaitingEvent(PageFuture),
+    Ended,
 }
 
 /// When a record is due, and when it ends.
@@ -237,7 +237,7 @@ struct IoState {
 }
 
 /// The largest number of log entries of one visit.
-const MOST_NOTES: usize = 32;
+const MAX_NOTES: usize = 32;
 
 impl Visit {
     pub(crate) fn new<F>(page: impl FnOnce(Io) -> F) -> Self
@@ -252,7 +252,7 @@ impl Visit {
             is_unready: false,
         })));
         Self {
-            state: State::Fresh(Box::pin(page(io.clone()))),
+            state: State::NotStarted(Box::pin(page(io.clone()))),
             io,
         }
     }
@@ -264,13 +264,13 @@ impl Visit {
     /// Mistakes of the host only: `misuse.out_of_order` for an event that does not answer the previous step,
     /// `misuse.already_finished` after an end or an error, and `misuse.no_randomness`. Everything else becomes a response.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Result<Step, Error> {
-        let mut page = match (std::mem::replace(&mut self.state, State::Over), event) {
-            (State::Fresh(page), Event::Begin) => page,
-            (State::Asked(page), event) if !matches!(event, Event::Begin) => {
+        let mut page = match (std::mem::replace(&mut self.state, State::Ended), event) {
+            (State::NotStarted(page), Event::Begin) => page,
+            (State::AwaitingEvent(page), event) if !matches!(event, Event::Begin) => {
                 self.io.state().event = Some(event);
                 page
             }
-            (State::Over, _) => return Err(Misuse::Over.into()),
+            (State::Ended, _) => return Err(Misuse::Over.into()),
             _ => return Err(Misuse::OutOfOrder.into()),
         };
         self.io.state().at = at.clone();
@@ -283,7 +283,7 @@ impl Visit {
             }),
             Poll::Pending => {
                 let step = self.io.state().step.take();
-                self.state = State::Asked(page);
+                self.state = State::AwaitingEvent(page);
                 step.ok_or_else(|| Misuse::OutOfOrder.into())
             }
         }
@@ -312,7 +312,7 @@ impl Io {
 
     pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
         let mut state = self.state();
-        if state.notes.len() < MOST_NOTES {
+        if state.notes.len() < MAX_NOTES {
             let detail = detail.into();
             state.notes.push_back(LogEntry { code, detail });
         }
@@ -325,8 +325,8 @@ impl Io {
 
     async fn take_step(&self, step: Step) -> Event {
         self.state().step = Some(step);
-        let mut is_asked = false;
-        std::future::poll_fn(|_| match std::mem::replace(&mut is_asked, true) {
+        let mut is_step_taken = false;
+        std::future::poll_fn(|_| match std::mem::replace(&mut is_step_taken, true) {
             false => Poll::Pending,
             true => match self.state().event.take() {
                 Some(event) => Poll::Ready(event),
@@ -409,8 +409,8 @@ impl Io {
         }
     }
 
-    pub(crate) async fn provider(&self, ask: ProviderQuery) -> Result<Option<Provider>, Error> {
-        match self.take_step(Step::Provider(Box::new(ask))).await {
+    pub(crate) async fn provider(&self, query: ProviderQuery) -> Result<Option<Provider>, Error> {
+        match self.take_step(Step::Provider(Box::new(query))).await {
             Event::Provider(provider) => Ok(provider.map(|provider| *provider)),
             event => Err(unexpected_event(event)),
         }
@@ -481,7 +481,7 @@ impl fmt::Debug for Step {
             Self::Remove { key } => f.debug_struct("Remove").field("key", key).finish(),
             Self::Wait(pause) => f.debug_tuple("Wait").field(pause).finish(),
             Self::Run(_) => f.write_str("Run(..)"),
-            Self::Provider(ask) => f.debug_tuple("Provider").field(ask).finish(),
+            Self::Provider(query) => f.debug_tuple("Provider").field(query).finish(),
             Self::Connect(connect) => f.debug_tuple("Connect").field(connect).finish(),
             Self::Admit(identity) => f.debug_tuple("Admit").field(identity).finish(),
             Self::Forward(forward) => f.debug_tuple("Forward").field(forward).finish(),

@@ -12,9 +12,9 @@ use url::form_urlencoded::Serializer;
 use crate::form::Form;
 
 /// The maximum number of pages visited.
-const PAGES: usize = 20;
+const MAX_PAGES: usize = 20;
 /// The maximum size of a page, in bytes.
-const PAGE: u64 = 1 << 20;
+const MAX_PAGE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct Browser(Client);
 
@@ -31,14 +31,14 @@ impl Browser {
     pub(crate) fn visit(&self, url: &str, redirect_uri: &str) -> Result<String, String> {
         let target = Url::parse(redirect_uri).map_err(|why| why.to_string())?;
         let mut request = Request::get(Url::parse(url).map_err(|why| why.to_string())?);
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             if is_same_place(&request.url, &target) {
                 return Ok(request.callback());
             }
             let here = request.url.clone();
             request = next(&here, self.send(request)?)?;
         }
-        Err(format!("no end after {PAGES} pages"))
+        Err(format!("no end after {MAX_PAGES} pages"))
     }
 
     fn send(&self, request: Request) -> Result<Response, String> {
@@ -88,7 +88,7 @@ fn next(here: &Url, reply: Response) -> Result<Request, String> {
     }
     let mut page = Vec::new();
     reply
-        .take(PAGE)
+        .take(MAX_PAGE_BYTES)
         .read_to_end(&mut page)
         .map_err(|why| why.to_string())?;
     let form = Form::submitted_at_once(&String::from_utf8_lossy(&page))
@@ -214,7 +214,7 @@ mod tests {
             "<form action=/login><input name=password></form>",
         )]);
         assert!(visit(&base).is_err_and(|error| error.contains("waits for a user")));
-        let (base, _) = serve(vec![to("/authorize?state=s"); PAGES]);
+        let (base, _) = serve(vec![to("/authorize?state=s"); MAX_PAGES]);
         assert!(visit(&base).is_err_and(|why| why.contains("no end")));
     }
 }

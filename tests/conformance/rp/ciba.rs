@@ -22,7 +22,7 @@ use oauth_core::{Client, Scope};
 use oauth_reqwest::blocking::Driver;
 use tokio::sync::Notify;
 
-use crate::{Ended, Stage};
+use crate::{FlowFailure, Stage};
 
 /// The options of backchannel authentication.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ impl Ciba {
         driver: &Driver,
         client: &Client,
         scope: Scope,
-    ) -> Result<Login, Ended> {
+    ) -> Result<Login, FlowFailure> {
         let failed = Stage::Backchannel.failed();
         let ask = self.request(hint, scope.clone()).map_err(&failed)?;
         // Listen before the request, so that no notification is missed.

@@ -141,7 +141,7 @@ impl Stage {
 }
 
 /// The error that ended a flow, and its stage.
-struct Ended {
+struct FlowFailure {
     stage: Stage,
     why: Why,
 }
@@ -153,22 +153,22 @@ enum Why {
 }
 
 impl Stage {
-    fn failed(self) -> impl Fn(Error) -> Ended {
-        move |error| Ended {
+    fn failed(self) -> impl Fn(Error) -> FlowFailure {
+        move |error| FlowFailure {
             stage: self,
             why: Why::Library(Box::new(error)),
         }
     }
 
-    fn lost(self, why: impl Into<String>) -> Ended {
-        Ended {
+    fn lost(self, why: impl Into<String>) -> FlowFailure {
+        FlowFailure {
             stage: self,
             why: Why::Page(why.into()),
         }
     }
 }
 
-impl Ended {
+impl FlowFailure {
     fn record(&self) -> Value {
         let error = match &self.why {
             Why::Library(error) => serde_json::to_value(error).unwrap_or_default(),
@@ -186,7 +186,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut is_good = true;
-    let mut print = |ended: Result<Value, Ended>| {
+    let mut print = |ended: Result<Value, FlowFailure>| {
         is_good &= ended.is_ok();
         println!("{}", ended.unwrap_or_else(|ended| ended.record()));
     };

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::fapi;
-use crate::{Cli, Ended, Method, Mode, Stage, Type};
+use crate::{Cli, FlowFailure, Method, Mode, Stage, Type};
 
 /// A client of a discovered server.
 pub(crate) struct Party {
@@ -36,7 +36,7 @@ pub(crate) struct Party {
 
 impl Party {
     /// Fetches the metadata from the URL of OpenID Connect Discovery section 4, and no other.
-    pub(crate) fn discover(cli: &Cli) -> Result<Self, Ended> {
+    pub(crate) fn discover(cli: &Cli) -> Result<Self, FlowFailure> {
         let failed = Stage::Discovery.failed();
         let shown = cli.fapi.network(network(cli)).map_err(&failed)?;
         let driver = Driver::new(shown).map_err(&failed)?;
@@ -57,7 +57,7 @@ impl Party {
     }
 
     /// Fetches the server's keys.
-    pub(crate) fn keys(&self) -> Result<Value, Ended> {
+    pub(crate) fn keys(&self) -> Result<Value, FlowFailure> {
         let fetched = self.driver.run(self.client.call(Jwks));
         let keys = fetched.map_err(Stage::Keys.failed())?.keys;
         let ids: Vec<_> = keys.ids().collect();
@@ -68,7 +68,7 @@ impl Party {
     }
 
     /// Signs a user in.
-    pub(crate) fn log_in(&self, cli: &Cli) -> Result<Value, Ended> {
+    pub(crate) fn log_in(&self, cli: &Cli) -> Result<Value, FlowFailure> {
         if cli.fapi.client_credentials {
             return self.act_for_itself(cli);
         }
@@ -87,7 +87,7 @@ impl Party {
     }
 
     /// Signs a user in through a browser, unless an earlier stage is the last one.
-    fn by_browser(&self, cli: &Cli) -> Result<ControlFlow<Value, Login>, Ended> {
+    fn by_browser(&self, cli: &Cli) -> Result<ControlFlow<Value, Login>, FlowFailure> {
         let failed = Stage::Authorization.failed();
         let ask = request(cli).map_err(&failed)?;
         let begun = self.driver.run(self.client.begin_authorization(ask));
@@ -95,9 +95,9 @@ impl Party {
         let visited = self.browser.visit(begun.url.as_str(), redirect_uri(cli));
         let callback = visited.map_err(|why| Stage::Authorization.lost(why))?;
         if cli.stop_after == Some(Stage::Authorization) {
-            let is_ours = begun.pending.recognizes(&callback);
+            let is_recognized = begun.pending.recognizes(&callback);
             return Ok(ControlFlow::Break(json!({
-                "stage": Stage::Authorization.as_str(), "recognised": is_ours, "error": null,
+                "stage": Stage::Authorization.as_str(), "recognised": is_recognized, "error": null,
             })));
         }
         // Errors in the callback are found before anything is sent.
@@ -108,7 +108,7 @@ impl Party {
     }
 
     /// Gets a token for the client itself, and calls the API with it.
-    fn act_for_itself(&self, cli: &Cli) -> Result<Value, Ended> {
+    fn act_for_itself(&self, cli: &Cli) -> Result<Value, FlowFailure> {
         let failed = Stage::Token.failed();
         let scope = Scope::parse(&cli.scope).map_err(&failed)?;
         let session = GrantSource::client_credentials(self.driver.clone(), &self.client, scope);
@@ -121,7 +121,7 @@ impl Party {
     }
 
     /// Uses the tokens of a login for the requested stages.
-    fn use_tokens(&self, cli: &Cli, login: Login) -> Result<Value, Ended> {
+    fn use_tokens(&self, cli: &Cli, login: Login) -> Result<Value, FlowFailure> {
         let mut record = json!({
             "stage": Stage::Token.as_str(), "claims": null, "refreshed": null, "userinfo": null,
             "error": null,

@@ -2,7 +2,7 @@
 
 use oauth_core::{Error, SecurityProfile};
 
-use super::{Bank, By, USUAL, Variant, client};
+use super::{Bank, CredentialKind, USUAL, Variant, client};
 use crate::row;
 
 /// The alias of an endpoint in the metadata.
@@ -20,8 +20,8 @@ enum Alias {
 const VARIANTS: [Variant; 2] = [
     USUAL,
     Variant {
-        auth: By::Certificate,
-        sender: By::Certificate,
+        auth: CredentialKind::Certificate,
+        sender: CredentialKind::Certificate,
         profile: SecurityProfile::Fapi2Security,
         ..USUAL
     },
@@ -61,7 +61,7 @@ fn sign_in(variant: Variant, alias: Alias) -> Result<(), Error> {
 #[test]
 fn who_shows_a_certificate_goes_to_the_aliases_and_nobody_else() {
     for variant in VARIANTS {
-        let has_certificate = variant.auth == By::Certificate;
+        let has_certificate = variant.auth == CredentialKind::Certificate;
         for (alias, wanted) in [
             (Alias::Good, None),
             (Alias::Absent, Some("denied.invalid_client")),

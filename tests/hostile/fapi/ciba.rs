@@ -20,14 +20,14 @@ use oauth_core::{Error, Moment, Scope, SecurityProfile};
 use oauth_testkit::Fault;
 use oauth_testkit::twin::{BackchannelDelivery, IdTokenFlaw};
 
-use super::{Bank, By, USUAL, Variant};
+use super::{Bank, CredentialKind, USUAL, Variant};
 use crate::row;
 
 const BACKCHANNEL: &str = "/backchannel_authentication";
 const NOTIFIED: &str = "https://app.example/notified";
 
 /// The bank, and the events while its client waits.
-struct Desk {
+struct WaitingClient {
     bank: Bank,
     ahead: Cell<Duration>,
     pauses: RefCell<Vec<u64>>,
@@ -36,9 +36,9 @@ struct Desk {
 }
 
 /// An exchange with a single request.
-struct Sent(Option<http::Request<Bytes>>);
+struct SingleRequest(Option<http::Request<Bytes>>);
 
-impl Exchange for Sent {
+impl Exchange for SingleRequest {
     type Output = Input;
 
     fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<Input>, Error> {
@@ -49,7 +49,7 @@ impl Exchange for Sent {
     }
 }
 
-impl Desk {
+impl WaitingClient {
     fn of(variant: Variant) -> Self {
         let (tls, driver) = Bank::doors(variant);
         tls.with(|twin| twin.take_backchannel_requests());
@@ -69,7 +69,7 @@ impl Desk {
 
     /// A bank that binds tokens to certificates, as the plan does.
     fn new() -> Self {
-        Self::of(of(By::Key, By::Certificate))
+        Self::of(of(CredentialKind::Key, CredentialKind::Certificate))
     }
 
     fn now(&self) -> UnixTime {
@@ -84,7 +84,7 @@ impl Desk {
             getrandom::fill(&mut seed).expect("chance");
             let at = Moment::fixed(self.now(), seed);
             input = match exchange.resume(&at, input)? {
-                Step::Send(request) => self.bank.driver.run(Sent(Some(request)))?,
+                Step::Send(request) => self.bank.driver.run(SingleRequest(Some(request)))?,
                 Step::Sleep(pause) => self.pause(pause),
                 Step::Sign(_) => Input::Lost(Cause::unsent("every key is at hand")),
                 Step::Verify(job) => Input::Verified(oauth_crypto::verify(&job)),
@@ -169,7 +169,7 @@ fn scope() -> Scope {
     Scope::parse("openid read").expect("a scope")
 }
 
-fn of(auth: By, sender: By) -> Variant {
+fn of(auth: CredentialKind, sender: CredentialKind) -> Variant {
     Variant {
         // Its clients sign requests.
         profile: SecurityProfile::Fapi2MessageSigning,
@@ -186,10 +186,10 @@ fn module(name: &str) -> String {
 /// `test`, in every variant.
 #[test]
 fn every_variant_signs_in_calls_and_renews() {
-    for auth in [By::Key, By::Certificate] {
-        for sender in [By::Key, By::Certificate] {
+    for auth in [CredentialKind::Key, CredentialKind::Certificate] {
+        for sender in [CredentialKind::Key, CredentialKind::Certificate] {
             for by_ping in [false, true] {
-                let desk = Desk::of(of(auth, sender));
+                let desk = WaitingClient::of(of(auth, sender));
                 let login = match by_ping {
                     true => desk.ping(str::to_owned),
                     false => desk.poll(),
@@ -219,9 +219,9 @@ fn every_variant_signs_in_calls_and_renews() {
 /// `refresh-token-test`: the API answers every token with 401, and each refresh replaces the refresh token.
 #[test]
 fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
-    for auth in [By::Key, By::Certificate] {
-        for sender in [By::Key, By::Certificate] {
-            let desk = Desk::of(of(auth, sender));
+    for auth in [CredentialKind::Key, CredentialKind::Certificate] {
+        for sender in [CredentialKind::Key, CredentialKind::Certificate] {
+            let desk = WaitingClient::of(of(auth, sender));
             desk.bank.refuse_every_token();
             let login = desk.poll().expect("a login");
             let bank = &desk.bank;
@@ -232,7 +232,7 @@ fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
 }
 
 /// CIBA Core section 7.1.1: the body contains only the client authentication and the signed request.
-fn only_a_signed_request_is_sent(desk: &Desk) {
+fn only_a_signed_request_is_sent(desk: &WaitingClient) {
     desk.bank.tls.with(|twin| {
         let asked = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
         let asked = asked.expect("a request");
@@ -254,7 +254,7 @@ fn what_is_no_flaw_is_taken() {
             Fault::WithoutMember { member },
         ),
     ] {
-        let desk = Desk::new();
+        let desk = WaitingClient::new();
         desk.bank.tls.with(|twin| twin.inject(fault));
         let (seen, ..) = desk.ended(desk.poll());
         row(&module(name), "none", None, seen);
@@ -270,14 +270,14 @@ fn what_is_no_flaw_is_taken() {
 /// `respects-interval-test`, `slow-down-test`
 #[test]
 fn the_pace_is_the_servers() {
-    let mut desk = Desk::new();
+    let mut desk = WaitingClient::new();
     desk.bank.tls.with(|twin| twin.set_polling_interval(31));
     desk.answers_after = 2;
     let (seen, ..) = desk.ended(desk.poll());
     row(&module("respects-interval-test"), "interval 31", None, seen);
     assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![31, 31]));
 
-    let mut desk = Desk::new();
+    let mut desk = WaitingClient::new();
     desk.bank.tls.with(|twin| twin.inject(Fault::SlowDown));
     desk.answers_after = 2;
     let (seen, ..) = desk.ended(desk.poll());
@@ -292,7 +292,7 @@ fn an_acknowledgement_that_lacks_something_is_none() {
         ("invalid-missing-authreqid-test", "auth_req_id"),
         ("invalid-missing-expiresin-test", "expires_in"),
     ] {
-        let desk = Desk::new();
+        let desk = WaitingClient::new();
         let fault = Fault::WithoutMember {
             member: member.to_owned(),
         };
@@ -314,7 +314,7 @@ fn a_request_that_is_refused_is_not_polled_for() {
             "expired_id_token_hint",
         ),
     ] {
-        let desk = Desk::new();
+        let desk = WaitingClient::new();
         let fault = Fault::Refusal {
             error: error.to_owned(),
         };
@@ -330,7 +330,7 @@ fn a_request_that_is_refused_is_not_polled_for() {
         );
     }
     // The server's error code for an unknown user.
-    let refused = Desk::new().ask("bob", TokenDeliveryMode::Poll);
+    let refused = WaitingClient::new().ask("bob", TokenDeliveryMode::Poll);
     assert_eq!(said(&refused), Some("unknown_user_id"));
 }
 
@@ -348,7 +348,7 @@ fn an_answer_that_ends_it_is_the_last() {
         ("invalid-access-denied-test", "access_denied"),
         ("invalid-expired-token-test", "expired_token"),
     ] {
-        let desk = Desk::new();
+        let desk = WaitingClient::new();
         let begun = desk
             .ask("alice", TokenDeliveryMode::Poll)
             .expect("a request");
@@ -418,7 +418,7 @@ fn every_flaw_of_an_id_token_is_found() {
         ),
     ] {
         for by_ping in [false, true] {
-            let desk = Desk::new();
+            let desk = WaitingClient::new();
             desk.bank
                 .tls
                 .with(|twin| twin.inject(Fault::IdToken { flaw }));
@@ -442,7 +442,7 @@ fn a_ping_of_anybody_is_refused() {
         |given| given.replacen("Bearer", "Basic", 1),
         |_| String::new(),
     ] {
-        let desk = Desk::new();
+        let desk = WaitingClient::new();
         let (seen, asked, polled) = desk.ended(desk.ping(change));
         let (name, wanted) = (
             module("ping-with-invalid-bearer-token-test"),

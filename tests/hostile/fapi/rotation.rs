@@ -10,7 +10,7 @@ use oauth_session::Store;
 use oauth_session::blocking::GrantSource;
 use oauth_session::store::MemoryStore;
 
-use super::{Bank, By, USUAL, Variant, api};
+use super::{Bank, CredentialKind, USUAL, Variant, api};
 
 const WORKERS: usize = 8;
 
@@ -60,8 +60,8 @@ fn misbound(bank: &Bank) -> u64 {
 
 #[test]
 fn a_certificate_is_replaced_under_a_fleet_at_work() {
-    for auth in [By::Key, By::Certificate] {
-        let sender = By::Certificate;
+    for auth in [CredentialKind::Key, CredentialKind::Certificate] {
+        let sender = CredentialKind::Certificate;
         let bank = Bank::of(Variant {
             auth,
             sender,
@@ -99,7 +99,7 @@ fn a_certificate_is_replaced_under_a_fleet_at_work() {
 /// store, and renews it without sending it; from then on each keeps its own token.
 #[test]
 fn tokens_that_end_in_the_midst_of_it_cost_no_call() {
-    let sender = By::Certificate;
+    let sender = CredentialKind::Certificate;
     let bank = Bank::of(Variant { sender, ..USUAL });
     let [old, new] = [(); 2].map(|()| bank.tls.issue().expect("a certificate"));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());

@@ -20,7 +20,8 @@ from authority import SCOPES, TOOLS, Authority
 
 
 class StepUp:
-    """Refuses the secret tool to tokens without its scope. The SDK asks for the same scopes whatever is called."""
+    """Refuses the secret tool to tokens without its scope. The SDK asks for the same scopes regardless of what is
+    called."""
 
     def __init__(self, app, authority: Authority, metadata: str) -> None:
         self.app = app

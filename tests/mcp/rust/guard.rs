@@ -58,7 +58,7 @@ impl Guard {
         wanted.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to a request that may not pass.
+    /// The response to a request that must not pass.
     async fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<ApiRefusal>, Error> {
         let scope = match calls_secret_tool(body) {
             true => self.wanted().clone(),

@@ -34,7 +34,9 @@ function mcpServer() {
   return mcp
 }
 
-/** Refuses the secret tool to tokens without its scope. The SDK asks for the same scopes whatever is called. */
+/**
+ * Refuses the secret tool to tokens without its scope. The SDK asks for the same scopes regardless of what is called.
+ */
 function stepUp(request, response, next) {
   const wanted = authority.wantedBySecretTool
   const { method, params } = request.body ?? {}

@@ -15,7 +15,7 @@ fn party() -> Party {
     Party::new(&preset("cognito", &variables), Alg::Rs256)
 }
 
-/// Its header names no type.
+/// The header names no type.
 fn access_token(party: &Party) -> String {
     let claims = json!({
         "iss": party.client.server().issuer().as_str(), "sub": "person-1", "client_id": CLIENT,

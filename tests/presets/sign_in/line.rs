@@ -7,7 +7,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{preset, with};
-use crate::party::{Begun, CLIENT, Party, SECRET, ask, parameter};
+use crate::party::{CLIENT, Party, SECRET, StartedAuthorization, ask, parameter};
 
 fn reply(id_token: &str) -> Value {
     json!({
@@ -30,7 +30,7 @@ fn mac(secret: &str, claims: &Value) -> String {
 fn a_web_login_is_signed_with_the_channel_secret_once_that_is_agreed_on() {
     let party = Party::new(&preset("line", &[]), Alg::Es256);
     let begun = party.begin(ask("openid profile"));
-    let reply_of = |begun: &Begun, secret| {
+    let reply_of = |begun: &StartedAuthorization, secret| {
         let claims = with(party.claims(begun), "amr", json!(["linesso"]));
         reply(&mac(secret, &claims))
     };

@@ -4,9 +4,9 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{preset, with, without};
-use crate::party::{Begun, CLIENT, Party, SECRET, ask, parameter};
+use crate::party::{CLIENT, Party, SECRET, StartedAuthorization, ask, parameter};
 
-fn reply(begun: &Begun, id_token: &str) -> Value {
+fn reply(begun: &StartedAuthorization, id_token: &str) -> Value {
     json!({
         "access_token": "rfx", "expires_in": 14_124, "id_token": id_token,
         "nonce": begun.asked("nonce"), "refresh_token": "5b9", "scope": ["openid", "user:read:email"],

@@ -72,8 +72,8 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let wanted = vector.expected["challenge_has"].as_object();
     // A token bound to a key is not a bearer token: the error is beside a different scheme.
     let code = challenge_error(&vector.expected);
-    let is_told = said.param("error") == Some(code) || text.contains(code);
-    holds("the challenge has an error", wanted.is_some() || is_told)?;
+    let has_error = said.param("error") == Some(code) || text.contains(code);
+    holds("the challenge has an error", wanted.is_some() || has_error)?;
     for (name, value) in wanted.into_iter().flatten() {
         same(name, said.param(name), value.as_str())?;
     }

@@ -129,7 +129,7 @@ async function strictHop({ ann, somebody, shop }) {
   await bob.context.close()
 }
 
-/** A callback nobody waits for leads home those who are signed in, and does not sign them in anew. */
+/** A callback nobody waits for leads home those who are signed in, and does not sign them in again. */
 async function callbackAgain({ ann, shop }) {
   const callback = `${shop.base}/auth/callback`
   for (const [to, what] of [[`${callback}?code=a&state=b`, 'a'], [`${callback}?error=access_denied&state=b`, 'a'], [callback, 'button']]) {

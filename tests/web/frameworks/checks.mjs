@@ -64,7 +64,7 @@ class Person {
     assert.ok(text.includes(this.shop.provider.subject), text)
   }
 
-  /** On the site's own page, which asks once more. */
+  /** On the site's own page, which asks again. */
   async signOut() {
     await this.page.goto(`${this.shop.base}/auth/logout`)
     await this.page.locator('form button, form input[type=submit]').first().click()

@@ -16,7 +16,7 @@ const flow = (alias, authenticationExecutions, topLevel = false) => ({
 })
 const level = (n) => ({ alias: `level ${n}`, config: { 'loa-condition-level': String(n), 'loa-max-age': '36000' } })
 
-/** A password is the first level, and once more the second: Keycloak's step-up with what needs no telephone. */
+/** Keycloak's step-up without a telephone: a password is the first level, and the same password again the second. */
 const flows = [
   flow('by level', [execution('auth-cookie', 'ALTERNATIVE', 0), subflow('levels', 'ALTERNATIVE', 10)], true),
   flow('levels', [subflow('first', 'CONDITIONAL', 0), subflow('second', 'CONDITIONAL', 10)]),

@@ -16,9 +16,9 @@ const began = performance.now()
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 const failures = []
 const rows = new Map(wanted.map(({ name }) => [name, {}]))
-/** The same of the applications behind nginx. */
+/** The results of the applications behind nginx. */
 const proxied = new Map()
-/** And where the provider is another site. */
+/** The results with a provider at another site. */
 const across = new Map()
 let passed = 0
 let failed = 0

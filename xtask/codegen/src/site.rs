@@ -13,7 +13,7 @@ use crate::{HEADER, region};
 const SOURCE: &str = "crates/oauth-web/src/settings/table.rs";
 
 /// The longest line of Python.
-const WIDTH: usize = 120;
+const PYTHON_LINE_WIDTH: usize = 120;
 
 /// What JavaScript says otherwise: a function that looks providers up is an option there.
 fn in_javascript() -> impl Iterator<Item = &'static Setting> {
@@ -86,7 +86,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
         .map(|(name, text)| (*name, (*text).to_owned()));
     for (name, text) in objects.chain(documented) {
         let indent = " ".repeat(16);
-        let line = wrapped(&format!("{name}: {text}"), WIDTH, &indent);
+        let line = wrapped(&format!("{name}: {text}"), PYTHON_LINE_WIDTH, &indent);
         let _ = writeln!(module, "            {line}");
     }
     module +=

@@ -14,7 +14,7 @@ use crate::ops::records;
 use crate::{HEADER, region, root};
 
 /// The longest line of a signature.
-const WIDTH: usize = 100;
+const LINE_WIDTH: usize = 100;
 
 /// Documentation by name: `Class`, `Class.method` or `function`.
 type Docs = BTreeMap<String, String>;
@@ -106,7 +106,7 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
         let bare = line.trim_start();
         if let Some((name, long)) = line
             .strip_prefix("# let ")
-            .and_then(|it| it.split_once(" = "))
+            .and_then(|line| line.split_once(" = "))
         {
             short.push((format!("{{{name}}}"), long));
             continue;
@@ -197,7 +197,7 @@ fn ended(line: &str) -> Option<(&str, Option<&str>)> {
 
 /// A signature in lines that are not too long.
 fn folded(signature: &str) -> String {
-    if signature.lines().all(|line| line.len() <= WIDTH) {
+    if signature.lines().all(|line| line.len() <= LINE_WIDTH) {
         return signature.to_owned();
     }
     let (Some((head, rest)), indent) = (
@@ -214,7 +214,7 @@ fn folded(signature: &str) -> String {
     for part in given.trim_end_matches(',').split(", ") {
         match lines.last_mut() {
             Some(last) if last.is_empty() => last.push_str(part),
-            Some(last) if inner.len() + last.len() + part.len() + 3 <= WIDTH => {
+            Some(last) if inner.len() + last.len() + part.len() + 3 <= LINE_WIDTH => {
                 *last += ", ";
                 *last += part;
             }

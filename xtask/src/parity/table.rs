@@ -34,7 +34,7 @@ struct Row {
 #[serde(untagged)]
 enum Cell {
     Proved(Proved),
-    Missing(Missing),
+    NotAvailable(NotAvailable),
 }
 
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ struct Proved {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Missing {
+struct NotAvailable {
     /// Why not.
     no: String,
 }
@@ -144,8 +144,10 @@ fn doubts(
     is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
 ) -> Vec<String> {
     match cell {
-        Cell::Missing(missing) if missing.no.is_empty() => vec!["no reason is given".to_owned()],
-        Cell::Missing(_) => Vec::new(),
+        Cell::NotAvailable(missing) if missing.no.is_empty() => {
+            vec!["no reason is given".to_owned()]
+        }
+        Cell::NotAvailable(_) => Vec::new(),
         Cell::Proved(proved) if proved.tests.is_empty() => vec!["no test is named".to_owned()],
         Cell::Proved(proved) => {
             let tests = proved.tests.iter();
@@ -158,7 +160,7 @@ fn doubts(
 
 fn shown(cell: &Cell) -> String {
     match cell {
-        Cell::Missing(missing) => format!("no: {}", missing.no),
+        Cell::NotAvailable(missing) => format!("no: {}", missing.no),
         Cell::Proved(proved) => proved.text.clone().unwrap_or_else(|| "yes".to_owned()),
     }
 }

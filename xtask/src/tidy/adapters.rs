@@ -20,7 +20,7 @@ const MAX_LINES: usize = 150;
 const MAX_SUM: usize = 150;
 
 /// A folder with adapters. Every file in it is in one of these lists.
-struct Place {
+struct AdapterFolder {
     folder: &'static str,
     /// What drives visits and opens connections. These files are no adapters.
     drivers: &'static [&'static str],
@@ -45,8 +45,8 @@ const fn adapter(framework: &'static str, files: &'static [&'static str]) -> Ada
     }
 }
 
-const PLACES: &[Place] = &[
-    Place {
+const PLACES: &[AdapterFolder] = &[
+    AdapterFolder {
         folder: "bindings/python/python/oauth_core/web",
         drivers: &[],
         shared: &[
@@ -87,7 +87,7 @@ const PLACES: &[Place] = &[
             },
         ],
     },
-    Place {
+    AdapterFolder {
         folder: "bindings/node/js/web",
         drivers: &[],
         shared: &[
@@ -117,7 +117,7 @@ const PLACES: &[Place] = &[
             adapter("SvelteKit", &["sveltekit.cjs"]),
         ],
     },
-    Place {
+    AdapterFolder {
         folder: "crates/oauth-web-actix/src",
         drivers: &[],
         shared: &[],
@@ -133,7 +133,7 @@ const PLACES: &[Place] = &[
             most: ACTIX_MOST,
         }],
     },
-    Place {
+    AdapterFolder {
         folder: "crates/oauth-web-tower/src",
         // The driver of all native hosts, those of Python and Node.js among them.
         drivers: &["environment.rs", "grants.rs", "host.rs", "tokens.rs"],
@@ -172,7 +172,7 @@ pub(super) fn adapters() -> Vec<String> {
     PLACES.iter().flat_map(breaches).collect()
 }
 
-fn breaches(place: &Place) -> Vec<String> {
+fn breaches(place: &AdapterFolder) -> Vec<String> {
     let folder = place.folder;
     let mut breaches = Vec::new();
     let mut sizes = BTreeMap::new();
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_file_is_of_a_framework_or_shared() {
-        let place = |shared| Place {
+        let place = |shared| AdapterFolder {
             folder: "crates/oauth-web-actix/src",
             drivers: &[],
             shared,

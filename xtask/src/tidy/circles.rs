@@ -234,7 +234,7 @@ fn python(name: &str, text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Each circle that a walk along the imports comes upon, the first file once more at its end.
+/// Each cycle found by following the imports, with the first file repeated at its end.
 fn find(imports: &Imports) -> Vec<Vec<String>> {
     let mut circles = Vec::new();
     let mut done = BTreeSet::new();

@@ -7,15 +7,15 @@ const { KeyError, PrivateKey, generated, macOf } = require('./private-key.cjs')
 
 /** The longest name of a DPoP key in a store, in bytes, and the format of its record: the same in every language. */
 const MAX_NAME = 48
-const FORMAT = 1
+const RECORD_VERSION = 1
 /** The algorithms of HMACs, and how many bytes a secret has at least. */
-const MACS = { HS256: 32, HS384: 48, HS512: 64 }
+const MAC_BYTES = { HS256: 32, HS384: 48, HS512: 64 }
 /** Why settings for one key are refused. */
 const OF_ONE = 'kid: a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs'
 /** How many saves are tried before giving up on a store that always reports a conflict. */
-const TRIES = 16
+const MAX_SAVE_ATTEMPTS = 16
 /** The algorithms of DPoP proofs, the usual one first. */
-const DPOP = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256', 'PS384', 'PS512', 'RS384', 'RS512']
+const DPOP_ALGORITHMS = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256', 'PS384', 'PS512', 'RS384', 'RS512']
 
 /** Operations on keys, for the native half. */
 function keysOver(wasm, notSupportedHere) {
@@ -60,7 +60,10 @@ function keysOver(wasm, notSupportedHere) {
     }
   }
 
-  /** Checks the values of an assertion as far as no server is needed. A service account is refused by the client. */
+  /**
+   * Checks the values of an assertion to the extent possible without a server. A service account is refused by the
+   * client.
+   */
   function checkAssertion({ method, source, keys: texts, passphrase, alg, kid, certificateThumbprint }) {
     if (method === 'client_secret_jwt') return checkMac(source, alg)
     if (method !== 'private_key_jwt') return
@@ -72,7 +75,7 @@ function keysOver(wasm, notSupportedHere) {
   }
 
   function checkMac(secret, alg = 'HS256') {
-    const least = MACS[alg]
+    const least = MAC_BYTES[alg]
     if (least === undefined) throw failed('key.algorithm', `alg: ${alg}`)
     if (new TextEncoder().encode(secret).length < least) throw failed('jws.key_too_small', `secret: ${alg} needs ${least} bytes`)
   }
@@ -97,21 +100,21 @@ function keysOver(wasm, notSupportedHere) {
   /** The private key of each key object of this process. */
   const privates = new WeakMap()
 
-  const isProof = (alg) => DPOP.includes(alg) || alg === 'EdDSA'
+  const isProof = (alg) => DPOP_ALGORITHMS.includes(alg) || alg === 'EdDSA'
 
   const dpop = {
     /** Generates a key, asynchronously as WebCrypto does. */
     async generate(alg) {
       if (!isProof(alg)) throw failed('key.algorithm', alg)
-      const made = generated(alg).then((pem) => new PrivateKey(pem).whole())
+      const generation = generated(alg).then((pem) => new PrivateKey(pem).whole())
       // Not every runtime supports every curve.
-      const whole = await made.catch(({ message }) => { throw failed('key.algorithm', message) })
-      return dpop.read(whole, alg)
+      const complete = await generation.catch(({ message }) => { throw failed('key.algorithm', message) })
+      return dpop.read(complete, alg)
     },
     /** Parses a key from PEM or a JWK: for this algorithm, or for the first that the key supports. */
     read(text, alg, passphrase) {
       const key = read(text, passphrase)
-      const fit = (alg === undefined ? DPOP : [alg]).find((name) => key.algs.includes(name))
+      const fit = (alg === undefined ? DPOP_ALGORITHMS : [alg]).find((name) => key.algs.includes(name))
       if (fit === undefined) throw failed('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
       const native = wasm.NativeDpopKey.of(fit, publicText(key), key.signer)
       privates.set(native, key)
@@ -150,12 +153,12 @@ function keysOver(wasm, notSupportedHere) {
       return answer
     }
     let pem
-    for (let tries = 0; tries < TRIES; tries += 1) {
+    for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
       const { version = 0, record } = await callStore({ verb: 'load', key })
       // An empty record is a tombstone.
       if (record) return { record: await stored(record, alg) }
       pem ??= await generated(alg)
-      const text = JSON.stringify({ version: FORMAT, alg, private_key: pem })
+      const text = JSON.stringify({ version: RECORD_VERSION, alg, private_key: pem })
       // No caller gets a key that is not stored: its tokens would be lost with this process.
       const saved = await callStore({ verb: 'save', key, record: text, version })
       if (saved.version !== undefined) return { record: await stored(text, alg) }
@@ -165,7 +168,7 @@ function keysOver(wasm, notSupportedHere) {
 
   async function stored(text, wanted) {
     const { version, alg, private_key: pem } = parsed(text)
-    if (version !== FORMAT) throw failed('stored.malformed', 'version')
+    if (version !== RECORD_VERSION) throw failed('stored.malformed', 'version')
     if (alg !== wanted) throw failed('key.algorithm', `the stored key is for ${alg}`)
     const key = hold(String(pem))
     if (!(key instanceof PrivateKey)) throw failed('stored.malformed', 'key')

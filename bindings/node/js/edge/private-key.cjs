@@ -1,6 +1,6 @@
 'use strict'
 
-// Private keys for WebCrypto, from PEM (PKCS#8, PKCS#1, SEC1) or a JWK. Keys are checked here as far as possible
+// Private keys for WebCrypto, from PEM (PKCS#8, PKCS#1, SEC1) or a JWK. Keys are checked here to the extent possible
 // without signing, because WebCrypto reports errors only asynchronously.
 
 const { algorithms } = require('../webcrypto.cjs')
@@ -21,7 +21,7 @@ const malformed = () => new KeyError('key.malformed', 'neither a private key in 
 const unfit = () => new KeyError('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
 const encrypted = () => new KeyError('key.encrypted', '')
 const ENCRYPTED = 'ENCRYPTED PRIVATE KEY'
-const OTHERWISE = 'the key is encrypted otherwise than by PBES2 with PBKDF2 of at most ten million iterations and AES-CBC: convert it with openssl pkcs8 -topk8 -v2 aes256'
+const UNSUPPORTED_ENCRYPTION = 'the key is encrypted otherwise than by PBES2 with PBKDF2 of at most ten million iterations and AES-CBC: convert it with openssl pkcs8 -topk8 -v2 aes256'
 
 /** The largest text that is read, in characters. */
 const MAX_TEXT = 64 << 10
@@ -35,7 +35,7 @@ const CURVES = {
   [IDENTIFIERS['P-521']]: { crv: 'P-521', length: 66, algs: ['ES512'] },
 }
 const ED25519 = { length: 32, algs: ['Ed25519', 'EdDSA'] }
-const RSA = ['RS256', 'PS256', 'RS384', 'RS512', 'PS384', 'PS512']
+const RSA_ALGORITHMS = ['RS256', 'PS256', 'RS384', 'RS512', 'PS384', 'PS512']
 
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
@@ -79,7 +79,7 @@ function elements(bytes) {
 
 /** The content of the first element with this tag. */
 function contentOf(list, tag) {
-  const found = list.find((one) => one.tag === tag)
+  const found = list.find((element) => element.tag === tag)
   if (found === undefined) throw malformed()
   return found.content
 }
@@ -103,8 +103,8 @@ function rsaJwk(der) {
 /** `ECPrivateKey` (RFC 5915 section 3) as a JWK; it may lack the public key. */
 function ecJwk(der, named) {
   const parts = sequence(der)
-  const own = parts.find(({ tag }) => tag === FIRST)
-  const curve = CURVES[hex(named ?? contentOf(elements(own?.content ?? new Uint8Array()), NAME))]
+  const privatePart = parts.find(({ tag }) => tag === FIRST)
+  const curve = CURVES[hex(named ?? contentOf(elements(privatePart?.content ?? new Uint8Array()), NAME))]
   if (curve === undefined) throw unfit()
   const { crv, length } = curve
   const d = contentOf(parts, OCTETS)
@@ -139,7 +139,7 @@ function pemOf(text, decrypt) {
   const [, named, body] = PEM.exec(text) ?? []
   if (named === undefined) throw malformed()
   // The encryption of PEM itself (RFC 1421), which OpenSSL still supports for old files, is not supported.
-  if (named !== ENCRYPTED && body.includes('ENCRYPTED')) throw decrypt ? new KeyError('key.malformed', OTHERWISE) : encrypted()
+  if (named !== ENCRYPTED && body.includes('ENCRYPTED')) throw decrypt ? new KeyError('key.malformed', UNSUPPORTED_ENCRYPTION) : encrypted()
   if (named === ENCRYPTED && decrypt === undefined) throw encrypted()
   const given = decoded(body.replace(/\s+/g, ''))
   const [label, der] = named === ENCRYPTED ? ['PRIVATE KEY', decrypted(given, decrypt)] : [named, given]
@@ -157,7 +157,7 @@ function decrypted(der, decrypt) {
     return decrypt(der)
   } catch (code) {
     if (typeof code !== 'string') throw code
-    throw new KeyError(code, code === 'key.malformed' ? OTHERWISE : '')
+    throw new KeyError(code, code === 'key.malformed' ? UNSUPPORTED_ENCRYPTION : '')
   }
 }
 
@@ -240,7 +240,7 @@ function shapeOf(jwk) {
     const { length } = bytesOf(jwk.n)
     for (const name of RSA_MEMBERS) bytesOf(jwk[name])
     if (length < RSA_BYTES.least || length > RSA_BYTES.most) throw unfit()
-    return { algs: RSA, members: ['kty', ...RSA_MEMBERS] }
+    return { algs: RSA_ALGORITHMS, members: ['kty', ...RSA_MEMBERS] }
   }
   const isEd = jwk.kty === 'OKP'
   if (!isEd && jwk.kty !== 'EC') throw malformed()
@@ -267,7 +267,7 @@ const macOf = (secret) => (keyId, alg, input) => ({
 async function generated(alg) {
   const [kind] = algorithms(alg)
   const rsa = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) }
-  const isRsa = RSA.includes(alg)
+  const isRsa = RSA_ALGORITHMS.includes(alg)
   const { privateKey } = await crypto.subtle.generateKey(isRsa ? { ...kind, ...rsa } : kind, true, ['sign', 'verify'])
   return pemOfDer(new Uint8Array(await crypto.subtle.exportKey('pkcs8', privateKey)))
 }

@@ -78,7 +78,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const variables = variablesOf(env ?? environment())
   const transport = options.transport ?? transportOf(variables)
   const { network } = options
-  const line = { env, transport, network, ...clientOptions }
+  const settingsOptions = { env, transport, network, ...clientOptions }
   // Checked now, so that the application does not start with missing variables; metadata is fetched for the first request.
   const settings = clientSettings(variables)
   const isLocal = isLoopback(transport)
@@ -98,7 +98,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   const { scope, identity, title, parameters, callback, responseMode, apiOrigins, userinfo = userinfoOf(variables), logoutMaxAgeWithoutExpiry, ...site } = options
   const provider = {
     id, ...identification(settings, { scope, identity }), title, parameters, callback, responseMode, apiOrigins, registered, userinfo, logoutMaxAgeWithoutExpiry,
-    client: () => Client.fromEnv(line),
+    client: () => Client.fromEnv(settingsOptions),
   }
   return { baseUrl: variables.OAUTH_BASE_URL, key, oldKeys, ...site, transport, store, providers: [provider] }
 }

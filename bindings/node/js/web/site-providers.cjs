@@ -35,7 +35,7 @@ class SiteProviders {
 
   /** Whether a provider is configured in the site's options, rather than looked up. */
   isFixed(id) {
-    return this.#providers.some((one) => one.id === id)
+    return this.#providers.some((provider) => provider.id === id)
   }
 
   /** Whether the client of a provider is known. */
@@ -66,7 +66,7 @@ class SiteProviders {
 
   /** Calls the `client` function of a provider, once for all requests that wait, and returns the client for the addon. */
   async connect(id) {
-    const provider = this.#providers.find((one) => one.id === id)
+    const provider = this.#providers.find((provider) => provider.id === id)
     try {
       this.thrown = undefined
       const client = await provider.client()

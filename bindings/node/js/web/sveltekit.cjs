@@ -18,7 +18,7 @@ function decoded(pathname) {
   }
 }
 
-/** A route's id without its groups, which no path contains. SvelteKit shows this page, whatever the URL. */
+/** A route's id without its groups, which no path contains. SvelteKit shows this page, regardless of the URL. */
 const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ?? ''
 
 /** How far a page is below a listed path; infinite if it is not. */

@@ -3,7 +3,7 @@
 // Handles each request ("visit") of a site: runs the native half, calls the application's functions, and forwards API calls.
 
 const { channel } = require('#host')
-const { answersOfSite } = require('../callbacks.cjs')
+const { siteCallbacks } = require('../callbacks.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { textOf } = require('./fields.cjs')
@@ -37,7 +37,7 @@ class Visits {
       connect: (id) => this.#providers.connect(id),
     }
     const setup = nativeSetup(this.#options, providers)
-    return callNative(() => setup.site(nativeOptions(this.#options), answersOfSite(callbacks), nativeStore, nativeNetwork))
+    return callNative(() => setup.site(nativeOptions(this.#options), siteCallbacks(callbacks), nativeStore, nativeNetwork))
   }
 
   /** Whether the site has a page at this path. */
@@ -94,11 +94,11 @@ class Visits {
 
   #admit(identity, id) {
     return this.#callApplication(id, async (request) => {
-      const said = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
-      if (said instanceof Refuse) return { refused: said.reason }
-      if (said === undefined || said === null) return {}
-      if (typeof said !== 'object' || Array.isArray(said)) throw new TypeError('admit must return an object, nothing, or a Refuse')
-      return { record: JSON.stringify(said) }
+      const decision = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
+      if (decision instanceof Refuse) return { refused: decision.reason }
+      if (decision === undefined || decision === null) return {}
+      if (typeof decision !== 'object' || Array.isArray(decision)) throw new TypeError('admit must return an object, nothing, or a Refuse')
+      return { record: JSON.stringify(decision) }
     })
   }
 

@@ -27,7 +27,7 @@ def hub() -> Any:
     found = local and local.get_hub_if_exists()
     if not found:
         return None
-    # The hub itself may not wait.
+    # The hub itself must not wait.
     gevent: Any = sys.modules["gevent"]
     if gevent.getcurrent() is found:
         return None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MAX_HOPS = 10
 
 
-class Held:
+class UncopiedHeaders:
     """A mixin for the library's headers: ``held`` fields, by lower-case names, are sent but not copied.
 
     A client that follows redirects copies the headers before an ``Auth`` sees the response, and would
@@ -87,18 +87,18 @@ class Flow(Attacher):
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         call, hops = self._call(request), 0
-        name, value = call.begin()
-        if name != "send":
-            name, value = self._run_steps(call, (name, value))
-        while name == "send":
-            self._attach(call, request, value)
+        step, payload = call.begin()
+        if step != "send":
+            step, payload = self._run_steps(call, (step, payload))
+        while step == "send":
+            self._attach(call, request, payload)
             response = yield request
-            if response.request is request or _carries_token(call, value, response):
-                name, value = call.reply(response.status_code, response.headers.raw)
-                if name == "peek":
-                    short = self._is_short(response.headers, value)
-                    name, value = call.body(response.read() if short else b"")
-                if name == "done":
+            if response.request is request or _carries_token(call, payload, response):
+                step, payload = call.reply(response.status_code, response.headers.raw)
+                if step == "peek":
+                    is_short = self._is_short(response.headers, payload)
+                    step, payload = call.body(response.read() if is_short else b"")
+                if step == "done":
                     return
             elif hops == _MAX_HOPS or self._is_final(call, request, response):
                 return
@@ -106,23 +106,23 @@ class Flow(Attacher):
                 hops += 1
                 request = _without_copied_fields(response.request)
                 call = self._call(request)
-                name, value = call.begin()
-            name, value = self._run_steps(call, (name, value))
+                step, payload = call.begin()
+            step, payload = self._run_steps(call, (step, payload))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         call, hops = self._call(request), 0
-        name, value = call.begin()
-        if name != "send":
-            name, value = await self._arun_steps(call, (name, value))
-        while name == "send":
-            self._attach(call, request, value)
+        step, payload = call.begin()
+        if step != "send":
+            step, payload = await self._arun_steps(call, (step, payload))
+        while step == "send":
+            self._attach(call, request, payload)
             response = yield request
-            if response.request is request or _carries_token(call, value, response):
-                name, value = call.reply(response.status_code, response.headers.raw)
-                if name == "peek":
-                    short = self._is_short(response.headers, value)
-                    name, value = call.body(await response.aread() if short else b"")
-                if name == "done":
+            if response.request is request or _carries_token(call, payload, response):
+                step, payload = call.reply(response.status_code, response.headers.raw)
+                if step == "peek":
+                    is_short = self._is_short(response.headers, payload)
+                    step, payload = call.body(await response.aread() if is_short else b"")
+                if step == "done":
                     return
             elif hops == _MAX_HOPS or self._is_final(call, request, response):
                 return
@@ -130,8 +130,8 @@ class Flow(Attacher):
                 hops += 1
                 request = _without_copied_fields(response.request)
                 call = self._call(request)
-                name, value = call.begin()
-            name, value = await self._arun_steps(call, (name, value))
+                step, payload = call.begin()
+            step, payload = await self._arun_steps(call, (step, payload))
 
     def _call(self, request: Any) -> Call:
         try:
@@ -163,13 +163,13 @@ class Flow(Attacher):
     def _is_final(self, call: Call, sent: Any, response: Any) -> bool:
         """Whether the response to a redirect that httpx itself has followed is final.
 
-        If routes have owners, httpx has followed without the token, and a request that stayed with its owner has to
-        be sent again with the token. A DPoP-bound token was copied without a proof, and has to be sent again with a
-        proof for this URL.
+        If routes have owners, httpx has followed without the token: a request to a route of the same owner has to be
+        sent again with the token. A DPoP-bound token was copied without its proof: the request has to be sent again
+        with a proof for this URL.
         """
         last = response.request
         requests = (*(before.request for before in response.history), last)
-        if any(_origin(one) != _origin(sent) for one in requests):
+        if any(_origin(request) != _origin(sent) for request in requests):
             return True
         if call.owner == "any":
             return call.proof is None or response.status_code != 401

@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["IDENTITY", "Body"]
 
-LIMIT = 1 << 20
+MAX_BODY_BYTES = 1 << 20
 """The largest body, in bytes; with one byte more, the exchange reports it as too large."""
 
 IDENTITY = ("accept-encoding", "identity")
@@ -48,15 +48,15 @@ class Body:
             self._whole += chunk[: self._room()]
         elif not self._unpack.eof:
             self._whole += self._unpack.decompress(chunk, self._room())
-        return len(self._whole) <= LIMIT
+        return len(self._whole) <= MAX_BODY_BYTES
 
     def _room(self) -> int:
         # Never 0, which zlib treats as no limit: reading stops after one byte beyond the limit.
-        return LIMIT + 1 - len(self._whole)
+        return MAX_BODY_BYTES + 1 - len(self._whole)
 
     def bytes(self) -> bytes:
         """The whole body; one byte more than the limit if it is larger."""
         is_open = self._unpack is not None and not self._unpack.eof
-        if is_open and not self._is_empty and len(self._whole) <= LIMIT:
+        if is_open and not self._is_empty and len(self._whole) <= MAX_BODY_BYTES:
             raise EOFError("the compressed response is truncated")
         return bytes(self._whole)

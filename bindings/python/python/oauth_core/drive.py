@@ -39,7 +39,7 @@ __all__ = [
     "run",
 ]
 
-WAIT = 0.05
+POLL_SECONDS = 0.05
 """The interval at which a caller checks whether a different caller's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
@@ -108,10 +108,10 @@ def _carry_out(
         sleep(step.seconds)
         return exchange.send(None)
     try:
-        answer = _send(step, http) if isinstance(step, Send) else _signature(step, sign)
-    except Exception as lost:
-        return exchange.throw(lost)
-    return exchange.send(answer)
+        reply = _send(step, http) if isinstance(step, Send) else _signature(step, sign)
+    except Exception as error:
+        return exchange.throw(error)
+    return exchange.send(reply)
 
 
 def _send(step: Send, http: HttpClient) -> Answer:
@@ -144,13 +144,13 @@ async def arun(
                 continue
             try:
                 if isinstance(step, Send):
-                    answer = await _asend(step, http)
+                    reply = await _asend(step, http)
                 else:
-                    answer = await _asignature(step, sign)
-            except Exception as lost:
-                step = exchange.throw(lost)
+                    reply = await _asignature(step, sign)
+            except Exception as error:
+                step = exchange.throw(error)
             else:
-                step = exchange.send(answer)
+                step = exchange.send(reply)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -210,7 +210,7 @@ def keep(
     while True:
         decision = keeper.ask(refused)
         if decision.kind == "wait":
-            sleep(WAIT)
+            sleep(POLL_SECONDS)
         elif decision.kind == "use_token" and decision.tokens is not None:
             return decision.tokens
         else:
@@ -251,7 +251,7 @@ def _renew(
         tokens: Tokens = done.value
         return tokens
     finally:
-        # Whatever the outcome, the next caller can start a new renewal.
+        # Regardless of the outcome, the next caller can start a new renewal.
         renewal.close()
 
 
@@ -287,7 +287,7 @@ async def akeep(
     while True:
         decision = keeper.ask(refused)
         if decision.kind == "wait":
-            await sleep(WAIT)
+            await sleep(POLL_SECONDS)
         elif decision.kind == "use_token" and decision.tokens is not None:
             return decision.tokens
         else:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import httpx
 
-from ._httpx_flow import Flow, Held
+from ._httpx_flow import Flow, UncopiedHeaders
 
 __all__ = ["Auth"]
 
 
-class _Headers(Held, httpx.Headers):
+class _Headers(UncopiedHeaders, httpx.Headers):
     pass
 
 

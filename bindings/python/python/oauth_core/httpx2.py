@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import httpx2
 
-from ._httpx_flow import Flow, Held
+from ._httpx_flow import Flow, UncopiedHeaders
 
 __all__ = ["Auth"]
 
 
-class _Headers(Held, httpx2.Headers):
+class _Headers(UncopiedHeaders, httpx2.Headers):
     pass
 
 

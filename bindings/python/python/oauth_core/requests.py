@@ -135,7 +135,7 @@ def _attach(request: requests.PreparedRequest, call: Call, header: str | None) -
 
 
 def _is_in_memory(request: requests.PreparedRequest) -> bool:
-    body: Any = request.body  # a stream too, whatever the stubs say
+    body: Any = request.body  # a stream too, regardless of what the stubs say
     return body is None or isinstance(body, (str, bytes))
 
 

@@ -29,7 +29,7 @@ use crate::api::api;
 use crate::fixed_token::FixedArgs;
 use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
-use crate::profile::Who;
+use crate::profile::ActsFor;
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
 use crate::setup::{ClientPlan, Need, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
@@ -56,7 +56,7 @@ once with a new token. The response body is always printed; the exit code is 1 i
 or higher, or if the response is a redirect that is not followed.";
 
 /// The time before its expiry from which a token counts as expired.
-const LEEWAY: Duration = Duration::from_secs(30);
+const EXPIRY_LEEWAY: Duration = Duration::from_secs(30);
 
 /// Calls an API with a token.
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ pub(crate) struct Call {
     grant: Option<GrantType>,
     /// Act as the user or as the client [default: the profile's `as`, or see oauth token]
     #[arg(long = "as", value_enum, conflicts_with_all = ["token", "grant"])]
-    who: Option<Who>,
+    who: Option<ActsFor>,
     #[command(flatten)]
     asked: TokenRequestArgs,
 }
@@ -139,17 +139,17 @@ impl Call {
             let response = sending.send(&sending.api, &Source::Fixed(fixed), &net)?;
             return finish(response, output);
         }
-        let wanted = match &provider {
+        let token_owner = match &provider {
             Some(provider) => provider.token_for(url.as_str())?,
             None => TokenOwner::Any,
         };
-        let plan = ClientPlan::of(profile, global)?;
-        let kept = match self.tokens {
+        let plan = ClientPlan::for_profile(profile, global)?;
+        let profile_tokens = match self.tokens {
             Some(_) => None,
-            None => ProfileTokens::of(&plan.profile, global)?,
+            None => ProfileTokens::for_profile(&plan.profile, global)?,
         };
         let choice = token::choice(self.grant, self.who, &plan.profile);
-        if kept.is_none() && self.tokens.is_none() {
+        if profile_tokens.is_none() && self.tokens.is_none() {
             choice.without_store()?;
         }
         let asked = plan.asked(&self.asked)?;
@@ -161,18 +161,18 @@ impl Call {
             };
             finish(sending.send(&api, source, &setup.net)?, output)
         };
-        if let Some(grants) = &kept {
-            let choice = match (wanted, choice) {
+        if let Some(grants) = &profile_tokens {
+            let choice = match (token_owner, choice) {
                 (TokenOwner::Application, Choice::Either) => Choice::Client,
                 _ => choice,
             };
             let chosen = grants.choose(&plan, choice, &self.asked)?;
-            check_route(wanted, &url, matches!(chosen.owner, Owner::Login))?;
+            check_route(token_owner, &url, matches!(chosen.owner, Owner::Login))?;
             let setup = grants.set_up(plan, &chosen)?;
             let grant = grants.open(&setup, chosen.owner, output);
             return send(&Source::Stored(grant), &setup);
         }
-        check_route(wanted, &url, self.tokens.is_some())?;
+        check_route(token_owner, &url, self.tokens.is_some())?;
         let need = match self.tokens {
             Some(_) => Need::Optional,
             None => Need::Secret,
@@ -213,12 +213,12 @@ impl Call {
 }
 
 /// Some APIs require a user's token for some routes, and the application's for all others.
-fn check_route(wanted: TokenOwner, url: &Url, is_users: bool) -> Result<(), Failure> {
+fn check_route(token_owner: TokenOwner, url: &Url, acts_for_user: bool) -> Result<(), Failure> {
     let fail = |kind: &str, hint: &str| {
         let message = format_args!("{} requires {kind} token", url.path()).to_string();
         Err(Failure::usage("usage.token_for_route", message, hint))
     };
-    match (wanted, is_users) {
+    match (token_owner, acts_for_user) {
         (TokenOwner::User, false) => fail(
             "a user",
             "log in and select that profile, or log in with --save FILE and pass --tokens FILE",
@@ -236,7 +236,7 @@ enum Source<'a> {
     Stored(Grant<'a>),
     /// A file written by --save.
     File(TokenFile, &'a Setup),
-    /// The server, for each command anew.
+    /// The server, again for each command.
     Client(TokenRequest, &'a Setup),
 }
 
@@ -251,7 +251,7 @@ impl Source<'_> {
         };
         let tokens = file.load()?;
         setup.client.check_owner(&tokens)?;
-        let leeway = LEEWAY.min(Duration::from_secs(
+        let leeway = EXPIRY_LEEWAY.min(Duration::from_secs(
             tokens.expires_in.unwrap_or_default() / 10,
         ));
         match tokens.freshness(Moment::system()?.now(), leeway) {

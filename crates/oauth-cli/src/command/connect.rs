@@ -199,7 +199,7 @@ impl Connect {
                 quirks: quirks.into_iter().collect(),
                 ..Rules::default()
             })
-            // A person can choose, and is told between which.
+            // A user can choose, and is told between which.
             .on_several_servers(OnSeveralServers::Error)
             .grant(match self.as_client {
                 true => GrantChoice::ClientCredentials,

@@ -1,6 +1,6 @@
 //! `oauth credential`: a credential helper, which provides the tokens of profiles to other programs as passwords.
 //!
-//! A token is only provided for the origins of its profile, whatever the other program requests.
+//! A token is only provided for the origins of its profile, regardless of what the other program requests.
 
 mod docker;
 mod git;
@@ -13,7 +13,7 @@ use oauth_core::token::TokenType;
 use oauth_core::url::Url;
 use oauth_core::{Secret, Tokens};
 
-use super::token::Wanted;
+use super::token::TokenSelection;
 use crate::Global;
 use crate::api::api;
 use crate::output::{Failure, Output};
@@ -65,7 +65,7 @@ impl Credential {
 const USERNAME: &str = "oauth2";
 
 /// The largest request that is read, in bytes.
-const LIMIT: u64 = 64 << 10;
+const MAX_REQUEST_BYTES: u64 = 64 << 10;
 
 /// Reads a request from stdin.
 fn request() -> Result<Secret<String>, Failure> {
@@ -77,10 +77,12 @@ fn request() -> Result<Secret<String>, Failure> {
         )
     };
     let mut text = String::new();
-    let read = std::io::stdin().take(LIMIT + 1).read_to_string(&mut text);
+    let read = std::io::stdin()
+        .take(MAX_REQUEST_BYTES + 1)
+        .read_to_string(&mut text);
     let text = Secret::new(text);
     read.map_err(|why| malformed(&why.to_string()))?;
-    match text.expose().len() as u64 > LIMIT {
+    match text.expose().len() as u64 > MAX_REQUEST_BYTES {
         true => Err(malformed("longer than 64 KiB")),
         false => Ok(text),
     }
@@ -142,7 +144,7 @@ pub(super) fn bound() -> Failure {
 
 /// A token that is a password.
 fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
-    let tokens = Wanted::default().of(profile, global, output)?;
+    let tokens = TokenSelection::default().of(profile, global, output)?;
     if !matches!(tokens.token_type, TokenType::Bearer) {
         return Err(bound());
     }
@@ -186,7 +188,7 @@ fn stored(
     if profile.token_env.is_some() || profile.token_file.is_some() {
         return Ok(None);
     }
-    let plan = ClientPlan::of(profile, global)?;
-    let grants = ProfileTokens::of(&plan.profile, global)?;
+    let plan = ClientPlan::for_profile(profile, global)?;
+    let grants = ProfileTokens::for_profile(&plan.profile, global)?;
     Ok(grants.map(|grants| (plan, grants)))
 }

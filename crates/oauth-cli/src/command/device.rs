@@ -53,7 +53,7 @@ pub(super) fn sign_in(
     login.ok_or_else(|| Error::from(Misuse::OutOfOrder).into())
 }
 
-/// The same; `None` if the server issues no codes to this client and a browser can be used.
+/// Signs in with a device code; `None` if the server issues no codes to this client and a browser can be used.
 pub(super) fn try_sign_in(
     setup: &Setup,
     asked: TokenRequest,

@@ -36,11 +36,11 @@ const VERSIONS: [&str; 2] = [
 
 /// The version that kubectl requests with `KUBERNETES_EXEC_INFO`: it does not accept any other.
 fn version() -> &'static str {
-    let asked = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
-    let asked: Value = serde_json::from_str(&asked).unwrap_or_default();
-    let asked = asked.get("apiVersion").and_then(Value::as_str);
+    let requested = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
+    let requested: Value = serde_json::from_str(&requested).unwrap_or_default();
+    let requested = requested.get("apiVersion").and_then(Value::as_str);
     let [usual, ..] = VERSIONS;
-    let known = VERSIONS.into_iter().find(|known| Some(*known) == asked);
+    let known = VERSIONS.into_iter().find(|known| Some(*known) == requested);
     known.unwrap_or(usual)
 }
 

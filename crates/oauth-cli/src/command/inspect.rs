@@ -14,7 +14,7 @@ use oauth_core::token::access_token::AccessTokenProfile;
 use oauth_core::{Moment, Secret};
 use serde_json::{Map, Value, json};
 
-use self::checks::{Check, SIGNATURE, Wanted};
+use self::checks::{Check, RequestedChecks, SIGNATURE};
 use self::keys::{KeySource, SignatureChecker};
 use crate::Global;
 use crate::output::{self, DIM, Failure, Output};
@@ -119,7 +119,7 @@ impl Inspect {
             (None, true) => KeySource::Issuer,
             (None, false) => KeySource::None,
         };
-        let wanted = Wanted {
+        let wanted = RequestedChecks {
             typ: self.typ,
             issuer: self.issuer,
             client_id: self.client_id,
@@ -138,7 +138,7 @@ impl Inspect {
         }
         let mut checks = Vec::new();
         if let Some(claims) = shown.claims() {
-            if let Some(issuer) = wanted.judged_as_of(&keys) {
+            if let Some(issuer) = wanted.verification_issuer(&keys) {
                 let judge = SignatureChecker::new(
                     keys,
                     shown.header(),
@@ -158,7 +158,7 @@ impl Inspect {
         output.result(report.text(), &report.record())?;
         let failed = checks.iter().filter(|check| check.outcome.is_err());
         let failed: Vec<_> = failed.map(|check| check.name).collect();
-        if !wanted.is_anything() || failed.is_empty() && shown.claims().is_some() {
+        if !wanted.has_checks() || failed.is_empty() && shown.claims().is_some() {
             return Ok(());
         }
         Err(Failure::refused(
@@ -194,7 +194,7 @@ impl Report<'_> {
         }
         let checks = self.checks.iter().map(|check| {
             let outcome = match &check.outcome {
-                Ok(good) => format!("passed: {good}"),
+                Ok(detail) => format!("passed: {detail}"),
                 Err(error) => format!("FAILED: {error}"),
             };
             (check.name.to_owned(), outcome)
@@ -228,7 +228,7 @@ impl Report<'_> {
         });
         let checks = self.checks.iter().map(|check| {
             let (code, detail) = match &check.outcome {
-                Ok(good) => (None, good.clone()),
+                Ok(detail) => (None, detail.clone()),
                 Err(error) => (Some(error.code()), error.to_string()),
             };
             json!({

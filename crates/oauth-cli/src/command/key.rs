@@ -68,7 +68,7 @@ pub(crate) struct Key {
 enum Action {
     /// Generate a private key
     #[command(after_help = NEW_EXAMPLES)]
-    New(New),
+    New(NewKeyArgs),
     /// Print the public part of keys, to register or publish
     #[command(after_help = PUBLIC_EXAMPLES)]
     Public(Public),
@@ -81,7 +81,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
-struct New {
+struct NewKeyArgs {
     /// Signature algorithm
     #[arg(long, value_name = "ALG", value_parser = alg())]
     alg: Alg,
@@ -147,7 +147,7 @@ impl Key {
     }
 }
 
-impl New {
+impl NewKeyArgs {
     fn run(self, output: Output) -> Result<(), Failure> {
         let file = file_of(self.output)?;
         let key = PrivateKey::generate(self.alg).map_err(not_generated)?;

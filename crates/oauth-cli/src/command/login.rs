@@ -26,7 +26,7 @@ use crate::browser::Browser;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, print_stderr};
 use crate::profile_tokens::{Owner, ProfileTokens};
-use crate::redirect::{self, Wanted};
+use crate::redirect::{self, RedirectOptions};
 use crate::setup::{ClientPlan, Need, ServerArgs, Setup, pair};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
@@ -121,7 +121,7 @@ impl Login {
             },
             parameters: self.parameters.clone(),
             browser: Browser::find(self.no_browser),
-            wanted: Wanted {
+            wanted: RedirectOptions {
                 port: self.port,
                 path: self.path,
             },
@@ -147,7 +147,7 @@ impl LoginArgs {
         let plan = ClientPlan::new(self.server, global)?;
         let grants = match self.save {
             Some(_) => None,
-            None => ProfileTokens::of(&plan.profile, global)?,
+            None => ProfileTokens::for_profile(&plan.profile, global)?,
         };
         let asked = plan.asked(&self.asked)?;
         let requested = permissions::requested(parameters, &asked)?;
@@ -163,7 +163,7 @@ impl LoginArgs {
             Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
             None => output.note("logged in"),
         }
-        let record = LoginRecord::of(&redeemed.tokens, redeemed.id_token.as_ref());
+        let record = LoginRecord::from_tokens(&redeemed.tokens, redeemed.id_token.as_ref());
         let tokens = redeemed.tokens;
         output.note(token::summary(&tokens));
         let permissions = Permissions::of(&tokens, &requested);
@@ -190,7 +190,7 @@ struct InBrowser {
     push: Push,
     parameters: Vec<(String, String)>,
     browser: Browser,
-    wanted: Wanted,
+    wanted: RedirectOptions,
     timeout: u64,
 }
 

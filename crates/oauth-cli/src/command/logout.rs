@@ -18,7 +18,7 @@ use crate::browser::Browser;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, print_stderr};
 use crate::profile::Profile;
-use crate::profile_tokens::{Owner, ProfileTokens, Stored};
+use crate::profile_tokens::{Owner, ProfileTokens, StoredGrant};
 use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
@@ -79,7 +79,7 @@ struct SignOutArgs {
 impl Logout {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let plan = ClientPlan::new(self.server, global)?;
-        let grants = ProfileTokens::of(&plan.profile, global)?;
+        let grants = ProfileTokens::for_profile(&plan.profile, global)?;
         let grants = grants.ok_or_else(|| {
             Failure::usage(
                 "usage.no_login",
@@ -88,7 +88,7 @@ impl Logout {
             )
         })?;
         if self.client {
-            let ended = Ended {
+            let ended = LocalLogout {
                 setup: None,
                 id_token: None,
                 revoked: revoke::remove_clients(plan, &grants, output)?,
@@ -107,26 +107,26 @@ impl Logout {
 }
 
 /// A login that was removed locally, and what happened to it at the server.
-pub(super) struct Ended {
+pub(super) struct LocalLogout {
     /// `None` if the server could not be set up.
     setup: Option<Setup>,
     id_token: Option<Secret<String>>,
     revoked: Result<Vec<&'static str>, Failure>,
 }
 
-/// Removes the stored login first, whatever happens to the rest. A shell that is refreshing it at this moment detects
-/// this, and stores nothing.
+/// Removes the stored login first, regardless of what happens to the rest. A shell that is refreshing it at this moment
+/// detects this, and stores nothing.
 pub(super) fn end_login(
     plan: ClientPlan,
     grants: &ProfileTokens,
-    stored: Result<Option<Stored>, Failure>,
+    stored: Result<Option<StoredGrant>, Failure>,
     output: Output,
-) -> Result<Ended, Failure> {
+) -> Result<LocalLogout, Failure> {
     let profile = grants.profile().to_owned();
     let stored = match stored {
         Ok(stored) => stored.ok_or_else(|| grants.not_logged_in())?,
         // It can be removed anyway.
-        Err(failure) if failure.is_of_record() => {
+        Err(failure) if failure.is_stored_error() => {
             LoginRecord::default().save(&profile)?;
             grants.remove(&grants.key(&plan.reader()?, &Owner::Login))?;
             return Err(unreadable(&profile));
@@ -149,14 +149,14 @@ pub(super) fn end_login(
     removed?;
     kept?;
     output.note(format_args!("removed the login of profile `{profile}`"));
-    Ok(Ended {
+    Ok(LocalLogout {
         setup,
         id_token: tokens.and_then(|tokens| tokens.id_token.clone()),
         revoked: revoked.map_err(revoke::still_valid),
     })
 }
 
-impl Ended {
+impl LocalLogout {
     /// Signs the user out as well, and reports the result. A failure at the server is an error, but everything else is
     /// still attempted.
     fn report(self, sign_out: Option<SignOut>, output: Output) -> Result<(), Failure> {
@@ -178,8 +178,8 @@ impl Ended {
         if let Some(signed_out) = signed_out {
             lines.push(signed_out.as_str().to_owned());
             if let Value::Object(members) = &mut record {
-                let is_known = matches!(signed_out, SignedOut::Returned);
-                members.insert("signed_out".to_owned(), is_known.into());
+                let is_signed_out = matches!(signed_out, SignedOut::Returned);
+                members.insert("signed_out".to_owned(), is_signed_out.into());
             }
         }
         output.result(lines.join("\n"), &record)

@@ -8,7 +8,7 @@ use crate::api::api;
 use crate::fixed_token::FixedArgs;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
-use crate::profile::{File, Profile as Entry, StoreKind, Who};
+use crate::profile::{ActsFor, File, Profile as Entry, StoreKind};
 use crate::profile_file::ProfileFile;
 use crate::profile_tokens::ProfileTokens;
 use crate::setup::{ClientPlan, ServerArgs, provider_of};
@@ -86,7 +86,7 @@ struct Add {
     /// Act as the user or as the client [default: as the user after the first login, until then as the
     /// client]
     #[arg(long = "as", value_enum)]
-    who: Option<Who>,
+    who: Option<ActsFor>,
     /// Where to store its tokens
     #[arg(long, value_enum, default_value = "file")]
     store: StoreKind,
@@ -153,7 +153,7 @@ impl Add {
         )
     }
 
-    /// The profile, as far as it can be checked without a server.
+    /// The profile, checked to the extent possible without a server.
     fn profile(self, global: &Global) -> Result<Entry, Failure> {
         let mut profile = self.server.over(Entry::default());
         self.asked.into_profile(&mut profile);
@@ -170,7 +170,7 @@ impl Add {
         if profile.client_id.is_some()
             || profile.token_env.is_none() && profile.token_file.is_none()
         {
-            let plan = ClientPlan::of(profile.clone(), global)?;
+            let plan = ClientPlan::for_profile(profile.clone(), global)?;
             plan.asked(&TokenRequestArgs::default())?;
         }
         Ok(profile)
@@ -216,7 +216,7 @@ impl Remove {
 fn has_login(name: &str, global: &Global) -> Result<bool, Failure> {
     let mut profile = File::load(global)?.profile.remove(name).unwrap_or_default();
     profile.name = Some(name.to_owned());
-    match ProfileTokens::of(&profile, global)? {
+    match ProfileTokens::for_profile(&profile, global)? {
         Some(tokens) => tokens.has_login(),
         None => Ok(false),
     }

@@ -67,8 +67,8 @@ impl Refresh {
                     Some(draft) => draft.commit(&tokens)?,
                     None => unkept = tokens.refresh_token.clone(),
                 }
-                let is_new = |new: &RefreshToken| !new.secret().matches(old.secret().expose());
-                if unkept.as_ref().is_some_and(is_new) {
+                let is_replaced = |new: &RefreshToken| !new.secret().matches(old.secret().expose());
+                if unkept.as_ref().is_some_and(is_replaced) {
                     output.note("warning: the server issued a new refresh token, which is lost without --save or --json");
                 }
                 tokens.into()

@@ -92,8 +92,8 @@ pub(crate) struct Register {
 
 impl Register {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
-        let is_kept = self.output.is_some() || self.secret_file.is_some();
-        if !is_kept && self.add_profile.is_none() && !self.show_secrets {
+        let is_written_to_file = self.output.is_some() || self.secret_file.is_some();
+        if !is_written_to_file && self.add_profile.is_none() && !self.show_secrets {
             return Err(Failure::usage(
                 "usage.register_output",
                 "the server sends the client's secrets only once, and no option stores them",
@@ -113,7 +113,7 @@ impl Register {
         let metadata = self.metadata()?;
         let token = self.initial_access_token()?;
         // The secrets are returned only once, so the files are created first.
-        let whole = self.output.as_deref().map(NewFile::create).transpose()?;
+        let record_file = self.output.as_deref().map(NewFile::create).transpose()?;
         let secret_path = self.secret_path(target.as_ref());
         let secret = secret_path.as_deref();
         let secret = secret.map(NewFile::create).transpose()?;
@@ -125,7 +125,7 @@ impl Register {
         };
         let request = Registration::new(metadata).initial_access_token(token);
         let client = net.run(register(server, request))?;
-        if let Some(file) = whole {
+        if let Some(file) = record_file {
             file.fill(client.to_json().expose())?;
         }
         if let (Some(file), Some(secret)) = (secret, &client.client_secret) {
@@ -231,11 +231,11 @@ impl Register {
 
     /// Where the client secret is written: by default beside the profile file, if a profile is added.
     fn secret_path(&self, target: Option<&ProfileFile>) -> Option<PathBuf> {
-        let beside = || {
+        let secret_file_beside_profile = || {
             let (file, name) = target.zip(self.add_profile.as_ref())?;
             Some(file.path.with_file_name(format!("{name}.secret")))
         };
-        self.secret_file.clone().or_else(beside)
+        self.secret_file.clone().or_else(secret_file_beside_profile)
     }
 
     /// The profile file, if a profile is to be added to it; checks that this is possible.

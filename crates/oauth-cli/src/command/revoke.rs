@@ -10,7 +10,7 @@ use super::logout::end_login;
 use super::{Hint, TokenArgs, TokenInput};
 use crate::Global;
 use crate::output::{Failure, Output};
-use crate::profile::Who;
+use crate::profile::ActsFor;
 use crate::profile_tokens::ProfileTokens;
 use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
 
@@ -37,15 +37,15 @@ pub(crate) struct Revoke {
     hint: Option<Hint>,
     /// Whose stored tokens to revoke [default: the user's]
     #[arg(long = "as", value_enum, conflicts_with_all = ["token", "hint"])]
-    who: Option<Who>,
+    who: Option<ActsFor>,
 }
 
 impl Revoke {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
-        if self.who == Some(Who::Client) {
-            let grants = ProfileTokens::of(&plan.profile, global)?;
+        if self.who == Some(ActsFor::Client) {
+            let grants = ProfileTokens::for_profile(&plan.profile, global)?;
             let revoked = remove_clients(plan, &grants.ok_or_else(no_token)?, output)?;
             return report(&revoked?, output);
         }

@@ -74,11 +74,11 @@ fn base_url(text: &str) -> Result<String, String> {
 
 /// An origin as browsers write it: anything else would silently match no page.
 fn origin(text: &str) -> Result<String, String> {
-    let own = Url::parse(text).map_err(|why| why.to_string())?.origin();
-    if own == text {
-        Ok(own)
+    let origin = Url::parse(text).map_err(|why| why.to_string())?.origin();
+    if origin == text {
+        Ok(origin)
     } else {
-        Err(format!("an origin has no path; did you mean {own}?"))
+        Err(format!("an origin has no path; did you mean {origin}?"))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Global;
 use crate::output::{self, Failure, Output};
 use crate::profile::Profile;
-use crate::profile_tokens::{Listed, is_clients, list};
+use crate::profile_tokens::{Listed, is_client_grant, list};
 use crate::setup::ClientPlan;
 use crate::time::rfc3339;
 use crate::token_store::TokenStore;
@@ -33,7 +33,7 @@ impl Status {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let Self {} = self;
         let only = match &global.profile {
-            Some(_) => Some(ClientPlan::of(Profile::load(global)?, global)?),
+            Some(_) => Some(ClientPlan::for_profile(Profile::load(global)?, global)?),
             None => None,
         };
         let mut rows = Vec::new();
@@ -74,10 +74,10 @@ impl Status {
 
 /// Whether it is the login of this profile, or its client's own.
 fn is_of(plan: &ClientPlan, summary: &GrantSummary) -> Result<bool, Error> {
-    let is_clients = is_clients(plan, summary)?;
+    let is_client_grant = is_client_grant(plan, summary)?;
     Ok(match summary.id.subject() {
         Some(name) => Some(name) == plan.profile.name.as_deref(),
-        None => is_clients,
+        None => is_client_grant,
     })
 }
 

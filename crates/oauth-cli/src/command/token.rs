@@ -15,7 +15,7 @@ use super::format::Format;
 use crate::Global;
 use crate::fixed_token;
 use crate::output::{Failure, Output};
-use crate::profile::{Profile, Who};
+use crate::profile::{ActsFor, Profile};
 use crate::profile_tokens::{Choice, Owner, ProfileTokens};
 use crate::setup::{ClientPlan, Need, ServerArgs, pair};
 use crate::time::rfc3339;
@@ -69,7 +69,7 @@ pub(crate) struct Token {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: TokenSelection,
     /// Output format
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -77,7 +77,7 @@ pub(crate) struct Token {
 
 /// Which token to get; by default the stored one, refreshed if necessary.
 #[derive(Debug, Default, Args)]
-pub(super) struct Wanted {
+pub(super) struct TokenSelection {
     /// Grant to use: `client_credentials`, or an extension grant in the provider file, with its parameters in --param
     /// [default: the profile's login, or else the client's own credentials]
     #[arg(long, value_name = "GRANT")]
@@ -87,7 +87,7 @@ pub(super) struct Wanted {
     secret_parameters: Vec<(String, String)>,
     /// Act as the user or as the client [default: the profile's `as`, or see below]
     #[arg(long = "as", value_enum, conflicts_with = "grant")]
-    who: Option<Who>,
+    who: Option<ActsFor>,
     #[command(flatten)]
     asked: TokenRequestArgs,
     /// Request a new token even if the stored one is valid
@@ -109,7 +109,7 @@ pub(super) enum GrantType {
     ClientCredentials,
 }
 
-/// The same, or an extension grant in the provider file, by its name.
+/// A grant of `GrantType`, or an extension grant in the provider file, by its name.
 #[derive(Debug, Clone)]
 enum TokenGrant {
     Usual(GrantType),
@@ -126,7 +126,11 @@ impl From<&str> for TokenGrant {
 }
 
 /// Whose tokens are meant.
-pub(super) fn choice(grant: Option<GrantType>, given: Option<Who>, profile: &Profile) -> Choice {
+pub(super) fn choice(
+    grant: Option<GrantType>,
+    given: Option<ActsFor>,
+    profile: &Profile,
+) -> Choice {
     match grant {
         Some(GrantType::ClientCredentials) => Choice::Client,
         None => Choice::of(given, profile),
@@ -144,7 +148,7 @@ impl Token {
     }
 }
 
-impl Wanted {
+impl TokenSelection {
     /// Gets this token of this profile.
     pub(super) fn of(
         self,
@@ -171,7 +175,7 @@ impl Wanted {
         {
             return Ok(fixed.read(None)?);
         }
-        let plan = ClientPlan::of(profile, global)?;
+        let plan = ClientPlan::for_profile(profile, global)?;
         let grant = match self.grant {
             Some(TokenGrant::Described(name)) => {
                 let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
@@ -186,7 +190,7 @@ impl Wanted {
             None => None,
         };
         let choice = choice(grant, self.who, &plan.profile);
-        let Some(grants) = ProfileTokens::of(&plan.profile, global)? else {
+        let Some(grants) = ProfileTokens::for_profile(&plan.profile, global)? else {
             choice.without_store()?;
             let asked = plan.asked(&self.asked)?;
             let setup = plan.set_up(Need::Secret, false)?;
@@ -289,7 +293,7 @@ pub(super) fn print(tokens: &Tokens, output: Output) -> Result<(), Failure> {
     output.result(tokens.access_token.expose(), &record(tokens))
 }
 
-/// Prints the warnings about the response. A wider scope than requested is common, so it is only noted.
+/// Prints the warnings about the response. A wider scope than requested is common, so it is not a warning but a note.
 pub(super) fn warn(tokens: &Tokens, output: Output) {
     if tokens.token_type == TokenType::Dpop {
         output.note("the token is bound to a key: each request with it requires a DPoP proof");

@@ -78,7 +78,7 @@ pub(crate) struct Run {
     stdin: String,
 }
 
-pub(crate) struct Done {
+pub(crate) struct RunResult {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -95,7 +95,7 @@ impl Run {
         self
     }
 
-    pub(crate) fn run(self) -> Done {
+    pub(crate) fn run(self) -> RunResult {
         self.start().end()
     }
 
@@ -117,9 +117,9 @@ impl Started {
         self.0.id()
     }
 
-    pub(crate) fn end(self) -> Done {
+    pub(crate) fn end(self) -> RunResult {
         let output = self.0.wait_with_output().unwrap();
-        Done {
+        RunResult {
             code: output.status.code().unwrap_or(KILLED),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -130,7 +130,7 @@ impl Started {
 /// The exit code of a killed command.
 pub(crate) const KILLED: i32 = -1;
 
-impl Done {
+impl RunResult {
     /// The output of a successful command.
     pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
@@ -143,14 +143,14 @@ impl Done {
 }
 
 /// A login, with a browser that follows the server's redirects.
-pub(crate) fn log_in(served: &Served, more: &[&str]) -> Done {
+pub(crate) fn log_in(served: &Served, more: &[&str]) -> RunResult {
     let done = try_log_in(served, more, 1);
     assert_eq!(done.code, 0, "{}", done.stderr);
     done
 }
 
 /// A login that may fail; the user opens the URL this many times.
-pub(crate) fn try_log_in(served: &Served, more: &[&str], visits: usize) -> Done {
+pub(crate) fn try_log_in(served: &Served, more: &[&str], visits: usize) -> RunResult {
     let base = [
         "login",
         "--no-browser",
@@ -169,7 +169,7 @@ pub(crate) fn try_log_in(served: &Served, more: &[&str], visits: usize) -> Done 
 }
 
 /// Completes a login: the user opens its URL this many times.
-pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
+pub(crate) fn visit(mut run: Run, visits: usize) -> RunResult {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
@@ -200,7 +200,7 @@ pub(crate) fn visit(mut run: Run, visits: usize) -> Done {
         .read_to_string(&mut stdout)
         .unwrap();
     let code = child.wait().unwrap().code().unwrap();
-    Done {
+    RunResult {
         code,
         stdout,
         stderr: seen,

@@ -11,9 +11,9 @@ use oauth_crypto::{PrivateKey, mac};
 use oauth_testkit::Tls;
 use serde_json::{Value, json};
 
-use crate::common::{Done, folder, oauth};
+use crate::common::{RunResult, folder, oauth};
 use crate::store::says;
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 
 /// The key of RFC 8037 appendix A.1; Ed25519 signatures are deterministic.
 const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"mine","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -22,7 +22,7 @@ const SECRET: &str = "a secret of fifty bytes, which not all hashes take";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 struct Case {
-    tiny: Tiny,
+    tiny: TinyServer,
     folder: PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Case {
     fn new(name: &str) -> Self {
         let folder = folder(&format!("credential-{name}"));
         Self {
-            tiny: Tiny::start(),
+            tiny: TinyServer::start(),
             folder,
         }
     }
@@ -51,7 +51,7 @@ impl Case {
         self.file(&format!("{}.pem", alg.as_str()), &key.to_pem().unwrap())
     }
 
-    fn token(&self, more: &[&str]) -> Done {
+    fn token(&self, more: &[&str]) -> RunResult {
         let run = self.tiny.run_with(&[&["token"], more].concat());
         run.env("S", SECRET).run()
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use oauth_testkit::Twin;
 use serde_json::json;
 
-use crate::common::{Done, oauth};
+use crate::common::{RunResult, oauth};
 use crate::store::{Home, says};
 
 /// Git's description of a host.
@@ -15,12 +15,12 @@ fn about(url: &str) -> String {
     format!("protocol={protocol}\nhost={host}\n")
 }
 
-fn git(home: &Home, operation: &str, request: &str) -> Done {
+fn git(home: &Home, operation: &str, request: &str) -> RunResult {
     let command = ["--profile", "p", "credential", "git", operation];
     home.oauth(&command).stdin(request).run()
 }
 
-fn docker(home: &Home, operation: &str, request: &str) -> Done {
+fn docker(home: &Home, operation: &str, request: &str) -> RunResult {
     let command = ["--profile", "p", "credential", "docker", operation];
     home.oauth(&command).stdin(request).run()
 }

@@ -1,6 +1,6 @@
 //! `oauth token --grant NAME`: grants that a provider file describes.
 
-use crate::common::{Done, SECRET, folder, oauth, served};
+use crate::common::{RunResult, SECRET, folder, oauth, served};
 
 const PRESET: &str = r#"
 name = "acme"
@@ -27,7 +27,7 @@ fn a_described_grant_is_asked_with_by_its_name() {
     let (served, folder) = (served(), folder("own-grant"));
     let preset = folder.join("acme.toml");
     std::fs::write(&preset, PRESET).unwrap();
-    let token = |more: &[&str]| -> Done {
+    let token = |more: &[&str]| -> RunResult {
         let base = [
             "token",
             "--provider-file",

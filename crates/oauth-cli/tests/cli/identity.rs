@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::common::{Done, Run, folder, oauth, visit};
+use crate::common::{Run, RunResult, folder, oauth, visit};
 use crate::store::{Home, says};
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 
 #[test]
 fn a_profile_that_has_lost_its_login_says_so() {
@@ -166,14 +166,14 @@ fn without_a_store_nothing_is_kept() {
 }
 
 /// A profile of the tiny server, in its own home folder.
-struct Own {
-    tiny: Tiny,
+struct TinyProfile {
+    tiny: TinyServer,
     folder: PathBuf,
 }
 
-impl Own {
+impl TinyProfile {
     fn new(name: &str) -> Self {
-        let (tiny, folder) = (Tiny::start(), folder(&format!("identity-{name}")));
+        let (tiny, folder) = (TinyServer::start(), folder(&format!("identity-{name}")));
         let text = format!(
             "[profile.p]\nissuer = \"{}\"\nloopback_http = true\nclient_id = \"app\"\n\
              client_secret_env = \"S\"\n",
@@ -192,7 +192,7 @@ impl Own {
             .env("S", "s3cret")
     }
 
-    fn log_in(&self, subject: &str, more: &[&str]) -> Done {
+    fn log_in(&self, subject: &str, more: &[&str]) -> RunResult {
         self.tiny.state().subject = subject.to_owned();
         visit(self.run(&[&["login", "--no-browser"], more].concat()), 1)
     }
@@ -200,7 +200,7 @@ impl Own {
 
 #[test]
 fn another_person_needs_to_replace_the_login() {
-    let own = Own::new("other");
+    let own = TinyProfile::new("other");
     let token = || own.run(&["token"]).run().ok();
     says(&own.log_in("alice", &[]), 0, &["saved the login"]);
     says(&own.log_in("alice", &[]), 0, &["saved the login"]);
@@ -223,7 +223,7 @@ fn another_person_needs_to_replace_the_login() {
 /// The server sent an ID token that was not requested, and so not verified.
 #[test]
 fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
-    let own = Own::new("unverified");
+    let own = TinyProfile::new("unverified");
     says(&own.log_in("alice", &[]), 0, &["saved the login"]);
     let done = own.run(&["userinfo"]).run();
     says(&done, 2, &["usage.subject", "--subject"]);
@@ -234,7 +234,7 @@ fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
 fn on_a_terminal_the_person_is_asked() {
     use crate::native::Session;
     for (answer, code) in [("y", 0), ("", 2)] {
-        let own = Own::new(&format!("asked-{code}"));
+        let own = TinyProfile::new(&format!("asked-{code}"));
         own.log_in("alice", &[]);
         own.tiny.state().subject = "bob".to_owned();
         let mut session = Session::start(own.run(&["login", "--no-browser"]));

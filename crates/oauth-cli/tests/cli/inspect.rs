@@ -9,7 +9,7 @@ use oauth_core::jose::Alg;
 use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
-use crate::common::{Done, Run, folder, log_in, oauth, served};
+use crate::common::{Run, RunResult, folder, log_in, oauth, served};
 
 const ISSUER: &str = "https://as.example";
 
@@ -61,7 +61,7 @@ fn inspect(token: &str, more: &[&str]) -> Run {
 }
 
 /// The record, and the names and codes of the checks that failed.
-fn failed(done: &Done) -> (Value, Vec<(String, String)>) {
+fn failed(done: &RunResult) -> (Value, Vec<(String, String)>) {
     let record: Value = serde_json::from_str(&done.stdout).unwrap();
     let checks = record["checks"].as_array().unwrap().iter();
     let failed = checks.filter(|check| check["passed"] == false);

@@ -1,6 +1,6 @@
 //! `oauth key`: no key is shown unasked, and what is published is public.
 
-use crate::common::{Done, folder, oauth};
+use crate::common::{RunResult, folder, oauth};
 use serde_json::Value;
 
 /// RFC 8037 appendix A.1; its thumbprint is in A.3.
@@ -11,7 +11,7 @@ const ED25519_THUMBPRINT: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 const RSA: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
 const RSA_THUMBPRINT: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
 
-fn refused(done: &Done, words: &[&str]) {
+fn refused(done: &RunResult, words: &[&str]) {
     assert_eq!(
         (done.code, done.stdout.as_str()),
         (2, ""),

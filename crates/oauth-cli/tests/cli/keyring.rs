@@ -5,7 +5,7 @@ use crate::common::{Run, visit};
 use crate::store::Home;
 
 /// The keyring may need a moment before it answers.
-const TRIES: u32 = 200;
+const MAX_KEYRING_TRIES: u32 = 200;
 
 struct Session {
     bus: Bus,
@@ -18,7 +18,7 @@ impl Session {
             bus: Bus::new(),
             home: Home::with(name, "store = \"keyring\""),
         };
-        for _ in 0..TRIES {
+        for _ in 0..MAX_KEYRING_TRIES {
             let token = session.p(&["token", "--grant", "client_credentials"]);
             if token.run().code == 0 {
                 return session;

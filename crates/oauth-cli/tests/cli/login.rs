@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use crate::common::{log_in, oauth, served, try_log_in, visit};
 use crate::store::says;
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 use oauth_testkit::Fault;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
 /// RFC 9396 section 7: as with the scope, what was granted is told.
 #[test]
 fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let granted = json!({"type": "account", "actions": ["read"], "note": "\u{9b}2J"});
     tiny.state().granted = json!({"authorization_details": [granted]});
     let wanted = r#"[{"type":"account","actions":["read"]},{"type":"payment","actions":["send"]}]"#;
@@ -171,7 +171,7 @@ fn a_login_is_bound_to_its_flow() {
 
 #[test]
 fn a_request_is_pushed_where_the_server_requires_it() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().metadata = json!({
         "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),
         "require_pushed_authorization_requests": true,
@@ -186,7 +186,7 @@ fn a_request_is_pushed_where_the_server_requires_it() {
 
 #[test]
 fn a_request_is_pushed_on_wish() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().metadata = json!({
         "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),
     });

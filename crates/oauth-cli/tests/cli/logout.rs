@@ -1,4 +1,4 @@
-//! `oauth logout --sign-out`: the local login is removed whatever the server does, and the browser's return
+//! `oauth logout --sign-out`: the local login is removed regardless of what the server does, and the browser's return
 //! must belong to this logout.
 
 use std::collections::BTreeMap;
@@ -8,22 +8,22 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::common::{Done, Run, folder, get, oauth, visit};
+use crate::common::{Run, RunResult, folder, get, oauth, visit};
 use crate::store::says;
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 
 const SIGN_OUT: [&str; 3] = ["logout", "--sign-out", "--no-browser"];
 const BACK: [&str; 2] = ["--post-logout-redirect-uri", "http://127.0.0.1/out"];
 
 struct Person {
-    tiny: Tiny,
+    tiny: TinyServer,
     folder: PathBuf,
 }
 
 impl Person {
     /// A user who is logged in.
     fn new(name: &str) -> Self {
-        let (tiny, folder) = (Tiny::start(), folder(&format!("logout-{name}")));
+        let (tiny, folder) = (TinyServer::start(), folder(&format!("logout-{name}")));
         let text = format!(
             "[profile.p]\nissuer = \"{}\"\nloopback_http = true\nclient_id = \"app\"\nclient_auth = \"none\"\n",
             tiny.base
@@ -49,7 +49,7 @@ impl Person {
     }
 
     /// Runs a sign-out whose browser handles its URL like this.
-    fn sign_out(&self, more: &[&str], browser: impl FnOnce(&str)) -> Done {
+    fn sign_out(&self, more: &[&str], browser: impl FnOnce(&str)) -> RunResult {
         let mut run = self.run(&[&SIGN_OUT[..], more].concat());
         let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -65,7 +65,7 @@ impl Person {
         browser(&url);
         stderr.read_to_string(&mut seen).unwrap();
         let output = child.wait_with_output().unwrap();
-        Done {
+        RunResult {
             code: output.status.code().unwrap(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: seen,

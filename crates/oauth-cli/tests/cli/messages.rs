@@ -5,10 +5,10 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::common::{Done, SECRET, folder, oauth, served, visit};
-use crate::tiny::Tiny;
+use crate::common::{RunResult, SECRET, folder, oauth, served, visit};
+use crate::tiny::TinyServer;
 
-fn says(done: &Done, words: &[&str]) {
+fn says(done: &RunResult, words: &[&str]) {
     for word in words {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
     }
@@ -16,7 +16,7 @@ fn says(done: &Done, words: &[&str]) {
 
 #[test]
 fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let url = format!("{}/api", tiny.base);
     let path = folder("glued").join("all.txt");
     let file = std::fs::File::create(&path).unwrap();
@@ -57,7 +57,7 @@ fn a_provider_is_moved_and_not_made_plain() {
 
 #[test]
 fn a_client_that_gets_no_token_is_not_told_to_log_in() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().error = Some("invalid_grant");
     let url = format!("{}/api", tiny.base);
     let call = ["call", &url, "--origin", &tiny.base];
@@ -74,7 +74,7 @@ fn a_client_that_gets_no_token_is_not_told_to_log_in() {
 
 #[test]
 fn a_server_may_mean_the_secret_when_it_refuses_the_grant() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().error = Some("unauthorized_client");
     let done = tiny.run(&["token"]).run();
     assert_eq!(done.code, 1);
@@ -86,7 +86,7 @@ fn a_server_may_mean_the_secret_when_it_refuses_the_grant() {
 
 #[test]
 fn a_refresh_token_is_not_lost_without_a_word() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let login = |more: &[&str]| visit(tiny.run(&[&["login", "--no-browser"], more].concat()), 1);
     says(
         &login(&[]),
@@ -99,7 +99,7 @@ fn a_refresh_token_is_not_lost_without_a_word() {
 
 #[test]
 fn scopes_that_a_server_adds_are_no_warning() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let done = tiny.run(&["token", "--scope", "openid"]).run();
     assert!(!done.stderr.contains("warning"), "{}", done.stderr);
     says(&done, &["the server granted the scope:", "email"]);
@@ -108,7 +108,7 @@ fn scopes_that_a_server_adds_are_no_warning() {
 
 #[test]
 fn nothing_is_said_twice() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().padding = 2 << 20;
     let done = tiny.run(&["token"]).run();
     assert_eq!(done.code, 1);
@@ -118,7 +118,7 @@ fn nothing_is_said_twice() {
 
 #[test]
 fn an_endpoint_can_be_named_that_discovery_does_not() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let ask = |more: &[&str]| {
         let command = [&["introspect", "--token-env", "T"], more].concat();
         tiny.run(&command).env("T", "token").run()
@@ -138,7 +138,7 @@ fn an_endpoint_can_be_named_that_discovery_does_not() {
 
 #[test]
 fn a_token_is_printed_in_the_form_that_others_take() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let token = |form: &str| tiny.run(&["token", "--format", form]).run().ok();
     assert_eq!(token("env"), "export OAUTH_ACCESS_TOKEN=access1\n");
     assert_eq!(token("header"), "Authorization: Bearer access2\n");

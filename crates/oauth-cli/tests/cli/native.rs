@@ -4,8 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Stdio};
 
-use crate::common::{Done, Run, get, visit};
-use crate::tiny::Tiny;
+use crate::common::{Run, RunResult, get, visit};
+use crate::tiny::TinyServer;
 
 /// A login in progress, on a terminal if the system has any.
 pub(crate) struct Session {
@@ -67,12 +67,12 @@ impl Session {
         writeln!(self.terminal, "{text}").unwrap();
     }
 
-    pub(crate) fn end(mut self) -> Done {
+    pub(crate) fn end(mut self) -> RunResult {
         self.stderr.read_to_string(&mut self.seen).unwrap();
         let mut stdout = String::new();
         let out = self.child.stdout.as_mut().unwrap();
         out.read_to_string(&mut stdout).unwrap();
-        Done {
+        RunResult {
             code: self.child.wait().unwrap().code().unwrap(),
             stdout,
             stderr: self.seen,
@@ -98,7 +98,7 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-fn asked_for(tiny: &Tiny) -> String {
+fn asked_for(tiny: &TinyServer) -> String {
     let log = &tiny.state().log;
     let body = &log.last().unwrap().1;
     let mut pairs = body.split('&').filter_map(|pair| pair.split_once('='));
@@ -108,7 +108,7 @@ fn asked_for(tiny: &Tiny) -> String {
 
 #[test]
 fn a_login_listens_at_the_registered_redirect_uri() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let login = |more: &[&str]| {
         let command = [&["login", "--no-browser"], more].concat();
         let done = visit(tiny.run(&command), 1);
@@ -136,7 +136,7 @@ fn a_login_listens_at_the_registered_redirect_uri() {
 
 #[test]
 fn a_profile_says_where_a_login_listens() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let folder = crate::common::folder("native-profile");
     let port = free_port();
     let login = |lines: &str| {
@@ -156,7 +156,7 @@ fn a_profile_says_where_a_login_listens() {
 
 #[test]
 fn a_redirect_uri_elsewhere_is_told_before_anything_is_opened() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let command = [
         "login",
         "--no-browser",
@@ -175,7 +175,7 @@ fn a_redirect_uri_elsewhere_is_told_before_anything_is_opened() {
 
 #[test]
 fn a_refusal_is_told_at_once() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().callback = Some("error=access_denied&state=STATE");
     let done = visit(tiny.run(&["login", "--no-browser"]), 1);
     assert_eq!(done.code, 1);
@@ -189,7 +189,7 @@ fn a_refusal_is_told_at_once() {
 
 #[test]
 fn a_callback_of_another_login_is_told_while_the_right_one_is_waited_for() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().callback = Some("code=c0de&state=other");
     let mut session = Session::start(tiny.run(&["login", "--no-browser"]));
     let url = session.read_until("/authorize?");
@@ -209,7 +209,7 @@ fn a_callback_of_another_login_is_told_while_the_right_one_is_waited_for() {
 
 #[test]
 fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().callback = Some("error=access_denied&error_description=no");
     let done = visit(tiny.run(&["login", "--no-browser", "--timeout", "1"]), 1);
     assert_eq!(done.code, 1, "{}", done.stderr);
@@ -225,7 +225,7 @@ fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
 #[cfg(unix)]
 #[test]
 fn the_address_one_ended_at_can_be_pasted() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let mut session = Session::start(tiny.run(&["login", "--no-browser"]));
     let callback = session.callback();
     session.read_until("paste the address at which it ends");

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::common::{Run, folder};
 use crate::native::Session;
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 
 /// A login whose opener runs this script.
-fn login(tiny: &Tiny, folder: &Path, script: &str) -> Run {
+fn login(tiny: &TinyServer, folder: &Path, script: &str) -> Run {
     let opener = folder.join("xdg-open");
     std::fs::write(&opener, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -20,7 +20,7 @@ fn login(tiny: &Tiny, folder: &Path, script: &str) -> Run {
 
 #[test]
 fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let folder = folder("opener");
     let here = folder.display();
     // Openers that do nothing, fail, print output, or keep running until the login has ended: the messages are the
@@ -43,7 +43,7 @@ fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
 
 #[test]
 fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let folder = folder("opener-ssh");
     let opened = folder.join("opened");
     let script = format!("touch {}", opened.display());
@@ -82,7 +82,7 @@ fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
 
 #[test]
 fn without_an_opener_the_url_is_printed() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     let folder = folder("opener-none");
     let path = folder.to_str().unwrap();
     let mut session = Session::start(tiny.run(&["login"]).env("PATH", path));

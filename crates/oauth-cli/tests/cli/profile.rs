@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::common::{Done, at, folder, oauth, served};
+use crate::common::{RunResult, at, folder, oauth, served};
 use serde_json::Value;
 
 fn write(folder: &Path, text: &str) -> PathBuf {
@@ -13,7 +13,7 @@ fn write(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-fn with(config: &Path, arguments: &[&str]) -> Done {
+fn with(config: &Path, arguments: &[&str]) -> RunResult {
     let config = ["--config", config.to_str().unwrap()];
     oauth(&[&config, arguments].concat()).run()
 }
@@ -114,7 +114,7 @@ fn the_default_profile_is_not_for_another_server_or_client() {
         "{}",
         elsewhere.stderr
     );
-    // An explicitly selected profile applies, whatever other options there are.
+    // An explicitly selected profile applies, regardless of other options.
     let options = ["--config", path, "--profile", "me", "token"];
     let asked = at(&served, &options).run();
     assert!(asked.stderr.contains("`me`"), "{}", asked.stderr);

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Done, SECRET, folder, oauth, served};
+use crate::common::{RunResult, SECRET, folder, oauth, served};
 use crate::store::{Home, says};
 
 const WRITTEN: &str = "\
@@ -23,7 +23,7 @@ provider = \"google\"
 client_id = \"s\"
 ";
 
-fn with(config: &Path, arguments: &[&str]) -> Done {
+fn with(config: &Path, arguments: &[&str]) -> RunResult {
     let config = ["--config", config.to_str().unwrap()];
     oauth(&[&config, arguments].concat()).run()
 }

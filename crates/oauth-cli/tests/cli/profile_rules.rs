@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::common::{folder, oauth, visit};
 use crate::store::says;
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 
 #[test]
 fn what_a_profile_forbids_is_refused_with_its_clause_before_anything_is_sent() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     for (rules, clause) in [
         ("fapi2_security", "FAPI 2.0 Security Profile section"),
         ("fapi2_message_signing", "FAPI 2.0 Security Profile section"),
@@ -26,7 +26,7 @@ fn what_a_profile_forbids_is_refused_with_its_clause_before_anything_is_sent() {
 
 #[test]
 fn a_profile_of_the_file_keeps_to_its_rules_too() {
-    let tiny = Tiny::start();
+    let tiny = TinyServer::start();
     tiny.state().metadata = json!({
         "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),
         "code_challenge_methods_supported": ["S256"],

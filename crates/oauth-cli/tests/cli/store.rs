@@ -1,10 +1,9 @@
-//! The store shared by all shells: one refresh however many find a token expired, and no token
-//! is lost.
+//! The store shared by all shells: one refresh no matter how many find a token expired, and no token is lost.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Done, Run, SECRET, Started, folder, oauth, served, visit};
+use crate::common::{Run, RunResult, SECRET, Started, folder, oauth, served, visit};
 use oauth_testkit::{Fault, Served, Twin};
 use serde_json::{Value, json};
 
@@ -80,7 +79,7 @@ impl Home {
     }
 
     /// Runs the command with profile `p`.
-    pub(crate) fn p(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn p(&self, arguments: &[&str]) -> RunResult {
         self.run_p(arguments).run()
     }
 
@@ -88,7 +87,7 @@ impl Home {
         self.oauth(&[arguments, &["--profile", "p"]].concat())
     }
 
-    pub(crate) fn log_in(&self, profile: &str) -> Done {
+    pub(crate) fn log_in(&self, profile: &str) -> RunResult {
         let login = ["login", "--no-browser", "--profile", profile];
         let done = visit(self.oauth(&login), 1);
         assert_eq!(done.code, 0, "{}", done.stderr);
@@ -180,7 +179,7 @@ fn secrets(path: &Path) -> Vec<String> {
     secrets
 }
 
-pub(crate) fn says(done: &Done, code: i32, words: &[&str]) {
+pub(crate) fn says(done: &RunResult, code: i32, words: &[&str]) {
     assert_eq!(done.code, code, "{}{}", done.stdout, done.stderr);
     for word in words {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::common::{Run, oauth};
 
 #[derive(Clone)]
-pub(crate) struct Tiny {
+pub(crate) struct TinyServer {
     pub(crate) base: String,
     state: Arc<Mutex<State>>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) log: Vec<(String, String)>,
 }
 
-impl Tiny {
+impl TinyServer {
     pub(crate) fn start() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let tiny = Self {

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 
 use crate::common::{Run, folder, oauth, visit};
 use crate::store::says;
-use crate::tiny::Tiny;
+use crate::tiny::TinyServer;
 use oauth_testkit::Twin;
 
 /// A profile of the tiny server, with additional lines.
 struct Home {
-    tiny: Tiny,
+    tiny: TinyServer,
     folder: PathBuf,
 }
 
 impl Home {
     fn new(name: &str, more: &str) -> Self {
-        let (tiny, folder) = (Tiny::start(), folder(&format!("asked-{name}")));
+        let (tiny, folder) = (TinyServer::start(), folder(&format!("asked-{name}")));
         let home = Self { tiny, folder };
         home.write(more);
         home

@@ -36,10 +36,10 @@ impl ApiCall {
         wish.map(|wish| json::to_text(&wish.wanted))
     }
 
-    /// Continues after the user was asked: the request is sent once more.
+    /// Continues after the user was asked: the request is sent again.
     ///
     /// # Errors
-    /// Those of [`Self::begin`]; `misuse.out_of_order` if no step-up was required.
+    /// The errors of [`Self::begin`]; `misuse.out_of_order` if no step-up was required.
     pub fn asked(&mut self, at: &Clock) -> Result<CallStep, Error> {
         let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
         self.request = wish.again;

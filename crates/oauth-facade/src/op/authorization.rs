@@ -164,7 +164,7 @@ impl Authorize {
         }
     }
 
-    /// The same, as a type of the core.
+    /// The request as a type of the core.
     pub(crate) fn to_core(&self) -> Result<AuthorizationRequest, Error> {
         let token = TokenRequest {
             scope: self.scope.clone(),

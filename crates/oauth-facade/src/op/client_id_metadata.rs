@@ -59,7 +59,10 @@ impl From<&core::ClientIdMetadataDocument> for ClientIdMetadataDocument {
         Self {
             client_id: document.url().as_str().to_owned(),
             document: document.to_json(),
-            warnings: warnings.iter().map(|one| one.code().to_owned()).collect(),
+            warnings: warnings
+                .iter()
+                .map(|warning| warning.code().to_owned())
+                .collect(),
         }
     }
 }

@@ -48,7 +48,7 @@ outcome! {
     ///
     /// For a token that is not active, the other members are absent.
     pub struct IntrospectionResponse {
-        /// Whether the token is active. If not, it has expired, is unknown, or may not be disclosed: the server does
+        /// Whether the token is active. If not, it has expired, is unknown, or must not be disclosed: the server does
         /// not say which.
         pub active: bool,
         /// The scope of the token: `scope`.

@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 
 use super::arguments;
 use crate::erased_exchange::ErasedExchange;
-use crate::polling::Waiting;
+use crate::polling::PollSchedule;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -30,8 +30,8 @@ arguments! {
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = grant::Ciba::new(self.auth_req_id);
         let waiting = match self.expires_at {
-            Some(expires_at) => Waiting::until(expires_at, self.interval),
-            None => Waiting::over(),
+            Some(expires_at) => PollSchedule::until(expires_at, self.interval),
+            None => PollSchedule::over(),
         };
         waiting.sign_in(client, grant, &self.request)
     }

@@ -6,7 +6,7 @@ use oauth_core::moment::UnixTime;
 
 use super::arguments;
 use crate::erased_exchange::ErasedExchange;
-use crate::polling::Waiting;
+use crate::polling::PollSchedule;
 use crate::request::TokenRequest;
 
 arguments! {
@@ -30,7 +30,7 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = grant::DeviceCode::new(self.device_code);
-        let waiting = Waiting::until(self.expires_at, self.interval);
+        let waiting = PollSchedule::until(self.expires_at, self.interval);
         waiting.sign_in(client, grant, &self.request)
     }
 }

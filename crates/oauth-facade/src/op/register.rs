@@ -35,8 +35,8 @@ arguments! {
 }
 
 outcome! {
-    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was
-    /// requested.
+    /// A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, regardless of what
+    /// was requested.
     pub struct RegisteredClient {
         /// The client id.
         pub client_id: String,
@@ -75,7 +75,7 @@ impl From<registered_client::RegisteredClient> for RegisteredClient {
             metadata: shown(&client.metadata),
             token_endpoint_auth_method: client.metadata.auth_method().to_owned(),
             redirect_uris: uris.map(|uri| uri.as_str().to_owned()).collect(),
-            warnings: warnings.map(|given| given.code().to_owned()).collect(),
+            warnings: warnings.map(|warning| warning.code().to_owned()).collect(),
             registration_client_uri: uri.map(|uri| uri.as_str().to_owned()),
             client_secret: client.client_secret,
             client_id_issued_at: client.client_id_issued_at,

@@ -128,7 +128,7 @@ impl Client {
     /// A verifier that requires what these arguments of a [`VerifyAccessToken`] say; their token is not looked at.
     ///
     /// # Errors
-    /// Those of an operation that is not begun.
+    /// The errors of an operation that is not begun.
     pub fn verifier(&self, args: impl Into<Args>) -> Result<Verifier, Refused> {
         let asked = VerifyAccessToken::read(&mut args.into())?;
         Ok(asked.verifier(self)?)

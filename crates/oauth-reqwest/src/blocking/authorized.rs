@@ -131,7 +131,7 @@ impl Request<'_> {
         self
     }
 
-    /// Sets a body that can be sent once more after a 401 or a 429.
+    /// Sets a body that can be sent again after a 401 or a 429.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.outgoing = self.outgoing.body(body.into());
         self
@@ -158,7 +158,7 @@ impl Request<'_> {
         self
     }
 
-    /// Sends the request, and returns the reply whatever its status; its body streams.
+    /// Sends the request, and returns the reply regardless of its status; its body streams.
     ///
     /// A 401 about the token is answered once with a new token, if the body can be sent again. Up to 20
     /// redirects are followed within the origin: those of `GET` and `HEAD`, and a 307 or 308 of any method whose body

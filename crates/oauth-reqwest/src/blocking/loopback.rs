@@ -105,7 +105,7 @@ impl Listener {
     /// The arguments are those of [`crate::loopback::Listener::login`].
     ///
     /// # Errors
-    /// Those of [`crate::loopback::Listener::login`].
+    /// The errors of [`crate::loopback::Listener::login`].
     pub fn login(
         mut self,
         driver: &Driver,

@@ -42,7 +42,7 @@ impl CallbackConnection {
         let mut bytes = Vec::with_capacity(2 << 10);
         loop {
             let seen = bytes.len();
-            let room = (head::LIMIT - seen).min(8 << 10) as u64;
+            let room = (head::MAX_HEAD_BYTES - seen).min(8 << 10) as u64;
             // A read of 0 bytes is the end of the stream, because the buffer has room.
             (&mut stream)
                 .take(room)
@@ -54,7 +54,7 @@ impl CallbackConnection {
                 let head = head::parse(bytes.get(..end)?);
                 return Some(Self { stream, head });
             }
-            if bytes.len() >= head::LIMIT {
+            if bytes.len() >= head::MAX_HEAD_BYTES {
                 let head = Err(head::too_large(&bytes));
                 return Some(Self { stream, head });
             }

@@ -1,7 +1,7 @@
-//! The head of an HTTP/1.1 request, as far as a callback needs it.
+//! The head of an HTTP/1.1 request, to the extent that a callback needs it.
 
 /// The largest head that is read, in bytes.
-pub(super) const LIMIT: usize = 64 << 10;
+pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_FIELDS: usize = 100;
 
 /// A request line and the `Host` field.
@@ -17,9 +17,9 @@ pub(super) struct Head {
 pub(super) enum Flaw {
     /// Not HTTP/1, or without exactly one `Host`.
     Malformed,
-    /// No end of the first line within [`LIMIT`].
+    /// No end of the first line within [`MAX_HEAD_BYTES`].
     LineTooLong,
-    /// No end of the fields within [`LIMIT`], or too many of them.
+    /// No end of the fields within [`MAX_HEAD_BYTES`], or too many of them.
     FieldsTooLarge,
 }
 

@@ -16,7 +16,7 @@ impl Paste {
         self.0.send(text.to_owned()).is_ok()
     }
 
-    /// The same, only for a callback of this flow; returns whether it is one, and a login waits for it.
+    /// Gives this text to the login if it is a callback of this flow. Returns whether it is, and a login waits for it.
     pub fn give_callback(&self, text: &str, pending: &PendingAuthorization) -> bool {
         callback(text, ExpectedCallback::Login(pending))
             .is_some_and(|callback| self.give(&callback))

@@ -9,7 +9,7 @@ use oauth_core::url::Url;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The number of free ports of one family that are tried in the other.
-const TRIES: u32 = 16;
+const MAX_PORT_TRIES: u32 = 16;
 
 /// One socket, or for `localhost` one for each address family: a browser may try either first.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl ListenerSockets {
     /// Both addresses of `localhost`. A port that another process has in one of them is not used: that
     /// process would receive callbacks.
     async fn both(port: u16) -> io::Result<Self> {
-        let mut tries = TRIES;
+        let mut tries = MAX_PORT_TRIES;
         loop {
             let first = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {

@@ -14,7 +14,7 @@ use oauth_session::{GrantSource, Token, dpop_key};
 
 use super::Settings;
 use super::identity;
-use super::sign_in::{self, Occasion};
+use super::sign_in::{self, LoginReason};
 use crate::loopback::Listener;
 
 /// An API whose server and client are known.
@@ -108,7 +108,7 @@ impl Connected {
         }
     }
 
-    /// The same as far as no browser is needed; `None` if one is.
+    /// Obtains tokens without a browser; `None` if one is needed.
     pub(super) async fn obtain_without_browser(
         &self,
         settings: &Settings,
@@ -129,7 +129,7 @@ impl Connected {
             let vouched = self.redeem(settings, assertion).await;
             return vouched.map(Some).map_err(|error| self.failure(error));
         }
-        let entered = self.enter_code(settings, Occasion::None).await;
+        let entered = self.enter_code(settings, LoginReason::None).await;
         entered.map_err(|error| self.failure(error))
     }
 
@@ -150,7 +150,7 @@ impl Connected {
                 Err(error) => return Err(Failure::Other(error)),
             },
         };
-        let signed_in = self.sign_in(settings, listener, Occasion::None).await;
+        let signed_in = self.sign_in(settings, listener, LoginReason::None).await;
         signed_in.map_err(|error| self.failure(error))
     }
 
@@ -174,7 +174,7 @@ impl Connected {
             let assertion = provider.assertion(&settings.driver, &self.connection, &more);
             return self.redeem(settings, assertion.await?).await;
         }
-        let occasion = Occasion::Short(short, wanted);
+        let occasion = LoginReason::Short(short, wanted);
         if let Some(token) = self.enter_code(settings, occasion).await? {
             return Ok(token);
         }
@@ -189,7 +189,7 @@ impl Connected {
         &self,
         settings: &Settings,
         listener: Listener,
-        occasion: Occasion<'_>,
+        occasion: LoginReason<'_>,
     ) -> Result<Token, Error> {
         let (connection, client) = (&self.connection, &self.client);
         let tokens = sign_in::sign_in(settings, listener, connection, client, occasion).await?;
@@ -199,7 +199,7 @@ impl Connected {
     async fn enter_code(
         &self,
         settings: &Settings,
-        occasion: Occasion<'_>,
+        occasion: LoginReason<'_>,
     ) -> Result<Option<Token>, Error> {
         let (connection, client) = (&self.connection, &self.client);
         match sign_in::with_code(settings, connection, client, occasion).await? {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::{Error, Kind, Misuse, ValidationFailure};
 use oauth_core::flow::identity_assertion::IdentityAssertion;
 use oauth_core::flow::resource_connection::{Connection, GrantChoice};
 use oauth_core::grant::IdentitySubject;
@@ -15,7 +15,7 @@ use super::Settings;
 use crate::driver::Driver;
 
 /// How much longer than the request a sign-in is held.
-const MARGIN: Duration = Duration::from_secs(5);
+const HOLD_MARGIN: Duration = Duration::from_secs(5);
 
 /// The identity provider at which the user has signed in, and the sign-in.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl IdentityProvider {
         match driver.run(self.client.identity_assertion(request)).await {
             // The ID token may expire before the other tokens. The source of the sign-in renews it, once for all
             // callers.
-            Err(error) if is_over(&error) => {
+            Err(error) if is_id_token_expired(&error) => {
                 let login = match IdentitySubject::is_renewal_in_vain(&login) {
                     true => login,
                     false => self.sign_in.token(Some(&login)).await?,
@@ -55,7 +55,7 @@ impl IdentityProvider {
                 // Its refresh token is used only while no worker renews the sign-in.
                 let held = match renewed {
                     IdentitySubject::RefreshToken(_) => {
-                        self.sign_in.hold(driver.longest() + MARGIN).await?
+                        self.sign_in.hold(driver.longest() + HOLD_MARGIN).await?
                     }
                     _ => None,
                 };
@@ -85,7 +85,7 @@ pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>,
     }
 }
 
-/// Whether the ID token has expired: it was then sent to no server.
-fn is_over(error: &Error) -> bool {
-    error.code() == "jwt.expired"
+/// Whether the ID token has expired: such a token was sent to no server.
+fn is_id_token_expired(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Untrusted(ValidationFailure::JwtExpired))
 }

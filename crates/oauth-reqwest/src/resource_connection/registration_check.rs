@@ -15,7 +15,7 @@ use super::state::State;
 use crate::loopback::Listener;
 
 /// The time that the user waits for the answer. Without one, the login continues.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_CHECK_WAIT: Duration = Duration::from_secs(10);
 
 /// Tokens, for which the user signs in with the browser, and the connection that has them: `listener` is that of a client
 /// that has just been registered.
@@ -39,7 +39,7 @@ pub(super) async fn sign_in(
 /// The connection with its registration as the server has it now, and the refusal if the server has forgotten the client.
 ///
 /// # Errors
-/// Those of the store; `client_auth.no_usable_method`.
+/// The errors of the store; `client_auth.no_usable_method`.
 pub(super) async fn checked(
     settings: &Settings,
     state: &State,
@@ -52,7 +52,7 @@ pub(super) async fn checked(
     let Some(check) = connection.check_registration() else {
         return Ok((connected, None));
     };
-    let registration = match time::timeout(LONGEST, settings.driver.run(check)).await {
+    let registration = match time::timeout(MAX_CHECK_WAIT, settings.driver.run(check)).await {
         Ok(Ok(RegistrationCheck::Known(registration))) => *registration,
         Ok(Ok(RegistrationCheck::Forgotten(error))) => return Ok((connected, Some(error))),
         _ => return Ok((connected, None)),

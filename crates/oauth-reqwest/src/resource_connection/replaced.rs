@@ -40,16 +40,16 @@ pub(super) async fn note_replaced(
 /// Removes the grants that the connection has replaced, now that it has tokens; or its own, if it was itself replaced in
 /// the meantime. A grant that cannot be removed now is removed by whoever uses the connection next.
 pub(super) async fn remove(settings: &Settings, state: &State, connected: &Connected) {
-    // The tokens are good, whatever the store says.
+    // The tokens are good, regardless of what the store says.
     let _ = removed(settings, state, connected).await;
 }
 
 async fn removed(settings: &Settings, state: &State, connected: &Connected) -> Result<(), Error> {
     let (store, key) = (&*settings.store, settings.key().await?);
-    let kept = connections::load(store, key).await?;
-    if kept.version != connected.version {
+    let stored = connections::load(store, key).await?;
+    if stored.version != connected.version {
         // Another process may have gone back to one of them; it removes what it has replaced itself.
-        return match kept.connection {
+        return match stored.connection {
             Some(newest) => step_back(settings, state, connected, &newest).await,
             None => Ok(()),
         };
@@ -86,11 +86,11 @@ async fn step_back(
     newest: &Connection,
 ) -> Result<(), Error> {
     let (ours, theirs) = (connected.session.key(), name_of(settings, newest).await);
-    let is_own = connected
+    let is_replaced_by_newest = connected
         .connection
         .is_replaced_by(newest, &settings.request);
     match (ours, theirs) {
-        (Some(ours), Some(theirs)) if is_own && ours != theirs => {
+        (Some(ours), Some(theirs)) if is_replaced_by_newest && ours != theirs => {
             settings.store.remove(ours).await?;
             state.clear();
             Ok(())

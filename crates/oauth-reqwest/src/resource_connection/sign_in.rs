@@ -17,7 +17,7 @@ use crate::loopback::Listener;
 
 /// Why a login is made.
 #[derive(Clone, Copy)]
-pub(super) enum Occasion<'a> {
+pub(super) enum LoginReason<'a> {
     /// There are no tokens.
     None,
     /// These tokens were not sufficient.
@@ -86,7 +86,7 @@ pub(super) async fn with_code(
     settings: &Settings,
     connection: &Connection,
     client: &Client,
-    occasion: Occasion<'_>,
+    occasion: LoginReason<'_>,
 ) -> Result<Option<Tokens>, Error> {
     let Some(code) = &code_login(settings) else {
         return Ok(None);
@@ -112,9 +112,12 @@ pub(super) async fn with_code(
 }
 
 /// The requested scope, with the part that the tokens lacked.
-fn token_request(connection: &Connection, occasion: Occasion<'_>) -> Result<TokenRequest, Error> {
+fn token_request(
+    connection: &Connection,
+    occasion: LoginReason<'_>,
+) -> Result<TokenRequest, Error> {
     let mut token_request = connection.token_request()?;
-    if let Occasion::Short(_, wanted) = occasion
+    if let LoginReason::Short(_, wanted) = occasion
         && let Some(more) = &wanted.scope
     {
         token_request.scope = token_request.scope.union(more);
@@ -128,13 +131,13 @@ pub(super) async fn sign_in(
     listener: Listener,
     connection: &Connection,
     client: &Client,
-    occasion: Occasion<'_>,
+    occasion: LoginReason<'_>,
 ) -> Result<Tokens, Error> {
     let request = AuthorizationRequest::new(listener.redirect_uri().clone());
     let request = request.requesting(connection.token_request()?);
     let request = match occasion {
-        Occasion::None => request,
-        Occasion::Short(tokens, wanted) => request.step_up(wanted.clone(), tokens),
+        LoginReason::None => request,
+        LoginReason::Short(tokens, wanted) => request.step_up(wanted.clone(), tokens),
     };
     let open = |url: &_| match &settings.open {
         Some(open) => open(url),

@@ -21,7 +21,7 @@ use super::Settings;
 use super::connected::{Connected, Failure};
 use super::registration_check;
 use super::replaced;
-use super::sign_in::{self, Occasion};
+use super::sign_in::{self, LoginReason};
 use crate::loopback::Listener;
 
 /// After how long a user may be asked for a step-up again, and an API is asked again whether it still requires no
@@ -29,7 +29,7 @@ use crate::loopback::Listener;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The number of attempts to save a connection against concurrent saves.
-const SAVES: usize = 16;
+const MAX_SAVE_ATTEMPTS: usize = 16;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -138,8 +138,8 @@ pub(super) async fn tokens(
         }
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::OfClient(_)) => {
-            let earlier = Earlier::without_client(&connected.connection);
-            replace_client(settings, state, &connected, earlier, Occasion::None).await
+            let earlier = KeptParts::without_client(&connected.connection);
+            replace_client(settings, state, &connected, earlier, LoginReason::None).await
         }
     }
 }
@@ -161,14 +161,14 @@ async fn known(
             Ok((state.publish(settings, connected), None))
         }
         (stale, _) => {
-            let earlier = stale.map_or_else(Earlier::default, |stale| Earlier::of(stale, now));
+            let earlier = stale.map_or_else(KeptParts::default, |stale| KeptParts::of(stale, now));
             connect(settings, &settings.request, state, version, earlier).await
         }
     }
 }
 
-/// The connection, connected anew if the metadata of the API have changed, whose URL was named as it refused a token. What
-/// cannot be fetched, or is not the API's, changes nothing: the tokens are renewed where they were issued.
+/// Reconnects if the API's metadata, whose URL was in the challenge that refused the token, has changed. What cannot be
+/// fetched, or is not the API's, changes nothing: the tokens are renewed where they were issued.
 async fn look_again(
     settings: &Settings,
     state: &State,
@@ -192,10 +192,10 @@ async fn look_again(
         return Ok((connected, listener));
     };
     let earlier = match connection.rediscovery(&found) {
-        Rediscovery::Changed => Earlier::of(connection.clone(), now),
-        Rediscovery::Moved => Earlier {
+        Rediscovery::Changed => KeptParts::of(connection.clone(), now),
+        Rediscovery::Moved => KeptParts {
             former: Some(connection.clone()),
-            ..Earlier::default()
+            ..KeptParts::default()
         },
         _ => return Ok((connected, listener)),
     };
@@ -215,7 +215,7 @@ fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> boo
 
 /// The parts kept from an earlier connection.
 #[derive(Default)]
-struct Earlier {
+struct KeptParts {
     client: Option<RegisteredClient>,
     /// The scope that was granted, which the next login must not lose.
     granted: Scope,
@@ -225,7 +225,7 @@ struct Earlier {
     former: Option<Connection>,
 }
 
-impl Earlier {
+impl KeptParts {
     fn of(connection: Connection, now: UnixTime) -> Self {
         let Self { granted, .. } = Self::without_client(&connection);
         let client = connection.registration.clone();
@@ -246,7 +246,7 @@ impl Earlier {
 }
 
 /// A connection that is not stored yet.
-struct Found {
+struct NewConnection {
     connection: Connection,
     /// The listener at the redirect URI with which the client has just been registered.
     listener: Option<Listener>,
@@ -258,8 +258,8 @@ struct Found {
 async fn find(
     settings: &Settings,
     request: &ConnectRequest,
-    earlier: Earlier,
-) -> Result<Found, Error> {
+    earlier: KeptParts,
+) -> Result<NewConnection, Error> {
     let registered_for = earlier.granted.union(&earlier.wanted);
     let mut request = request.clone().granted(registered_for);
     let known = earlier.client.as_ref().map(|known| known.client_id.clone());
@@ -282,7 +282,7 @@ async fn find(
         // A login for less must still work if this is never granted.
         connection.scope = Some(earlier.granted).filter(|scope| !scope.is_empty());
     }
-    Ok(Found {
+    Ok(NewConnection {
         connection,
         listener,
         known,
@@ -295,7 +295,7 @@ async fn connect(
     request: &ConnectRequest,
     state: &State,
     version: u64,
-    earlier: Earlier,
+    earlier: KeptParts,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
     let mut earlier = earlier;
     let former = earlier.former.take();
@@ -303,7 +303,7 @@ async fn connect(
     let connection = replaced::note_replaced(settings, found.connection, former.as_ref()).await;
     let key = settings.key().await?;
     let mut expected = version;
-    for _ in 0..SAVES {
+    for _ in 0..MAX_SAVE_ATTEMPTS {
         if let Some(version) =
             connections::save(&*settings.store, key, &connection, expected).await?
         {
@@ -365,9 +365,9 @@ pub(super) async fn step_up(
     let (connected, forgotten) = registration_check::checked(settings, state, connected).await?;
     if forgotten.is_some() || connected.lacks(wanted) {
         // The server would refuse this client the scope.
-        let mut earlier = Earlier::without_client(&connected.connection);
+        let mut earlier = KeptParts::without_client(&connected.connection);
         earlier.wanted = wanted.scope.clone().unwrap_or_default();
-        let occasion = Occasion::Short(short, wanted);
+        let occasion = LoginReason::Short(short, wanted);
         let token = replace_client(settings, state, &connected, earlier, occasion).await?;
         return Ok(Some(token));
     }
@@ -400,19 +400,19 @@ async fn replace_client(
     settings: &Settings,
     state: &State,
     connected: &Connected,
-    earlier: Earlier,
-    occasion: Occasion<'_>,
+    earlier: KeptParts,
+    occasion: LoginReason<'_>,
 ) -> Result<Token, Error> {
     let found = find(settings, &settings.request, earlier).await?;
     let candidate = found.connection.clone();
     let obtained = async {
         let next = Connected::new(settings, candidate, connected.version).await?;
         let token = match occasion {
-            Occasion::None => {
+            LoginReason::None => {
                 let token = next.obtain(settings, None, found.listener).await;
                 token.map_err(Failure::into_error)?
             }
-            Occasion::Short(short, wanted) => {
+            LoginReason::Short(short, wanted) => {
                 next.widen(settings, found.listener, short, wanted).await?
             }
         };
@@ -425,13 +425,13 @@ async fn replace_client(
             return Err(error);
         }
     };
-    if let Occasion::Short(..) = occasion {
+    if let LoginReason::Short(..) = occasion {
         next.connection = next.granted(&token);
     }
     let former = Some(&connected.connection);
     next.connection = replaced::note_replaced(settings, next.connection, former).await;
     let key = settings.key().await?;
-    for _ in 0..SAVES {
+    for _ in 0..MAX_SAVE_ATTEMPTS {
         let (connection, version) = (&next.connection, next.version);
         if let Some(version) = connections::save(&*settings.store, key, connection, version).await?
         {
@@ -440,7 +440,7 @@ async fn replace_client(
             replaced::remove(settings, state, &next).await;
             return Ok(token);
         }
-        // The user has just signed in to this client, whatever others have saved in the meantime.
+        // The user has just signed in to this client, regardless of what others have saved in the meantime.
         let theirs = connections::load(&*settings.store, key).await?;
         next.version = theirs.version;
         let former = theirs.connection.as_ref();

@@ -9,7 +9,7 @@ use oauth_reqwest::{Driver, Options, Transport, reqwest};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::support::{PATIENCE, server};
+use crate::support::{TEST_TIMEOUT, server};
 
 /// A port that does not answer connection attempts, because its queue is full.
 struct Hole {
@@ -73,7 +73,7 @@ async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
             let _ = stream.write_all(b"no TLS\r\n").await;
         });
         let options = Options::default()
-            .connect_timeout(PATIENCE)
+            .connect_timeout(TEST_TIMEOUT)
             .timeout(Duration::from_secs(10));
         let error = lost(&driver(&addresses, options), "https://as.example").await;
         assert_eq!(error.code(), "lost.tls", "{error}");

@@ -10,7 +10,9 @@ use oauth_reqwest::blocking::{Authorized, Driver, GrantSource, Listener};
 use oauth_reqwest::{Options, ResponseExt as _, reqwest};
 use oauth_testkit::{Fault, Served, contract};
 
-use crate::support::{PATIENCE, browse, confidential, counters, expired, public, served, server};
+use crate::support::{
+    TEST_TIMEOUT, browse, confidential, counters, expired, public, served, server,
+};
 
 fn driver() -> Driver {
     driver_with(Options::default())
@@ -35,7 +37,7 @@ fn login(client: &Client) -> Tokens {
         Ok(())
     };
     listener
-        .login(&driver(), client, ask, open, PATIENCE)
+        .login(&driver(), client, ask, open, TEST_TIMEOUT)
         .unwrap()
         .tokens
 }

@@ -11,7 +11,7 @@ use oauth_reqwest::oauth_session::{Store, TokenSource as _};
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{PATIENCE, browse, counters, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, counters, driver, served};
 
 /// A user who approves every page that is opened, and the number of pages.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ pub(crate) fn connection(
     ResourceConnection::new(driver(), request(served))
         .store(store)
         .open(open)
-        .patience(PATIENCE)
+        .patience(TEST_TIMEOUT)
 }
 
 pub(crate) async fn echoed(
@@ -382,7 +382,7 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
         let times = Arc::clone(&person.0);
         ResourceConnection::new(driver(), request(&served).rules(rules))
             .store(store.clone())
-            .patience(PATIENCE)
+            .patience(TEST_TIMEOUT)
             .open(move |url| {
                 times.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(browse(url.as_str().to_owned()));
@@ -460,7 +460,7 @@ async fn two_apis_on_one_origin_are_two() {
     let origin = origin.register(ClientMetadata::of_native_app("Notes"));
     let origin = ResourceConnection::new(driver(), origin)
         .store(store)
-        .patience(PATIENCE)
+        .patience(TEST_TIMEOUT)
         .open(move |url| {
             times.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));

@@ -15,7 +15,7 @@ use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_testkit::Served;
 use oauth_testkit::twin::DpopNonces;
 
-use crate::support::{PATIENCE, browse, counters, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, counters, driver, served};
 
 /// A twin that binds all of its tokens, and requires a new nonce in each proof.
 fn demanding() -> Served {
@@ -44,7 +44,7 @@ fn connection(
     let logins = Arc::clone(logins);
     ResourceConnection::new(driver(), request(served))
         .store(Arc::<MemoryStore>::clone(store))
-        .patience(PATIENCE)
+        .patience(TEST_TIMEOUT)
         .open(move |url| {
             logins.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));

@@ -19,7 +19,7 @@ use oauth_reqwest::oauth_session::{Store as _, connections};
 use oauth_testkit::twin::Entry;
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{PATIENCE, browse, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, driver, served};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -38,7 +38,7 @@ fn connection(
     let opened = Arc::clone(&pages);
     let connection = ResourceConnection::new(driver(), request)
         .store(store.clone())
-        .patience(PATIENCE)
+        .patience(TEST_TIMEOUT)
         .open(move |url| {
             opened.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use oauth_core::{ClientMetadata, danger};
 use oauth_reqwest::ResourceConnection;
 
-use crate::support::{PATIENCE, browse, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, driver, served};
 
 /// An API that needs no token until it is `protected`; then its server is the one at `issuer`.
 struct Api {
@@ -90,7 +90,7 @@ async fn an_api_that_asks_for_no_authorization_is_called_without_a_token() {
     let request = request.register(ClientMetadata::of_native_app("Notes"));
     let opened = Arc::clone(&logins);
     let connection = ResourceConnection::new(driver(), request)
-        .patience(PATIENCE)
+        .patience(TEST_TIMEOUT)
         .open(move |url| {
             opened.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));

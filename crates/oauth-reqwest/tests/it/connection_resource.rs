@@ -8,7 +8,7 @@ use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_reqwest::{ResourceConnection, reqwest};
 
 use crate::connection::{Person, connection, echoed, request};
-use crate::support::{PATIENCE, browse, counters, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, counters, driver, served};
 
 /// A server that identifies the API by a different name (B80).
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
         let request = request(&served).resource_value("api://echo").unwrap();
         ResourceConnection::new(driver(), request)
             .store(store.clone())
-            .patience(PATIENCE)
+            .patience(TEST_TIMEOUT)
             .open(|url| {
                 tokio::spawn(browse(url.as_str().to_owned()));
                 Ok(())

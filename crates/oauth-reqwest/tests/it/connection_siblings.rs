@@ -11,7 +11,7 @@ use oauth_reqwest::oauth_session::{Store, store::MemoryStore};
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{PATIENCE, browse, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, driver, served};
 
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/";
 
@@ -142,7 +142,7 @@ impl Siblings {
         let pages = Arc::clone(&self.pages);
         ResourceConnection::new(driver(), request)
             .store(Arc::clone(&self.store))
-            .patience(PATIENCE)
+            .patience(TEST_TIMEOUT)
             .open(move |url| {
                 pages.lock().unwrap().push(url.as_str().to_owned());
                 tokio::spawn(browse(url.as_str().to_owned()));

@@ -10,7 +10,7 @@ use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{PATIENCE, browse, driver, served, until};
+use crate::support::{TEST_TIMEOUT, browse, driver, served, until};
 
 /// The URLs of the opened pages. The first is approved at once.
 type Pages = Arc<Mutex<Vec<String>>>;
@@ -46,7 +46,7 @@ impl Stage {
         let pages = Arc::clone(&self.pages);
         ResourceConnection::new(driver(), request)
             .store(self.store.clone())
-            .patience(PATIENCE)
+            .patience(TEST_TIMEOUT)
             .open(move |url| {
                 let mut pages = pages.lock().unwrap();
                 pages.push(url.as_str().to_owned());

@@ -14,7 +14,7 @@ use oauth_reqwest::{Authorized, ResourceConnection, TokenSource, reqwest};
 use oauth_testkit::Served;
 
 use crate::obliging::Obliging;
-use crate::support::{PATIENCE, browse, callback_of, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, callback_of, driver, served};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -31,7 +31,7 @@ fn connection(
     let pages = Arc::clone(pages);
     ResourceConnection::new(driver(), request)
         .store(store)
-        .patience(PATIENCE)
+        .patience(TEST_TIMEOUT)
         .open(move |url| {
             pages.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));
@@ -47,7 +47,7 @@ fn times(served: &Served, path: &str) -> usize {
 }
 
 /// The effect of the next save.
-enum Trouble {
+enum NextSave {
     /// The store is out of order.
     Broken,
     /// Another worker has just saved this record.
@@ -56,11 +56,11 @@ enum Trouble {
 
 struct Troubled {
     inner: Arc<MemoryStore>,
-    trouble: Mutex<Option<Trouble>>,
+    trouble: Mutex<Option<NextSave>>,
 }
 
 impl Troubled {
-    fn new(trouble: impl Into<Option<Trouble>>) -> Arc<Self> {
+    fn new(trouble: impl Into<Option<NextSave>>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::default(),
             trouble: Mutex::new(trouble.into()),
@@ -83,8 +83,8 @@ impl Store for Troubled {
         let trouble = self.trouble.lock().unwrap().take();
         Box::pin(async move {
             match trouble {
-                Some(Trouble::Broken) => return Err(Error::lost(Cause::unsent("out of order"))),
-                Some(Trouble::Overtaken(theirs)) => {
+                Some(NextSave::Broken) => return Err(Error::lost(Cause::unsent("out of order"))),
+                Some(NextSave::Overtaken(theirs)) => {
                     self.inner.save(key, &theirs, version, Times::NONE).await?;
                 }
                 None => {}
@@ -106,7 +106,7 @@ fn key(served: &Served) -> String {
 #[tokio::test]
 async fn a_connection_that_cannot_be_stored_is_not_used() {
     let (served, pages) = (served(), Arc::default());
-    let connection = connection(&served, &pages, Troubled::new(Trouble::Broken));
+    let connection = connection(&served, &pages, Troubled::new(NextSave::Broken));
     connection.token().await.map(drop).unwrap_err();
     assert_eq!(pages.load(Ordering::SeqCst), 0);
     // The store works again.
@@ -123,7 +123,7 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
     let kept = connections::load(&*other, &key(&served)).await.unwrap();
     let theirs = kept.connection.unwrap().to_json().unwrap();
 
-    let second = connection(&served, &pages, Troubled::new(Trouble::Overtaken(theirs)));
+    let second = connection(&served, &pages, Troubled::new(NextSave::Overtaken(theirs)));
     let said = async |connection: &ResourceConnection| {
         let reply = connection.authorized().get(&api(&served)).send().await;
         let text = reply.unwrap().text().await.unwrap();
@@ -142,7 +142,7 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
 async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_away() {
     let (served, pages) = (served(), Arc::default());
     let tombstone = Secret::new(String::new());
-    let store = Troubled::new(Trouble::Overtaken(tombstone));
+    let store = Troubled::new(NextSave::Overtaken(tombstone));
     let first = connection(&served, &pages, store.clone());
     let token = first.token().await.unwrap();
     // There is no other client: this one is used, and stored for the next run.
@@ -201,7 +201,7 @@ async fn spellings_of_one_url_share_a_record() {
         let pages: Arc<AtomicUsize> = Arc::clone(&pages);
         ResourceConnection::new(driver(), request)
             .store(store.clone())
-            .patience(PATIENCE)
+            .patience(TEST_TIMEOUT)
             .open(move |url| {
                 pages.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(browse(url.as_str().to_owned()));
@@ -283,7 +283,7 @@ async fn what_is_never_granted_costs_nothing() {
     let connection = ResourceConnection::new(driver(), request).store(store.clone());
     let connection = connection.open(move |url| {
         if shown.fetch_add(1, Ordering::SeqCst) == 1 {
-            *troubled.trouble.lock().unwrap() = Some(Trouble::Broken);
+            *troubled.trouble.lock().unwrap() = Some(NextSave::Broken);
         }
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())

@@ -22,7 +22,7 @@ use oauth_reqwest::oauth_session::{FixedToken, GrantSource, Token, TokenSource};
 use oauth_reqwest::{DeviceLogin, ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{PATIENCE, browse, confidential, counters, discovered, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, confidential, counters, discovered, driver, served};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -148,7 +148,7 @@ pub(crate) async fn signed_in(idp: &Served) -> (Client, Tokens) {
         Ok(())
     };
     let driver = driver();
-    let login = listener.login(&driver, &client, ask, open, PATIENCE);
+    let login = listener.login(&driver, &client, ask, open, TEST_TIMEOUT);
     let tokens = login.await.unwrap().tokens;
     (client, tokens)
 }
@@ -307,7 +307,7 @@ async fn offline_access_is_requested_where_it_is_listed_unless_the_caller_says_o
     let granted = async |request: ConnectRequest| {
         let request = request.register(ClientMetadata::of_native_app("Notes"));
         let connection = ResourceConnection::new(driver(), request)
-            .patience(PATIENCE)
+            .patience(TEST_TIMEOUT)
             .open(|url| {
                 tokio::spawn(browse(url.as_str().to_owned()));
                 Ok(())

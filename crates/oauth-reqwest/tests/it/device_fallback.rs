@@ -11,7 +11,7 @@ use oauth_reqwest::device_login::{DeviceLoginTiming, Opener};
 use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Served;
 
-use crate::support::{PATIENCE, discovered, driver, served, server};
+use crate::support::{TEST_TIMEOUT, discovered, driver, served, server};
 
 /// A client of the twin, whose metadata announce device codes.
 async fn client(served: &Served) -> Client {
@@ -59,7 +59,7 @@ async fn log_in(
     let listener = listener.device(device, enters(&codes));
     let ask = change(asking(&listener));
     let driver = driver();
-    let login = listener.login(&driver, client, ask, nothing_opens, PATIENCE);
+    let login = listener.login(&driver, client, ask, nothing_opens, TEST_TIMEOUT);
     let tokens = login.await.map(|login| login.tokens);
     (tokens, codes.load(Ordering::SeqCst))
 }
@@ -177,7 +177,7 @@ fn a_login_without_async_falls_to_a_code_too() {
         let listener = oauth_reqwest::blocking::Listener::bind().unwrap();
         let listener = listener.device(device, enters(&codes));
         let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-        let login = listener.login(&driver, &client, ask, nothing_opens, PATIENCE);
+        let login = listener.login(&driver, &client, ask, nothing_opens, TEST_TIMEOUT);
         (
             login.map_err(|error| error.code()).map(drop),
             codes.load(Ordering::SeqCst),

@@ -215,8 +215,8 @@ async fn plain_http_passes_by_every_proxy() {
 /// then.
 #[tokio::test]
 async fn what_must_have_left_by_now_does_not_leave() {
-    struct Late(String, SendBy);
-    impl Exchange for Late {
+    struct ExpiredRequest(String, SendBy);
+    impl Exchange for ExpiredRequest {
         type Output = u16;
         fn resume(&mut self, _: &Moment, input: Input) -> Result<Step<u16>, Error> {
             match input {
@@ -235,9 +235,12 @@ async fn what_must_have_left_by_now_does_not_leave() {
     let url = format!("{}/nothing", served.base());
     let now = Moment::system().unwrap().now();
     let past = SendBy(now.before(Duration::from_secs(2)));
-    let error = driver().run(Late(url.clone(), past)).await.unwrap_err();
+    let error = driver()
+        .run(ExpiredRequest(url.clone(), past))
+        .await
+        .unwrap_err();
     assert_eq!(error.cause().unwrap().delivery(), Delivery::Unsent);
     assert!(served.with(|twin| twin.log().is_empty()));
     let soon = SendBy(now.after(Duration::from_secs(60)));
-    assert!(driver().run(Late(url, soon)).await.is_ok());
+    assert!(driver().run(ExpiredRequest(url, soon)).await.is_ok());
 }

@@ -12,7 +12,7 @@ use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Fault;
 
 use crate::support::{
-    PATIENCE, browse, callback_of, confidential, counters, discovered, driver, expired, login,
+    TEST_TIMEOUT, browse, callback_of, confidential, counters, discovered, driver, expired, login,
     public, served,
 };
 
@@ -63,7 +63,7 @@ async fn a_no_is_an_error_and_not_on_the_page() {
         tokio::spawn(async { tell.send(browse(url).await) });
         Ok(())
     };
-    let login = listener.login(&driver, &client, ask, open, PATIENCE);
+    let login = listener.login(&driver, &client, ask, open, TEST_TIMEOUT);
     assert_eq!(login.await.unwrap_err().code(), "denied.access_denied");
     let (status, page) = told.await.unwrap();
     assert_eq!(status, 200);
@@ -82,7 +82,7 @@ async fn a_callback_of_another_issuer_ends_the_login() {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     };
-    let login = listener.login(&driver, &client, ask, open, PATIENCE);
+    let login = listener.login(&driver, &client, ask, open, TEST_TIMEOUT);
     assert_eq!(login.await.unwrap_err().code(), "callback.issuer");
     assert_eq!(counters(&served).token_requests, 0);
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::support::{PATIENCE, server};
+use crate::support::{TEST_TIMEOUT, server};
 
 /// A listener that waits for the callback of one flow.
 struct Wait {
@@ -38,7 +38,7 @@ impl Wait {
         let host = uri.strip_prefix("http://").unwrap();
         let host = host.strip_suffix("/cb").unwrap().to_owned();
         let state = pending.state().expose().clone();
-        let task = tokio::spawn(async move { listener.wait(&pending, PATIENCE).await });
+        let task = tokio::spawn(async move { listener.wait(&pending, TEST_TIMEOUT).await });
         Self { host, state, task }
     }
 
@@ -279,7 +279,7 @@ async fn lo_slowloris() {
 #[tokio::test]
 async fn idle_connections_crowd_nobody_out() {
     let listener = Listener::bind().await.unwrap();
-    let wait = Wait::on(listener.with_header_timeout(PATIENCE)).await;
+    let wait = Wait::on(listener.with_header_timeout(TEST_TIMEOUT)).await;
     let mut idle = Vec::new();
     for _ in 0..100 {
         idle.push(wait.connect().await);

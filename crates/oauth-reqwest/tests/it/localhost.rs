@@ -1,4 +1,4 @@
-//! `localhost` always means this machine, whatever the resolver returns.
+//! `localhost` always means this machine, regardless of what the resolver returns.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -12,15 +12,15 @@ use crate::support::{confidential, driver, served, server};
 
 /// A resolver that knows no names, and records the lookups.
 #[derive(Default)]
-struct Asked(Mutex<Vec<String>>);
+struct NoNames(Mutex<Vec<String>>);
 
-impl Asked {
+impl NoNames {
     fn names(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
 
-impl Resolve for Asked {
+impl Resolve for NoNames {
     fn resolve(&self, name: Name) -> Resolving {
         self.0.lock().unwrap().push(name.as_str().to_owned());
         Box::pin(std::future::ready(Err("nobody has this name".into())))
@@ -40,7 +40,7 @@ fn client(base: &str) -> Client {
 #[tokio::test]
 async fn a_token_is_got_by_the_name_and_no_resolver_is_asked() {
     let served = served();
-    let asked = Arc::new(Asked::default());
+    let asked = Arc::new(NoNames::default());
     let builder = reqwest::Client::builder()
         .no_proxy()
         .dns_resolver(Arc::clone(&asked));
@@ -73,7 +73,7 @@ async fn over_tls_too_the_name_is_this_machine() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let met = std::thread::spawn(move || listener.accept().unwrap().1);
-    let asked = Arc::new(Asked::default());
+    let asked = Arc::new(NoNames::default());
     let builder = reqwest::Client::builder()
         .no_proxy()
         .dns_resolver(Arc::clone(&asked));
@@ -114,7 +114,7 @@ fn a_blocking_driver_does_the_same() {
         known.client_id().clone(),
         known.auth().clone(),
     );
-    let asked = Arc::new(Asked::default());
+    let asked = Arc::new(NoNames::default());
     let builder = reqwest::blocking::Client::builder()
         .no_proxy()
         .dns_resolver(Arc::clone(&asked));

@@ -13,7 +13,7 @@ use oauth_reqwest::loopback::{Listener, UnexpectedCallback};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{PATIENCE, server};
+use crate::support::{TEST_TIMEOUT, server};
 
 fn uri(text: &str) -> RedirectUri {
     RedirectUri::parse(text).unwrap()
@@ -74,7 +74,7 @@ async fn a_registered_redirect_uri_is_kept_to_the_letter() {
         assert_eq!(listener.redirect_uri(), &registered);
         let flow = pending(&listener);
         let url = right(&flow);
-        let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+        let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
         let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
         assert!(reply.starts_with("HTTP/1.1 200"), "{form}: {reply}");
         waiting.await.unwrap().unwrap();
@@ -106,7 +106,7 @@ async fn localhost_is_both_addresses_and_nothing_else() {
         let flow = pending(&listener);
         let url = right(&flow);
         assert!(url.starts_with(&format!("http://localhost:{port}/cb?")));
-        let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+        let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
         let address = addresses(port)[which];
         // Only under its own name.
         let other = visit(&url.replace("localhost", "127.0.0.1"), address).await;
@@ -146,7 +146,7 @@ async fn a_callback_of_another_login_is_told_at_once() {
     let flow = pending(&listener);
     let address = ([127, 0, 0, 1], port).into();
     let (url, base) = (right(&flow), flow.redirect_uri().as_str().to_owned());
-    let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+    let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
     for (wrong, stray) in [
         ("?code=a&state=other", UnexpectedCallback::Callback),
         (
@@ -195,13 +195,13 @@ async fn a_refusal_without_state_is_told_at_the_timeout() {
         let port = port_of(listener.redirect_uri());
         let flow = pending(&listener);
         let base = flow.redirect_uri().as_str().to_owned();
-        let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+        let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
         for query in came {
             visit(&format!("{base}{query}"), ([127, 0, 0, 1], port).into()).await;
         }
         tokio::task::yield_now().await;
         tokio::time::pause();
-        tokio::time::advance(PATIENCE).await;
+        tokio::time::advance(TEST_TIMEOUT).await;
         let error = waiting.await.unwrap().unwrap_err();
         tokio::time::resume();
         assert_eq!(error.code(), "lost.timeout");
@@ -217,7 +217,7 @@ async fn the_page_says_that_the_server_refused() {
     let port = port_of(listener.redirect_uri());
     let flow = pending(&listener);
     let url = right(&flow).replace("code=C0DE", "error=access_denied");
-    let waiting = tokio::spawn(async move { listener.wait(&flow, PATIENCE).await });
+    let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
     let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
     assert!(
         reply.contains("the server refuses it") && !reply.contains("access_denied"),
@@ -246,7 +246,7 @@ async fn the_address_one_ended_at_may_be_pasted() {
         assert!(paste.give("http://127.0.0.1/?code=a&state=other"));
         assert!(paste.give(""));
         assert!(paste.give(&form(&url)));
-        assert_eq!(listener.wait(&flow, PATIENCE).await.unwrap(), url);
+        assert_eq!(listener.wait(&flow, TEST_TIMEOUT).await.unwrap(), url);
         assert_eq!(told.iter().collect::<Vec<_>>(), [UnexpectedCallback::Paste]);
         assert!(!paste.give(&url), "no login waits any more");
     }
@@ -263,5 +263,5 @@ fn a_blocking_listener_takes_it_as_well() {
     let url = right(&flow);
     let hand = url.clone();
     std::thread::spawn(move || paste.give(&hand));
-    assert_eq!(listener.wait(&flow, PATIENCE).unwrap(), url);
+    assert_eq!(listener.wait(&flow, TEST_TIMEOUT).unwrap(), url);
 }

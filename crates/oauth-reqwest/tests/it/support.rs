@@ -11,7 +11,7 @@ use oauth_testkit::twin::Counters;
 use oauth_testkit::{Served, Twin};
 
 /// A time limit that only a broken test reaches.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn driver() -> Driver {
     driver_with(Options::default())
@@ -103,7 +103,7 @@ pub(crate) async fn login(driver: &Driver, client: &Client) -> Tokens {
         Ok(())
     };
     listener
-        .login(driver, client, ask, open, PATIENCE)
+        .login(driver, client, ask, open, TEST_TIMEOUT)
         .await
         .unwrap()
         .tokens

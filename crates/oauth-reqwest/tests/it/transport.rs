@@ -46,7 +46,7 @@ async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr
     serve_as(shown, clients, Arc::default()).await
 }
 
-/// The same, which shows this certificate, and keeps what it was asked.
+/// Serves with this certificate, and records the requests.
 async fn serve_as(
     (certificate, key): (rcgen::Certificate, KeyPair),
     clients: Option<&Authority>,

@@ -29,7 +29,7 @@ struct Grants {
 }
 
 impl ActiveSessions {
-    fn of_process() -> Arc<Self> {
+    fn for_process() -> Arc<Self> {
         let pid = std::process::id();
         loop {
             let registry = ACTIVE.load_full();
@@ -67,7 +67,7 @@ pub(super) struct ActiveGuard {
 
 impl ActiveGuard {
     pub(super) fn new(session: &Arc<Inner>) -> Self {
-        let registry = ActiveSessions::of_process();
+        let registry = ActiveSessions::for_process();
         let mut sessions = registry.sessions();
         sessions.next += 1;
         let number = sessions.next;
@@ -96,7 +96,7 @@ pub async fn drain_all(limit: Duration) -> Result<(), Error> {
     runtime::current()?;
     let drain_rounds = async {
         loop {
-            let active: Vec<_> = ActiveSessions::of_process()
+            let active: Vec<_> = ActiveSessions::for_process()
                 .sessions()
                 .by_number
                 .values()
@@ -138,8 +138,9 @@ impl Inner {
     fn has_work(&self) -> bool {
         let is_renewing = {
             let state = self.state();
-            let is_missed = self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;
-            is_missed && state.renewal.is_some()
+            let must_finish =
+                self.shared.is_some() || state.keeper.id().owner != GrantOwner::Client;
+            must_finish && state.renewal.is_some()
         };
         is_renewing || self.has_unsaved_grant()
     }

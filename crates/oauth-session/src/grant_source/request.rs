@@ -18,14 +18,14 @@ use crate::observe::GrantEvent;
 
 /// The grace period after the driver's own limit. A driver that ends the request itself knows whether anything was
 /// sent.
-const GRACE: Duration = Duration::from_secs(1);
+const DRIVER_GRACE: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Runs the exchange within the driver's limit. In the meantime the lease is extended: it is short, so that a
     /// worker that crashes here does not delay others.
     pub(super) async fn run(&self, exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
         let extension = self.state().keeper.lease_extension();
-        let limit = self.driver.longest().saturating_add(GRACE);
+        let limit = self.driver.longest().saturating_add(DRIVER_GRACE);
         let request = timeout(limit, self.driver.run(exchange));
         let late = |_| {
             let late = Cause::unknown("the driver took too long").because(Loss::Timeout);

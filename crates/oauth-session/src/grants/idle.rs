@@ -10,10 +10,10 @@ use super::Grants;
 use crate::clock;
 
 /// The number of keys requested from the store at once.
-const PAGE: usize = 100;
+const PAGE_KEYS: usize = 100;
 
 /// The number of grants renewed concurrently.
-const ABREAST: usize = 8;
+const CONCURRENT_RENEWALS: usize = 8;
 
 /// The result of [`Grants::renew_idle`].
 #[derive(Debug, Default)]
@@ -21,16 +21,16 @@ const ABREAST: usize = 8;
 pub struct Idle {
     /// The number of grants renewed, here or by another worker in the meantime.
     pub renewed: usize,
-    /// Those that could not be renewed, by the keys of their records.
+    /// The grants that could not be renewed, by the keys of their records.
     pub failed: Vec<(String, Error)>,
 }
 
 /// Why an idle grant is renewed.
 #[derive(Debug, Clone, Copy)]
 enum RenewalReason {
-    /// Its access token expired long ago.
+    /// The access token expired long ago.
     Token,
-    /// Its unused refresh token is about to expire.
+    /// The unused refresh token is about to expire.
     KeptAlive,
 }
 
@@ -71,7 +71,11 @@ impl Grants {
         let mut seen_keys = BTreeSet::new();
         loop {
             // Records whose renewal failed are still due, and are listed first.
-            let due_keys = self.0.store.due(before, PAGE + seen_keys.len()).await?;
+            let due_keys = self
+                .0
+                .store
+                .due(before, PAGE_KEYS + seen_keys.len())
+                .await?;
             let unseen: Vec<String> = due_keys
                 .into_iter()
                 .filter(|key| seen_keys.insert(key.clone()))
@@ -79,7 +83,7 @@ impl Grants {
             if unseen.is_empty() {
                 return Ok(());
             }
-            for some in unseen.chunks(ABREAST) {
+            for some in unseen.chunks(CONCURRENT_RENEWALS) {
                 let tasks = some.iter().map(|key| {
                     let (session, key) = (self.clone(), key.clone());
                     tokio::spawn(async move { session.renew_one(&key, reason).await })

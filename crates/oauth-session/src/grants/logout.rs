@@ -14,7 +14,7 @@ use super::step_ups::Ending;
 use crate::grant_source::GrantSource;
 
 /// The time beyond the longest request for which a renewal under way is waited for.
-const MARGIN: Duration = Duration::from_secs(15);
+const RENEWAL_MARGIN: Duration = Duration::from_secs(15);
 
 impl Grants {
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record. Workers
@@ -38,7 +38,7 @@ impl Grants {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
         let store = &self.0.store;
-        let limit = self.0.driver.longest() + MARGIN;
+        let limit = self.0.driver.longest() + RENEWAL_MARGIN;
         let lease = session.hold_lease(store, &key, limit).await?;
         let revoked = self.revoke(&session, &key).await;
         let removal = store.remove(&key).await;

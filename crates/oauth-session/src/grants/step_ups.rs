@@ -21,20 +21,20 @@ use crate::clock;
 use crate::store::{ENDPOINT, Entry, STEP_UPS, Saved, Times};
 
 /// The number of grants beside an ordinary one. The oldest gives way to a new one.
-const BESIDE: usize = 8;
+const MAX_STEP_UP_GRANTS: usize = 8;
 
 /// The longest list: the oldest stay on it until they have been ended.
-const LISTED: usize = 2 * BESIDE;
+const LISTED: usize = 2 * MAX_STEP_UP_GRANTS;
 
 /// The number of attempts to save the list against concurrent workers.
-const TRIES: usize = 16;
+const MAX_SAVE_ATTEMPTS: usize = 16;
 
 /// Which of the listed grants to end.
 #[derive(Clone, Copy)]
 pub(super) enum Ending<'a> {
     All,
     One(&'a StepUp),
-    /// The oldest beyond [`BESIDE`], and those that have ended or expired.
+    /// The oldest beyond [`MAX_STEP_UP_GRANTS`], and those that have ended or expired.
     Surplus,
 }
 
@@ -120,12 +120,12 @@ impl Grants {
     /// Lists a grant beside the ordinary one, as the newest.
     async fn list_beside(&self, id: &GrantId, step_up: &StepUp) -> Result<(), Error> {
         let key = self.list_of(id);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_SAVE_ATTEMPTS {
             let entry = self.0.store.load(&key).await?;
-            // A list that cannot be read is written anew: a logout has reported it, or will report the new one.
+            // A list that cannot be read is rewritten: a logout has reported it, or will report the new one.
             let listed = entry.as_ref().map(read).transpose();
             let mut listed = listed.ok().flatten().unwrap_or_default();
-            listed.retain(|other| other != step_up);
+            listed.retain(|listed_step_up| listed_step_up != step_up);
             if listed.len() >= LISTED {
                 self.end_beside(id, Ending::Surplus).await?;
                 continue;
@@ -151,7 +151,7 @@ impl Grants {
         }
         let key = self.list_of(id);
         let mut outcome = Ok(());
-        for _ in 0..TRIES {
+        for _ in 0..MAX_SAVE_ATTEMPTS {
             let entry = self.0.store.load(&key).await?;
             let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
                 return outcome;
@@ -193,7 +193,9 @@ impl Grants {
         match ending {
             Ending::All => return Ok(listed.to_vec()),
             Ending::One(step_up) => {
-                let one = listed.iter().filter(|other| *other == step_up);
+                let one = listed
+                    .iter()
+                    .filter(|listed_step_up| *listed_step_up == step_up);
                 return Ok(one.cloned().collect());
             }
             Ending::Surplus => {}
@@ -214,8 +216,8 @@ impl Grants {
                 false => kept.push(step_up),
             }
         }
-        let over = kept.len().saturating_sub(BESIDE);
-        ended.extend(kept.into_iter().take(over).cloned());
+        let surplus = kept.len().saturating_sub(MAX_STEP_UP_GRANTS);
+        ended.extend(kept.into_iter().take(surplus).cloned());
         Ok(ended)
     }
 }

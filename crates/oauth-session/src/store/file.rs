@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, Locked};
 use super::{
-    Access, Answer, ENDPOINT, Entry, Lease, PAGE, Page, Saved, Store, Times, malformed, millis,
-    next,
+    Access, Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, Saved, Store, Times, malformed,
+    millis, next,
 };
 
 /// The format name in a record's file.
@@ -103,7 +103,7 @@ impl FileStore {
     /// the folder's group. All others are refused as usual.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new); also `store.setup` if this process is not in the folder's group, if the
+    /// The errors of [`new`](Self::new); also `store.setup` if this process is not in the folder's group, if the
     /// group may not write to the folder, or if what is made in the folder would be another group's
     /// (the setgid bit is not set).
     pub fn open(folder: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
@@ -275,9 +275,9 @@ impl Store for FileStore {
             let keys = folder.keys(RECORD)?.into_iter();
             let keys: Vec<String> = keys
                 .skip_while(|key| last_key.as_ref().is_some_and(|last_key| key <= last_key))
-                .take(PAGE)
+                .take(PAGE_KEYS)
                 .collect();
-            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            let next = keys.last().filter(|_| keys.len() == PAGE_KEYS).cloned();
             Ok(Page { keys, next })
         }))
     }

@@ -25,7 +25,7 @@ use ownership::{Access, Trusted};
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest file that is read or written, in bytes.
-const LIMIT: u64 = 16 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The longest name of a key, in a file's name of at most 255 bytes.
 const LONGEST_NAME: usize = 200;
@@ -141,12 +141,12 @@ impl Folder {
         };
         let data = file.metadata().map_err(io_failed)?;
         ownership::check_file(&data, self.trusted).map_err(|reason| setup_error(name, reason))?;
-        if data.len() > LIMIT {
+        if data.len() > MAX_FILE_BYTES {
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
         // Reserve enough memory, because growing would leave copies behind.
         let mut bytes = Vec::with_capacity(usize::try_from(data.len()).unwrap_or(0) + 1);
-        file.take(LIMIT)
+        file.take(MAX_FILE_BYTES)
             .read_to_end(&mut bytes)
             .map_err(io_failed)?;
         Ok(Some(Secret::new(bytes)))
@@ -179,7 +179,7 @@ impl Locked<'_> {
 
     /// Replaces the file atomically. Once this returns, the new file survives a power loss.
     pub(super) fn write(&self, ending: &str, bytes: &Secret<Vec<u8>>) -> Result<(), Error> {
-        if bytes.expose().len() as u64 > LIMIT {
+        if bytes.expose().len() as u64 > MAX_FILE_BYTES {
             let name = self.name(ending);
             return Err(malformed(&format!("{name}: larger than 16 MiB")));
         }
@@ -215,7 +215,7 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Removes the file, whatever it is, and returns whether it was there.
+    /// Removes the file, regardless of what it is, and returns whether it was there.
     pub(super) fn remove(&self, ending: &str) -> Result<bool, Error> {
         match fs::remove_file(self.path(ending)) {
             Ok(()) => Ok(true),
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(error.code(), "store.setup");
     }
 
-    /// Every process must use the same lock, whatever version of this library it was built with.
+    /// Every process must use the same lock, regardless of the version of this library it was built with.
     #[test]
     fn stripes_never_change() {
         assert_eq!(stripe(""), 0);

@@ -64,7 +64,7 @@ impl KeyringStore {
     /// [`new`](Self::new).
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn over(keyring: Arc<CredentialStore>, folder: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open(folder.into(), Some(keyring))
     }

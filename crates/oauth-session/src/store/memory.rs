@@ -10,7 +10,8 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 
 use super::{
-    Answer, Entry, LONGEST, Lease, PAGE, Page, Saved, Store, Times, is_forgotten, is_past, next,
+    Answer, Entry, Lease, MAX_LEASE, PAGE_KEYS, Page, Saved, Store, Times, is_forgotten, is_past,
+    next,
 };
 
 /// Records in the memory of this process, for all its threads and tasks. Clones share them.
@@ -27,16 +28,16 @@ struct Records {
 }
 
 /// The number of expired records deleted when another is added.
-const SWEPT: usize = 16;
+const MAX_DELETED_AT_ONCE: usize = 16;
 
 #[derive(Default)]
 struct Grant {
     entry: Option<Entry>,
     times: Times,
-    lease: Option<Held>,
+    lease: Option<LeaseEntry>,
 }
 
-struct Held {
+struct LeaseEntry {
     holder: String,
     until: Instant,
 }
@@ -56,7 +57,7 @@ impl MemoryStore {
 impl Records {
     /// Deletes some expired records.
     fn sweep(&mut self) {
-        for _ in 0..SWEPT {
+        for _ in 0..MAX_DELETED_AT_ONCE {
             let Some((until, key)) = self.ends.pop_first() else {
                 return;
             };
@@ -111,9 +112,9 @@ impl Grant {
             (Some(lease), false) => return Lease::Held(lease.until - now),
             (None, true) => self.lease = None,
             (None, false) => {
-                self.lease = Some(Held {
+                self.lease = Some(LeaseEntry {
                     holder: holder.to_owned(),
-                    until: now + ttl.min(LONGEST),
+                    until: now + ttl.min(MAX_LEASE),
                 });
             }
         }
@@ -182,9 +183,9 @@ impl Store for MemoryStore {
                 .filter(|(_, grant)| grant.is_there());
             let keys: Vec<String> = live_records
                 .map(|(key, _)| key.clone())
-                .take(PAGE)
+                .take(PAGE_KEYS)
                 .collect();
-            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            let next = keys.last().filter(|_| keys.len() == PAGE_KEYS).cloned();
             Ok(Page { keys, next })
         })
     }

@@ -20,7 +20,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
+    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
     micros,
 };
 use errors::{database_error, description, is_broken, late_by, setup, unsent_error};
@@ -30,10 +30,10 @@ use tls::Tls;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of connections of one store. A call uses one for about a millisecond, so more would not help.
-const CONNECTIONS: usize = 4;
+const MAX_CONNECTIONS: usize = 4;
 
 /// The key of the advisory lock: an arbitrary number.
-const MIGRATION: i64 = 0x6f61_7574_6863_6f72;
+const MIGRATION_LOCK: i64 = 0x6f61_7574_6863_6f72;
 
 /// The condition for a record that has not expired.
 macro_rules! live {
@@ -168,7 +168,7 @@ impl PostgresStore {
     /// instead of 5 s each.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, Error> {
         // The parser's error could show a part of the URL.
         let mut config =
@@ -179,7 +179,7 @@ impl PostgresStore {
         config.connect_timeout(timeout).tcp_user_timeout(timeout);
         let tls = tls::connector()?;
         let pool = Pool::builder(Manager::new(config, tls.clone()))
-            .max_size(CONNECTIONS)
+            .max_size(MAX_CONNECTIONS)
             .wait_timeout(Some(timeout))
             .create_timeout(Some(timeout))
             .recycle_timeout(Some(timeout))
@@ -222,7 +222,7 @@ impl PostgresStore {
         let migration = async {
             let transaction = client.transaction().await?;
             // Two workers that create the same table at the same time can fail.
-            let lock = format!("select pg_advisory_xact_lock({MIGRATION})");
+            let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
             transaction.batch_execute(&lock).await?;
             transaction.batch_execute(Self::SCHEMA).await?;
             transaction.commit().await
@@ -407,10 +407,10 @@ impl Store for PostgresStore {
 
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
-            let (last_key, limit) = (cursor.unwrap_or_default(), row_limit(PAGE));
+            let (last_key, limit) = (cursor.unwrap_or_default(), row_limit(PAGE_KEYS));
             let parameters: [Parameter<'_>; 2] = [(&last_key, Type::TEXT), (&limit, Type::INT8)];
             let keys = names(&self.execute_with_retry(SCAN, &parameters).await?)?;
-            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            let next = keys.last().filter(|_| keys.len() == PAGE_KEYS).cloned();
             Ok(Page { keys, next })
         })
     }

@@ -15,17 +15,17 @@ use redis::{
 };
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
+    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
     micros,
 };
 use address::Address;
-use connection::{Connections, Link, Numbered, is_broken, is_elsewhere};
+use connection::{Connections, NumberedConnection, ServerConnection, is_broken, is_elsewhere};
 
 /// The default timeout for an answer.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of partitions of the records in a cluster: more than it has primaries.
-const PLACES: u32 = 64;
+const PARTITIONS: u32 = 64;
 
 /// The scripts are atomic: Redis runs one at a time. To Lua a number is a double, which
 /// is exact up to 2^53: a time in microseconds stays below that until the year 2255.
@@ -141,12 +141,12 @@ impl RedisStore {
 
     fn partitions(&self) -> u32 {
         match self.connections.is_cluster() {
-            true => PLACES,
+            true => PARTITIONS,
             false => 1,
         }
     }
 
-    async fn connection(&self) -> Result<Numbered, Error> {
+    async fn connection(&self) -> Result<NumberedConnection, Error> {
         // Another caller may be connecting; this one waits for it, but not forever.
         let link = self.connections.link(self.patience);
         match tokio::time::timeout(self.patience * 2, link).await {
@@ -163,7 +163,7 @@ impl RedisStore {
         &self,
         resend: Resend,
         query: Query<'_>,
-    ) -> Result<(T, Numbered), Error> {
+    ) -> Result<(T, NumberedConnection), Error> {
         let mut is_first = true;
         loop {
             let mut used = self.connection().await?;
@@ -190,7 +190,11 @@ impl RedisStore {
     }
 
     /// Waits until enough replicas have the last write.
-    async fn wait_for_replicas(&self, mut used: Numbered, name: &str) -> Result<(), Error> {
+    async fn wait_for_replicas(
+        &self,
+        mut used: NumberedConnection,
+        name: &str,
+    ) -> Result<(), Error> {
         if self.replicas == 0 {
             return Ok(());
         }
@@ -214,7 +218,7 @@ enum Query<'a> {
 }
 
 impl Query<'_> {
-    async fn run<T: FromRedisValue>(&self, link: &mut Link) -> Result<T, RedisError> {
+    async fn run<T: FromRedisValue>(&self, link: &mut ServerConnection) -> Result<T, RedisError> {
         match self {
             Self::Command(command) => command.query_async(link).await,
             Self::Script(script) => script.invoke_async(link).await,
@@ -228,7 +232,7 @@ fn partition_of(key: &str) -> u32 {
     let hash = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    hash % PLACES
+    hash % PARTITIONS
 }
 
 impl Store for RedisStore {
@@ -323,7 +327,7 @@ impl Store for RedisStore {
                 .ok_or_else(|| setup("not a cursor of this store"))?;
             let mut command = redis::cmd("ZSCAN");
             command.arg(self.index(partition)).arg(position);
-            command.arg("COUNT").arg(PAGE);
+            command.arg("COUNT").arg(PAGE_KEYS);
             let (members, _) = self
                 .send_query(Resend::Always, Query::Command(command))
                 .await?;

@@ -13,7 +13,7 @@ use oauth_core::moment::UnixTime;
 
 use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store, Times};
 pub use keys::Keys;
-use keys::{Opened, is_sealed};
+use keys::{DecryptedRecord, is_sealed};
 pub use oauth_seal::Key;
 use oauth_seal::record::record_times;
 pub use source::{DataKey, KeySource};
@@ -95,7 +95,7 @@ impl<S: Store> SealedStore<S> {
     /// seal with the current key; if nothing is unopened, the old keys can be removed.
     ///
     /// # Errors
-    /// Those of the methods of [`Store`], and `misuse.not_supported` for a store that cannot list. After an error, call
+    /// The errors of the methods of [`Store`], and `misuse.not_supported` for a store that cannot list. After an error, call
     /// it again: resealed records stay so.
     pub async fn reseal(&self) -> Result<Resealed, Error> {
         let mut resealed = Resealed::default();
@@ -158,9 +158,9 @@ impl<S: Store> SealedStore<S> {
         }
     }
 
-    async fn open(&self, stored: &str, entry: &Entry) -> Result<Opened, Error> {
+    async fn open(&self, stored: &str, entry: &Entry) -> Result<DecryptedRecord, Error> {
         if self.plain == Plain::Accepted && !is_sealed(&entry.record) {
-            return Ok(Opened {
+            return Ok(DecryptedRecord {
                 name: None,
                 record: entry.record.clone(),
                 key: None,

@@ -13,12 +13,12 @@ use oauth_core::moment::UnixTime;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::file::run_blocking;
-use super::folder::lease::{Change, Held, clock, decide};
+use super::folder::lease::{Change, LeaseRecord, clock, decide};
 use super::{
-    Access, Answer, Entry, Lease, PAGE, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
+    Access, Answer, Entry, Lease, PAGE_KEYS, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
     millis, next,
 };
-use database::{Database, Keeping};
+use database::{ConnectionReuse, Database};
 
 /// Records in one file, a SQLite database, for all processes of one user on one machine.
 ///
@@ -83,9 +83,9 @@ impl SqliteStore {
     /// folder with 2770.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new) and of [`FileStore::open`](super::FileStore::open).
+    /// The errors of [`new`](Self::new) and of [`FileStore::open`](super::FileStore::open).
     pub fn open(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
-        Self::open_with(Keeping::Open, path.into(), access)
+        Self::open_with(ConnectionReuse::KeepOpen, path.into(), access)
     }
 
     /// Opens the records in this file like [`new`](Self::new), but keeps no connection open between two calls, because
@@ -93,7 +93,7 @@ impl SqliteStore {
     /// milliseconds more.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn across_forks(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::open_across_forks(path, Access::Owner)
     }
@@ -102,13 +102,13 @@ impl SqliteStore {
     /// `access` says.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_across_forks(path: impl Into<PathBuf>, access: Access) -> Result<Self, Error> {
-        Self::open_with(Keeping::Nothing, path.into(), access)
+        Self::open_with(ConnectionReuse::ReopenEachCall, path.into(), access)
     }
 
-    fn open_with(keeping: Keeping, path: PathBuf, access: Access) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Database::open(path, access, keeping)?)))
+    fn open_with(reuse: ConnectionReuse, path: PathBuf, access: Access) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Database::open(path, access, reuse)?)))
     }
 
     /// Reads, in its own transaction.
@@ -230,7 +230,7 @@ fn lease(
     let mut statement = transaction.prepare(HELD)?;
     let lease_row = statement.query_row([key], |row| {
         let time = |index| row.get(index).map(i64::cast_unsigned);
-        Ok(Held::new(row.get(0)?, time(1)?, time(2)?))
+        Ok(LeaseRecord::new(row.get(0)?, time(1)?, time(2)?))
     });
     let (lease, change) = decide(lease_row.optional()?, holder, ttl, clock()?);
     match change {
@@ -318,10 +318,10 @@ impl Store for SqliteStore {
         let last_key = cursor.unwrap_or_default().to_owned();
         Box::pin(async move {
             let names = self.read(move |transaction| {
-                names(transaction, SCAN, params![last_key, row_limit(PAGE)])
+                names(transaction, SCAN, params![last_key, row_limit(PAGE_KEYS)])
             });
             let keys = names.await?;
-            let next = keys.last().filter(|_| keys.len() == PAGE).cloned();
+            let next = keys.last().filter(|_| keys.len() == PAGE_KEYS).cloned();
             Ok(Page { keys, next })
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_session::Store;
 use oauth_session::store::{MemoryStore, contract};
 
-use crate::wrong::{Way, Wrong, ways};
+use crate::wrong::{FaultyStore, Way, ways};
 
 /// Handles of one store, as several workers of one process have.
 fn clones(store: impl Store + Clone + 'static) -> Vec<Arc<dyn Store>> {
@@ -26,7 +26,7 @@ async fn wrong_stores_are_found_out() {
     let reports = contract::check(&clones(MemoryStore::new())).await;
     let mut never_broken: Vec<_> = reports.iter().map(|report| report.case).collect();
     for (way, must_break) in ways() {
-        let reports = contract::check(&clones(Wrong::new(way))).await;
+        let reports = contract::check(&clones(FaultyStore::new(way))).await;
         let broken = reports.iter().filter(|report| report.outcome.is_err());
         let broken: Vec<_> = broken.map(|report| report.case).collect();
         for case in must_break {

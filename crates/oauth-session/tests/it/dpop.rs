@@ -123,7 +123,7 @@ async fn what_cannot_be_a_key_is_refused() {
             .load("dpop-key:api")
             .await
             .expect("loaded")
-            .map_or(version, |it| it.version);
+            .map_or(version, |entry| entry.version);
         store
             .save("dpop-key:api", &text, version, Times::NONE)
             .await
@@ -233,8 +233,9 @@ impl Issued {
             serde_json::from_slice::<Value>(&bytes).unwrap_or_default()
         });
         let (header, claims) = (parts.next()?, parts.next()?);
-        let is_for_this = claims["htm"] == "POST" && claims["htu"] == "https://as.example/token";
-        if !is_for_this || !self.seen.insert(claims["jti"].to_string()) {
+        let matches_request =
+            claims["htm"] == "POST" && claims["htu"] == "https://as.example/token";
+        if !matches_request || !self.seen.insert(claims["jti"].to_string()) {
             self.wrong.push(format!("a proof of {claims}"));
         }
         let jwk = PublicJwk::parse(&header["jwk"].to_string()).ok()?;

@@ -16,21 +16,21 @@ use crate::session::{of_ann, person};
 
 /// A driver with this request duration, possibly endless, and this declared maximum.
 #[derive(Clone)]
-struct Taking {
+struct TimedDriver {
     takes: Option<u64>,
     says: Option<u64>,
     runs: Arc<AtomicUsize>,
 }
 
-fn taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> Taking {
+fn taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> TimedDriver {
     let (takes, says, runs) = (takes.into(), says.into(), Arc::default());
-    Taking { takes, says, runs }
+    TimedDriver { takes, says, runs }
 }
 
 /// A driver without a network for its first request.
-struct Later(Taking);
+struct OfflineFirst(TimedDriver);
 
-impl Drive for Later {
+impl Drive for OfflineFirst {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let answer = self.0.run(exchange);
         match self.0.runs.load(Ordering::SeqCst) {
@@ -48,7 +48,7 @@ impl Drive for Later {
 }
 
 /// A driver with the default declarations.
-struct Default(Taking);
+struct Default(TimedDriver);
 
 impl Drive for Default {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
@@ -56,7 +56,7 @@ impl Drive for Default {
     }
 }
 
-impl Drive for Taking {
+impl Drive for TimedDriver {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
@@ -129,7 +129,7 @@ impl Store for Leases {
 }
 
 /// A session with a first token, with this driver and store.
-async fn with_first(driver: Taking, store: &Leases) -> (GrantSource, Tokens) {
+async fn with_first(driver: TimedDriver, store: &Leases) -> (GrantSource, Tokens) {
     let session = of_ann(driver, Arc::new(store.clone()));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).await.expect("stored");
@@ -193,7 +193,7 @@ async fn nobody_waits_long_for_a_renewal_whose_token_is_still_good() {
     for is_silent in [true, false] {
         let store = Leases::new();
         let driver = taking(None, 3000);
-        let session = of_ann(Later(driver.clone()), Arc::new(store.clone()));
+        let session = of_ann(OfflineFirst(driver.clone()), Arc::new(store.clone()));
         // Of its 300 s, 20 are left. The first renewal fails.
         let mut old = person("old").expect("tokens");
         old.expires_in = Some(300);

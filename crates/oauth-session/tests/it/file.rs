@@ -18,11 +18,11 @@ use crate::workers::{hammer, version, worker};
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
-struct Place {
+struct TempStore {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl TempStore {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { folder }
@@ -70,7 +70,7 @@ async fn save(store: &FileStore, text: &str, version: u64) -> Result<Saved, Erro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
-    let place = Place::new();
+    let place = TempStore::new();
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(place.store()),
         Arc::new(place.store()),
@@ -81,7 +81,7 @@ async fn the_contract_holds() {
 
 #[test]
 fn it_works_without_a_runtime() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let mut saving = std::pin::pin!(save(&store, "text", 0));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -94,7 +94,7 @@ fn it_works_without_a_runtime() {
 /// Other programs may read the file: its format is a promise.
 #[tokio::test]
 async fn the_form_of_a_file_is_kept() {
-    let place = Place::new();
+    let place = TempStore::new();
     let saved = save(&place.store(), r#"{"a":"b"}"#, 0).await;
     let version = version(saved.expect("saved")).to_string();
     let text = fs::read_to_string(place.record()).expect("a file");
@@ -107,7 +107,7 @@ async fn the_form_of_a_file_is_kept() {
 
 #[tokio::test]
 async fn records_are_listed_and_removed() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     assert!(store.list().await.expect("a list").is_empty());
     for key in ["b/../c", "A", KEY] {
@@ -135,7 +135,7 @@ async fn records_are_listed_and_removed() {
 
 #[tokio::test]
 async fn what_was_removed_is_told_for_thirty_days() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "first", 0).await.expect("saved"));
     store.remove(KEY).await.expect("removed");
@@ -190,7 +190,7 @@ async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
         "\0".repeat(4096),
         "[".repeat(100_000),
     ]);
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
     for text in broken {
@@ -224,7 +224,7 @@ async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
 
 #[tokio::test]
 async fn a_lease_that_cannot_be_read_is_an_error() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     store.lease(KEY, "one", MINUTE).await.expect("leased");
     let path = place.path().join(format!("grant-{KEY}.lease"));
@@ -238,7 +238,7 @@ async fn a_lease_that_cannot_be_read_is_an_error() {
 
 #[tokio::test]
 async fn a_record_too_large_to_read_is_not_written() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     let large = "x".repeat(17 * 1024 * 1024);
@@ -255,7 +255,7 @@ async fn a_record_too_large_to_read_is_not_written() {
 
 #[tokio::test]
 async fn a_folder_that_is_gone_is_told() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     fs::remove_dir_all(place.path()).expect("removed");
     let error = load(&store).await.expect_err("no folder");
@@ -266,7 +266,7 @@ async fn a_folder_that_is_gone_is_told() {
 /// The remains of a killed writer are deleted, but not the files of an active one.
 #[tokio::test]
 async fn leftovers_are_cleared_away() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     // Creates the lock file of its stripe.
     store.load("x").await.expect("loaded");
@@ -293,7 +293,7 @@ async fn leftovers_are_cleared_away() {
 #[tokio::test]
 async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
     for point in FAULT_POINTS {
-        let place = Place::new();
+        let place = TempStore::new();
         let is_done = point.ends_with("renamed") || point.ends_with("folder_synced");
         let (what, _) = point.split_once('.').expect("a point");
         let (is_record, is_lease) = (what == "json", what == "lease");
@@ -342,7 +342,7 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
 #[cfg(unix)]
 #[tokio::test]
 async fn the_next_writer_takes_over_from_a_killed_one() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     save(&store, "old", 0).await.expect("saved");
     for point in FAULT_POINTS
@@ -364,7 +364,7 @@ async fn the_next_writer_takes_over_from_a_killed_one() {
 
 #[tokio::test]
 async fn many_processes_lose_nothing() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let counted = hammer(|arguments| worker(&place.name(), arguments), KEY);
     let (last, text) = load(&store).await.expect("readable").expect("a record");
@@ -374,7 +374,7 @@ async fn many_processes_lose_nothing() {
 
 #[tokio::test]
 async fn an_answer_nobody_waits_for_is_saved() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let mut saving = Box::pin(save(&store, "text", 0));
     // Begun, and dropped.

@@ -31,7 +31,7 @@ impl Volume {
     fn new(kind: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         set_mode(folder.path(), 0o755);
-        // Other users may not have access to the build folder.
+        // Other users might not have access to the build folder.
         let worker = folder.path().join("worker");
         // In a separate process: a child started by this one meanwhile would keep the copy open for writing, and then
         // it could not be executed.
@@ -234,7 +234,7 @@ fn strangers_are_refused() {
     assert!(volume.ask(ANN, &["load", KEY]).ends_with("text\n"));
 }
 
-/// New files belong to the group whatever the umask; root's would deny the group write access.
+/// New files belong to the group regardless of the umask; root's would deny the group write access.
 #[tokio::test]
 async fn what_is_made_is_shared_whatever_the_umask() {
     let volume = Volume::new("group-file");

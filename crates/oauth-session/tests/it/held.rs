@@ -24,10 +24,10 @@ const THERE: &str = "https://there.example";
 /// Both servers. The identity provider rotates refresh tokens, issues no other ID token, and revokes the sign-in if one
 /// is used twice, also at the same time.
 #[derive(Clone, Default)]
-struct Servers(Arc<Mutex<Seen>>);
+struct Servers(Arc<Mutex<ServerState>>);
 
 #[derive(Default)]
-struct Seen {
+struct ServerState {
     spent: BTreeSet<String>,
     in_use: BTreeSet<String>,
     twice: Vec<String>,
@@ -45,7 +45,7 @@ fn jwt(typ: &str, audience: &str, exp: u64) -> String {
 }
 
 impl Servers {
-    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+    fn seen<T>(&self, look: impl FnOnce(&mut ServerState) -> T) -> T {
         look(&mut self.0.lock().expect("no panic"))
     }
 

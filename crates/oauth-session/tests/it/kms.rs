@@ -108,7 +108,7 @@ async fn read(store: &impl Store, name: &str) -> Result<String, Error> {
     Ok(entry.expect("a record").record.expose().clone())
 }
 
-/// Saves a record, whatever its version.
+/// Saves a record, regardless of its version.
 async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
     let version = store.load(name).await?.map_or(0, |entry| entry.version);
     let saved = store

@@ -12,9 +12,9 @@ use crate::session::{Rotating, of_ann, person};
 
 /// A custom store with only the three required operations.
 #[derive(Clone, Default)]
-struct Small(MemoryStore);
+struct MinimalStore(MemoryStore);
 
-impl Store for Small {
+impl Store for MinimalStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         self.0.load(key)
     }
@@ -36,7 +36,7 @@ impl Store for Small {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_verbs_are_enough() {
-    let store = Small::default();
+    let store = MinimalStore::default();
     contract::assert(&[Arc::new(store.clone()), Arc::new(store.clone())]).await;
     let scanned = store.scan(None).await.expect_err("it cannot list");
     let due = store.due(UnixTime::from_secs(1), 1).await;

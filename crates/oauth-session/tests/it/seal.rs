@@ -27,7 +27,7 @@ async fn open(memory: &MemoryStore, keys: Keys) -> Result<String, Error> {
     Ok(entry.expect("a record").record.expose().clone())
 }
 
-/// Saves a record, whatever its version.
+/// Saves a record, regardless of its version.
 async fn put(store: &impl Store, name: &str, text: &str) {
     let version = store.load(name).await;
     let version = version.ok().flatten().map_or(0, |entry| entry.version);
@@ -241,15 +241,18 @@ async fn a_record_is_bound_to_its_version() {
         let error = open(&memory, Keys::new(NEW)).await.expect_err(&text);
         assert_eq!(error.code(), "stored.sealed");
     }
-    let sealed = SealedStore::new(Older(memory, second.record, first.version), Keys::new(NEW));
+    let sealed = SealedStore::new(
+        RollbackStore(memory, second.record, first.version),
+        Keys::new(NEW),
+    );
     let error = sealed.load(NAME).await.expect_err("too early");
     assert_eq!(error.code(), "stored.sealed");
 }
 
 /// A store that returns a record at an earlier version.
-struct Older(MemoryStore, Secret<String>, u64);
+struct RollbackStore(MemoryStore, Secret<String>, u64);
 
-impl Store for Older {
+impl Store for RollbackStore {
     fn load<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Entry>> {
         let (version, record) = (self.2, self.1.clone());
         Box::pin(async move { Ok(Some(Entry { version, record })) })

@@ -312,7 +312,7 @@ fn server_user() -> Option<(u32, u32)> {
 
 fn as_user(program: PathBuf, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
-    // That user may not have access to the tests' folder.
+    // That user might not have access to the tests' folder.
     command.current_dir("/").env("LC_ALL", "C");
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);

@@ -23,10 +23,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A server that rotates refresh tokens, and records the revoked ones.
 #[derive(Clone, Default)]
-pub(crate) struct Rotating(pub(crate) Arc<Seen>);
+pub(crate) struct Rotating(pub(crate) Arc<ServerState>);
 
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct ServerState {
     requests: AtomicUsize,
     at: Mutex<Vec<Instant>>,
     pub(crate) revoked: Mutex<Vec<String>>,

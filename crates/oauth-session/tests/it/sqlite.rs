@@ -16,11 +16,11 @@ use crate::workers::{hammer, version, worker};
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
-struct Place {
+struct TempStore {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl TempStore {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { folder }
@@ -56,7 +56,7 @@ async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<Saved, Er
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
-    let place = Place::new();
+    let place = TempStore::new();
     let first = place.store();
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(first.clone()),
@@ -69,7 +69,7 @@ async fn the_contract_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_across_forks() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = SqliteStore::across_forks(place.path()).expect("a store");
     contract::assert(&[
         Arc::new(store.clone()),
@@ -81,7 +81,7 @@ async fn the_contract_holds_across_forks() {
 
 #[tokio::test]
 async fn many_processes_lose_nothing() {
-    let place = Place::new();
+    let place = TempStore::new();
     let name = format!("sqlite:{}", place.path().display());
     let counted = hammer(|arguments| worker(&name, arguments), KEY);
     let entry = place.store().load(KEY).await.expect("loaded");
@@ -91,7 +91,7 @@ async fn many_processes_lose_nothing() {
 /// Of many concurrent first users, one creates the table.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_be_the_first() {
-    let place = Place::new();
+    let place = TempStore::new();
     let name = format!("sqlite:{}", place.path().display());
     let start = |_| {
         let mut command = worker(&name, &["count", KEY, "1"]);
@@ -109,7 +109,7 @@ async fn many_may_be_the_first() {
 
 #[test]
 fn it_works_without_a_runtime() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let mut saving = std::pin::pin!(save(&store, "text", 0));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -121,7 +121,7 @@ fn it_works_without_a_runtime() {
 
 #[tokio::test]
 async fn a_writer_is_waited_for() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let other = place.other();
     other.execute_batch("begin immediate").expect("begun");
@@ -139,7 +139,7 @@ async fn a_writer_is_waited_for() {
 
 #[tokio::test]
 async fn what_was_removed_is_told_for_thirty_days() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     assert!(store.remove(KEY).await.expect("removed"));
@@ -158,7 +158,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
 /// Replaced records are not left on the disk after a checkpoint of the log.
 #[tokio::test]
 async fn what_was_replaced_is_gone() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let first = version(
         save(&store, &"S3CR3T".repeat(5000), 0)
@@ -181,7 +181,7 @@ async fn what_was_replaced_is_gone() {
 /// Processes with an open database notice that its file was deleted or replaced.
 #[tokio::test]
 async fn another_file_at_the_path_is_seen() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
     fs::remove_file(place.path()).expect("deleted");
@@ -193,7 +193,7 @@ async fn another_file_at_the_path_is_seen() {
 
 #[tokio::test]
 async fn what_is_something_else_is_told() {
-    let place = Place::new();
+    let place = TempStore::new();
     drop(place.store());
     let write = |bytes: &[u8]| {
         for ending in ["-wal", "-shm"] {
@@ -228,7 +228,7 @@ async fn what_is_something_else_is_told() {
 
 #[tokio::test]
 async fn errors_show_no_secret() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let spoil = "drop table oauth_core_grant; \
         create table oauth_core_grant (key, version, record check (record = 'good'), due)";
@@ -238,10 +238,10 @@ async fn errors_show_no_secret() {
     assert!(!shown.contains("S3CR3T"), "{shown}");
 }
 
-/// An index finds what is due and what comes next, however many records there are.
+/// An index finds what is due and what comes next, no matter how many records there are.
 #[tokio::test]
 async fn no_record_is_read_to_find_what_is_due() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let due = Some(UnixTime::from_secs(7));
     let record = Secret::from("text");
@@ -282,7 +282,7 @@ mod unix {
 
     #[tokio::test]
     async fn only_the_owner_reads_what_is_made() {
-        let place = Place::new();
+        let place = TempStore::new();
         let store = place.store();
         store.lease(KEY, "one", MINUTE).await.expect("leased");
         for ending in ["", "-wal", "-shm"] {
@@ -294,7 +294,7 @@ mod unix {
 
     #[tokio::test]
     async fn what_others_may_read_or_write_is_refused() {
-        let place = Place::new();
+        let place = TempStore::new();
         let store = place.store();
         save(&store, "text", 0).await.expect("saved");
         let folder = place.path().parent().expect("a folder").to_owned();
@@ -314,7 +314,7 @@ mod unix {
 
     #[tokio::test]
     async fn a_link_is_followed_to_a_folder_only() {
-        let place = Place::new();
+        let place = TempStore::new();
         save(&place.store(), "text", 0).await.expect("saved");
         let linked = place.folder.path().join("linked");
         symlink(place.path().parent().expect("a folder"), &linked).expect("linked");

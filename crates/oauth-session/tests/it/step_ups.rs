@@ -61,7 +61,13 @@ async fn tokens_of_a_step_up_are_kept_beside_the_ordinary_ones_and_found_by_what
     assert_eq!(renewed.step_up(), Some(&required("phr")));
     assert_eq!(used(&here, &ann).await.as_deref(), Ok("of-ordinary"));
     let mut listed = here.list(None).await.expect("listed").grants;
-    listed.sort_by_key(|grant| grant.id.step_up.as_ref().map(|it| it.acr_values.clone()));
+    listed.sort_by_key(|grant| {
+        grant
+            .id
+            .step_up
+            .as_ref()
+            .map(|step_up| step_up.acr_values.clone())
+    });
     let ids: Vec<_> = listed.into_iter().map(|grant| grant.id).collect();
     let mfa = ann.clone().stepped_up(&required("mfa"));
     assert_eq!(ids, [ann, mfa, phr]);

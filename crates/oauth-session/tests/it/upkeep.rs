@@ -90,9 +90,9 @@ fn policy() -> Policy {
 }
 
 #[derive(Default)]
-struct Told(Mutex<Vec<(&'static str, Option<u64>)>>);
+struct RecordedEvents(Mutex<Vec<(&'static str, Option<u64>)>>);
 
-impl Observe for Told {
+impl Observe for RecordedEvents {
     fn observe(&self, _: Option<&str>, notice: &GrantEvent<'_>) {
         let end = match notice {
             GrantEvent::AuthorizationEnds(end) => Some(end.as_secs()),
@@ -102,7 +102,7 @@ impl Observe for Told {
     }
 }
 
-impl Told {
+impl RecordedEvents {
     fn names(&self) -> Vec<&'static str> {
         let told = self.0.lock().expect("no panic");
         told.iter().map(|(name, _)| *name).collect()
@@ -157,7 +157,7 @@ async fn a_session_that_nobody_holds_is_not_looked_after() {
 
 #[tokio::test(start_paused = true)]
 async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
-    let (server, told) = (Weekly::default(), Arc::new(Told::default()));
+    let (server, told) = (Weekly::default(), Arc::new(RecordedEvents::default()));
     let end = now() + DAY;
     let members = format!(r#","authorization_until":{end}"#);
     let session = session(&server, policy(), tokens(60, &members)).expect("a session");
@@ -191,7 +191,10 @@ async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
     put(&store, "far", tokens(DAY, &ending(6))).await;
     put(&store, "unknown", tokens(DAY, "")).await;
     let near = GrantId::person("near");
-    let (told, ends) = (Arc::new(Told::default()), Arc::new(Mutex::new(Vec::new())));
+    let (told, ends) = (
+        Arc::new(RecordedEvents::default()),
+        Arc::new(Mutex::new(Vec::new())),
+    );
     let hook = Arc::clone(&ends);
     let sessions = Grants::new(server.clone(), &client(), store)
         .policy(policy())
@@ -230,7 +233,7 @@ async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
             .counters()
             .counts()
             .into_iter()
-            .find(|it| it.0 == name)
+            .find(|entry| entry.0 == name)
     };
     assert_eq!(count("authorization_ends"), Some(("authorization_ends", 1)));
 }

@@ -26,12 +26,12 @@ pub(crate) fn worker(place: &str, arguments: &[&str]) -> Command {
 pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted {
     const WORKERS: usize = 4;
     const VICTIMS: usize = 3;
-    const TIMES: usize = 40;
+    const ROUNDS: usize = 40;
     let start = |times: usize| {
         let mut command = worker(&["count", key, &times.to_string()]);
         command.stdout(Stdio::piped()).spawn().expect("a worker")
     };
-    let workers: Vec<_> = (0..WORKERS).map(|_| start(TIMES)).collect();
+    let workers: Vec<_> = (0..WORKERS).map(|_| start(ROUNDS)).collect();
     let victims: Vec<_> = (0..VICTIMS).map(|_| start(1_000_000)).collect();
     let mut told = Vec::new();
     for (number, victim) in victims.into_iter().enumerate() {
@@ -41,7 +41,7 @@ pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted 
         let output = worker.wait_with_output().expect("a worker's end");
         assert!(output.status.success(), "a worker failed");
         let numbers = String::from_utf8(output.stdout).expect("numbers");
-        assert_eq!(numbers.lines().count(), TIMES);
+        assert_eq!(numbers.lines().count(), ROUNDS);
         told.extend(
             numbers
                 .lines()

@@ -125,14 +125,14 @@ pub(crate) fn ways() -> Vec<(Way, &'static [&'static str])> {
 }
 
 /// A [`MemoryStore`] with a mistake.
-pub(crate) struct Wrong {
+pub(crate) struct FaultyStore {
     way: Way,
     memory: MemoryStore,
     holders: Arc<AtomicU64>,
     counts: Arc<Mutex<HashMap<String, Entry>>>,
 }
 
-impl Wrong {
+impl FaultyStore {
     pub(crate) fn new(way: Way) -> Self {
         Self {
             way,
@@ -167,7 +167,7 @@ impl Wrong {
     }
 }
 
-impl Clone for Wrong {
+impl Clone for FaultyStore {
     fn clone(&self) -> Self {
         Self {
             way: self.way,
@@ -181,7 +181,7 @@ impl Clone for Wrong {
     }
 }
 
-impl Store for Wrong {
+impl Store for FaultyStore {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
         Box::pin(async move {
             let entry = self.memory.load(&self.key(key)).await?;

@@ -20,7 +20,7 @@ use crate::twin::gzip;
 const MIB: usize = 1 << 20;
 /// The size of one case's endless reply. The socket buffers may hold part of it while the driver does not
 /// read: Linux lets the two buffers of a loopback connection grow to some ten megabytes.
-const FLOOD: usize = 50 * MIB;
+const FLOOD_BYTES: usize = 50 * MIB;
 const IN_FLIGHT: usize = 16 * MIB;
 
 /// Runs all cases; returns the ways in which each promise was broken.
@@ -60,14 +60,14 @@ struct Trial<D> {
 }
 
 /// Texts that identify one probe.
-struct Marks {
+struct ProbeMarks {
     credential: String,
     query: String,
     body: String,
     reply: String,
 }
 
-impl Marks {
+impl ProbeMarks {
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::SeqCst);
@@ -127,7 +127,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     }
 
     /// Sends one probe through the driver, while its log records are searched.
-    fn send(&mut self, marks: &Marks, port: u16) -> Result<Seen, Error> {
+    fn send(&mut self, marks: &ProbeMarks, port: u16) -> Result<Seen, Error> {
         let texts = [
             (&marks.credential, "the Authorization header"),
             (&marks.query, "the URL's query"),
@@ -148,7 +148,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
 
     fn plain(&mut self) -> io::Result<()> {
         for status in ["200 OK", "400 Bad Request", "503 Service Unavailable"] {
-            let marks = Marks::new();
+            let marks = ProbeMarks::new();
             let reply = marks.reply(status);
             let server = Hostile::start(move |visit| answer_all(visit, &reply))?;
             let seen = self.send(&marks, server.port);
@@ -168,7 +168,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         Ok(())
     }
 
-    fn arrived_as_made(&mut self, server: &Hostile, marks: &Marks) {
+    fn arrived_as_made(&mut self, server: &Hostile, marks: &ProbeMarks) {
         let requests = server.requests(&marks.body);
         let [request] = requests.as_slice() else {
             let how = format!("one POST arrived {} times", requests.len());
@@ -186,7 +186,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
 
     fn redirects(&mut self) -> io::Result<()> {
         for status in [301, 302, 303, 307, 308] {
-            let marks = Marks::new();
+            let marks = ProbeMarks::new();
             let elsewhere = marks.reply("200 OK");
             let elsewhere = Hostile::start(move |visit| answer_all(visit, &elsewhere))?;
             let reply = format!(
@@ -260,7 +260,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                 let _ = tell.send(pour(&mut visit));
             }
         })?;
-        let marks = Marks::new();
+        let marks = ProbeMarks::new();
         let seen = self.send(&marks, server.port);
         if !is_lost(&seen, Delivery::TooLarge) {
             let how = format!("50 MiB in chunks became {}, not {LARGE}", said(&seen));
@@ -303,7 +303,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             ),
         ];
         for (name, reply) in cases {
-            let marks = Marks::new();
+            let marks = ProbeMarks::new();
             let server = Hostile::start(move |mut visit: Visit| {
                 if visit.read_request() {
                     let _ = visit.write(reply);
@@ -329,7 +329,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         // Bound but not listening: connections are refused, and no other process can use the port.
         let nobody = TcpSocket::new_v4()?;
         nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        let seen = self.send(&Marks::new(), nobody.local_addr()?.port());
+        let seen = self.send(&ProbeMarks::new(), nobody.local_addr()?.port());
         if !is_lost(&seen, Delivery::Unsent) {
             let how = format!("a refused connection became {}", said(&seen));
             self.breaks(FAILURES_ARE_LOST, &how);
@@ -345,7 +345,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             ("closed on the second request", true),
         ];
         for (name, reads_second) in cases {
-            let (first, second) = (Marks::new(), Marks::new());
+            let (first, second) = (ProbeMarks::new(), ProbeMarks::new());
             let reply = first.reply("200 OK");
             let server = Hostile::start(move |mut visit| {
                 if visit.read_request() && visit.write(reply.as_bytes()).is_ok() && reads_second {
@@ -375,7 +375,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                 visit.read_request();
             }
         })?;
-        Ok(self.send(&Marks::new(), server.port))
+        Ok(self.send(&ProbeMarks::new(), server.port))
     }
 }
 
@@ -400,7 +400,7 @@ fn pour(visit: &mut Visit) -> usize {
     let _ = write!(chunk, "{:x}\r\n{}\r\n", 65536, " ".repeat(65536));
     let mut poured = 0;
     let mut open = visit.write(&head("transfer-encoding: chunked")).is_ok();
-    while open && poured < FLOOD {
+    while open && poured < FLOOD_BYTES {
         open = visit.write(chunk.as_bytes()).is_ok();
         poured += 65536;
     }

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The strings to search for in every log record of the process. Records themselves are not kept.
-static MARKS: Mutex<Vec<Mark>> = Mutex::new(Vec::new());
+static MARKS: Mutex<Vec<SearchedText>> = Mutex::new(Vec::new());
 
-struct Mark {
+struct SearchedText {
     text: String,
     what: &'static str,
     found: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) fn install() -> Result<(), &'static str> {
 
 /// Searches log records for `text` from now on, which must be unique in the process.
 pub(super) fn watch_for(text: &str, what: &'static str) {
-    marks().push(Mark {
+    marks().push(SearchedText {
         text: text.to_owned(),
         what,
         found: Vec::new(),
@@ -44,7 +44,7 @@ pub(super) fn take_found(text: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn marks() -> MutexGuard<'static, Vec<Mark>> {
+fn marks() -> MutexGuard<'static, Vec<SearchedText>> {
     MARKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -9,7 +9,7 @@ use oauth_core::flow::keeper::{Decision, Saved};
 use oauth_core::{Scope, Secret, Tokens};
 
 use super::simulation::{Scheduled, Simulation, millis};
-use super::slot::Mail;
+use super::slot::Message;
 use super::{Breach, Flaw, Rule};
 
 /// The time that a caller with a valid token waits for a newer one, in milliseconds.
@@ -20,14 +20,14 @@ pub(super) struct Caller {
     pub(super) worker: usize,
     pub(super) grant: usize,
     pub(super) asked_at: u64,
-    mood: Mood,
+    patience: CallerPatience,
     held: Option<Arc<Tokens>>,
     refused: Option<Arc<Tokens>>,
     is_open: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum CallerPatience {
     /// Gives up at the first error, and at the second token that does not work.
     Hasty,
     /// Does not give up.
@@ -46,7 +46,7 @@ impl Caller {
             tokens.map(|tokens| tokens.access_token.expose().clone())
         };
         let (held, refused) = (access(&self.held), access(&self.refused));
-        format!("{:?} {} {held:?} {refused:?}", self.mood, self.is_open)
+        format!("{:?} {} {held:?} {refused:?}", self.patience, self.is_open)
     }
 
     pub(super) fn close(&mut self) {
@@ -74,26 +74,26 @@ impl Simulation {
         let grant = self.rng.index(self.grants.len());
         if self.workers[worker].is_up {
             for _ in 0..count {
-                self.come(worker, grant, Mood::Hasty);
+                self.come(worker, grant, CallerPatience::Hasty);
             }
         }
         let next = self.rng.between(1000, 30_000);
         self.post(next, Scheduled::Visit(worker));
     }
 
-    pub(super) fn come(&mut self, worker: usize, grant: usize, mood: Mood) {
+    pub(super) fn come(&mut self, worker: usize, grant: usize, patience: CallerPatience) {
         let caller = self.callers.len();
         self.callers.push(Caller {
             worker,
             grant,
             asked_at: self.now,
-            mood,
+            patience,
             held: None,
             refused: None,
             is_open: true,
         });
         self.report.callers += 1;
-        self.mail(0, worker, grant, Mail::Ask(caller));
+        self.mail(0, worker, grant, Message::Ask(caller));
     }
 
     pub(super) fn ask(&mut self, caller: usize) -> Result<(), Breach> {
@@ -142,16 +142,16 @@ impl Simulation {
 
     pub(super) fn begin(&mut self, worker: usize, grant: usize) {
         let round = self.slot(worker, grant).round;
-        self.mail(0, worker, grant, Mail::Begin(round));
+        self.mail(0, worker, grant, Message::Begin(round));
     }
 
     fn wait(&mut self, caller: usize) {
         let Caller { worker, grant, .. } = self.callers[caller];
         self.slot(worker, grant).waiting.push(caller);
-        self.mail(GOOD_ENOUGH, worker, grant, Mail::Impatient(caller));
+        self.mail(GOOD_ENOUGH, worker, grant, Message::Impatient(caller));
         if !self.calm && self.rng.chance(self.setup.odds.cancel) {
             let after = self.rng.between(10, 5000);
-            self.mail(after, worker, grant, Mail::Cancel(caller));
+            self.mail(after, worker, grant, Message::Cancel(caller));
         }
     }
 
@@ -214,7 +214,7 @@ impl Simulation {
         self.copy(grant, tokens);
         self.callers[caller].held = Some(Arc::clone(tokens));
         let after = self.rng.between(1, 2000);
-        self.mail(after, worker, grant, Mail::Use(caller));
+        self.mail(after, worker, grant, Message::Use(caller));
         Ok(())
     }
 
@@ -239,11 +239,11 @@ impl Simulation {
                 return Err(Breach(Rule::Answered, text));
             }
         }
-        match self.callers[caller].mood {
-            Mood::Hasty => self.callers[caller].close(),
-            Mood::Patient => {
+        match self.callers[caller].patience {
+            CallerPatience::Hasty => self.callers[caller].close(),
+            CallerPatience::Patient => {
                 let after = pause.max(self.rng.between(1000, 3000));
-                self.mail(after, worker, grant, Mail::Ask(caller));
+                self.mail(after, worker, grant, Message::Ask(caller));
             }
         }
         Ok(())
@@ -265,13 +265,13 @@ impl Simulation {
         }
         self.report.refused += 1;
         let caller_state = &mut self.callers[caller];
-        if caller_state.mood == Mood::Hasty && caller_state.refused.is_some() {
+        if caller_state.patience == CallerPatience::Hasty && caller_state.refused.is_some() {
             caller_state.close();
             return Ok(());
         }
         caller_state.refused = Some(tokens);
         let after = self.rng.between(0, 200);
-        self.mail(after, worker, grant, Mail::Ask(caller));
+        self.mail(after, worker, grant, Message::Ask(caller));
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl Simulation {
         self.ledger.login(grant, &tokens);
         self.report.logins += 1;
         let after = self.rng.between(1, 100);
-        self.mail(after, worker, grant, Mail::Login(tokens));
+        self.mail(after, worker, grant, Message::Login(tokens));
         Ok(())
     }
 
@@ -376,7 +376,7 @@ impl Simulation {
         slot.keeper
             .replace(&at, tokens)
             .map_err(|error| Breach(Rule::Answered, format!("a login is refused: {error}")))?;
-        self.come(worker, grant, Mood::Hasty);
+        self.come(worker, grant, CallerPatience::Hasty);
         Ok(())
     }
 }

@@ -88,7 +88,7 @@ impl Simulation {
         }
     }
 
-    /// Restarts a worker with the newest key and certificate, whatever it is doing.
+    /// Restarts a worker with the newest key and certificate, regardless of what it is doing.
     pub(super) fn redeploy(&mut self, worker: usize) {
         if self.is_certificate_swapped(worker) {
             return;

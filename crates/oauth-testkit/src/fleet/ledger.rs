@@ -57,7 +57,7 @@ pub(super) struct Send {
     pub(super) lease: Option<u64>,
     /// The time from which its attempt counts as finished, for a worker that finds its marker.
     pub(super) window_end: u64,
-    /// The outcome, as far as its sender knows it.
+    /// The outcome, according to its sender.
     pub(super) end: Option<End>,
     /// Whether it was or may still be processed by the server.
     pub(super) may_count: bool,
@@ -94,9 +94,9 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Whether the record has this access token, for whatever certificate.
+    /// Whether the record has this access token, for any certificate.
     pub(super) fn has_access_token(&self, access: &str) -> bool {
-        self.access == access || self.beside.iter().any(|it| it == access)
+        self.access == access || self.beside.iter().any(|token| token == access)
     }
 }
 
@@ -148,7 +148,7 @@ impl Peek {
 }
 
 /// The maximum time until a response of the server arrives, in milliseconds.
-const ARRIVAL: u64 = 35_000;
+const MAX_ARRIVAL_MS: u64 = 35_000;
 
 impl Ledger {
     pub(super) fn new(grants: usize) -> Self {
@@ -199,7 +199,7 @@ impl Ledger {
     /// A person has logged out: what was there until now is not to come back.
     pub(super) fn removed(&mut self, grant: usize, version: u64) {
         let history = &mut self.history[grant];
-        let generation = history.iter().map(|it| it.generation).max();
+        let generation = history.iter().map(|saved| saved.generation).max();
         history.push(Version {
             version,
             access: String::new(),
@@ -232,7 +232,7 @@ impl Ledger {
     /// Whether tokens of this login were ever stored.
     pub(super) fn is_stored(&self, grant: usize, login: u64) -> bool {
         let mut history = self.history[grant].iter();
-        history.any(|it| it.generation == login && !it.is_removed)
+        history.any(|saved| saved.generation == login && !saved.is_removed)
     }
 
     /// Whether the record comes from the login that was stored last. A login that was brought earlier
@@ -243,8 +243,8 @@ impl Ledger {
             token.is_some_and(|token| token.parent.is_none())
         };
         let history = &self.history[grant];
-        let login = history.iter().rfind(is_login).map(|it| it.generation);
-        login == history.last().map(|it| it.generation)
+        let login = history.iter().rfind(is_login).map(|saved| saved.generation);
+        login == history.last().map(|saved| saved.generation)
     }
 
     pub(super) fn sender(&self, send: usize) -> (usize, u32, usize) {
@@ -389,10 +389,10 @@ impl Ledger {
         // The login itself may still wait to be stored, and will replace the one that is stored.
         let is_login = self
             .token(&new.access)
-            .is_some_and(|it| it.parent.is_none());
+            .is_some_and(|saved| saved.parent.is_none());
         // Tokens count from their arrival, and the response may have been slow.
         let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
-        let may_be_later = at(new) + ARRIVAL >= at(old);
+        let may_be_later = at(new) + MAX_ARRIVAL_MS >= at(old);
         let is_later = old.is_removed || is_login || number(new) > number(old) || may_be_later;
         self.copies.contains(&new.access) && is_later
     }

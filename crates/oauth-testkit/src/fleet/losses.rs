@@ -5,11 +5,11 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 
 use super::ledger::Ledger;
-use super::save_rules::Over;
+use super::save_rules::Replaced;
 use super::simulation::{Simulation, window};
 
 /// An hour in milliseconds.
-const HOUR: u64 = 3_600_000;
+const HOUR_MS: u64 = 3_600_000;
 
 impl Simulation {
     /// Rolls the dice once a minute for clock steps and lost saves.
@@ -17,7 +17,7 @@ impl Simulation {
         let odds = self.setup.odds;
         for worker in 0..self.workers.len() {
             if self.rng.chance(odds.clock_step) {
-                let (back, forth) = (self.rng.chance(5000), self.rng.between(1, 5 * HOUR));
+                let (back, forth) = (self.rng.chance(5000), self.rng.between(1, 5 * HOUR_MS));
                 let step = i64::try_from(forth).unwrap_or_default();
                 let skew = if back { -step } else { step };
                 self.step_clock(worker, skew);
@@ -63,12 +63,12 @@ impl Simulation {
     }
 
     /// The record that a save replaces.
-    pub(super) fn saved_over(&mut self, grant: usize) -> Over {
+    pub(super) fn saved_over(&mut self, grant: usize) -> Replaced {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
         match self.ledger.newest_version(grant) > version {
-            true => Over::Less,
-            false => Over::Newest,
+            true => Replaced::Older,
+            false => Replaced::Newest,
         }
     }
 
@@ -104,10 +104,10 @@ impl Simulation {
 
     /// The worker begins with the application's copies. Only right clocks show which tokens are older.
     pub(super) fn begin_with_copies(&mut self, worker: usize) {
-        let is_right = self.setup.odds.skew == 0 && self.setup.odds.clock_step == 0;
+        let are_clocks_right = self.setup.odds.skew == 0 && self.setup.odds.clock_step == 0;
         for grant in 0..self.grants.len() {
             let copy = self.grants[grant].copy.clone();
-            let Some(copy) = copy.filter(|_| is_right && !self.calm) else {
+            let Some(copy) = copy.filter(|_| are_clocks_right && !self.calm) else {
                 continue;
             };
             if !self.rng.chance(self.setup.odds.own_copy) {
@@ -132,7 +132,7 @@ impl Simulation {
 
 impl Ledger {
     pub(super) fn newest_version(&self, grant: usize) -> u64 {
-        self.history[grant].last().map_or(0, |it| it.version)
+        self.history[grant].last().map_or(0, |saved| saved.version)
     }
 
     fn lost(&mut self, grant: usize, now: u64) {

@@ -7,17 +7,17 @@ use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
 
 use super::simulation::{Scheduled, Simulation, millis};
-use super::slot::{Mail, Order};
+use super::slot::{Message, Order};
 use super::{Breach, Flaw};
 
 /// The timeout of a call of the store, in milliseconds.
 const STORE_TIMEOUT: u64 = 2000;
 
 /// The maximum delay of a request after its sender has given up on it, in milliseconds.
-const LATE: u64 = 13_000;
+const MAX_LATENESS_MS: u64 = 13_000;
 
 /// The fate of an order to the store.
-enum Fate {
+enum StoreFate {
     Done,
     Refused,
     /// It never arrives.
@@ -35,7 +35,7 @@ impl Simulation {
         let failure = self.ask_store(worker, grant, order, call).1;
         let error = Error::lost(Cause::unknown("the store does not answer"));
         let event = Event::Failed(error);
-        let mail = Mail::Heard {
+        let mail = Message::Heard {
             call,
             event,
             until: None,
@@ -54,13 +54,13 @@ impl Simulation {
         let odds = self.setup.odds;
         let is_down = self.store_down_until > self.now;
         let fate = match () {
-            () if self.calm => Fate::Done,
-            () if is_down && self.rng.chance(5000) => Fate::Refused,
-            () if is_down => Fate::Lost,
-            () if self.rng.chance(odds.store_fails) => Fate::Refused,
-            () if self.rng.chance(odds.store_mute) => Fate::Mute,
-            () if self.rng.chance(odds.store_late) => Fate::Late,
-            () => Fate::Done,
+            () if self.calm => StoreFate::Done,
+            () if is_down && self.rng.chance(5000) => StoreFate::Refused,
+            () if is_down => StoreFate::Lost,
+            () if self.rng.chance(odds.store_fails) => StoreFate::Refused,
+            () if self.rng.chance(odds.store_mute) => StoreFate::Mute,
+            () if self.rng.chance(odds.store_late) => StoreFate::Late,
+            () => StoreFate::Done,
         };
         let way = match self.rng.index(10) {
             0 => self.rng.between(20, 900),
@@ -68,14 +68,14 @@ impl Simulation {
         };
         let mut failure = STORE_TIMEOUT;
         let (arrival, is_answered) = match fate {
-            Fate::Done => (Some(way), true),
-            Fate::Refused => {
+            StoreFate::Done => (Some(way), true),
+            StoreFate::Refused => {
                 failure = way;
                 (None, false)
             }
-            Fate::Lost => (None, false),
-            Fate::Mute => (Some(way), false),
-            Fate::Late => (Some(STORE_TIMEOUT + self.rng.between(1, 8000)), false),
+            StoreFate::Lost => (None, false),
+            StoreFate::Mute => (Some(way), false),
+            StoreFate::Late => (Some(STORE_TIMEOUT + self.rng.between(1, 8000)), false),
         };
         if !is_answered {
             self.report.store_faults += 1;
@@ -150,10 +150,10 @@ impl Simulation {
             return Ok(());
         }
         let after = self.rng.between(1, 20);
-        let mail = Mail::Heard { call, event, until };
+        let mail = Message::Heard { call, event, until };
         self.post(
             after,
-            Scheduled::Mail {
+            Scheduled::Message {
                 worker,
                 epoch,
                 grant,
@@ -186,7 +186,7 @@ impl Simulation {
             self.report.network_faults += 1;
             self.note_of(worker, grant, |_| "the request is lost".to_owned());
             let lost = Input::Lost(Cause::unknown("no answer in time"));
-            self.mail(patience, worker, grant, Mail::Net { send, input: lost });
+            self.mail(patience, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         } else if hits(odds.lost_reply) {
@@ -200,13 +200,13 @@ impl Simulation {
             self.report.network_faults += 1;
             let after = self.rng.between(1, 500);
             let lost = Input::Lost(Cause::unsent("no connection"));
-            self.mail(after, worker, grant, Mail::Net { send, input: lost });
+            self.mail(after, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         }
         self.report.network_faults += u64::from(!is_answered || is_twice);
         let way = match (is_late, self.rng.index(10)) {
-            (true, _) => patience + self.rng.between(1, LATE),
+            (true, _) => patience + self.rng.between(1, MAX_LATENESS_MS),
             (false, 0) => self.rng.between(100, patience / 2),
             (false, _) => self.rng.between(5, 100),
         };
@@ -228,7 +228,7 @@ impl Simulation {
         };
         self.post(way, ev);
         let lost = Input::Lost(Cause::unknown("no answer in time"));
-        self.mail(patience, worker, grant, Mail::Net { send, input: lost });
+        self.mail(patience, worker, grant, Message::Net { send, input: lost });
         Ok(())
     }
 
@@ -280,10 +280,10 @@ impl Simulation {
         if is_answered {
             let after = self.rng.between(5, 100);
             let input = Input::Reply(reply);
-            let mail = Mail::Net { send, input };
+            let mail = Message::Net { send, input };
             self.post(
                 after,
-                Scheduled::Mail {
+                Scheduled::Message {
                     worker,
                     epoch,
                     grant,

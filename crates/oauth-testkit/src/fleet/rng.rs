@@ -4,11 +4,11 @@
 #[derive(Debug, Clone)]
 pub(super) struct Rng(u64, u64);
 
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+const SPLITMIX_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Rng {
     pub(super) const fn new(seed: u64) -> Self {
-        Self(seed, GAMMA)
+        Self(seed, SPLITMIX_GAMMA)
     }
 
     pub(super) const fn next(&mut self) -> u64 {

@@ -10,24 +10,24 @@ use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::Reuse;
 
 use super::ledger::{Send, Version};
-use super::save_rules::Over;
+use super::save_rules::Replaced;
 use super::simulation::{Simulation, window};
-use super::slot::Held;
+use super::slot::LeaseTerm;
 use super::{Breach, Rule};
 use crate::twin::Rotation;
 
 /// The number of failed saves before tokens may be handed out unsaved.
-const SAVES: u32 = 5;
+const MIN_FAILED_SAVES: u32 = 5;
 
 /// The time for which a version that a worker has read counts as current, in milliseconds.
-const RECENT: u64 = 5000;
+const READ_IS_CURRENT_MS: u64 = 5000;
 
 impl Simulation {
     fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
         Err(Breach(rule, text))
     }
 
-    fn now_record(&self, grant: usize) -> Option<&Version> {
+    fn current_version(&self, grant: usize) -> Option<&Version> {
         self.ledger.history[grant].last()
     }
 
@@ -57,22 +57,25 @@ impl Simulation {
             let token = refresh.as_ref().map_or("", |token| ledger.name(token));
             format!("sends request {number} {token}")
         });
-        let is_kept = self.setup.rotation == Rotation::Never;
-        let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
+        let is_fixed = self.setup.rotation == Rotation::Never;
+        let needs_none = self.setup.own || (is_fixed && self.setup.policy.reuse != Reuse::Revokes);
         let extend_every = super::simulation::millis(self.setup.policy.lease) * 3 / 10;
         // No other worker can send tokens that were never stored.
         let history = &self.ledger.history[grant];
-        let is_stored =
-            |token: &String| history.iter().any(|it| it.refresh.as_ref() == Some(token));
+        let is_stored = |token: &String| {
+            history
+                .iter()
+                .any(|saved| saved.refresh.as_ref() == Some(token))
+        };
         let is_ours_alone = refresh.as_ref().is_some_and(|token| !is_stored(token));
         let slot = self.slot(worker, grant);
-        let is_stranded = slot.lease.is_none() && !slot.keeper.is_stored();
+        let has_no_lease_and_no_record = slot.lease.is_none() && !slot.keeper.is_stored();
         slot.is_alone = match needs_none {
-            true => slot.is_silent || is_stranded,
-            false => is_stranded && is_ours_alone,
+            true => slot.is_silent || has_no_lease_and_no_record,
+            false => has_no_lease_and_no_record && is_ours_alone,
         };
         if slot.is_alone {
-            slot.lease = Some(Held::new(now, now));
+            slot.lease = Some(LeaseTerm::new(now, now));
         }
         let Some(lease) = &mut slot.lease else {
             let text = format!("worker {worker} sends a token request without a lease");
@@ -109,7 +112,7 @@ impl Simulation {
                 return Self::breach(Rule::OwnGrant, text);
             }
             if let Some(version) =
-                self.replaced(worker, grant, |it| it.refresh.as_ref() == Some(token))
+                self.replaced(worker, grant, |saved| saved.refresh.as_ref() == Some(token))
             {
                 let text = format!(
                     "worker {worker} sends {}, though it has read version {version} of the record, \
@@ -158,9 +161,10 @@ impl Simulation {
             let is_other = (send.worker, send.epoch) != (worker, epoch);
             let is_under_way = send.grant == grant && send.end.is_none() && send.lease.is_some();
             let is_awake = self.is_awake(send.worker) && holder.awake_since <= send.at;
-            let is_kept = lease.is_some_and(|lease| !lease.is_missed && lease.since < lease.until);
-            let is_here = holder.epoch == send.epoch && is_awake && is_kept;
-            if is_other && is_under_way && is_here {
+            let is_lease_current =
+                lease.is_some_and(|lease| !lease.is_missed && lease.since < lease.until);
+            let could_still_send = holder.epoch == send.epoch && is_awake && is_lease_current;
+            if is_other && is_under_way && could_still_send {
                 let text = format!(
                     "worker {worker} is given the lease while a request of worker {}, awake and \
                      heard by the store, is under way",
@@ -203,8 +207,8 @@ impl Simulation {
         }
         // The same holds for the record before a login, if the times of both do not show which is newer.
         let is_other = before.generation != newest.generation && self.may_be_lost(grant, 0);
-        let is_told = self.ledger.is_clearly_newer(newest, before, self.slack());
-        (!is_other || is_told).then_some(newest.version)
+        let is_newer = self.ledger.is_clearly_newer(newest, before, self.slack());
+        (!is_other || is_newer).then_some(newest.version)
     }
 
     /// Whether the record that the worker has read last says that the token must not be sent yet.
@@ -234,7 +238,7 @@ impl Simulation {
         }
         let later = self.time().after(self.slack());
         // The expiration of a token is by the clock of its receiver.
-        if let Some(record) = self.now_record(grant)
+        if let Some(record) = self.current_version(grant)
             && !self.have_clocks_stepped()
             && record.refresh.as_deref() == Some(token)
             && self.certificates.fits(worker, &record.access)
@@ -272,7 +276,7 @@ impl Simulation {
             let parent = self
                 .ledger
                 .token(access)
-                .and_then(|it| it.parent.as_deref());
+                .and_then(|saved| saved.parent.as_deref());
             parent == Some(token)
         });
         let is_in_time = self.now + slack < send.window_end;
@@ -335,7 +339,7 @@ impl Simulation {
             }
         }
         let over = self.saved_over(grant);
-        let Some(record) = self.now_record(grant) else {
+        let Some(record) = self.current_version(grant) else {
             return Ok(());
         };
         let Some(refresh) = record.refresh.as_deref() else {
@@ -357,19 +361,20 @@ impl Simulation {
         let is_in_words = error.server_error().is_some() && error.code() != "denied.invalid_grant";
         let is_suspect = is_in_words && self.ledger.suspects.contains(refresh);
         let looked_at = slot.seen_at.max(self.workers[worker].awake_since);
-        // A read counts as current for `RECENT` (five seconds), and longer if the clock was set back since.
-        let is_old = looked_at + RECENT < self.now && !self.has_stepped(worker, looked_at);
-        let has_to_know = slot.seen >= record.version || slot.is_behind || is_old;
-        // The server's own refusal of this token is reported, whatever the outcome of another worker's request.
+        // A read counts as current for `READ_IS_CURRENT_MS` (five seconds), and longer if the clock was set back since.
+        let had_time_to_read =
+            looked_at + READ_IS_CURRENT_MS < self.now && !self.has_stepped(worker, looked_at);
+        let has_to_know = slot.seen >= record.version || slot.is_behind || had_time_to_read;
+        // The server's own refusal of this token is reported, regardless of the outcome of another worker's request.
         if is_suspect {
             return Ok(());
         }
         if !self.twin.honours(self.time(), refresh) {
             // It may have been true when the worker looked: another worker has sent the token since.
-            let over = if has_to_know { over } else { Over::Less };
+            let over = if has_to_know { over } else { Replaced::Older };
             return self.check_hands(worker, grant, (refresh, over), &told);
         }
-        if over == Over::Less {
+        if over == Replaced::Older {
             return Ok(());
         }
         if has_to_know {
@@ -390,7 +395,7 @@ impl Simulation {
         &self,
         worker: usize,
         grant: usize,
-        (refresh, over): (&str, Over),
+        (refresh, over): (&str, Replaced),
         told: &str,
     ) -> Result<(), Breach> {
         for (other, holder) in self.workers.iter().enumerate() {
@@ -400,7 +405,7 @@ impl Simulation {
             };
             let is_newer = self.ledger.descends(newer, refresh);
             let is_leased = slot.lease.is_some_and(|held| self.now < held.until);
-            let is_told_of = self.is_awake(other) && is_leased && over != Over::Less;
+            let is_told_of = self.is_awake(other) && is_leased && over != Replaced::Older;
             let is_near = other == worker || is_told_of;
             if is_newer && is_near && self.twin.honours(self.time(), newer) {
                 let text = format!(
@@ -430,8 +435,10 @@ impl Simulation {
         let parent = self
             .ledger
             .token(access)
-            .and_then(|it| it.parent.as_deref());
-        let record = self.now_record(grant).and_then(|it| it.refresh.as_deref());
+            .and_then(|saved| saved.parent.as_deref());
+        let record = self
+            .current_version(grant)
+            .and_then(|saved| saved.refresh.as_deref());
         let is_successor = record.is_some() && record == parent && refresh.as_deref() != parent;
         let is_alive = refresh
             .as_ref()
@@ -463,7 +470,7 @@ impl Simulation {
             let text = format!("worker {worker} hands out {name}, of another grant");
             return Self::breach(Rule::OwnGrant, text);
         }
-        if let Some(version) = self.replaced(worker, grant, |it| it.has_access_token(access)) {
+        if let Some(version) = self.replaced(worker, grant, |read| read.has_access_token(access)) {
             let text = format!(
                 "worker {worker} hands out {name}, though it has read version {version} of the \
                  record, where another has replaced it"
@@ -476,7 +483,7 @@ impl Simulation {
             .any(|version| version.access == *access);
         let slot = self.slot(worker, grant);
         let is_login = slot.logins.contains(access);
-        let patience = if slot.is_alone { 1 } else { SAVES };
+        let patience = if slot.is_alone { 1 } else { MIN_FAILED_SAVES };
         let is_given_up = slot.fails >= patience || slot.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());

@@ -6,11 +6,11 @@ use super::{Breach, Rule};
 
 /// The record that a save replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum Replaced {
     /// The one that was saved last.
     Newest,
     /// An older one: the store has lost saves, and the saving worker cannot know which.
-    Less,
+    Older,
 }
 
 fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
@@ -25,7 +25,7 @@ impl Ledger {
         grant: usize,
         record: &str,
         version: u64,
-        over: Over,
+        over: Replaced,
     ) -> Result<(), Breach> {
         let Ok(peek) = serde_json::from_str::<Peek>(record) else {
             return breach(Rule::OwnGrant, "an unreadable record".to_owned());
@@ -45,7 +45,11 @@ impl Ledger {
             version,
             generation: token.generation,
             access: tokens.access_token,
-            beside: peek.beside.into_iter().map(|it| it.access_token).collect(),
+            beside: peek
+                .beside
+                .into_iter()
+                .map(|tokens| tokens.access_token)
+                .collect(),
             refresh: tokens.refresh_token,
             is_over,
             is_removed: false,
@@ -71,7 +75,7 @@ impl Ledger {
         worker: usize,
         grant: usize,
         new: &Version,
-        over: Over,
+        over: Replaced,
     ) -> Result<(), Breach> {
         let history = &self.history[grant];
         let Some(last) = history.last() else {
@@ -81,22 +85,24 @@ impl Ledger {
             let text = format!("the store assigns version {} twice", new.version);
             return breach(Rule::OneRecord, text);
         }
-        if over == Over::Less || self.is_later_copy(new, last) {
+        if over == Replaced::Older || self.is_later_copy(new, last) {
             return Ok(());
         }
-        let is_same = |it: &Version| it.generation == new.generation && !it.is_removed;
-        let is_known = history.iter().any(is_same);
-        if last.is_removed && is_known {
+        let is_same_login =
+            |saved: &Version| saved.generation == new.generation && !saved.is_removed;
+        let was_saved_before = history.iter().any(is_same_login);
+        if last.is_removed && was_saved_before {
             let text = format!("worker {worker} restores a record that a user has removed");
             return breach(Rule::Kept, text);
         }
         // A login whose save was slow may have been the newest record, until the store lost it.
         let first = |of: &Version| {
-            let is_same = |it: &Version| it.generation == of.generation && !it.is_removed;
-            history.iter().position(is_same)
+            let is_same_login =
+                |saved: &Version| saved.generation == of.generation && !saved.is_removed;
+            history.iter().position(is_same_login)
         };
         let was_newer = first(new) > first(last) && self.has_lost(grant, 0);
-        if new.generation < last.generation && is_known && !was_newer {
+        if new.generation < last.generation && was_saved_before && !was_newer {
             let text = format!("worker {worker} replaces a login by an older grant");
             return breach(Rule::Kept, text);
         }

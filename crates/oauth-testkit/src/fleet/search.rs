@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use oauth_core::flow::keeper::{Policy, Reuse};
 
-use super::callers::Mood;
+use super::callers::CallerPatience;
 use super::fake_store::PlainStore;
 use super::rng::Rng;
 use super::simulation::{Scheduled, Simulation, window};
-use super::slot::Mail;
+use super::slot::Message;
 use super::trace::Trace;
 use super::{Breach, Flaw, Odds, Rule, Setup, Violation};
 use crate::twin::Rotation;
 
-use choices::Left;
+use choices::RemainingTroubles;
 
 /// All histories of two workers that share one grant, whose token has expired, up to a number of steps.
 ///
@@ -169,7 +169,7 @@ impl Search {
 
     /// Replays the path to a state and runs on from there; returns its number of choices, 0 if the state is known.
     fn follow(&self, path: &[u8], seen: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
-        let (mut sim, left) = self.reach(path, Told::Never)?;
+        let (mut sim, left) = self.reach(path, WithTranscript::No)?;
         if !lock(seen).insert(sim.fingerprint(&left.digest())) {
             return Ok(0);
         }
@@ -178,9 +178,13 @@ impl Search {
         Ok(u8::try_from(choices).unwrap_or(u8::MAX))
     }
 
-    fn reach(&self, path: &[u8], with_transcript: Told) -> Result<(Simulation, Left), Breach> {
+    fn reach(
+        &self,
+        path: &[u8],
+        with_transcript: WithTranscript,
+    ) -> Result<(Simulation, RemainingTroubles), Breach> {
         let mut sim = Simulation::opened(&self.setup, with_transcript);
-        let mut left = Left::new(self.troubles);
+        let mut left = RemainingTroubles::new(self.troubles);
         sim.settle()?;
         for choice in path {
             sim.choose(&mut left, usize::from(*choice))?;
@@ -191,8 +195,8 @@ impl Search {
 
     /// Runs a violating history again, with a transcript.
     fn with_transcript(&self, path: &[u8]) -> Violation {
-        let mut sim = Simulation::opened(&self.setup, Told::Wholly);
-        let mut left = Left::new(self.troubles);
+        let mut sim = Simulation::opened(&self.setup, WithTranscript::Yes);
+        let mut left = RemainingTroubles::new(self.troubles);
         let mut run = |sim: &mut Simulation| {
             sim.settle()?;
             for choice in path {
@@ -216,9 +220,9 @@ impl Search {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Never,
-    Wholly,
+enum WithTranscript {
+    No,
+    Yes,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -227,8 +231,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Simulation {
     /// The initial state: both workers know the expired tokens of a login, and each gets a caller.
-    fn opened(setup: &Setup, with_transcript: Told) -> Self {
-        let mut sim = Self::new(0, setup, with_transcript == Told::Wholly);
+    fn opened(setup: &Setup, with_transcript: WithTranscript) -> Self {
+        let mut sim = Self::new(0, setup, with_transcript == WithTranscript::Yes);
         sim.rng = Rng::constant();
         sim.trace = Some(Trace::new(setup.workers));
         sim.queue.clear();
@@ -236,13 +240,13 @@ impl Simulation {
         let begun = sim
             .log_in_at(0, 0)
             .and_then(|()| sim.go_on(u64::MAX))
-            .map(|()| sim.come(1, 0, Mood::Hasty))
+            .map(|()| sim.come(1, 0, CallerPatience::Hasty))
             .and_then(|()| sim.go_on(u64::MAX));
         sim.now += (setup.lifetime + 5) * 1000;
         match begun {
             Ok(()) => {
                 for worker in 0..setup.workers {
-                    sim.come(worker, 0, Mood::Hasty);
+                    sim.come(worker, 0, CallerPatience::Hasty);
                 }
             }
             // A rule is broken without any fault, which every history will show.
@@ -280,7 +284,7 @@ impl Simulation {
 
     /// Runs to the end without faults and checks that every caller has a working token soon, and that the
     /// store has the tokens of the last login unless the user has logged out.
-    fn close(&mut self, left: &Left) -> Result<(), Breach> {
+    fn close(&mut self, left: &RemainingTroubles) -> Result<(), Breach> {
         self.calm = true;
         let before = self.report.logins;
         let last_round = 5 * window(&self.setup);
@@ -309,8 +313,8 @@ impl Simulation {
 
 fn is_login(ev: &Scheduled) -> bool {
     let mail = match ev {
-        Scheduled::Mail { mail, .. } => mail,
+        Scheduled::Message { mail, .. } => mail,
         _ => return false,
     };
-    matches!(mail, Mail::Login(_))
+    matches!(mail, Message::Login(_))
 }

@@ -10,8 +10,8 @@
 //! driver; a store never answers. Clocks differ by at most [`Odds::skew`](super::Odds).
 //!
 //! # What must hold
-//! The rules of the [parent module](super), as far as they can be observed from outside, and:
-//! - **Answered**: every call of a session is answered, whatever happens to others, and when
+//! The rules of the [parent module](super), to the extent that they can be observed from outside, and:
+//! - **Answered**: every call of a session is answered, regardless of what happens to others, and when
 //!   [`log_in`](oauth_session::GrantSource::log_in) has returned `Ok`, its tokens are stored.
 //! - **Kept**: a session that was drained in time sends nothing more, and leaves no successor of the
 //!   stored tokens unsaved.

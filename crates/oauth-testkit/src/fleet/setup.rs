@@ -10,7 +10,7 @@ use super::rng::Rng;
 use crate::twin::{DpopNonces, Rotation};
 
 /// The minimum time for which two keys or certificates of the client coexist.
-const OVERLAP: Duration = Duration::from_secs(120);
+const MIN_KEY_OVERLAP: Duration = Duration::from_secs(120);
 
 /// The setup of a fleet: the number of workers, the server, the store, and the faults.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ pub enum Flaw {
     NoLease,
     /// New tokens are handed out before they are saved.
     SaveAfterHandOut,
-    /// A record is saved whatever its version.
+    /// A record is saved regardless of its version.
     NoFencing,
     /// A lost reply is reported as a request that was never sent, and so sent again.
     RetryLostReply,
@@ -218,11 +218,13 @@ impl Setup {
             Flaw::KeyUnsaved | Flaw::OlderKey | Flaw::NonceDropped if self.dpop.is_none() => {
                 self.with_dpop(DpopNonces::Kept)
             }
-            Flaw::OlderClientKey if self.client_keys.is_none() => self.with_client_keys(OVERLAP),
+            Flaw::OlderClientKey if self.client_keys.is_none() => {
+                self.with_client_keys(MIN_KEY_OVERLAP)
+            }
             Flaw::CertificateUntold | Flaw::CertificateDropped | Flaw::CertificateSwapped
                 if self.certificates.is_none() =>
             {
-                self.with_certificates(OVERLAP)
+                self.with_certificates(MIN_KEY_OVERLAP)
             }
             _ => self,
         }
@@ -240,7 +242,7 @@ impl Setup {
     /// at least two minutes.
     #[must_use]
     pub fn with_client_keys(mut self, overlap: Duration) -> Self {
-        self.client_keys = Some(overlap.max(OVERLAP));
+        self.client_keys = Some(overlap.max(MIN_KEY_OVERLAP));
         self
     }
 
@@ -248,7 +250,7 @@ impl Setup {
     /// minutes. The server does not bind them to a DPoP key.
     #[must_use]
     pub fn with_certificates(mut self, overlap: Duration) -> Self {
-        self.certificates = Some(overlap.max(OVERLAP));
+        self.certificates = Some(overlap.max(MIN_KEY_OVERLAP));
         self.dpop = None;
         self
     }

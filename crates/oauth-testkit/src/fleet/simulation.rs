@@ -13,14 +13,14 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Tokens};
 
-use super::callers::{Caller, Mood};
+use super::callers::{Caller, CallerPatience};
 use super::certificates::Certificates;
 use super::client_keys::ClientKeys;
 use super::fake_store::FakeStore;
 use super::keys::{self, Keys};
 use super::ledger::Ledger;
 use super::rng::Rng;
-use super::slot::{Mail, Order, Slot};
+use super::slot::{Message, Order, Slot};
 use super::trace::Trace;
 use super::{Breach, Report, Rule, Setup};
 use crate::twin::Twin;
@@ -29,14 +29,14 @@ use crate::twin::Twin;
 pub(super) const START: u64 = 1_750_000_000;
 
 /// A minute in milliseconds.
-const MINUTE: u64 = 60_000;
+const MINUTE_MS: u64 = 60_000;
 
 pub(super) struct Simulation {
     pub(super) setup: Setup,
     pub(super) rng: Rng,
     /// Milliseconds since the start of the history.
     pub(super) now: u64,
-    pub(super) queue: BinaryHeap<Reverse<Due>>,
+    pub(super) queue: BinaryHeap<Reverse<DueEvent>>,
     posted: u64,
     pub(super) twin: Twin,
     pub(super) client: Client,
@@ -74,7 +74,7 @@ pub(super) struct Worker {
     pub(super) asleep_until: u64,
     pub(super) awake_since: u64,
     /// The messages that arrived while it was suspended.
-    pub(super) inbox: Vec<(usize, Mail)>,
+    pub(super) inbox: Vec<(usize, Message)>,
     /// The client shared by the keepers of the process.
     pub(super) client: Client,
     pub(super) slots: Vec<Slot>,
@@ -94,11 +94,11 @@ pub(super) struct Grant {
     reason = "most scheduled events are of the largest variant"
 )]
 pub(super) enum Scheduled {
-    Mail {
+    Message {
         worker: usize,
         epoch: u32,
         grant: usize,
-        mail: Mail,
+        mail: Message,
     },
     Wake(usize),
     Restart(usize),
@@ -135,7 +135,7 @@ pub(super) enum Scheduled {
     LastRound,
 }
 
-pub(super) struct Due {
+pub(super) struct DueEvent {
     pub(super) at: u64,
     pub(super) posted: u64,
     pub(super) ev: Scheduled,
@@ -230,13 +230,13 @@ impl Simulation {
             }
         }
         if let Some(overlap) = setup.client_keys {
-            sim.post(rng.between(0, MINUTE), Scheduled::ClientKey(overlap));
+            sim.post(rng.between(0, MINUTE_MS), Scheduled::ClientKey(overlap));
         }
         if let Some(overlap) = setup.certificates {
-            sim.post(rng.between(0, MINUTE), Scheduled::Certificate(overlap));
+            sim.post(rng.between(0, MINUTE_MS), Scheduled::Certificate(overlap));
         }
         let trouble = millis(setup.trouble);
-        sim.post(MINUTE, Scheduled::Weather);
+        sim.post(MINUTE_MS, Scheduled::Weather);
         sim.post(trouble, Scheduled::Calm);
         // By then suspended workers are awake, and no attempt of a dead worker counts as under way.
         sim.post(trouble + 5 * window(setup), Scheduled::LastRound);
@@ -249,7 +249,7 @@ impl Simulation {
         let last_round = millis(self.setup.trouble) + 5 * window(&self.setup);
         // Every pause, lease and backoff of the faults has expired by then: what remains is a login
         // and a few requests.
-        let end = last_round + 2 * MINUTE;
+        let end = last_round + 2 * MINUTE_MS;
         let mut is_last_round = false;
         while let Some(Reverse(due)) = self.queue.pop() {
             if due.at > end {
@@ -294,7 +294,7 @@ impl Simulation {
     pub(super) fn handle(&mut self, ev: Scheduled) -> Result<(), Breach> {
         self.ledger.now = self.now;
         match ev {
-            Scheduled::Mail {
+            Scheduled::Message {
                 worker,
                 epoch,
                 grant,
@@ -333,7 +333,7 @@ impl Simulation {
             Scheduled::LastRound => {
                 for worker in 0..self.workers.len() {
                     for grant in 0..self.grants.len() {
-                        self.come(worker, grant, Mood::Patient);
+                        self.come(worker, grant, CallerPatience::Patient);
                     }
                 }
             }
@@ -347,11 +347,11 @@ impl Simulation {
         }
         let odds = self.setup.odds;
         if self.rng.chance(odds.outage) {
-            self.server_down_until = self.now + self.rng.between(5000, 2 * MINUTE);
+            self.server_down_until = self.now + self.rng.between(5000, 2 * MINUTE_MS);
             self.note(|| "the token endpoint goes down".to_owned());
         }
         if self.rng.chance(odds.store_outage) {
-            self.store_down_until = self.now + self.rng.between(5000, 2 * MINUTE);
+            self.store_down_until = self.now + self.rng.between(5000, 2 * MINUTE_MS);
             self.note(|| "the store goes down".to_owned());
         }
         if self.rng.chance(odds.withdrawn) {
@@ -363,29 +363,29 @@ impl Simulation {
                 self.expect_login(grant);
             }
             if !self.setup.own && self.rng.chance(odds.logout) {
-                let after = self.rng.between(0, MINUTE);
+                let after = self.rng.between(0, MINUTE_MS);
                 self.post(after, Scheduled::Logout(grant));
             }
         }
         self.losses();
-        self.post(MINUTE, Scheduled::Weather);
+        self.post(MINUTE_MS, Scheduled::Weather);
     }
 
     /// Schedules an event this many milliseconds from now.
     pub(super) fn post(&mut self, after: u64, ev: Scheduled) {
         self.posted += 1;
-        self.queue.push(Reverse(Due {
+        self.queue.push(Reverse(DueEvent {
             at: self.now + after,
             posted: self.posted,
             ev,
         }));
     }
 
-    pub(super) fn mail(&mut self, after: u64, worker: usize, grant: usize, mail: Mail) {
+    pub(super) fn mail(&mut self, after: u64, worker: usize, grant: usize, mail: Message) {
         let epoch = self.workers[worker].epoch;
         self.post(
             after,
-            Scheduled::Mail {
+            Scheduled::Message {
                 worker,
                 epoch,
                 grant,
@@ -479,21 +479,21 @@ pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl PartialEq for Due {
+impl PartialEq for DueEvent {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Due {}
+impl Eq for DueEvent {}
 
-impl PartialOrd for Due {
+impl PartialOrd for DueEvent {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Due {
+impl Ord for DueEvent {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.at, self.posted).cmp(&(other.at, other.posted))
     }

@@ -27,7 +27,7 @@ pub(super) struct Slot {
     pub(super) is_flying: bool,
     /// The holder's name in the last lease request.
     pub(super) holder: String,
-    pub(super) lease: Option<Held>,
+    pub(super) lease: Option<LeaseTerm>,
     /// The newest version of the record this worker has read or saved.
     pub(super) seen: u64,
     /// The time at which it did, in milliseconds.
@@ -51,13 +51,13 @@ pub(super) struct Slot {
 /// A token request under way.
 pub(super) struct Flight {
     pub(super) exchange: Boxed<Tokens>,
-    /// Its number in the ledger, once it is sent.
+    /// The number in the ledger, once it is sent.
     pub(super) send: Option<usize>,
 }
 
 /// A lease, as granted by the store.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct LeaseTerm {
     pub(super) since: u64,
     pub(super) until: u64,
     pub(super) sends: u32,
@@ -65,7 +65,7 @@ pub(super) struct Held {
     pub(super) is_missed: bool,
 }
 
-impl Held {
+impl LeaseTerm {
     pub(super) const fn new(since: u64, until: u64) -> Self {
         Self {
             since,
@@ -77,7 +77,7 @@ impl Held {
 }
 
 /// A message to a worker.
-pub(super) enum Mail {
+pub(super) enum Message {
     Ask(usize),
     Use(usize),
     Cancel(usize),

@@ -1,8 +1,7 @@
 //! Digests of the states of a simulation, for a search.
 //!
-//! A keeper is a function of its inputs, so the state of a worker is a digest of those, and likewise for
-//! the store and the server. Two histories with equal digests continue alike, in whatever order
-//! independent events happened.
+//! A keeper is a function of its inputs, so the state of a worker is a digest of those, and likewise for the store and
+//! the server. Two histories with equal digests continue alike, in any order independent events happened.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
@@ -10,8 +9,8 @@ use std::time::Duration;
 use oauth_core::flow::keeper::{Event, Lease, Saved};
 
 use super::rng::Rng;
-use super::simulation::{Due, Scheduled, Simulation};
-use super::slot::{Mail, Order};
+use super::simulation::{DueEvent, Scheduled, Simulation};
+use super::slot::{Message, Order};
 
 #[derive(Debug, Clone, Hash)]
 pub(super) struct Trace {
@@ -111,8 +110,8 @@ impl Simulation {
     /// Whether anything that a waiting worker observes has changed.
     pub(super) fn is_news(&self, worker: usize) -> bool {
         let is_silent = self.workers[worker].slots[0].is_silent;
-        let is_new = |trace: &Trace| self.view(trace, worker) != trace.waits[worker];
-        is_silent || self.trace.as_ref().is_some_and(is_new)
+        let has_new_view = |trace: &Trace| self.view(trace, worker) != trace.waits[worker];
+        is_silent || self.trace.as_ref().is_some_and(has_new_view)
     }
 
     /// The digest of the whole state, including pending events.
@@ -123,35 +122,39 @@ impl Simulation {
             .map(|due| self.described(&due.0))
             .collect();
         under_way.sort_unstable();
-        let workers: Vec<_> = self.workers.iter().map(|it| (it.epoch, it.is_up)).collect();
+        let workers: Vec<_> = self
+            .workers
+            .iter()
+            .map(|worker| (worker.epoch, worker.is_up))
+            .collect();
         digest(&(&self.trace, self.now, under_way, workers, rest))
     }
 
-    fn described(&self, due: &Due) -> (usize, u32, &'static str, String) {
+    fn described(&self, due: &DueEvent) -> (usize, u32, &'static str, String) {
         match &due.ev {
-            Scheduled::Mail {
+            Scheduled::Message {
                 worker,
                 epoch,
                 mail,
                 ..
             } => {
                 let (kind, said) = match mail {
-                    Mail::Ask(caller) => ("ask", self.callers[*caller].describe()),
-                    Mail::Use(caller) => ("use", self.callers[*caller].describe()),
-                    Mail::Cancel(_) => ("cancel", String::new()),
-                    Mail::Begin(_) => ("begin", String::new()),
-                    Mail::Act(..) => ("act", String::new()),
-                    Mail::Launch(_) => ("launch", String::new()),
-                    Mail::Heard { event, .. } => ("heard", text(event)),
-                    Mail::Net { input, .. } => ("net", format!("{input:?}")),
-                    Mail::Answer(callers, outcome) => {
+                    Message::Ask(caller) => ("ask", self.callers[*caller].describe()),
+                    Message::Use(caller) => ("use", self.callers[*caller].describe()),
+                    Message::Cancel(_) => ("cancel", String::new()),
+                    Message::Begin(_) => ("begin", String::new()),
+                    Message::Act(..) => ("act", String::new()),
+                    Message::Launch(_) => ("launch", String::new()),
+                    Message::Heard { event, .. } => ("heard", text(event)),
+                    Message::Net { input, .. } => ("net", format!("{input:?}")),
+                    Message::Answer(callers, outcome) => {
                         ("answer", format!("{} {}", callers.len(), outcome.is_ok()))
                     }
-                    Mail::Login(_) => ("login", String::new()),
-                    Mail::Tend => ("tend", String::new()),
-                    Mail::Upkeep => ("upkeep", String::new()),
-                    Mail::Extend(..) => ("extend", String::new()),
-                    Mail::Impatient(_) => ("impatient", String::new()),
+                    Message::Login(_) => ("login", String::new()),
+                    Message::Tend => ("tend", String::new()),
+                    Message::Upkeep => ("upkeep", String::new()),
+                    Message::Extend(..) => ("extend", String::new()),
+                    Message::Impatient(_) => ("impatient", String::new()),
                 };
                 (*worker, *epoch, kind, said)
             }

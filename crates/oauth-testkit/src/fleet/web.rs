@@ -19,15 +19,14 @@
 //!    to get the cookie that was sent, and the tokens are from that login.
 //! 2. **Signed out** ([`WebRule::SignedOut`]): a session is not found by a request that comes after the response to a
 //!    logout, to a login that replaced the session, or to a logout token received while the session was listed, stored
-//!    or not, whatever copy of the cookie it has. Nor is a session found after its tokens were removed.
-//!    *Excused*: an end of a session for which the store did not answer.
+//!    or not, with any copy of the cookie. Nor is a session found after its tokens were removed. *Excused*: an end of a
+//!    session for which the store did not answer.
 //! 3. **One renewal** ([`WebRule::OneRenewal`]): a refresh token is sent under a lease granted by the store, and not
 //!    during the lease of another request for the same grant.
 //!    *Excused*: a refresh token that was never replaced yet, while the store does not answer.
-//! 4. **Outlives** ([`WebRule::Outlives`]): once the faults have ended and each user has signed in once more, no grant
-//!    is stored without its session; and the tokens of a session that ended without a fault are no longer valid at
-//!    the provider.
-//!    *Excused*: a login whose worker died, or for which the store or the network did not answer.
+//! 4. **Outlives** ([`WebRule::Outlives`]): once the faults have ended and each user has signed in again, no grant is
+//!    stored without its session; and the tokens of a session that ended without a fault are no longer valid at the
+//!    provider. *Excused*: a login whose worker died, or for which the store or the network did not answer.
 //! 5. **Answered** ([`WebRule::Answered`]): once the faults have ended, each user can sign in, use a token, and sign
 //!    out; and no visit ends in an error of its host.
 //!

@@ -11,7 +11,7 @@ use oauth_core::exchange::{Exchange as _, Input, Step as Move};
 use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step, Upkeep};
 
 use super::simulation::{Scheduled, Simulation, millis, window};
-use super::slot::{Flight, Held, Mail, Order, Outcome, Slot};
+use super::slot::{Flight, LeaseTerm, Message, Order, Outcome, Slot};
 use super::{Breach, Flaw, Rule};
 
 impl Simulation {
@@ -24,7 +24,7 @@ impl Simulation {
         worker: usize,
         epoch: u32,
         grant: usize,
-        mail: Mail,
+        mail: Message,
     ) -> Result<(), Breach> {
         let (odds, calm) = (self.setup.odds, self.calm);
         let worker_state = &mut self.workers[worker];
@@ -58,33 +58,33 @@ impl Simulation {
             self.log_in_at(worker, grant)?;
         }
         match mail {
-            Mail::Ask(caller) => self.ask(caller),
-            Mail::Use(caller) => self.use_token(caller),
-            Mail::Cancel(caller) => self.cancel(caller),
-            Mail::Begin(round)
-            | Mail::Act(round, _)
-            | Mail::Launch(round)
-            | Mail::Extend(round, _)
+            Message::Ask(caller) => self.ask(caller),
+            Message::Use(caller) => self.use_token(caller),
+            Message::Cancel(caller) => self.cancel(caller),
+            Message::Begin(round)
+            | Message::Act(round, _)
+            | Message::Launch(round)
+            | Message::Extend(round, _)
                 if round != self.slot(worker, grant).round =>
             {
                 Ok(())
             }
-            Mail::Begin(_) => self.feed(worker, grant, Event::Begin),
-            Mail::Act(_, step) => self.act(worker, grant, step),
-            Mail::Launch(_) => self.launch(worker, grant),
-            Mail::Extend(_, extension) => {
+            Message::Begin(_) => self.feed(worker, grant, Event::Begin),
+            Message::Act(_, step) => self.act(worker, grant, step),
+            Message::Launch(_) => self.launch(worker, grant),
+            Message::Extend(_, extension) => {
                 self.extend(worker, grant, extension);
                 Ok(())
             }
-            Mail::Impatient(caller) => self.lose_patience(caller),
-            Mail::Heard { call, event, until } => {
+            Message::Impatient(caller) => self.lose_patience(caller),
+            Message::Heard { call, event, until } => {
                 if self.slot(worker, grant).call != Some(call) {
                     return Ok(());
                 }
                 self.hear(worker, grant, event, until)
             }
-            Mail::Net { send, input } => self.net(worker, grant, send, input),
-            Mail::Answer(callers, outcome) => {
+            Message::Net { send, input } => self.net(worker, grant, send, input),
+            Message::Answer(callers, outcome) => {
                 for caller in callers {
                     match &outcome {
                         Ok(tokens) => self.hand(caller, tokens)?,
@@ -93,15 +93,15 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Mail::Login(tokens) => self.bring(worker, grant, tokens),
-            Mail::Tend => {
+            Message::Login(tokens) => self.bring(worker, grant, tokens),
+            Message::Tend => {
                 if self.slot(worker, grant).keeper.save_again() {
                     self.note_of(worker, grant, |_| "saves again".to_owned());
                     self.begin(worker, grant);
                 }
                 Ok(())
             }
-            Mail::Upkeep => {
+            Message::Upkeep => {
                 self.upkeep(worker, grant);
                 Ok(())
             }
@@ -181,7 +181,7 @@ impl Simulation {
             Event::Loaded(None) => slot.seen_at = now,
             Event::Saved(Saved::At(version)) => (slot.seen, slot.seen_at) = (*version, now),
             Event::Leased(Lease::Won) => {
-                slot.lease = until.map(|until| Held::new(until.saturating_sub(lease), until));
+                slot.lease = until.map(|until| LeaseTerm::new(until.saturating_sub(lease), until));
             }
             Event::Failed(_) => slot.fails += 1,
             _ => {}
@@ -205,7 +205,7 @@ impl Simulation {
         let slot = self.slot(worker, grant);
         slot.is_flying = matches!(step, Step::Run(_));
         let round = slot.round;
-        self.mail(after, worker, grant, Mail::Act(round, step));
+        self.mail(after, worker, grant, Message::Act(round, step));
         Ok(())
     }
 
@@ -220,10 +220,10 @@ impl Simulation {
             Ok(_) => {}
             Err(error) => self.check_refusal(worker, grant, error, !callers.is_empty())?,
         }
-        self.mail(0, worker, grant, Mail::Answer(callers, outcome));
+        self.mail(0, worker, grant, Message::Answer(callers, outcome));
         let now = self.clock(worker);
         if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
-            self.mail(millis(pause), worker, grant, Mail::Tend);
+            self.mail(millis(pause), worker, grant, Message::Tend);
         }
         self.look_after(worker, grant);
         Ok(())
@@ -236,7 +236,7 @@ impl Simulation {
         let wait = slot.keeper.upkeep_after(now);
         if let (Some(wait), false) = (wait, slot.is_looked_after) {
             slot.is_looked_after = true;
-            self.mail(millis(wait), worker, grant, Mail::Upkeep);
+            self.mail(millis(wait), worker, grant, Message::Upkeep);
         }
     }
 
@@ -281,7 +281,7 @@ impl Simulation {
                 let call = self.ledger.call();
                 self.slot(worker, grant).call = Some(call);
                 let event = Event::Elapsed;
-                let mail = Mail::Heard {
+                let mail = Message::Heard {
                     call,
                     event,
                     until: None,
@@ -298,12 +298,12 @@ impl Simulation {
                 let extension = slot.keeper.lease_extension();
                 let extension = extension.filter(|_| flaw != Some(Flaw::NoExtension));
                 if let Some(extension) = extension {
-                    let mail = Mail::Extend(slot.round, extension.clone());
+                    let mail = Message::Extend(slot.round, extension.clone());
                     self.mail(millis(extension.every), worker, grant, mail);
                 }
                 let after = self.rng.between(0, 3);
                 let round = self.slot(worker, grant).round;
-                self.mail(after, worker, grant, Mail::Launch(round));
+                self.mail(after, worker, grant, Message::Launch(round));
             }
             Step::Done(_) => {}
         }
@@ -323,7 +323,7 @@ impl Simulation {
         if let (false, Some(lease)) = (is_done, &mut self.slot(worker, grant).lease) {
             lease.is_missed = true;
         }
-        self.mail(every, worker, grant, Mail::Extend(round, extension));
+        self.mail(every, worker, grant, Message::Extend(round, extension));
     }
 
     /// The store has extended the lease, or has found another holder.
@@ -434,7 +434,7 @@ impl Simulation {
                 if !callers.is_empty() {
                     self.check_hand_out(worker, grant, &tokens)?;
                 }
-                self.mail(0, worker, grant, Mail::Answer(callers, Ok(tokens)));
+                self.mail(0, worker, grant, Message::Answer(callers, Ok(tokens)));
             }
             (Err(error), Some(Flaw::RetryLostReply))
                 if error
@@ -469,7 +469,7 @@ impl Simulation {
         }
         let left = std::mem::take(&mut self.slot(worker, grant).waiting);
         let lost = Error::lost(Cause::unknown("the renewal was abandoned"));
-        self.mail(0, worker, grant, Mail::Answer(left, Err(lost)));
+        self.mail(0, worker, grant, Message::Answer(left, Err(lost)));
     }
 
     /// [`Flaw::DropOnCancel`](super::Flaw): drops the request with the caller that began it.
@@ -493,7 +493,7 @@ impl Simulation {
         );
         self.slot(worker, grant).call = None;
         for caller in left {
-            self.mail(0, worker, grant, Mail::Ask(caller));
+            self.mail(0, worker, grant, Message::Ask(caller));
         }
     }
 }

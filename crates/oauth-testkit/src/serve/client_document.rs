@@ -18,7 +18,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The largest document accepted, in bytes.
-const LIMIT: usize = 16 << 10;
+const MAX_DOCUMENT_BYTES: usize = 16 << 10;
 
 /// Fetches this URL without following redirects.
 ///
@@ -53,7 +53,10 @@ async fn fetch(url: &Uri, address: SocketAddr) -> Result<Response<Bytes>, Failur
         .header("accept", "application/json")
         .body(Empty::<Bytes>::new())?;
     let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, LIMIT).collect().await?.to_bytes();
+    let body = Limited::new(body, MAX_DOCUMENT_BYTES)
+        .collect()
+        .await?
+        .to_bytes();
     Ok(Response::from_parts(head, body))
 }
 

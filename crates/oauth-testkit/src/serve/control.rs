@@ -145,7 +145,7 @@ struct Audience {
 
 #[derive(Deserialize)]
 #[serde(tag = "delivery", rename_all = "snake_case", deny_unknown_fields)]
-enum Delivered {
+enum DeliveryOption {
     Poll,
     Ping { endpoint: String },
     Push { endpoint: String },
@@ -155,9 +155,9 @@ fn delivery(body: &[u8]) -> Result<BackchannelDelivery, String> {
     let wanted = serde_json::from_slice(body).map_err(|why| why.to_string())?;
     let uri = |text: String| text.parse::<Uri>().map_err(|why| why.to_string());
     Ok(match wanted {
-        Delivered::Poll => BackchannelDelivery::Poll,
-        Delivered::Ping { endpoint } => BackchannelDelivery::Ping(uri(endpoint)?),
-        Delivered::Push { endpoint } => BackchannelDelivery::Push(uri(endpoint)?),
+        DeliveryOption::Poll => BackchannelDelivery::Poll,
+        DeliveryOption::Ping { endpoint } => BackchannelDelivery::Ping(uri(endpoint)?),
+        DeliveryOption::Push { endpoint } => BackchannelDelivery::Push(uri(endpoint)?),
     })
 }
 

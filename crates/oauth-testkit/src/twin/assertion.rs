@@ -71,11 +71,11 @@ fn signed(
             || *name == *token_endpoint
             || google.is_some_and(|google| *name == *google)
     };
-    let is_for_us = match &jwt.claims["aud"] {
+    let names_this_server = match &jwt.claims["aud"] {
         Value::Array(many) => many.iter().any(is_us),
         one => is_us(one),
     };
-    if !is_for_us {
+    if !names_this_server {
         return Err(wrong("aud must be the issuer or the token endpoint"));
     }
     jwt.is_in_time(at).map_err(wrong)?;

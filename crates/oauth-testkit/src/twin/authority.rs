@@ -397,8 +397,8 @@ impl Authority {
     }
 
     pub(super) fn is_public(&self, id: &str) -> bool {
-        let is_own = !id.is_empty() && id == self.rules.public_client_id;
-        is_own || self.registrations.is_public(id)
+        let is_public_client = !id.is_empty() && id == self.rules.public_client_id;
+        is_public_client || self.registrations.is_public(id)
     }
 
     /// The scope to grant, or the error. A system without scopes ignores the requested one.

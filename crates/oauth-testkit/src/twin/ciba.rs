@@ -22,9 +22,9 @@ pub(super) const GRANT: &str = "urn:openid:params:grant-type:ciba";
 /// The purpose of authenticating at this endpoint.
 const BACKCHANNEL_AUTHENTICATION: &str = "backchannel_authentication";
 /// The time that a user has to answer, in seconds: the default (without `requested_expiry`).
-const LIFETIME: u64 = 120;
+const DEFAULT_EXPIRY_SECONDS: u64 = 120;
 /// The maximum of that time, in seconds.
-const LONGEST: u64 = 600;
+const MAX_EXPIRY_SECONDS: u64 = 600;
 /// The longest `binding_message`, which both devices show, in characters.
 const LONGEST_MESSAGE: usize = 100;
 /// The longest `client_notification_token` (section 7.1).
@@ -42,7 +42,7 @@ pub enum BackchannelDelivery {
     Poll,
     /// The client is notified at this endpoint, and then requests the tokens; it may poll before.
     Ping(Uri),
-    /// The tokens are posted to this endpoint. It may not poll.
+    /// The tokens are posted to this endpoint. It must not poll.
     Push(Uri),
 }
 
@@ -172,8 +172,8 @@ fn begin(
         return Err(("invalid_binding_message", description));
     }
     let lifetime = match find(asked, "requested_expiry").map(str::parse::<u64>) {
-        None => LIFETIME,
-        Some(Ok(seconds)) if seconds > 0 => seconds.min(LONGEST),
+        None => DEFAULT_EXPIRY_SECONDS,
+        Some(Ok(seconds)) if seconds > 0 => seconds.min(MAX_EXPIRY_SECONDS),
         Some(_) => {
             return Err((
                 "invalid_request",

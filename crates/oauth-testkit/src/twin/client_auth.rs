@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use oauth_core::moment::UnixTime;
 
 use super::authority::Authority;
-use super::fapi::{self, By};
+use super::fapi::{self, CredentialKind};
 use super::jwt::Jwt;
 use super::personality;
 use super::rules::Basic;
@@ -124,8 +124,9 @@ impl Authority {
         }
         match (fapi.client_auth, request.form("client_assertion")) {
             // The TLS front has verified the certificate.
-            (By::Certificate, None) if claimed.is_some() && request.certificate.is_some() => {}
-            (By::Key, Some(assertion)) => {
+            (CredentialKind::Certificate, None)
+                if claimed.is_some() && request.certificate.is_some() => {}
+            (CredentialKind::Key, Some(assertion)) => {
                 if request.form("client_assertion_type") != Some(JWT_BEARER) {
                     return Err(refused(
                         "invalid_client",

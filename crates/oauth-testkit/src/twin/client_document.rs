@@ -14,7 +14,7 @@ use super::route::Route;
 use super::wire::ReceivedRequest;
 
 /// "The recommended maximum response size for client metadata documents is 5 kilobytes."
-const LARGEST: usize = 5 << 10;
+const MAX_DOCUMENT_BYTES: usize = 5 << 10;
 
 /// Whether such clients are accepted.
 #[derive(Default)]
@@ -82,7 +82,7 @@ fn read(url: &str, found: &http::Response<Bytes>) -> Result<Map<String, Value>, 
     if kind.map(str::trim) != Some("application/json") {
         return Err("a document must be application/json");
     }
-    if found.body().len() > LARGEST {
+    if found.body().len() > MAX_DOCUMENT_BYTES {
         return Err("the document is too large");
     }
     let Ok(Value::Object(mut metadata)) = serde_json::from_slice(found.body()) else {
@@ -209,7 +209,7 @@ mod tests {
             ),
             (
                 "logo",
-                "x".repeat(LARGEST).into(),
+                "x".repeat(MAX_DOCUMENT_BYTES).into(),
                 "the document is too large",
             ),
         ] {

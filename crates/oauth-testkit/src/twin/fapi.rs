@@ -33,7 +33,7 @@ const DECRYPTION_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"twin-enc-1","x"
 
 /// The rules that FAPI 2.0 adds to those of a server.
 pub(super) struct Fapi {
-    pub(super) client_auth: By,
+    pub(super) client_auth: CredentialKind,
     /// The X.509-SVIDs that were issued: the certificate's thumbprint and the SPIFFE ID in it. Each of them
     /// authenticates the client.
     pub(super) svids: Vec<(String, String)>,
@@ -48,7 +48,7 @@ pub(super) struct Fapi {
 
 /// The credential with which a client authenticates, or to which tokens are bound.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum CredentialKind {
     Key,
     Certificate,
 }
@@ -110,7 +110,7 @@ pub(super) fn rules(base: &str) -> Rules {
         rotation: Rotation::Never,
         sender: Some(Sender::by_key()),
         fapi: Some(Fapi {
-            client_auth: By::Key,
+            client_auth: CredentialKind::Key,
             svids: Vec::new(),
             mutual_base: String::new(),
             pushed_only: true,
@@ -249,7 +249,7 @@ impl Twin {
     pub fn authenticate_by_certificate(&mut self) {
         let rules = &mut self.authority.rules;
         let Some(fapi) = &mut rules.fapi else { return };
-        fapi.client_auth = By::Certificate;
+        fapi.client_auth = CredentialKind::Certificate;
         for endpoint in ["token", "revocation", "introspection"] {
             let name = format!("{endpoint}_endpoint_auth_methods_supported");
             rules.metadata.1[name] = json!(["tls_client_auth"]);

@@ -262,7 +262,7 @@ impl Fault {
     }
 
     /// Whether this fault applies to the redirect from the authorization endpoint.
-    pub(super) fn is_of_callback(&self) -> bool {
+    pub(super) fn is_callback_fault(&self) -> bool {
         matches!(
             self,
             Self::IdTokenInCallback { .. }

@@ -34,11 +34,11 @@ pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, 
         serde_json::from_str(text).map_err(|_| wrong("authorization_details must be JSON"))?;
     let details = asked.as_array().filter(|details| !details.is_empty());
     let details = details.ok_or(wrong("authorization_details must be an array of objects"))?;
-    let is_known = |detail: &Value| {
+    let is_known_type = |detail: &Value| {
         let kind = detail["type"].as_str();
         kind.is_some_and(|kind| fapi.details.contains(&kind))
     };
-    match details.iter().all(is_known) {
+    match details.iter().all(is_known_type) {
         true => Ok(asked),
         false => Err(wrong("unknown type of authorization details")),
     }

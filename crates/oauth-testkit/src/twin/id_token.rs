@@ -23,7 +23,7 @@ use super::sender_constrained;
 use super::wire::{self, ReceivedRequest, Reply};
 
 /// The lifetime of an ID token, in seconds.
-const LIFETIME: u64 = 300;
+const ID_TOKEN_SECONDS: u64 = 300;
 /// The email address of the user who signs in.
 pub(super) const EMAIL: &str = "alice@twin.example";
 /// The `kid` of the key, until keys are rotated.
@@ -105,7 +105,7 @@ pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant) -> Value {
         "sub": grant.subject,
         "aud": grant.client_id,
         "iat": at.as_secs(),
-        "exp": at.as_secs().saturating_add(LIFETIME),
+        "exp": at.as_secs().saturating_add(ID_TOKEN_SECONDS),
     });
     if let Some(nonce) = &grant.nonce {
         claims["nonce"] = nonce.as_str().into();

@@ -10,9 +10,9 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
 /// The maximum lead of a client's clock, in seconds (FAPI 2.0 Security Profile section 5.3.2.1).
-const AHEAD: u64 = 10;
+const MAX_CLOCK_LEAD_SECONDS: u64 = 10;
 /// The maximum lifetime of a client's JWT, in seconds (FAPI 2.0 Message Signing section 5.3.1).
-const LONGEST: u64 = 3600;
+const MAX_JWT_SECONDS: u64 = 3600;
 
 /// A parsed JWT.
 pub(super) struct Jwt {
@@ -95,11 +95,11 @@ impl Jwt {
         if expires <= now {
             return Err("the JWT has expired");
         }
-        if latest.is_some_and(|latest| latest > now.saturating_add(AHEAD)) {
+        if latest.is_some_and(|latest| latest > now.saturating_add(MAX_CLOCK_LEAD_SECONDS)) {
             return Err("the JWT is not valid yet");
         }
         let begins = begins.or(issued).unwrap_or(now);
-        match expires.saturating_sub(begins) <= LONGEST {
+        match expires.saturating_sub(begins) <= MAX_JWT_SECONDS {
             true => Ok(()),
             false => Err("the JWT is valid for more than an hour"),
         }

@@ -28,7 +28,7 @@ impl Twin {
         self.authority.rules.reply.refresh_token_timeout = true;
     }
 
-    /// Ends a user's approval after this time, with all tokens issued for it, however often they are refreshed.
+    /// Ends a user's approval after this time, with all tokens issued for it, no matter how often they are refreshed.
     /// Token responses announce it (`authorization_expires_in`, draft-ietf-oauth-refresh-token-expiration).
     pub fn set_authorization_lifetime(&mut self, seconds: u64) {
         self.authority.rules.authorization_lifetime = Some(seconds);
@@ -37,11 +37,11 @@ impl Twin {
 
 /// Limits the lifetime of a grant to that of its approval.
 pub(super) fn limit(authority: &Authority, at: UnixTime, grant: &mut Grant) {
-    let is_of_person = grant.subject.is_some();
+    let has_subject = grant.subject.is_some();
     if let Some(seconds) = authority
         .rules
         .authorization_lifetime
-        .filter(|_| is_of_person)
+        .filter(|_| has_subject)
     {
         grant.ends.get_or_insert(plus(at, seconds));
     }

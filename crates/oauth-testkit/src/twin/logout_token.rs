@@ -11,7 +11,7 @@ use super::Twin;
 use super::id_token::{other_alg, signed, unsigned};
 
 /// The lifetime of a logout token, in seconds.
-const LIFETIME: u64 = 120;
+const LOGOUT_TOKEN_SECONDS: u64 = 120;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A flaw of a logout token. The signature is valid unless the variant says otherwise.
@@ -102,7 +102,7 @@ impl Twin {
             "iss": authority.rules.issuer,
             "aud": authority.rules.client_id,
             "iat": at.as_secs(),
-            "exp": at.as_secs().saturating_add(LIFETIME),
+            "exp": at.as_secs().saturating_add(LOGOUT_TOKEN_SECONDS),
             "jti": authority.mint(at, "logout"),
             "sub": authority.person.subject(None),
             "events": { EVENT: {} },

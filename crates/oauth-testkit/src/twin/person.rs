@@ -44,7 +44,7 @@ const OF_SCOPE: [(&str, &[&str]); 4] = [
 ];
 
 /// Whether this scope grants access to a claim.
-fn is_told(claim: &str, scope: &str) -> bool {
+fn is_claim_in_scope(claim: &str, scope: &str) -> bool {
     let mut standard = OF_SCOPE.iter();
     standard
         .find(|(_, claims)| claims.contains(&claim))
@@ -69,10 +69,10 @@ impl Person {
     pub(super) fn subject(&self, login_hint: Option<&str>) -> String {
         let approving = self.approving.as_deref().unwrap_or(SUBJECT);
         let named = login_hint.and_then(|hint| {
-            let is_meant = |(subject, claims): &(&String, &Map<String, Value>)| {
+            let matches_hint = |(subject, claims): &(&String, &Map<String, Value>)| {
                 *subject == hint || claims.get("email").is_some_and(|email| email == hint)
             };
-            self.known.iter().find(is_meant)
+            self.known.iter().find(matches_hint)
         });
         named.map_or(approving, |(subject, _)| subject).to_owned()
     }
@@ -81,7 +81,7 @@ impl Person {
     pub(super) fn tell(&self, subject: Option<&str>, scope: &str, claims: &mut Value) {
         let known = subject.and_then(|subject| self.known.get(subject));
         for (name, value) in known.into_iter().flatten() {
-            if is_told(name, scope) {
+            if is_claim_in_scope(name, scope) {
                 claims[name] = value.clone();
             }
         }

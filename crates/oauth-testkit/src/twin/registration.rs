@@ -117,7 +117,7 @@ impl Registrations {
         client.is_none_or(|client| client.list("grant_types").any(|known| known == grant))
     }
 
-    /// Its first public key, and the algorithm with which it signs requests.
+    /// The first public key, and the algorithm with which it signs requests.
     pub(super) fn request_key(&self, id: &str) -> Option<(PublicJwk, Alg)> {
         let client = self.clients.get(id)?;
         let keys = client.metadata.get("jwks")?.get("keys")?;
@@ -132,7 +132,7 @@ impl Registrations {
         client.is_some_and(|client| !client.text("userinfo_signed_response_alg").is_empty())
     }
 
-    /// Its redirect URIs, if it is registered.
+    /// The redirect URIs, if it is registered.
     pub(super) fn redirect_uris(&self, id: &str) -> Option<Vec<String>> {
         let uris = self.clients.get(id)?.list("redirect_uris");
         Some(uris.map(str::to_owned).collect())

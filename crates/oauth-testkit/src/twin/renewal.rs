@@ -14,9 +14,9 @@ pub(super) const EXCHANGE: &str = "/access_token";
 pub(super) const RENEW: &str = "/refresh_access_token";
 
 /// The lifetime of a long-lived token, in seconds: 60 days.
-const LONG: u64 = 60 * 24 * 3600;
+const LONG_LIVED_SECONDS: u64 = 60 * 24 * 3600;
 /// The age from which it can be renewed, in seconds.
-const EARLIEST: u64 = 24 * 3600;
+const MIN_RENEWAL_AGE_SECONDS: u64 = 24 * 3600;
 
 impl super::Twin {
     /// Issues no refresh tokens from now on, as a server that renews access tokens with themselves.
@@ -46,11 +46,11 @@ pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedR
         return refused(190, "the token has expired");
     };
     let (issued, end) = authority.access_times(&token).unwrap_or((at, None));
-    let is_long = end.is_some_and(|end| end.since(issued).as_secs() >= LONG);
-    if is_exchange == is_long || !is_exchange && at < plus(issued, EARLIEST) {
+    let is_long = end.is_some_and(|end| end.since(issued).as_secs() >= LONG_LIVED_SECONDS);
+    if is_exchange == is_long || !is_exchange && at < plus(issued, MIN_RENEWAL_AGE_SECONDS) {
         return refused(100, "this token cannot be renewed here, or not yet");
     }
-    let lifetime = authority.rules.access_lifetime.replace(LONG);
+    let lifetime = authority.rules.access_lifetime.replace(LONG_LIVED_SECONDS);
     let reply = authority.issue(at, grant, false);
     authority.rules.access_lifetime = lifetime;
     authority.counters.renewals += 1;

@@ -153,7 +153,7 @@ impl Serialize for Entry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests that reached the token endpoint, whatever their result.
+    /// Requests that reached the token endpoint, regardless of their result.
     pub token_requests: u64,
     /// Refresh tokens accepted.
     pub refreshes: u64,
@@ -167,7 +167,7 @@ pub struct Counters {
     pub introspections: u64,
     /// Authorization codes issued.
     pub authorizations: u64,
-    /// Requests to the API, whatever their result.
+    /// Requests to the API, regardless of their result.
     pub api_calls: u64,
     /// Requests the API answered with 401.
     pub api_401: u64,

@@ -17,7 +17,7 @@ use super::wire::{self, Pairs, ReceivedRequest, Reply, find, repeated};
 /// The purpose of authenticating at this endpoint.
 pub(super) const PUSHED: &str = "pushed_authorization";
 /// The lifetime of a pushed request, in seconds.
-const LIFETIME: u64 = 60;
+const PUSHED_REQUEST_SECONDS: u64 = 60;
 
 /// A pushed request, until the browser presents its `request_uri`.
 pub(super) struct Pushed {
@@ -82,11 +82,14 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, request: &ReceivedRe
     }
     let name = authority.mint(at, "request");
     let uri = format!("urn:ietf:params:oauth:request_uri:{name}");
-    let expires = plus(at, LIFETIME);
+    let expires = plus(at, PUSHED_REQUEST_SECONDS);
     authority
         .pushed
         .insert(uri.clone(), Pushed { request, expires });
-    wire::unstored(201, &json!({ "request_uri": uri, "expires_in": LIFETIME }))
+    wire::unstored(
+        201,
+        &json!({ "request_uri": uri, "expires_in": PUSHED_REQUEST_SECONDS }),
+    )
 }
 
 /// The authorization request of a browser: as it is, or the one that was pushed or signed before. The error is shown on
@@ -230,14 +233,14 @@ fn parameters(
             "iss and client_id of a request object must be the client",
         ));
     }
-    let is_for_us = match &jwt.claims["aud"] {
+    let names_this_server = match &jwt.claims["aud"] {
         Value::String(one) => *one == authority.rules.issuer,
         Value::Array(many) => many
             .iter()
             .any(|one| *one == authority.rules.issuer.as_str()),
         _ => false,
     };
-    if !is_for_us {
+    if !names_this_server {
         return Err(wrong("aud of a request object must be the issuer"));
     }
     jwt.is_in_time(at).map_err(wrong)?;

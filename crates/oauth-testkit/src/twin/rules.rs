@@ -5,7 +5,7 @@ use oauth_core::moment::UnixTime;
 use serde_json::Value;
 
 use super::authority::Authority;
-use super::fapi::{By, Fapi};
+use super::fapi::{CredentialKind, Fapi};
 use super::personality::Deviation;
 use super::sender_constrained::Sender;
 use super::wire::{ReceivedRequest, Reply};
@@ -79,7 +79,8 @@ pub enum Rotation {
 impl Rules {
     /// Whether tokens are bound to the keys of DPoP proofs.
     pub(super) fn binds_to_keys(&self) -> bool {
-        self.sender.is_some_and(|sender| sender.by == By::Key)
+        self.sender
+            .is_some_and(|sender| sender.by == CredentialKind::Key)
     }
 
     /// Whether ID tokens are issued with codes (a hybrid flow).
@@ -109,7 +110,7 @@ pub(super) struct Paths {
 
 impl Paths {
     /// Whether this path is the configuration endpoint of a registered client.
-    pub(super) fn is_of_client(&self, path: &str) -> bool {
+    pub(super) fn is_client_configuration(&self, path: &str) -> bool {
         let id = path.strip_prefix(&self.registration);
         let id = id.and_then(|rest| rest.strip_prefix('/'));
         !self.registration.is_empty() && id.is_some_and(|id| !id.is_empty())

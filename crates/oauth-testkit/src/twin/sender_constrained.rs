@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::authority::{Authority, Grant};
-use super::fapi::{ALGS, By};
+use super::fapi::{ALGS, CredentialKind};
 use super::jwt::Jwt;
 use super::wire::{self, ReceivedRequest, Reply};
 use super::{Twin, generic, step_up};
@@ -23,7 +23,7 @@ use super::{Twin, generic, step_up};
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// By how many seconds the `iat` of a proof may differ from the server's time, in either direction.
-const FRESH: u64 = 60;
+const MAX_PROOF_SKEW_SECONDS: u64 = 60;
 
 /// The key or certificate that a token is bound to.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) enum Binding {
 /// The sender constraint of a server's tokens.
 #[derive(Clone, Copy)]
 pub(super) struct Sender {
-    pub(super) by: By,
+    pub(super) by: CredentialKind,
     pub(super) nonces: DpopNonces,
 }
 
@@ -45,7 +45,7 @@ impl Sender {
     /// Binds tokens to the key of a DPoP proof.
     pub(super) fn by_key() -> Self {
         Self {
-            by: By::Key,
+            by: CredentialKind::Key,
             nonces: DpopNonces::default(),
         }
     }
@@ -127,7 +127,7 @@ pub(super) fn proof(
             return Err((USE_NONCE, "the proof must contain the nonce of this server"));
         }
     }
-    jwt.is_fresh(at, FRESH).map_err(wrong)?;
+    jwt.is_fresh(at, MAX_PROOF_SKEW_SECONDS).map_err(wrong)?;
     let jti = jwt.text("jti").ok_or(wrong("a proof must have a jti"))?;
     if !authority.seen.insert(format!("proof {jti}")) {
         return Err(wrong("the proof was used before"));
@@ -166,14 +166,16 @@ pub(super) fn binding(
         return Ok(None);
     };
     match sender.by {
-        By::Key => match proof(authority, at, request, Side::AuthorizationServer, None)? {
-            Some(jkt) => Ok(Some(Binding::Key(jkt))),
-            None => Err((
-                INVALID,
-                "this server binds tokens to keys: a proof is missing",
-            )),
-        },
-        By::Certificate => match &request.certificate {
+        CredentialKind::Key => {
+            match proof(authority, at, request, Side::AuthorizationServer, None)? {
+                Some(jkt) => Ok(Some(Binding::Key(jkt))),
+                None => Err((
+                    INVALID,
+                    "this server binds tokens to keys: a proof is missing",
+                )),
+            }
+        }
+        CredentialKind::Certificate => match &request.certificate {
             Some(thumbprint) => Ok(Some(Binding::Certificate(thumbprint.clone()))),
             None => Err((
                 "invalid_request",
@@ -243,13 +245,13 @@ pub(super) fn holder(
         false => request.certificate.clone().map(Binding::Certificate),
     };
     let bound = authority.bound(token);
-    let is_of_another = bound.is_some() && bound != shown;
-    authority.counters.api_misbound += u64::from(is_of_another);
+    let is_bound_to_other_key = bound.is_some() && bound != shown;
+    authority.counters.api_misbound += u64::from(is_bound_to_other_key);
     let is_refused = authority.rules.refuses_access_tokens;
     let Some(grant) = authority.access(at, token).filter(|_| !is_refused).cloned() else {
         return refused(401, "invalid_token", "");
     };
-    if is_of_another {
+    if is_bound_to_other_key {
         return refused(401, "invalid_token", "");
     }
     if let Some((error, more)) = step_up::missing(authority, at, request, &grant) {
@@ -264,12 +266,12 @@ pub(super) fn holder(
 /// Announces in the metadata of the API what its tokens are bound to (RFC 9728 section 2).
 pub(super) fn tell_binding(authority: &Authority, document: &mut Value) {
     match authority.rules.sender.map(|sender| sender.by) {
-        Some(By::Key) => {
+        Some(CredentialKind::Key) => {
             let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
             document["dpop_bound_access_tokens_required"] = true.into();
             document["dpop_signing_alg_values_supported"] = json!(algs);
         }
-        Some(By::Certificate) => {
+        Some(CredentialKind::Certificate) => {
             document["tls_client_certificate_bound_access_tokens"] = true.into();
         }
         None => {}
@@ -290,7 +292,7 @@ impl Twin {
     pub(crate) fn require_certificates(&mut self) {
         let rules = &mut self.authority.rules;
         rules.sender = Some(Sender {
-            by: By::Certificate,
+            by: CredentialKind::Certificate,
             nonces: DpopNonces::Unasked,
         });
         rules.metadata.1["tls_client_certificate_bound_access_tokens"] = true.into();

@@ -61,11 +61,11 @@ pub(super) fn missing(
     } = &authority.step_up;
     let acr = grant.login.acr.as_ref();
     let is_weak = !acr_values.is_empty() && acr.is_none_or(|acr| !acr_values.contains(acr));
-    let is_old = max_age.is_some_and(|age| {
+    let is_authentication_too_old = max_age.is_some_and(|age| {
         let since = grant.auth_time;
         since.is_none_or(|since| at > plus(since, age))
     });
-    if is_weak || is_old {
+    if is_weak || is_authentication_too_old {
         let mut more = String::new();
         if !acr_values.is_empty() {
             more += &format!(", acr_values=\"{}\"", acr_values.join(" "));
@@ -88,7 +88,8 @@ impl Twin {
     /// nothing.
     ///
     /// From then on a login has the first of the `acr_values` of its authorization request as its `acr`, in ID tokens
-    /// and introspection; [`set_claim`](Self::set_claim) of `acr` sets the same one for all logins, whatever is requested.
+    /// and introspection; [`set_claim`](Self::set_claim) of `acr` sets the same one for all logins, regardless of what
+    /// is requested.
     pub fn require_step_up(&mut self, acr_values: &[&str], max_age: Option<u64>) {
         let step_up = &mut self.authority.step_up;
         step_up.acr_values = acr_values.iter().map(|&acr| acr.to_owned()).collect();

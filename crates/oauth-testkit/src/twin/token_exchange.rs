@@ -20,7 +20,7 @@ pub(super) const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 /// The type of an identity assertion (section 3 of the draft).
 pub(super) const ID_JAG_TYP: &str = "oauth-id-jag+jwt";
 /// The lifetime of an identity assertion, in seconds.
-const LIFETIME: u64 = 300;
+const IDENTITY_ASSERTION_SECONDS: u64 = 300;
 
 type Refusal = (&'static str, &'static str);
 
@@ -153,7 +153,7 @@ fn identity_assertion(
         "aud": audience,
         "client_id": client_id,
         "iat": at.as_secs(),
-        "exp": at.as_secs().saturating_add(LIFETIME),
+        "exp": at.as_secs().saturating_add(IDENTITY_ASSERTION_SECONDS),
     });
     let resources = grant_details::targets(pairs)?;
     match resources.as_slice() {
@@ -176,7 +176,7 @@ fn identity_assertion(
         "issued_token_type": ID_JAG,
         "access_token": id_token::sign(&header, &claims),
         "token_type": "N_A",
-        "expires_in": LIFETIME,
+        "expires_in": IDENTITY_ASSERTION_SECONDS,
     });
     if let Some(scope) = scope {
         reply["scope"] = scope.into();

@@ -23,7 +23,7 @@ pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
 /// The lifetime of a device code, in seconds.
-const LIFETIME: u64 = 600;
+const DEVICE_CODE_SECONDS: u64 = 600;
 
 pub(super) fn revoke(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
     let client =
@@ -198,7 +198,7 @@ pub(super) fn device_authorization(
         "user_code": user_code,
         "verification_uri": page,
         "verification_uri_complete": format!("{page}?user_code={user_code}"),
-        "expires_in": LIFETIME,
+        "expires_in": DEVICE_CODE_SECONDS,
         "interval": authority.interval,
     });
     let subject = Some(authority.person.subject(None));
@@ -211,7 +211,7 @@ pub(super) fn device_authorization(
     };
     let device = Device {
         user_code,
-        awaited: Awaited::new(at, grant, LIFETIME, authority.interval),
+        awaited: Awaited::new(at, grant, DEVICE_CODE_SECONDS, authority.interval),
     };
     authority.devices.insert(device_code, device);
     wire::unstored(200, &reply)

@@ -79,11 +79,11 @@ pub(super) fn exchanged(
 fn token(authority: &Authority, at: UnixTime, text: &str) -> Result<Jwt, &'static str> {
     let jwt = authority.trust.signed(Jwt::read(text)?)?;
     let is_us = |name: &Value| *name == *authority.rules.issuer;
-    let is_for_us = match &jwt.claims["aud"] {
+    let names_this_server = match &jwt.claims["aud"] {
         Value::Array(many) => matches!(many.as_slice(), [one] if is_us(one)),
         one => is_us(one),
     };
-    if !is_for_us {
+    if !names_this_server {
         return Err("aud must be the issuer");
     }
     jwt.is_in_time(at)?;

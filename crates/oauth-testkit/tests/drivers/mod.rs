@@ -12,7 +12,7 @@ use oauth_testkit::contract::{Probe, Seen};
 
 #[allow(dead_code)] // each test file has its own
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Habit {
+pub(crate) enum DriverFault {
     None,
     KeepsAlive,
     SendsTwice,
@@ -35,10 +35,10 @@ pub(crate) enum Habit {
 
 pub(crate) type Kept = Option<(TcpStream, String)>;
 
-const CAP: usize = 1 << 20;
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// The run loop, for an exchange that only sends.
-pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<Seen, Error> {
+pub(crate) fn drive(mut probe: Probe, habit: DriverFault, kept: &mut Kept) -> Result<Seen, Error> {
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let mut input = Input::Begin;
     loop {
@@ -46,7 +46,8 @@ pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<S
             Step::Send(request) => match with_habit(request, habit, kept) {
                 Ok(reply) => Input::Reply(reply),
                 Err(cause)
-                    if habit == Habit::ReturnsErrors && cause.delivery() != Delivery::TooLarge =>
+                    if habit == DriverFault::ReturnsErrors
+                        && cause.delivery() != Delivery::TooLarge =>
                 {
                     return Err(Error::lost(cause));
                 }
@@ -60,38 +61,38 @@ pub(crate) fn drive(mut probe: Probe, habit: Habit, kept: &mut Kept) -> Result<S
 
 fn with_habit(
     mut request: Request<Bytes>,
-    habit: Habit,
+    habit: DriverFault,
     kept: &mut Kept,
 ) -> Result<Response<Bytes>, Cause> {
     let again = request.clone();
     match habit {
-        Habit::DropsAuthorization => drop(request.headers_mut().remove("authorization")),
-        Habit::LogsHeads => log::debug!("sending {:?}", request.headers()),
-        Habit::LogsUrls => log::trace!("sending {}", request.uri()),
-        Habit::SendsTwice => drop(send(request.clone(), habit, kept)),
+        DriverFault::DropsAuthorization => drop(request.headers_mut().remove("authorization")),
+        DriverFault::LogsHeads => log::debug!("sending {:?}", request.headers()),
+        DriverFault::LogsUrls => log::trace!("sending {}", request.uri()),
+        DriverFault::SendsTwice => drop(send(request.clone(), habit, kept)),
         _ => {}
     }
     let had_connection = kept.is_some();
     let mut result = send(request, habit, kept);
     let retries = match habit {
-        Habit::RetriesWhenCut => true,
-        Habit::RetriesOnDeadConnection => had_connection,
+        DriverFault::RetriesWhenCut => true,
+        DriverFault::RetriesOnDeadConnection => had_connection,
         _ => false,
     };
     if retries && matches!(&result, Err(cause) if cause.delivery() == Delivery::Unknown) {
         result = send(again.clone(), habit, kept);
     }
     let reply = match result {
-        Err(_) if habit == Habit::SaysUnsent => return Err(unsent_unless_large(result)),
+        Err(_) if habit == DriverFault::SaysUnsent => return Err(unsent_unless_large(result)),
         other => other?,
     };
-    if habit == Habit::LogsReplies {
+    if habit == DriverFault::LogsReplies {
         log::info!("got {:?}", reply.body());
     }
-    if habit == Habit::FailsOnErrorStatus && reply.status().as_u16() >= 400 {
+    if habit == DriverFault::FailsOnErrorStatus && reply.status().as_u16() >= 400 {
         return Err(Cause::unknown("HTTP error"));
     }
-    if habit == Habit::FollowsRedirects && reply.status().is_redirection() {
+    if habit == DriverFault::FollowsRedirects && reply.status().is_redirection() {
         let location = reply.headers()["location"]
             .to_str()
             .unwrap()
@@ -111,11 +112,18 @@ fn unsent_unless_large(result: Result<Response<Bytes>, Cause>) -> Cause {
     }
 }
 
-fn keeps_alive(habit: Habit) -> bool {
-    matches!(habit, Habit::KeepsAlive | Habit::RetriesOnDeadConnection)
+fn keeps_alive(habit: DriverFault) -> bool {
+    matches!(
+        habit,
+        DriverFault::KeepsAlive | DriverFault::RetriesOnDeadConnection
+    )
 }
 
-fn send(request: Request<Bytes>, habit: Habit, kept: &mut Kept) -> Result<Response<Bytes>, Cause> {
+fn send(
+    request: Request<Bytes>,
+    habit: DriverFault,
+    kept: &mut Kept,
+) -> Result<Response<Bytes>, Cause> {
     let authority = request.uri().authority().unwrap().to_string();
     let mut stream = match kept.take() {
         Some((stream, to)) if to == authority => stream,
@@ -139,7 +147,7 @@ fn send(request: Request<Bytes>, habit: Habit, kept: &mut Kept) -> Result<Respon
     Ok(reply)
 }
 
-fn receive(stream: &mut TcpStream, habit: Habit) -> Result<Response<Bytes>, Cause> {
+fn receive(stream: &mut TcpStream, habit: DriverFault) -> Result<Response<Bytes>, Cause> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = find(&bytes, b"\r\n\r\n") {
@@ -161,8 +169,8 @@ fn receive(stream: &mut TcpStream, habit: Habit) -> Result<Response<Bytes>, Caus
     let mut reply = reply.body(Bytes::new()).map_err(Cause::unknown)?;
     let headers = reply.headers();
     let limit = match habit {
-        Habit::ReadsAll | Habit::ReadsAllThenComplains => usize::MAX,
-        _ => CAP,
+        DriverFault::ReadsAll | DriverFault::ReadsAllThenComplains => usize::MAX,
+        _ => MAX_REPLY_BYTES,
     };
     let read = if headers.contains_key("transfer-encoding") {
         chunked(stream, &mut body, limit)
@@ -172,16 +180,17 @@ fn receive(stream: &mut TcpStream, habit: Habit) -> Result<Response<Bytes>, Caus
     };
     match read {
         Err(cause)
-            if habit == Habit::AcceptsHalfBodies && cause.delivery() == Delivery::Unknown => {}
-        Err(cause) if habit == Habit::Truncates && cause.delivery() == Delivery::TooLarge => {
-            body.truncate(CAP);
+            if habit == DriverFault::AcceptsHalfBodies && cause.delivery() == Delivery::Unknown => {
+        }
+        Err(cause) if habit == DriverFault::Truncates && cause.delivery() == Delivery::TooLarge => {
+            body.truncate(MAX_REPLY_BYTES);
         }
         other => other?,
     }
-    if habit == Habit::ReadsAllThenComplains && body.len() > CAP {
+    if habit == DriverFault::ReadsAllThenComplains && body.len() > MAX_REPLY_BYTES {
         return Err(Cause::too_large());
     }
-    if habit == Habit::Expands && headers.contains_key("content-encoding") {
+    if habit == DriverFault::Expands && headers.contains_key("content-encoding") {
         // A sixteenth of the gibibyte makes the point.
         let mut expanded = Vec::new();
         let decoder = flate2::read::GzDecoder::new(&body[..]);

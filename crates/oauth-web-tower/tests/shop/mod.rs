@@ -57,7 +57,7 @@ impl Shop {
         config
     }
 
-    /// The same with a client that the provider knows by the document that the shop serves.
+    /// The settings with a client that the provider knows by the document that the shop serves.
     pub(crate) async fn by_document(&self) -> Config {
         self.twin.with(Twin::accept_client_id_metadata);
         let issuer = danger::loopback_issuer(self.twin.base()).unwrap();
@@ -77,7 +77,7 @@ impl Shop {
         config
     }
 
-    /// The same with sessions in a store, and an API that pages may call.
+    /// The settings with sessions in a store, and an API that pages may call.
     pub(crate) fn stored(&self, client: Option<Client>) -> Config {
         let mut config = self.config(client).in_store();
         let url = Url::parse(&format!("{}/api", self.twin.base())).unwrap();
@@ -244,7 +244,7 @@ pub(crate) async fn check_client_document(shop: &Shop) {
     assert!(known);
 }
 
-/// `/call` finds that the grant has ended: the person signs in again and returns to it, and a script is told.
+/// `/call` finds that the grant has ended: the user signs in again and returns to it, and a script is told.
 pub(crate) async fn check_grant_over(shop: &Shop) {
     let ann = browser();
     assert_eq!(shop.open(&ann, "/call").await, (200, "called".to_owned()));
@@ -269,13 +269,13 @@ pub(crate) async fn check_grant_over(shop: &Shop) {
 
 /// A provider that is away at first, and a clock that can be moved.
 #[derive(Default)]
-pub(crate) struct Away {
+pub(crate) struct UnavailableProvider {
     asked: AtomicU64,
     is_back: AtomicBool,
     ahead: AtomicU64,
 }
 
-impl Away {
+impl UnavailableProvider {
     pub(crate) async fn host(self: &Arc<Self>, shop: &Shop) -> Host {
         let (away, clock, client) = (Arc::clone(self), Arc::clone(self), shop.client().await);
         let site = Site::new(shop.config(None)).unwrap();

@@ -1,11 +1,12 @@
-//! `{prefix}/api/{name}/{rest}`: a page calls an API with the person's token, which it cannot read (RFC 10017 section
-//! 6.1). Calls are checked against CSRF: by the protection header, `Sec-Fetch-Site` and `Origin` (`request.rs`).
+//! `{prefix}/api/{name}/{rest}`: a page calls an API with the user's token, which it cannot read (RFC 10017 section
+//! 6.1). Calls are checked against CSRF by the protection header, `Sec-Fetch-Site` and `Origin`; the rule for the other
+//! pages is `require_same_origin` in `request_context.rs`.
 
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::url::Url;
 
 use crate::config::{Keep, Upstream};
-use crate::current_session::{self, Found};
+use crate::current_session::{self, CurrentSession};
 use crate::forward::{self, Forward};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
@@ -19,7 +20,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     let request = &context.request;
     // Checked for every method, because a GET may have side effects.
     let is_same_origin = request.has_protection_header()
-        && request.origin(&context.base_url()?.origin) != Origin::Foreign;
+        && request.origin(&context.base_url()?.origin) != Origin::CrossOrigin;
     if !is_same_origin {
         return Err(ValidationFailure::WebCrossSite.into());
     }
@@ -33,11 +34,11 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     let path = request.target.strip_prefix(&prefix).unwrap_or_default();
     let url = url(upstream, path)?;
     let session = match current_session::session(context).await? {
-        Found::Session(session) => session,
-        Found::Nobody(_) => return signed_out(context),
+        CurrentSession::Session(session) => session,
+        CurrentSession::Absent(_) => return signed_out(context),
     };
     if context.config().keep == Keep::AccessToken && session.is_stale(context.io.now()) {
-        // The person has not changed: the session stays.
+        // Only the token has expired: the session stays.
         return Ok(End::Respond(signed_out_problem(context)?));
     }
     let provider = context.provider(&session.identity.provider).await?;
@@ -51,30 +52,30 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     })))
 }
 
-/// Ends the session because its grant has ended, or the application asks for it.
+/// Ends the session because the application asks for it.
 pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
     crate::session_store::end(context, session).await;
     End::Pass(None)
 }
 
 /// Ends a session whose grant has ended (RFC 10017 section 6.1.2.2).
-pub(crate) async fn session_over(context: &RequestContext) -> Result<End, Error> {
-    if let Found::Session(session) = current_session::session(context).await? {
+pub(crate) async fn grant_ended(context: &RequestContext) -> Result<End, Error> {
+    if let CurrentSession::Session(session) = current_session::session(context).await? {
         crate::session_store::end(context, &session).await;
     }
     let page = context.site.route(context.base_url()?, &context.request);
     if page != Route::Application || !context.request.is_navigation() {
         return signed_out(context);
     }
-    // The person returns to the page after signing in. The login loop check stops this if the API refuses the new
-    // tokens too.
+    // The user returns to the page after signing in. The login loop check stops this if the API refuses the new tokens
+    // too.
     let recent_logins =
-        RecentLogins::of(context)?.record_rejected_session("its tokens are over")?;
+        RecentLogins::from_cookie(context)?.record_rejected_session("its tokens are over")?;
     let recent_logins_cookie = recent_logins
-        .map(|tries| tries.cookie(context))
+        .map(|recent_logins| recent_logins.cookie(context))
         .transpose()?;
     let login = context.page_path("login", &[("return_to", &context.this_page()?)])?;
-    let reply = RequestContext::go(&login, context.end_session()?);
+    let reply = RequestContext::see_other(&login, context.end_session()?);
     Ok(End::Respond(reply.with_cookies(recent_logins_cookie)))
 }
 
@@ -84,7 +85,7 @@ fn signed_out(context: &RequestContext) -> Result<End, Error> {
     ))
 }
 
-/// The response that no person is signed in (any more).
+/// The response if nobody is signed in, or no longer.
 fn signed_out_problem(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
     let login = context.page_path("login", &[])?;
@@ -115,9 +116,9 @@ fn url(upstream: &Upstream, rest: &str) -> Result<Url, Error> {
     let base = upstream.url.as_str().trim_end_matches('/');
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let url = Url::parse(&format!("{base}{path}{query}")).map_err(|_| refused())?;
-    let is_beneath = url.same_origin(&upstream.url)
+    let is_below_base = url.same_origin(&upstream.url)
         && url
             .path()
             .starts_with(upstream.url.path().trim_end_matches('/'));
-    is_beneath.then_some(url).ok_or_else(refused)
+    is_below_base.then_some(url).ok_or_else(refused)
 }

@@ -15,10 +15,10 @@ use serde_json::{Map, Value};
 
 use crate::config::{Keep, setup};
 use crate::cookie::{CookieSameSite, Jar};
-use crate::current_session::{self, CookieSession, Found};
+use crate::current_session::{self, CookieSession, CurrentSession};
 use crate::hop;
 use crate::identity_endpoint::IdentityRequest;
-use crate::login_flow::{self, FoundFlow, Kind, LoginFlow};
+use crate::login_flow::{self, Kind, LoginFlow, MatchingFlow, SILENT_RETRY_COOKIE};
 use crate::login_loop::RecentLogins;
 use crate::login_stage::LoginStage;
 use crate::provider::Provider;
@@ -37,7 +37,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
     if let Some(provider) = context.provider_of_callback()? {
         context.client(provider).await?;
     }
-    let FoundFlow {
+    let MatchingFlow {
         name,
         flow,
         pending,
@@ -47,8 +47,8 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Ok(flow) => flow,
         Err(reasons) => return answer_unknown_callback(context, &reasons).await,
     };
-    // The flow is consumed, whatever the result.
-    let ended = login_flow::end(context, &name)?;
+    // The flow is consumed, regardless of the result.
+    let clear_flow = login_flow::end(context, &name)?;
     let login = match client.redeem(pending, &response) {
         Ok(redeemed) => {
             let output = context
@@ -71,8 +71,8 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         reason,
         tokens,
     } = match reply {
-        Ok(reply) => return Ok(reply.with_cookies([ended])),
-        Err(refusal) if super::is_hosts(&refusal.error) => return Err(refusal.error),
+        Ok(reply) => return Ok(reply.with_cookies([clear_flow])),
+        Err(refusal) if super::is_host_misuse(&refusal.error) => return Err(refusal.error),
         Err(refusal) => refusal,
     };
     let reply = match flow.kind {
@@ -80,13 +80,13 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Kind::Check => {
             context.io.note_error(&error);
             let jar = context.jar()?;
-            let quiet = jar.set_cookie(
-                &jar.name_of("quiet"),
+            let silent_retry_cookie = jar.set_cookie(
+                &jar.name_of(SILENT_RETRY_COOKIE),
                 "1",
                 SILENT_RETRY_SECONDS,
                 CookieSameSite::Lax,
             );
-            hop::go(context, &flow.return_to).with_cookies([quiet])
+            hop::redirect_or_hop(context, &flow.return_to).with_cookies([silent_retry_cookie])
         }
         Kind::Login => {
             let reply = super::error_page(context, &error, Some(&flow.return_to));
@@ -96,9 +96,9 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
             }
         }
     };
-    let reply = match error.code() == "web.another_person" {
-        true => end_running(context, &flow, reply.with_cookies([ended])).await?,
-        false => reply.with_cookies([ended]),
+    let reply = match super::is_user_changed(&error) {
+        true => end_existing_session(context, &flow, reply.with_cookies([clear_flow])).await?,
+        false => reply.with_cookies([clear_flow]),
     };
     // Last, as at a logout: the request may fail.
     if let Some(tokens) = tokens {
@@ -134,58 +134,58 @@ impl From<ValidationFailure> for Refusal {
 }
 
 impl Refusal {
-    /// The refusal, with the tokens of a login that leaves no session of its person. Others are not revoked: servers
-    /// that have one grant for a person and a client would end the tokens of the session that goes on, too (RFC 7009
+    /// The refusal, with the tokens of a login if its user has no session left. Otherwise they are not revoked: a
+    /// server that has one grant for each user and client would end the tokens of the remaining session, too (RFC 7009
     /// section 2.1).
-    fn of_login(mut self, tokens: Tokens, running: Running) -> Self {
-        if running == Running::Nobody || self.error.code() == "web.another_person" {
+    fn with_tokens_to_revoke(mut self, tokens: Tokens, remaining: RemainingSession) -> Self {
+        if remaining == RemainingSession::NoneOrOtherUser || super::is_user_changed(&self.error) {
             self.tokens = Some(Box::new(tokens));
         }
         self
     }
 }
 
-/// Whose session goes on in this browser after a refused login.
+/// The session that remains in this browser after a refused login.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Running {
-    /// That of the person who has logged in, as far as is known.
-    Same,
-    /// None, or that of a different person.
-    Nobody,
+enum RemainingSession {
+    /// That of the user who has logged in, or of an unknown user.
+    SameUser,
+    /// None, or that of a different user.
+    NoneOrOtherUser,
 }
 
-/// Whether the person of the login has a session in this browser.
-async fn continues(context: &RequestContext, flow: &LoginFlow, login: &Login) -> Running {
-    let Some(session) = running(context, flow).await else {
-        return Running::Nobody;
+/// Whether the user of the login still has a session in this browser.
+async fn remaining(context: &RequestContext, flow: &LoginFlow, login: &Login) -> RemainingSession {
+    let Some(session) = existing_session(context, flow).await else {
+        return RemainingSession::NoneOrOtherUser;
     };
     let subject = login.id_token.as_ref().map(IdToken::subject);
     match subject.is_none_or(|subject| subject == session.identity.subject) {
-        true => Running::Same,
-        false => Running::Nobody,
+        true => RemainingSession::SameUser,
+        false => RemainingSession::NoneOrOtherUser,
     }
 }
 
-/// The session that runs in this browser: that of its cookie or, if `SameSite` keeps the cookie back, of the flow.
-async fn running(context: &RequestContext, flow: &LoginFlow) -> Option<Box<Session>> {
+/// The existing session of this browser: that of its cookie or, if `SameSite` withholds the cookie, that of the flow.
+async fn existing_session(context: &RequestContext, flow: &LoginFlow) -> Option<Box<Session>> {
     match current_session::session(context).await {
-        Ok(Found::Session(session)) => return Some(session),
-        Ok(Found::Nobody(_)) => {}
+        Ok(CurrentSession::Session(session)) => return Some(session),
+        Ok(CurrentSession::Absent(_)) => {}
         Err(error) => context.io.note_error(&error),
     }
-    stored(context, flow.session.as_ref()?.key.as_deref()?).await
+    load_or_log(context, flow.session.as_ref()?.key.as_deref()?).await
 }
 
-/// The session of this key. That the store fails is only noted.
-async fn stored(context: &RequestContext, key: &str) -> Option<Box<Session>> {
+/// Loads the session with this key. A store failure is only logged.
+async fn load_or_log(context: &RequestContext, key: &str) -> Option<Box<Session>> {
     let session = session_store::load(context, key).await;
     let session = session.inspect_err(|error| context.io.note_error(error));
     session.ok().flatten().map(Box::new)
 }
 
-/// Ends the session of the person who is no longer the one at the provider, as a logout does (OpenID Connect Session
-/// Management section 3.1).
-async fn end_running(
+/// Ends this browser's session because a different user is now signed in at the provider, as a logout would (OpenID
+/// Connect Session Management section 3.1).
+async fn end_existing_session(
     context: &RequestContext,
     flow: &LoginFlow,
     mut reply: Reply,
@@ -195,7 +195,7 @@ async fn end_running(
         let jar = context.jar()?;
         cookies = jar.clear_session(context.same_site());
     }
-    if let Some(session) = running(context, flow).await {
+    if let Some(session) = existing_session(context, flow).await {
         session_store::end(context, &session).await;
         reply.signed_out = Some(Box::new(session.identity));
     }
@@ -216,14 +216,14 @@ fn authorization_response(context: &RequestContext) -> Result<String, Error> {
     ))
 }
 
-/// A person who is admitted.
+/// An admitted user.
 struct Admitted {
     identity: Identity,
     local: Map<String, Value>,
     earlier_session: Option<Box<Session>>,
 }
 
-/// Handles a successful login: a session begins, or the person is refused.
+/// Handles a successful login: a session begins, or the user is refused.
 async fn complete_login(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
@@ -234,15 +234,15 @@ async fn complete_login(
         Ok(Some(admitted)) => begin_session(context, (provider, client), flow, login, admitted)
             .await
             .map_err(Refusal::from),
-        Ok(None) => Ok(hop::go(context, &flow.return_to)),
+        Ok(None) => Ok(hop::redirect_or_hop(context, &flow.return_to)),
         Err(refusal) => {
-            let goes_on = continues(context, flow, &login).await;
-            Err(refusal.of_login(login.tokens, goes_on))
+            let remaining = remaining(context, flow, &login).await;
+            Err(refusal.with_tokens_to_revoke(login.tokens, remaining))
         }
     }
 }
 
-/// Checks who has logged in, and asks the application whether it admits them; `None` for a check that no longer
+/// Checks who has logged in, and asks the application whether it admits them; `None` for a silent check that no longer
 /// matters.
 async fn admit(
     context: &RequestContext,
@@ -251,13 +251,13 @@ async fn admit(
     login: &Login,
 ) -> Result<Option<Admitted>, Refusal> {
     let identity = identity(context, (provider, client), login).await?;
-    let earlier_session = running(context, flow).await;
+    let earlier_session = existing_session(context, flow).await;
     let is_elsewhere = |session: &Session| session.identity.provider != provider.id;
     if flow.kind == Kind::Check && earlier_session.as_deref().is_some_and(is_elsewhere) {
-        // The person has signed in with another provider meanwhile, whom a check of this one does not concern.
+        // The user has signed in with another provider in the meantime, which a check at this one does not concern.
         return Ok(None);
     }
-    if is_another(flow, earlier_session.as_deref(), &identity) {
+    if is_different_user(flow, earlier_session.as_deref(), &identity) {
         return Err(ValidationFailure::WebAnotherPerson.into());
     }
     let (scope, now) = (login.tokens.scope.as_str(), context.io.now());
@@ -279,7 +279,7 @@ async fn admit(
     }
 }
 
-/// Begins the session of a person who is admitted, in place of the one that ran in this browser.
+/// Begins the session of an admitted user, in place of the existing one of this browser.
 async fn begin_session(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
@@ -295,8 +295,8 @@ async fn begin_session(
     let scope = login.tokens.scope.as_str().to_owned();
     let now = context.io.now();
     let id_token = login.id_token.as_ref();
-    let text = id_token.map(|id_token| id_token.text().expose().clone());
-    let person = identity.clone();
+    let hint = id_token.map(|id_token| id_token.text().expose().clone());
+    let new_user = identity.clone();
     let session = Session {
         identity: with_stored_claims(context, identity),
         local,
@@ -312,10 +312,10 @@ async fn begin_session(
     };
     let return_to = &flow.return_to;
     let cookies = match context.config().keep {
-        Keep::Identity => seal_session(context, session, text, return_to)?,
+        Keep::Identity => seal_session(context, session, hint, return_to)?,
         Keep::AccessToken => {
             let tokens = Some(Arc::new(tokens_for_cookie(login.tokens)?));
-            seal_session(context, Session { tokens, ..session }, text, return_to)?
+            seal_session(context, Session { tokens, ..session }, hint, return_to)?
         }
         Keep::Store => {
             session_store::begin(
@@ -327,34 +327,36 @@ async fn begin_session(
             .await?
         }
     };
-    // The earlier session may be another person's, or planted by an attacker.
+    // The earlier session may be another user's, or planted by an attacker.
     if let (None, Some(key)) = (&earlier_session, &flow.earlier) {
-        earlier_session = stored(context, key).await;
+        earlier_session = load_or_log(context, key).await;
     }
     let mut signed_out = None;
     if let Some(earlier_session) = earlier_session {
         session_store::end(context, &earlier_session).await;
-        if !earlier_session.identity.is_same_person(&person) {
+        if !earlier_session.identity.is_same_person(&new_user) {
             signed_out = Some(Box::new(earlier_session.identity));
         }
     }
-    let recent_logins_cookie = RecentLogins::of(context)?
+    let recent_logins_cookie = RecentLogins::from_cookie(context)?
         .record_login(now)
         .cookie(context)?;
-    let mut reply = hop::go(context, &flow.return_to);
+    let mut reply = hop::redirect_or_hop(context, &flow.return_to);
     reply.signed_out = signed_out;
     Ok(reply
         .with_cookies(cookies)
         .with_cookies([recent_logins_cookie]))
 }
 
-/// Whether a silent check or a step-up came back with another person than that of the session.
-fn is_another(flow: &LoginFlow, session: Option<&Session>, identity: &Identity) -> bool {
+/// Whether a silent check or a step-up returned a different user than that of the session.
+fn is_different_user(flow: &LoginFlow, session: Option<&Session>, identity: &Identity) -> bool {
     match (session, &flow.session) {
-        (Some(session), bound) if bound.is_some() || flow.kind == Kind::Check => {
+        (Some(session), flow_session) if flow_session.is_some() || flow.kind == Kind::Check => {
             !session.identity.is_same_person(identity)
         }
-        (_, bound) => bound.as_ref().is_some_and(|bound| !bound.is_of(identity)),
+        (_, flow_session) => flow_session
+            .as_ref()
+            .is_some_and(|flow_session| !flow_session.belongs_to(identity)),
     }
 }
 
@@ -367,7 +369,7 @@ async fn identity(
     let Some(endpoint) = &provider.identity else {
         let id_token = login.id_token.as_ref();
         let id_token = id_token.ok_or(ProtocolViolation::IdTokenMissing)?;
-        return Ok(Identity::of(&provider.id, id_token));
+        return Ok(Identity::from_id_token(&provider.id, id_token));
     };
     let exchange = client.call(IdentityRequest {
         endpoint: endpoint.clone(),
@@ -395,7 +397,7 @@ fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
     Ok(tokens)
 }
 
-/// Keeps only the claims that a session stores.
+/// The identity with only the claims that a session stores.
 pub(crate) fn with_stored_claims(context: &RequestContext, identity: Identity) -> Identity {
     let stored_claims = &context.config().claims;
     let claims = identity.claims.into_iter();
@@ -417,7 +419,7 @@ pub(crate) fn seal_session(
     let keep = context.config().keep;
     let plaintext = |session: &Session| {
         let json = match keep {
-            Keep::AccessToken => serde_json::to_vec(&CookieSession::of(session.clone())),
+            Keep::AccessToken => serde_json::to_vec(&CookieSession::from_session(session.clone())),
             Keep::Identity | Keep::Store => serde_json::to_vec(session),
         };
         Secret::new(json.unwrap_or_default())
@@ -432,7 +434,10 @@ pub(crate) fn seal_session(
         false => without_id_token,
     };
     if let Err(large) = Jar::check_small(content.expose())
-        && !context.site.is_large_known.swap(true, Ordering::Relaxed)
+        && !context
+            .site
+            .is_large_session_logged
+            .swap(true, Ordering::Relaxed)
     {
         context.io.note_error(&large);
     }
@@ -462,14 +467,14 @@ async fn answer_unknown_callback(
     reasons: &[String],
 ) -> Result<Reply, Error> {
     let error = Error::from(ValidationFailure::WebCallbackUnknown).about(&reasons.join("; "));
-    if let Found::Session(_) = current_session::session(context).await? {
+    if let CurrentSession::Session(_) = current_session::session(context).await? {
         context.io.note_error(&error);
-        return Ok(RequestContext::go(&context.home_path()?, []));
+        return Ok(RequestContext::see_other(&context.home_path()?, []));
     }
     let has_error = reports_error(context).await?;
     if has_error && hop::is_cookie_missing(context)? {
         context.io.note_error(&error);
-        return Ok(hop::to(&context.page_path(
+        return Ok(hop::hop_page(&context.page_path(
             "login",
             &[("stage", LoginStage::CallbackError.name())],
         )?));
@@ -478,7 +483,7 @@ async fn answer_unknown_callback(
         return Ok(super::error_page(context, &error, None));
     }
     context.io.note_error(&error);
-    // There the session is looked for once more.
+    // The login page looks for the session again.
     let restart = context.page_path("login", &[("stage", LoginStage::Restart.name())])?;
-    Ok(hop::go(context, &restart))
+    Ok(hop::redirect_or_hop(context, &restart))
 }

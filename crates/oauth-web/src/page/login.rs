@@ -1,10 +1,10 @@
-//! `GET {prefix}/login`: sends the person to a provider, or shows a choice of several. Another site may begin a sign-in
-//! here as well (OpenID Connect Core section 4). Where the person returns to is checked in `return_target.rs`.
+//! `GET {prefix}/login`: sends the user to a provider, or shows a choice of several. Another site may begin a sign-in
+//! here as well (OpenID Connect Core section 4). Where the user returns to is checked in `return_target.rs`.
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::current_session::{self, Found};
+use crate::current_session::{self, CurrentSession};
 use crate::hop;
 use crate::html;
 use crate::login_flow::{self, LoginParameters};
@@ -34,7 +34,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     match stage {
         Some(LoginStage::CallbackError) => return show_callback_error(context).await,
         Some(LoginStage::Restart) => return restart_login(context).await,
-        Some(LoginStage::Restarted) if !RecentLogins::of(context)?.is_restarted() => {
+        Some(LoginStage::Restarted) if !RecentLogins::from_cookie(context)?.is_restarted() => {
             let cookies = "the browser sends no cookies back";
             return Ok(unknown_callback_page(context, cookies));
         }
@@ -66,13 +66,15 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(Reply::page(StatusCode::OK, "Sign in", &form));
     };
     let need = need(context);
-    // A step-up that a script was told of is about its session; another account may be chosen with a prompt.
+    // A step-up that a script requests is about its own session; with a prompt, the user may choose another account.
     let session = match (&need, &prompt) {
         (Some(_), None) => current_session::session(context).await?,
-        _ => Found::Nobody(String::new()),
+        _ => CurrentSession::Absent(String::new()),
     };
     let session = match &session {
-        Found::Session(session) if session.identity.provider == provider.id => Some(&**session),
+        CurrentSession::Session(session) if session.identity.provider == provider.id => {
+            Some(&**session)
+        }
         _ => None,
     };
     let login = LoginParameters {
@@ -85,25 +87,27 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
     login_flow::begin(context, login).await
 }
 
-/// The hop under `SameSite=Strict`, for a page of the application and for the login itself. A page that can only redirect,
-/// such as a Server Component, sends everyone without the session's cookie here, although the browser may only have
-/// withheld it. A request with parameters other than `return_to` asks for a login, and gets one.
+/// The hop under `SameSite=Strict`, for a page of the application and for the login itself. A page that can only
+/// redirect, such as a Server Component, sends everyone without the session's cookie here, although the browser may
+/// only have withheld it. A request with parameters other than `return_to` asks for a login, and starts one.
 async fn hop(
     context: &RequestContext,
     stage: Option<LoginStage>,
     return_to: &str,
 ) -> Result<Option<Reply>, Error> {
     match stage {
-        Some(LoginStage::ToApplication) => return Ok(Some(hop::go(context, return_to))),
+        Some(LoginStage::ToApplication) => {
+            return Ok(Some(hop::redirect_or_hop(context, return_to)));
+        }
         Some(LoginStage::FindSession) => {
-            let found = current_session::session(context).await?;
-            let is_there = matches!(found, Found::Session(_));
-            return Ok(is_there.then(|| RequestContext::go(return_to, [])));
+            let current = current_session::session(context).await?;
+            let has_session = matches!(current, CurrentSession::Session(_));
+            return Ok(has_session.then(|| RequestContext::see_other(return_to, [])));
         }
         _ => {}
     }
-    let is_of_page = context.request.has_only_query("return_to");
-    if !is_of_page || !hop::is_needed(context)? {
+    let asks_only_to_return = context.request.has_only_query("return_to");
+    if !asks_only_to_return || !hop::is_needed(context)? {
         return Ok(None);
     }
     let login = context.page_path(
@@ -113,7 +117,7 @@ async fn hop(
             ("return_to", return_to),
         ],
     )?;
-    Ok(Some(hop::to(&login)))
+    Ok(Some(hop::hop_page(&login)))
 }
 
 /// Whether this is a list of known prompts (OpenID Connect Core section 3.1.2.1), each once. `none` is for the silent
@@ -144,7 +148,7 @@ async fn determined_provider(
         let provider = provider.ok_or(ValidationFailure::WebUnknownProvider)?;
         return Ok(Some(provider));
     }
-    // The requested page determines the provider better than this one.
+    // The provider is determined by the requested page, not by the login page.
     let path = return_to.split(['?', '#']).next().unwrap_or_default();
     let path = Some(path).filter(|path| path.starts_with('/'));
     let query = ProviderQuery {
@@ -171,26 +175,28 @@ fn need(context: &RequestContext) -> Option<Need> {
 /// Shows the error of a callback without a flow, after the hop, unless there is a session.
 async fn show_callback_error(context: &RequestContext) -> Result<Reply, Error> {
     match current_session::session(context).await? {
-        Found::Session(_) => Ok(RequestContext::go(&context.home_path()?, [])),
-        Found::Nobody(_) => Ok(unknown_callback_page(context, "it had an error")),
+        CurrentSession::Session(_) => Ok(RequestContext::see_other(&context.home_path()?, [])),
+        CurrentSession::Absent(_) => Ok(unknown_callback_page(context, "it had an error")),
     }
 }
 
 /// Restarts a login after a callback without a flow, once: a cookie that comes back shows that the browser keeps
 /// cookies.
 async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
-    if let Found::Session(_) = current_session::session(context).await? {
-        return Ok(RequestContext::go(&context.home_path()?, []));
+    if let CurrentSession::Session(_) = current_session::session(context).await? {
+        return Ok(RequestContext::see_other(&context.home_path()?, []));
     }
-    let tries = RecentLogins::of(context)?;
-    if tries.is_restarted() {
+    let recent_logins = RecentLogins::from_cookie(context)?;
+    if recent_logins.is_restarted() {
         return Ok(unknown_callback_page(
             context,
             "a sign-in was begun anew just now",
         ));
     }
-    let recent_logins_cookie = tries.record_restart(context.io.now()).cookie(context)?;
-    Ok(RequestContext::go(
+    let recent_logins_cookie = recent_logins
+        .record_restart(context.io.now())
+        .cookie(context)?;
+    Ok(RequestContext::see_other(
         &context.page_path("login", &[("stage", LoginStage::Restarted.name())])?,
         [recent_logins_cookie],
     ))

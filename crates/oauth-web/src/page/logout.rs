@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Keep;
 use crate::cookie::{CookieSameSite, Purpose};
-use crate::current_session::{self, Found};
+use crate::current_session::{self, CurrentSession};
 use crate::html;
 use crate::reply::Reply;
 use crate::request::Origin;
@@ -21,12 +21,15 @@ use crate::request_context::RequestContext;
 use crate::session::Identity;
 use crate::session_store;
 
-/// The time limit of the logout at the provider, in seconds.
-const AWAY: u64 = 10 * 60;
+/// The cookie of a logout that continues at the provider.
+const LOGOUT_COOKIE: &str = "out";
 
-/// The state of a logout until the person returns from the provider.
+/// The time limit of the logout at the provider, in seconds.
+const LOGOUT_STATE_SECONDS: u64 = 10 * 60;
+
+/// The state of a logout until the user returns from the provider.
 #[derive(Serialize, Deserialize)]
-struct Leaving {
+struct LogoutState {
     state: String,
     return_to: String,
 }
@@ -48,10 +51,10 @@ async fn log_out(
         return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.parameter("return_to").as_deref())?;
-    let is_clicked =
-        request.origin(&context.base_url()?.origin) == Origin::Own && request.is_navigation();
+    let is_clicked = request.origin(&context.base_url()?.origin) == Origin::SameOrigin
+        && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
-        // A link from another site must not sign a person out, nor an image embedded in a page of this site.
+        // A link from another site must not sign a user out, nor an image embedded in a page of this site.
         let page = context.page_path("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         let mut confirmation = Reply::page(StatusCode::OK, "Sign out?", &button);
@@ -60,19 +63,19 @@ async fn log_out(
         confirmation.set_header(REFERRER_POLICY, "same-origin");
         return Ok(confirmation);
     }
-    // Whatever happens in the store or at the provider, this browser no longer has a session.
+    // Regardless of what happens in the store or at the provider, this browser no longer has a session.
     let ended = context.end_session()?;
     let session = match current_session::session(context).await {
-        Ok(Found::Session(session)) => Some(session),
-        Ok(Found::Nobody(_)) => {
+        Ok(CurrentSession::Session(session)) => Some(session),
+        Ok(CurrentSession::Absent(_)) => {
             if context.config().keep == Keep::Store
-                && let Err(error) = session_store::forget_left(context).await
+                && let Err(error) = session_store::forget_leftover_grant(context).await
             {
                 context.io.note_error(&error);
             }
             None
         }
-        Err(error) if super::is_hosts(&error) => return Err(error),
+        Err(error) if super::is_host_misuse(&error) => return Err(error),
         Err(error) => {
             context.io.note_error(&error);
             None
@@ -88,7 +91,7 @@ async fn log_out(
         None => context.default_provider(None).await,
     };
     let provider = match provider {
-        Err(error) if super::is_hosts(&error) => return Err(error),
+        Err(error) if super::is_host_misuse(&error) => return Err(error),
         Err(error) => {
             context.io.note_error(&error);
             None
@@ -97,32 +100,32 @@ async fn log_out(
     };
     let client = match &provider {
         Some(provider) => context.client(provider).await,
-        None => return Ok(RequestContext::go(&return_to, ended)),
+        None => return Ok(RequestContext::see_other(&return_to, ended)),
     };
     let logout = client.and_then(|client| provider_logout(context, &client, id_token, &return_to));
     let (destination, cookie) = match logout {
         Ok(Some(logout)) => logout,
-        Ok(None) => return Ok(RequestContext::go(&return_to, ended)),
-        Err(error) if super::is_hosts(&error) => return Err(error),
+        Ok(None) => return Ok(RequestContext::see_other(&return_to, ended)),
+        Err(error) if super::is_host_misuse(&error) => return Err(error),
         Err(error) => {
             context.io.note_error(&error);
-            return Ok(RequestContext::go(&return_to, ended));
+            return Ok(RequestContext::see_other(&return_to, ended));
         }
     };
     Ok(destination.reply(ended).with_cookies([cookie]))
 }
 
 /// How the browser is sent to the provider.
-enum Away {
+enum ProviderRedirect {
     Url(String),
     /// With an ID token that is too long for a URL.
     Form(LogoutForm),
 }
 
-impl Away {
+impl ProviderRedirect {
     fn reply(&self, cookies: impl IntoIterator<Item = String>) -> Reply {
         match self {
-            Self::Url(url) => RequestContext::go(url, cookies),
+            Self::Url(url) => RequestContext::see_other(url, cookies),
             Self::Form(form) => {
                 let mut reply = Reply::page(StatusCode::OK, "", "").with_cookies(cookies);
                 reply.set_header(CONTENT_SECURITY_POLICY, form.content_security_policy());
@@ -140,7 +143,7 @@ fn provider_logout(
     client: &Client,
     id_token: Option<Secret<String>>,
     return_to: &str,
-) -> Result<Option<(Away, String)>, Error> {
+) -> Result<Option<(ProviderRedirect, String)>, Error> {
     let server = client.server();
     if server.endpoint(EndpointKind::EndSession).is_err() {
         return Ok(None);
@@ -156,21 +159,21 @@ fn provider_logout(
     request.id_token_hint = id_token;
     let url = client.end_session_url(&request)?;
     let destination = match url.as_str().len() > MAX_URL {
-        true => Away::Form(client.end_session_form(&request)?),
-        false => Away::Url(url.as_str().to_owned()),
+        true => ProviderRedirect::Form(client.end_session_form(&request)?),
+        false => ProviderRedirect::Url(url.as_str().to_owned()),
     };
     let state = request.state.as_ref();
-    let state_on_return = Leaving {
+    let logout_state = LogoutState {
         state: state
             .map(|state| state.expose().clone())
             .unwrap_or_default(),
         return_to: return_to.to_owned(),
     };
     let jar = context.jar()?;
-    let name = jar.name_of("out");
-    let plain = serde_json::to_vec(&state_on_return).unwrap_or_default();
+    let name = jar.name_of(LOGOUT_COOKIE);
+    let plain = serde_json::to_vec(&logout_state).unwrap_or_default();
     let value = jar.seal(&at, Purpose::Logout, &name, &plain)?;
-    let cookie = jar.set_cookie(&name, &value, AWAY, CookieSameSite::Lax);
+    let cookie = jar.set_cookie(&name, &value, LOGOUT_STATE_SECONDS, CookieSameSite::Lax);
     Ok(Some((destination, cookie)))
 }
 
@@ -178,13 +181,13 @@ fn provider_logout(
 /// and gets a page.
 pub(crate) fn return_from_provider(context: &RequestContext) -> Result<Reply, Error> {
     let jar = context.jar()?;
-    let name = jar.name_of("out");
-    let leaving = jar.read::<Leaving>(&context.cookies, Purpose::Logout, &name);
-    if let Ok(leaving) = leaving {
-        match check_return(&context.request.target, &Secret::new(leaving.state)) {
+    let name = jar.name_of(LOGOUT_COOKIE);
+    let logout_state = jar.read::<LogoutState>(&context.cookies, Purpose::Logout, &name);
+    if let Ok(logout_state) = logout_state {
+        match check_return(&context.request.target, &Secret::new(logout_state.state)) {
             Ok(()) => {
-                return Ok(RequestContext::go(
-                    &leaving.return_to,
+                return Ok(RequestContext::see_other(
+                    &logout_state.return_to,
                     [jar.clear_cookie(&name, CookieSameSite::Lax)],
                 ));
             }

@@ -21,12 +21,12 @@ pub(crate) async fn back_channel(
     context: &RequestContext,
     id: Option<String>,
 ) -> Result<Reply, Error> {
-    // If the store fails after some sessions have ended, the application is told all the same: the provider may send
-    // the token again, and these sessions are no longer found then.
+    // If the store fails after some sessions have ended, the application is still told: the provider may send the token
+    // again, but these sessions are no longer found then.
     let mut signed_out = None;
     let mut reply = match backchannel_logout(context, id, &mut signed_out).await {
         Ok(()) => Reply::empty(StatusCode::OK),
-        Err(error) if super::is_hosts(&error) => return Err(error),
+        Err(error) if super::is_host_misuse(&error) => return Err(error),
         Err(error) => {
             context.io.note_error(&error);
             Reply::problem(&error, Reader::Script, None)
@@ -59,19 +59,19 @@ async fn backchannel_logout(
         return Err(ValidationFailure::LogoutTokenReplayed.into());
     }
     // A session whose login had no `sid` may be the one to end.
-    let of_person = match token.sid() {
+    let unstored_of_user = match token.sid() {
         Some(_) => UnstoredSessions::Excluded,
         None => UnstoredSessions::Included,
     };
     let indexes = [
         ("sid", token.sid(), UnstoredSessions::Included),
-        ("sub", token.subject(), of_person),
+        ("sub", token.subject(), unstored_of_user),
     ];
     for (kind, value, unstored) in indexes {
         let Some(value) = value else { continue };
         let is_ended = |session: &Session| token.ends(&ended_session(session));
-        let of = (kind, value, unstored);
-        let ended = session_store::end_all(context, &client, of, is_ended, signed_out);
+        let sessions = (kind, value, unstored);
+        let ended = session_store::end_all(context, &client, sessions, is_ended, signed_out);
         ended.await?;
     }
     // Last: if the store failed before, the provider may send the token again. Two concurrent ones end the same
@@ -105,10 +105,10 @@ pub(crate) async fn front_channel(
     let mut signed_out = None;
     let mut reply = match frontchannel_logout(context, id, &mut signed_out).await {
         // As in the back channel: the application is told of the sessions that have ended before the store failed.
-        Err(error) if signed_out.is_some() && !super::is_hosts(&error) => {
+        Err(error) if signed_out.is_some() && !super::is_host_misuse(&error) => {
             super::error_page(context, &error, None)
         }
-        replied => replied?,
+        result => result?,
     };
     reply.signed_out = signed_out.map(Box::new);
     Ok(reply)
@@ -124,13 +124,13 @@ async fn frontchannel_logout(
     let server = client.server();
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
-        // One of its tenants', where the server has an issuer for each, as in ID tokens.
+        // As in ID tokens, a server that has an issuer for each tenant may name one of those.
         if !server.issuer().is(&named, server.rules()) {
             return Err(ValidationFailure::JwtIssuer.into());
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));
-        let of_sid = ("sid", sid.as_str(), UnstoredSessions::Included);
-        session_store::end_all(context, &client, of_sid, is_ended, signed_out).await?;
+        let sessions = ("sid", sid.as_str(), UnstoredSessions::Included);
+        session_store::end_all(context, &client, sessions, is_ended, signed_out).await?;
     }
     let mut reply = Reply::empty(StatusCode::OK);
     reply.set_header(CONTENT_TYPE, "text/html; charset=utf-8");

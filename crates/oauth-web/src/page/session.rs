@@ -5,13 +5,13 @@ use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};
 use serde_json::json;
 
-use crate::current_session::{self, Found};
+use crate::current_session::{self, CurrentSession};
 use crate::reply::Reply;
 use crate::request::Origin;
 use crate::request_context::RequestContext;
 
 pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
-    if context.request.origin(&context.base_url()?.origin) == Origin::Foreign {
+    if context.request.origin(&context.base_url()?.origin) == Origin::CrossOrigin {
         return Err(ValidationFailure::WebCrossSite.into());
     }
     let (login, logout) = (
@@ -19,7 +19,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
         context.page_path("logout", &[])?,
     );
     let value = match current_session::session(context).await? {
-        Found::Session(session) => {
+        CurrentSession::Session(session) => {
             let mut user = session.identity.claims.clone();
             user.insert("sub".to_owned(), session.identity.subject.clone().into());
             let mut body = json!({
@@ -35,7 +35,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
             }
             body
         }
-        Found::Nobody(_) => json!({"signed_in": false, "login": login, "logout": logout}),
+        CurrentSession::Absent(_) => json!({"signed_in": false, "login": login, "logout": logout}),
     };
     Ok(Reply::json(StatusCode::OK, &value))
 }

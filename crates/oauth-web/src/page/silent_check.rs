@@ -1,10 +1,10 @@
-//! `GET {prefix}/check`: signs in a person who has a session at the provider, without any prompt.
+//! `GET {prefix}/check`: signs in a user who has a session at the provider, without any prompt.
 
 use oauth_core::error::Error;
 
-use crate::current_session::{self, Found};
+use crate::current_session::{self, CurrentSession};
 use crate::hop;
-use crate::login_flow::{self, Kind, LoginParameters};
+use crate::login_flow::{self, Kind, LoginParameters, SILENT_RETRY_COOKIE};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 
@@ -14,8 +14,8 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.query("return_to").as_deref())?;
-    if context.has_cookie(&context.jar()?.name_of("quiet")) {
-        return Ok(RequestContext::go(&return_to, []));
+    if context.has_cookie(&context.jar()?.name_of(SILENT_RETRY_COOKIE)) {
+        return Ok(RequestContext::see_other(&return_to, []));
     }
     if hop::is_needed(context)? {
         let id = request.query("provider");
@@ -24,16 +24,16 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
             .into_iter()
             .chain([("return_to", &*return_to)])
             .collect();
-        return Ok(hop::to(&context.page_path("check", &parameters)?));
+        return Ok(hop::hop_page(&context.page_path("check", &parameters)?));
     }
     let session = match current_session::session(context).await? {
-        Found::Session(session) => Some(session),
-        Found::Nobody(_) => None,
+        CurrentSession::Session(session) => Some(session),
+        CurrentSession::Absent(_) => None,
     };
     let provider = match (request.query("provider"), &session) {
         // Nobody is signed in at another provider instead without noticing.
         (Some(id), Some(session)) if id != session.identity.provider => {
-            return Ok(RequestContext::go(&return_to, []));
+            return Ok(RequestContext::see_other(&return_to, []));
         }
         (_, Some(session)) => context.provider(&session.identity.provider).await?,
         (Some(id), None) => context.provider(&id).await?,

@@ -1,4 +1,4 @@
-//! Signs a person in for a test, without a provider.
+//! Signs a user in for a test, without a provider.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ const CLAIMS_OF_SCOPES: [(&str, &[&str]); 4] = [
 ];
 
 /// Claims about the authentication or about a token: only the verified ID token states them.
-const OF_ID_TOKEN_ONLY: [&str; 18] = [
+const ID_TOKEN_ONLY_CLAIMS: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -73,7 +73,7 @@ const PAIRS: [[&str; 2]; 3] = [
 /// The identity, with the claims of the UserInfo endpoint if they are needed.
 ///
 /// # Errors
-/// Those of a response that cannot be trusted, such as `userinfo.subject`, and mistakes of the host.
+/// The errors of a response that cannot be trusted, such as `userinfo.subject`, and mistakes of the host.
 pub(crate) async fn complete(
     context: &RequestContext,
     (provider, client): (&Provider, &Client),
@@ -112,7 +112,7 @@ fn is_needed(
     login: &Login,
     identity: &Identity,
 ) -> bool {
-    // Without OpenID Connect there is no UserInfo: an API of the provider has identified the person.
+    // Without OpenID Connect there is no UserInfo: an API of the provider has identified the user.
     if provider.userinfo == Userinfo::Never || provider.identity.is_some() {
         return false;
     }
@@ -131,7 +131,7 @@ fn is_needed(
 
 /// Adds the claims that the ID token lacks.
 fn completed(mut identity: Identity, userinfo: Map<String, Value>) -> Identity {
-    let is_of_another_pair = |name: &str| {
+    let contradicts_pair = |name: &str| {
         let mut pairs = PAIRS.iter().filter(|pair| pair.contains(&name));
         pairs.any(|pair| {
             let mut pair = pair.iter();
@@ -141,8 +141,8 @@ fn completed(mut identity: Identity, userinfo: Map<String, Value>) -> Identity {
     };
     let is_missing = |name: &str| {
         !identity.claims.contains_key(name)
-            && !OF_ID_TOKEN_ONLY.contains(&name)
-            && !is_of_another_pair(name)
+            && !ID_TOKEN_ONLY_CLAIMS.contains(&name)
+            && !contradicts_pair(name)
     };
     let missing = userinfo.iter();
     let missing: Vec<_> = missing
@@ -181,9 +181,13 @@ mod tests {
 
     #[test]
     fn how_a_person_authenticated_is_said_by_the_id_token_alone() {
-        let told = OF_ID_TOKEN_ONLY.iter().map(|name| (*name, json!("x")));
-        let told = Value::Object(told.map(|(name, value)| (name.to_owned(), value)).collect());
-        is_completed(&json!({}), &told, &json!({}));
+        let claims = ID_TOKEN_ONLY_CLAIMS.iter().map(|name| (*name, json!("x")));
+        let claims = Value::Object(
+            claims
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        );
+        is_completed(&json!({}), &claims, &json!({}));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl ProviderSettings {
         let userinfo = match self.userinfo.as_deref() {
             None => Userinfo::default(),
             Some(name) => Userinfo::named(name).ok_or_else(|| {
-                let words: Vec<_> = Userinfo::ALL.iter().map(|one| one.as_str()).collect();
+                let words: Vec<_> = Userinfo::ALL.iter().map(|value| value.as_str()).collect();
                 mismatch("userinfo", &one_of(&words))
             })?,
         };

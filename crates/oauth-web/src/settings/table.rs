@@ -106,7 +106,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
     Setting {
         name: "flow_lifetime",
         shape: Shape::Span,
-        text: "How long a person may take to sign in: 15 minutes unless set.",
+        text: "How long a user may take to sign in: 15 minutes unless set.",
         set: |config, value| {
             config.flow_lifetime = span(&value)?;
             Ok(())
@@ -137,7 +137,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
     Setting {
         name: "home",
         shape: Shape::Text,
-        text: "Where people go after signing in if they asked for no page: `/` unless set.",
+        text: "Where users go after signing in if they requested no page: `/` unless set.",
         set: |config, value| {
             config.home = text(value)?;
             Ok(())
@@ -146,7 +146,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
     Setting {
         name: "return_origins",
         shape: Shape::Texts,
-        text: "Other origins that people may return to, compared exactly.",
+        text: "Other origins that users may return to, compared exactly.",
         set: |config, value| {
             config.return_origins = urls(Value::Array(list(value)?))?;
             Ok(())
@@ -164,7 +164,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
     Setting {
         name: "api",
         shape: Shape::Apis,
-        text: "APIs that pages of the site may call with the person's token, which they never see: `{prefix}/api/{name}/…`, for \
+        text: "APIs that pages of the site may call with the user's token, which they never see: `{prefix}/api/{name}/…`, for \
                `GET` unless methods are named. This needs tokens. Bodies are limited to 10 MiB.",
         set: |config, value| {
             let Value::Object(named) = value else {
@@ -203,9 +203,14 @@ fn list(value: Value) -> Result<Vec<Value>, Unfit> {
 fn api(name: String, value: Value) -> Result<Upstream, Unfit> {
     let (url, methods) = match value {
         url @ Value::String(_) => (url, None),
-        Value::Object(mut given) => {
-            let url = given.remove("url").unwrap_or_default();
-            (url, given.remove("methods").filter(|it| !it.is_null()))
+        Value::Object(mut members) => {
+            let url = members.remove("url").unwrap_or_default();
+            (
+                url,
+                members
+                    .remove("methods")
+                    .filter(|methods| !methods.is_null()),
+            )
         }
         _ => return Err(Unfit::Type),
     };

@@ -1,4 +1,4 @@
-//! A silent check or a step-up comes back with another person than that of the session.
+//! A silent check or a step-up comes back with another user than that of the session.
 
 use http::{Method, StatusCode};
 use oauth_core::scope::Scope;
@@ -259,7 +259,7 @@ fn a_sign_in_ends_the_session_before_it_although_its_cookie_is_kept_back() {
     }
 }
 
-/// A plain sign-in takes the place of the session before it, and the application is told if that was another person's.
+/// A plain sign-in takes the place of the session before it, and the application is told if that was another user's.
 #[test]
 fn the_application_is_told_whose_place_another_person_takes() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());

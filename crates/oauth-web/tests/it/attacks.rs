@@ -144,7 +144,10 @@ fn a_hop_stays_on_the_site() {
     ] {
         let request = ann.request(&world, Method::GET, target, From::Elsewhere);
         let reply = ann.send(&mut world, request, Access::Open).reply();
-        assert_eq!(location(&reply), "/auth/login?stage=to_application&return_to=%2F");
+        assert_eq!(
+            location(&reply),
+            "/auth/login?stage=to_application&return_to=%2F"
+        );
         let named = format!("/auth/login?stage=to_application&return_to={target}");
         let request = ann.request(&world, Method::GET, &named, From::Elsewhere);
         let reply = ann.send(&mut world, request, Access::Open).reply();

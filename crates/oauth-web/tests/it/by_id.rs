@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::world::{Browser, Ended, From, SESSION, SHOP, TWIN, World, code, location, put};
 
-/// Where a person lands who asked for `target` and signed in.
+/// Where a user lands who asked for `target` and signed in.
 fn landed(target: &str) -> String {
     let (mut world, mut eve) = (World::new(), Browser::new());
     let url = location(&eve.get(&mut world, target).reply());
@@ -28,7 +28,7 @@ fn query(pairs: &[(&str, &str)]) -> String {
     form.as_str().to_owned()
 }
 
-/// CSRF on the start of a flow: from elsewhere a person can be sent to a provider that the site trusts, and no more
+/// CSRF on the start of a flow: from elsewhere a user can be sent to a provider that the site trusts, and no more
 /// (OpenID Connect Core section 4). Nothing is linked, and who is signed in stays so.
 #[test]
 fn a2_a_flow_that_somebody_else_starts_changes_nothing() {

@@ -1,4 +1,4 @@
-//! Callbacks that are not as they should be: the person gets on, and the log names the part.
+//! Callbacks that are not as they should be: the user gets on, and the log names the part.
 
 use http::{Method, StatusCode};
 use oauth_seal::Keys;

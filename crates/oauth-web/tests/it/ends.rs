@@ -15,7 +15,7 @@ fn sessions_that_nobody_signs_out_of_leave_no_records() {
     for _ in 0..3 {
         Browser::new().open(&mut world, "/me").session();
     }
-    // Each has a record and a grant; the person's list is one.
+    // Each has a record and a grant; the user's list is one.
     assert_eq!(world.records().len(), 7);
     world.advance(24 * 3600 - 1);
     assert_eq!(world.records().len(), 7);
@@ -87,13 +87,13 @@ fn whose_tokens_are_over_is_led_to_sign_in_and_a_script_is_told() {
         put(&mut script.headers, "sec-fetch-mode", "cors");
         put(&mut script.headers, "sec-fetch-dest", "empty");
         assert_eq!(code(&ann.end_over(&mut world, script)), "web.signed_out");
-        // An API that takes no token of the person's is not asked about for ever.
+        // An API that takes no token of the user's is not asked about for ever.
         let looped = (0..12).any(|_| match ann.open(&mut world, "/orders") {
             Ended::Reply(reply) => code(&reply) == "web.loop",
             _ => {
                 let request = ann.request(&world, Method::GET, "/orders", From::Typed);
                 let is_loop = code(&ann.end_over(&mut world, request)) == "web.loop";
-                // Whatever the page shows, the session is over.
+                // Regardless of what the page shows, the session is over.
                 assert!(ann.cookie(SESSION).is_none());
                 is_loop
             }

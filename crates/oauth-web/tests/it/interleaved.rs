@@ -44,7 +44,7 @@ fn running(
 
 const PEOPLE: usize = 4;
 
-/// Browsers of one person, of whom half are signed in and about to sign out, and half are about to sign in.
+/// Browsers of one user, of whom half are signed in and about to sign out, and half are about to sign in.
 fn scene() -> (World, Vec<Browser>, Vec<Running>) {
     let mut world = World::in_store();
     let mut browsers: Vec<_> = (0..PEOPLE).map(|_| Browser::new()).collect();

@@ -6,7 +6,7 @@ use oauth_web::{Access, Reply};
 use crate::world::{Browser, From, World, location};
 
 /// What nginx reads, less what servers and frameworks add.
-const SAFE: usize = 3500;
+const MAX_HEADER_BYTES: usize = 3500;
 
 fn header_bytes(reply: &Reply) -> usize {
     let fields = reply.headers.iter();
@@ -34,11 +34,15 @@ fn a_response_that_proxies_do_not_read_is_in_the_log_once() {
     for mut world in [World::new(), World::in_store()] {
         for query in [0, 1200] {
             let replies = sign_in(&mut world, query);
-            assert!(replies.iter().all(|reply| header_bytes(reply) <= SAFE));
+            assert!(
+                replies
+                    .iter()
+                    .all(|reply| header_bytes(reply) <= MAX_HEADER_BYTES)
+            );
             assert_eq!(world.log(), "");
         }
         let [begun, _] = sign_in(&mut world, 1900);
-        assert!(header_bytes(&begun) > SAFE);
+        assert!(header_bytes(&begun) > MAX_HEADER_BYTES);
         sign_in(&mut world, 1900);
         let notes = world.notes_of("web.response_large");
         assert_eq!(notes.len(), 1, "{notes:?}");
@@ -57,7 +61,7 @@ fn a_large_session_is_in_the_log_once_and_both_remedies_with_it() {
     world.provider.twin().set_claim("picture", "p".repeat(4000));
     for _ in 0..2 {
         let [_, ended] = sign_in(&mut world, 0);
-        assert!(header_bytes(&ended) > SAFE);
+        assert!(header_bytes(&ended) > MAX_HEADER_BYTES);
     }
     assert_eq!(world.notes.len(), 1, "{}", world.log());
     let notes = world.notes_of("web.response_large");
@@ -77,7 +81,10 @@ fn the_id_token_of_a_session_is_left_out_where_the_url_is_long() {
         let [_, ended] = sign_in(&mut world, query);
         header_bytes(&ended)
     });
-    assert!(sizes.iter().all(|bytes| *bytes <= SAFE), "{sizes:?}");
+    assert!(
+        sizes.iter().all(|bytes| *bytes <= MAX_HEADER_BYTES),
+        "{sizes:?}"
+    );
     // It is kept where there is room.
     assert!(sizes[0] > sizes[1], "{sizes:?}");
 }

@@ -66,7 +66,7 @@ fn an_id_token_that_is_too_long_for_a_url_is_posted() {
             rest.split('"').next().unwrap()
         };
         assert!(value("id_token_hint").len() > 4_000);
-        // The server sends the person back with the state.
+        // The server sends the user back with the state.
         let back = format!("/auth/logout/done?state={}", value("state"));
         let request = ann.request(&world, Method::GET, &back, From::Elsewhere);
         let reply = ann.send(&mut world, request, Access::SignedIn).reply();

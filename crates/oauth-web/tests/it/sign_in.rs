@@ -55,7 +55,7 @@ fn a_session_ends_when_its_time_is_over() {
     world.advance(8 * 3600 - 1);
     ann.click(&mut world, "/me").session();
     world.advance(1);
-    // A copy that somebody kept, whatever the browser's clock says.
+    // A copy that somebody kept, regardless of what the browser's clock says.
     let mut request = ann.request(&world, Method::GET, "/me", From::Own);
     let kept = copy.cookie(SESSION).unwrap();
     crate::world::add_cookie(&mut request, SESSION, &kept.value);
@@ -284,7 +284,10 @@ fn strict_hop_is_taken_once() {
 fn linked(world: &mut World, browser: &mut Browser, page: &str) -> Reply {
     let request = browser.request(world, Method::GET, page, From::Elsewhere);
     let next = location(&browser.send(world, request, Access::SignedIn).reply());
-    assert!(next.starts_with("/auth/login?stage=to_application&"), "{next}");
+    assert!(
+        next.starts_with("/auth/login?stage=to_application&"),
+        "{next}"
+    );
     let request = browser.request(world, Method::GET, &next, From::Elsewhere);
     browser.send(world, request, Access::SignedIn).reply()
 }

@@ -76,7 +76,7 @@ fn the_application_is_told_who_was_signed_out_of_a_tenant() {
         ann.click(&mut world, "/auth/logout").reply().signed_out,
         None
     );
-    // Once, however many sessions end.
+    // Once, no matter how many sessions end.
     let (mut ann, mut other) = (sign_in(&mut world), sign_in(&mut world));
     is_ann(&announce(&mut world));
     assert!(ann.click(&mut world, "/t/acme/me").is_status(303));

@@ -55,7 +55,7 @@ fn a_login_is_fresh_for_as_long_as_the_page_says() {
     world.advance(361);
     let url = location(&needs(&mut world, &mut ann, &need, false).reply());
     assert!(url.contains("max_age=300"));
-    // It says that the person signed in long ago.
+    // It says that the user signed in long ago.
     world
         .provider
         .twin()

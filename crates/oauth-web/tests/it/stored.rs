@@ -271,7 +271,7 @@ fn backchannel_logout_then_login_and_a_token_is_taken_once() {
     assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, ""));
     assert!(other.click(&mut world, "/me").is_status(303));
     ann.click(&mut world, "/me").session();
-    // The next login works, and the token ends it not once more.
+    // The next login works, and the token does not end it again.
     other.open(&mut world, "/me").session();
     let reply = told(&mut world, &token);
     assert_eq!(code(&reply), "logout_token.replayed");

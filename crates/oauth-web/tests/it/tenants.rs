@@ -108,7 +108,7 @@ fn tenant_from_database_no_session_of_another_tenant_is_taken() {
     assert_eq!(code(&reply), "web.step_up");
     let sign_in = reply.problem.unwrap().sign_in.unwrap();
     assert!(sign_in.ends_with("provider=globex"), "{sign_in}");
-    // What a sign-in elsewhere brings does not do, whoever sent the person there.
+    // What a sign-in elsewhere brings does not do, whoever sent the user there.
     world.directory[1].tenant = Some("acme".to_owned());
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
@@ -131,7 +131,10 @@ fn tenant_from_database_no_mix_up() {
     world.directory[0].response_mode = ResponseMode::FormPost;
     let url = location(&open(&mut world, &mut ann, "acme").reply());
     let fields = posted(&mut world, &url);
-    for (path, back) in [("globex", "/auth/login?stage=restart"), ("acme", "/t/acme/me")] {
+    for (path, back) in [
+        ("globex", "/auth/login?stage=restart"),
+        ("acme", "/t/acme/me"),
+    ] {
         let path = format!("/auth/callback/{path}");
         let mut request = ann.request(&world, Method::POST, &path, From::Elsewhere);
         form(&mut request, &pairs(&fields));

@@ -147,7 +147,7 @@ fn userinfo_replaces_no_claim_and_says_nothing_about_the_authentication() {
 fn a_response_about_another_person_signs_nobody_in_and_its_tokens_are_revoked() {
     for change in [|config| config, Config::in_store] {
         let (mut world, mut ann) = (world(change), Browser::new());
-        // The ID token's; the access token is still that of the person who approved.
+        // The ID token's; the access token is still that of the user who approved.
         world.provider.twin().set_claim("sub", "somebody-else");
         let reply = ann.open(&mut world, "/me").reply();
         assert_eq!(code(&reply), "userinfo.subject");

@@ -27,14 +27,14 @@ use crate::{FLOOR, ID, ISSUER, OURS, Side, print_figure};
 /// How many times the bare verification the whole may take.
 const BUDGET: f64 = 1.15;
 
-struct Given {
+struct BenchCase {
     alg: Alg,
     token: String,
     key: PublicJwk,
     set: Value,
 }
 
-fn given(alg: Alg, keys: usize) -> Given {
+fn given(alg: Alg, keys: usize) -> BenchCase {
     let key = PrivateKey::generate(alg).expect("a key");
     let now = Moment::system().expect("a clock").now().as_secs();
     let header = json!({ "alg": alg.as_str(), "kid": "k", "typ": "JWT" });
@@ -58,7 +58,7 @@ fn given(alg: Alg, keys: usize) -> Given {
     jwk["kid"] = "k".into();
     jwk["use"] = "sig".into();
     all.push(jwk);
-    Given {
+    BenchCase {
         alg,
         token,
         key: key.public_jwk().clone(),
@@ -67,7 +67,7 @@ fn given(alg: Alg, keys: usize) -> Given {
 }
 
 /// The bare verification, of bytes that are there already.
-fn floor(given: &Given) -> Side {
+fn floor(given: &BenchCase) -> Side {
     let (input, signature) = given.token.rsplit_once('.').expect("three parts");
     let input = input.to_owned();
     let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64");
@@ -93,7 +93,7 @@ fn floor(given: &Given) -> Side {
     })
 }
 
-fn ours(given: &Given) -> Side {
+fn ours(given: &BenchCase) -> Side {
     let server = Server::new(Issuer::parse(ISSUER).expect("an issuer"))
         .with_endpoint(EndpointKind::Jwks, "https://server.example.com/jwks")
         .expect("an endpoint");
@@ -119,7 +119,7 @@ fn ours(given: &Given) -> Side {
     })
 }
 
-fn openidconnect(given: &Given) -> Side {
+fn openidconnect(given: &BenchCase) -> Side {
     let set: CoreJsonWebKeySet = serde_json::from_value(given.set.clone()).expect("keys");
     let alg = match given.alg {
         Alg::Rs256 => CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
@@ -138,7 +138,7 @@ fn openidconnect(given: &Given) -> Side {
     })
 }
 
-fn jsonwebtoken(given: &Given) -> Side {
+fn jsonwebtoken(given: &BenchCase) -> Side {
     let key = serde_json::from_str(&given.key.to_json()).expect("a JWK");
     let key = DecodingKey::from_jwk(&key).expect("a key");
     let mut validation = Validation::new(match given.alg {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use measure::{Costs, Instructions};
-use sent::Seen;
+use sent::SentRequest;
 
 const ID: &str = "s6BhdRkqt3";
 const SECRET: &str = "7Fjfp0ZBr1KtDRbnfVdmIw";
@@ -165,7 +165,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all sides sent and read the same, whatever the order of parameters and headers.
+/// Whether all sides sent and read the same, regardless of the order of parameters and headers.
 fn check(row: &Row) -> bool {
     let watched = |n| {
         row.sides
@@ -174,14 +174,14 @@ fn check(row: &Row) -> bool {
     };
     let mut is_equal = true;
     for n in [3, 4] {
-        let all: Vec<(&str, Seen)> = watched(n).collect();
+        let all: Vec<(&str, SentRequest)> = watched(n).collect();
         let Some((_, wanted)) = all.iter().find(|(name, _)| *name == OURS) else {
             return false;
         };
         for (name, seen) in &all {
             let (like, set_aside) = sent::comparable(name, seen, row.is_grant);
             if like.sorted() != wanted.sorted() {
-                let shown = |seen: &Seen| {
+                let shown = |seen: &SentRequest| {
                     format!("{:?}", seen.sorted())
                         .chars()
                         .take(600)

@@ -7,11 +7,11 @@ use http::Request;
 use crate::Operation;
 
 thread_local! {
-    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+    static SEEN: RefCell<Option<SentRequest>> = const { RefCell::new(None) };
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SentRequest {
     target: String,
     headers: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
@@ -25,7 +25,7 @@ type Fields<'a> = (
     &'a Option<(String, u64)>,
 );
 
-impl Seen {
+impl SentRequest {
     pub(crate) fn sorted(&self) -> Fields<'_> {
         let (mut headers, mut parameters) = (self.headers.clone(), self.parameters.clone());
         headers.sort();
@@ -65,8 +65,8 @@ fn pairs(form: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(form).into_owned().collect()
 }
 
-pub(crate) fn watch(run: &Operation, n: usize, is_grant: bool) -> Seen {
-    SEEN.set(Some(Seen::default()));
+pub(crate) fn watch(run: &Operation, n: usize, is_grant: bool) -> SentRequest {
+    SEEN.set(Some(SentRequest::default()));
     let mut read = None;
     run(n, &mut |text, number| {
         read = Some((text.to_owned(), number))
@@ -89,7 +89,7 @@ pub(crate) fn watch(run: &Operation, n: usize, is_grant: bool) -> Seen {
 }
 
 /// What a peer sent, but for the one thing in which it is known to differ, which is named.
-pub(crate) fn comparable(side: &str, seen: &Seen, is_grant: bool) -> (Seen, Option<&'static str>) {
+pub(crate) fn comparable(side: &str, seen: &SentRequest, is_grant: bool) -> (SentRequest, Option<&'static str>) {
     let mut seen = seen.clone();
     let set_aside = match side {
         "huskarl" if is_grant => {

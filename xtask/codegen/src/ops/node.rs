@@ -14,7 +14,7 @@ use super::{
 use crate::{HEADER, region, root};
 
 /// The longest line.
-const WIDTH: usize = 120;
+const LINE_WIDTH: usize = 120;
 
 /// The methods and classes.
 pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
@@ -83,7 +83,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
             );
         }
     }
-    module += "}\n\n/** The same, for a driver of your own. */\nclass ExchangeOperations {\n";
+    module += "}\n\n/** The operations as exchanges, for a driver of your own. */\nclass ExchangeOperations {\n";
     for &(_, entry) in &table {
         let name = camel(entry.name);
         let _ = writeln!(
@@ -135,8 +135,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
             module += &method(entry, "CallOptions", &result);
         }
     }
-    module +=
-        "}\n\n/** The same, for a driver of your own. */\nexport interface ExchangeOperations {\n";
+    module += "}\n\n/** The operations as exchanges, for a driver of your own. */\nexport interface ExchangeOperations {\n";
     for &(_, entry) in &table {
         let result = format!("Exchange<{}>", result(entry.outcome));
         module += &method(entry, "MomentOptions", &result);
@@ -178,10 +177,10 @@ fn method(entry: &'static Entry, options: &str, result: &str) -> String {
 pub(crate) fn comment(lines: &[String], indent: &str) -> String {
     let continued = format!("{indent} * ");
     match lines {
-        [one] if indent.len() + one.len() + 7 <= WIDTH => format!("{indent}/** {one} */\n"),
+        [one] if indent.len() + one.len() + 7 <= LINE_WIDTH => format!("{indent}/** {one} */\n"),
         lines => {
             let lines = lines.iter().map(|line| {
-                let line = wrapped(line, WIDTH, &continued);
+                let line = wrapped(line, LINE_WIDTH, &continued);
                 format!("{continued}{line}\n")
             });
             let lines: String = lines.collect();

@@ -14,7 +14,7 @@ use super::{
 use crate::HEADER;
 
 /// The longest line.
-const WIDTH: usize = 100;
+const LINE_WIDTH: usize = 100;
 
 /// The methods over the native transport.
 pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
@@ -127,7 +127,7 @@ fn answer(call: &str, result: &str) -> String {
     }
 }
 
-/// The same where nothing has to be sent.
+/// An operation whose exchange sends nothing.
 fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let (all, fields) = with_moment(entry)?;
     let about = [
@@ -202,7 +202,7 @@ fn signature(name: &str, parameters: &[String], result: &str) -> String {
         "    def {name}(self, *, {}) -> {result}:\n",
         parameters.join(", ")
     );
-    if line.len() <= WIDTH {
+    if line.len() <= LINE_WIDTH {
         return line;
     }
     let mut lines = format!("    def {name}(\n        self,\n        *,\n");
@@ -251,14 +251,14 @@ fn docstring<'a>(
 ) -> String {
     let blank = format!("\n\n{indent}");
     let lines = paragraphs(text);
-    let lines = lines.iter().map(|text| wrapped(text, WIDTH, indent));
+    let lines = lines.iter().map(|text| wrapped(text, LINE_WIDTH, indent));
     let mut text = lines.collect::<Vec<_>>().join(&blank);
     let deeper = format!("{indent}        ");
     let fields: Vec<_> = fields
         .map(|field| {
             let said = paragraphs(field.text).join(" ");
             let line = format!("{}: {said}", field.name);
-            format!("{indent}    {}", wrapped(&line, WIDTH, &deeper))
+            format!("{indent}    {}", wrapped(&line, LINE_WIDTH, &deeper))
         })
         .collect();
     if !fields.is_empty() {
@@ -296,7 +296,7 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
         let (annotation, default) = of_member(member.shape)?;
         let default_text = default.map_or(String::new(), |value| format!(" = {value}"));
         let said = paragraphs(member.text).join(" ").replace('`', "");
-        let said = wrapped(&said, WIDTH - 3, "        ");
+        let said = wrapped(&said, LINE_WIDTH - 3, "        ");
         let _ = write!(
             typed,
             "        {}: {annotation}{default_text}\n        \"\"\"{said}\"\"\"\n",

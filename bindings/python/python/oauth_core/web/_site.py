@@ -34,7 +34,7 @@ class Site(People):
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network
         self._store = store
-        self._known = {one.id: one for one in providers}
+        self._known = {provider.id: provider for provider in providers}
         self._grants = {}
 
     @classmethod

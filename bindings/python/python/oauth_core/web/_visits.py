@@ -47,8 +47,9 @@ class Visits(SiteSettings):
         return hook
 
     def signed_out(self, hook: _Hook) -> _Hook:
-        """Registers ``hook(identity)``, which is called when a user is signed out: here, by their provider (back-channel and
-        front-channel logout, once for all sessions that end), or by another person who is signed in there."""
+        """Registers ``hook(identity)``, which is called when a user is signed out: here, by their provider
+        (back-channel and front-channel logout, once for all sessions that end), or by another user who is signed in
+        there."""
         self._signed_out = hook
         return hook
 

@@ -15,7 +15,7 @@ Every flow runs over real sockets, against its own server on this machine.
 → request, ← response, · check. Values that could be secret are shown as …";
 
 /// The width at which lines are wrapped.
-const WIDTH: usize = 100;
+const LINE_WIDTH: usize = 100;
 
 /// The outcome of one flow.
 pub(super) struct Outcome {
@@ -69,10 +69,10 @@ pub(super) fn heading(system: &System) -> String {
 pub(super) fn summary(tally: &[(&str, Vec<Outcome>)]) -> String {
     let mut lines = vec![String::new()];
     for (name, flows) in tally {
-        let good = flows.iter().filter(|flow| flow.failed.is_none()).count();
+        let passed = flows.iter().filter(|flow| flow.failed.is_none()).count();
         let time: u128 = flows.iter().map(|flow| flow.milliseconds).sum();
-        let color = if good == flows.len() { GREEN } else { RED };
-        let count = format!("{good} of {} ok", flows.len());
+        let color = if passed == flows.len() { GREEN } else { RED };
+        let count = format!("{passed} of {} ok", flows.len());
         lines.push(format!("{name:18}{color}{count:>12}{color:#}{time:>8} ms"));
         for flow in flows.iter().filter(|flow| flow.failed.is_some()) {
             lines.push(format!("  {RED}✗{RED:#} {}", flow.flow.name));
@@ -163,7 +163,7 @@ fn line(
     let mut column = 5;
     for word in words {
         let width = word.chars().count() + 1;
-        if column > 5 && column + width > WIDTH {
+        if column > 5 && column + width > LINE_WIDTH {
             write!(f, "\n       ")?;
             column = 7;
         }

@@ -24,7 +24,7 @@ const WALLET: &str = "/wallet/1.0.0/user/wallet";
 const USER_POLLS: &str = "/user/polls";
 const VOTE: &str = "/user/poll/1/vote";
 const CALLBACK: &str = "https://app.example/callback";
-const LIFETIME: u64 = 7200;
+const TOKEN_LIFETIME_SECONDS: u64 = 7200;
 
 pub(super) const SYSTEM: System = System {
     name: "socios",
@@ -112,7 +112,7 @@ fn client_credentials(env: &DemoEnv) -> FlowResult {
     )?;
     env.check(
         "`bearer` in lower case is accepted as Bearer, valid for 7200 seconds",
-        tokens.token_type == TokenType::Bearer && tokens.expires_in == Some(LIFETIME),
+        tokens.token_type == TokenType::Bearer && tokens.expires_in == Some(TOKEN_LIFETIME_SECONDS),
     )
 }
 
@@ -368,10 +368,10 @@ fn expiry(env: &DemoEnv) -> FlowResult {
     let dead = tokens.access_token.clone();
     env.check(
         "the token is valid for 7200 seconds",
-        tokens.expires_in == Some(LIFETIME),
+        tokens.expires_in == Some(TOKEN_LIFETIME_SECONDS),
     )?;
     // Both clocks: the server's runs ahead, and the stored token gets older by as much.
-    env.advance(Duration::from_secs(LIFETIME));
+    env.advance(Duration::from_secs(TOKEN_LIFETIME_SECONDS));
     let api = env.person(client, aged(&tokens)?)?;
     let status = env.get(&api, WALLET)?.status;
     let counters = env.counters();
@@ -389,7 +389,10 @@ fn expiry(env: &DemoEnv) -> FlowResult {
 /// The tokens as loaded from a store after their lifetime.
 fn aged(tokens: &Tokens) -> FlowResult<Tokens> {
     let mut stored: Value = serde_json::from_str(tokens.to_json().expose()).map_err(Failed::new)?;
-    let then = tokens.received_at.as_secs().saturating_sub(LIFETIME);
+    let then = tokens
+        .received_at
+        .as_secs()
+        .saturating_sub(TOKEN_LIFETIME_SECONDS);
     if let Some(members) = stored.as_object_mut() {
         members.insert("received_at".to_owned(), then.into());
     }

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::net::header;
-use crate::trace::{Received, Sent};
+use crate::trace::{Received, TracedRequest};
 
 /// The user agent of the headless browser.
 pub(super) const BROWSER: &str = "headless-browser";
@@ -21,7 +21,7 @@ const MAX_FIELDS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hop {
     pub(super) is_browser: bool,
-    pub(super) sent: Sent,
+    pub(super) sent: TracedRequest,
     pub(super) received: Option<Received>,
 }
 
@@ -45,7 +45,7 @@ impl Hops {
         let mut hops = self.locked();
         hops.push(Hop {
             is_browser: header(headers, USER_AGENT.as_str()) == BROWSER,
-            sent: Sent::new(method, uri, headers, body),
+            sent: TracedRequest::new(method, uri, headers, body),
             received: None,
         });
         hops.len() - 1
@@ -151,13 +151,13 @@ impl Side {
                 return Ok(None);
             }
         };
-        let whole = head + body_length(self.read.get(..head).unwrap_or_default())?;
-        while self.read.len() < whole {
+        let request_length = head + body_length(self.read.get(..head).unwrap_or_default())?;
+        while self.read.len() < request_length {
             if !self.more()? {
                 return Ok(None);
             }
         }
-        let rest = self.read.split_off(whole);
+        let rest = self.read.split_off(request_length);
         let mut message = std::mem::replace(&mut self.read, rest);
         let body = message.split_off(head);
         Ok(Some(Message {

@@ -24,7 +24,7 @@ pub(super) struct Check {
 }
 
 /// The requested checks.
-pub(super) struct Wanted {
+pub(super) struct RequestedChecks {
     pub(super) typ: Option<Typ>,
     pub(super) issuer: Option<String>,
     pub(super) client_id: Option<String>,
@@ -33,17 +33,17 @@ pub(super) struct Wanted {
     pub(super) profile: AccessTokenProfile,
 }
 
-impl Wanted {
-    pub(super) fn is_anything(&self) -> bool {
+impl RequestedChecks {
+    pub(super) fn has_checks(&self) -> bool {
         let texts = [&self.issuer, &self.client_id, &self.nonce];
-        let is_text = texts.iter().any(|text| text.is_some());
-        self.typ.is_some() || is_text || !self.audience.is_empty()
+        let has_text_check = texts.iter().any(|text| text.is_some());
+        self.typ.is_some() || has_text_check || !self.audience.is_empty()
     }
 
     /// The issuer, if the token is verified as a whole; `None` if only its claims are checked.
-    pub(super) fn judged_as_of(&self, keys: &KeySource) -> Option<&str> {
-        let is_judged = !matches!(keys, KeySource::None) || self.typ == Some(Typ::AccessToken);
-        self.issuer.as_deref().filter(|_| is_judged)
+    pub(super) fn verification_issuer(&self, keys: &KeySource) -> Option<&str> {
+        let is_verified = !matches!(keys, KeySource::None) || self.typ == Some(Typ::AccessToken);
+        self.issuer.as_deref().filter(|_| is_verified)
     }
 
     /// Checks the claims of the token; the times always.
@@ -57,7 +57,7 @@ impl Wanted {
         let mut add = |name, outcome| all.push(Check { name, outcome });
         let is_id_token = matches!(self.typ, Some(Typ::IdToken));
         if is_id_token {
-            add("typ", of_id_token(header));
+            add("typ", check_typ(header));
         }
         if let Some(issuer) = &self.issuer {
             add(
@@ -66,21 +66,21 @@ impl Wanted {
             );
         }
         if is_id_token {
-            add("sub", text(claims, "sub"));
+            add("sub", required_text(claims, "sub"));
         }
         if !self.audience.is_empty() {
-            let wanted: Vec<_> = self.audience.iter().map(String::as_str).collect();
-            add("aud", lists(claims, &wanted));
+            let expected: Vec<_> = self.audience.iter().map(String::as_str).collect();
+            add("aud", check_audience(claims, &expected));
         }
         if let Some(client_id) = &self.client_id {
             match self.typ {
                 // The claim that names it depends on the server: see the verdict of an API.
                 Some(Typ::AccessToken) => {}
                 Some(Typ::IdToken) => {
-                    add("aud", lists(claims, &[client_id]));
+                    add("aud", check_audience(claims, &[client_id]));
                     add("azp", authorized_party(claims, client_id));
                 }
-                None => add("aud", lists(claims, &[client_id])),
+                None => add("aud", check_audience(claims, &[client_id])),
             }
         }
         if let Some(nonce) = &self.nonce {
@@ -90,7 +90,7 @@ impl Wanted {
             );
         }
         for name in ["exp", "nbf", "iat"] {
-            // They are optional in a JWT, but required in these two types (OpenID Connect Core section 2, RFC 9068
+            // The times are optional in a JWT, but required in these two types (OpenID Connect Core section 2, RFC 9068
             // section 2.2).
             let is_needed = self.typ.is_some() && name != "nbf";
             if is_needed || claims.get(name).is_some() {
@@ -101,8 +101,8 @@ impl Wanted {
     }
 }
 
-/// `typ` of the header (RFC 8725 section 3.11).
-fn of_id_token(header: &Map<String, Value>) -> Result<String, Error> {
+/// Checks `typ` of an ID token's header (RFC 8725 section 3.11).
+fn check_typ(header: &Map<String, Value>) -> Result<String, Error> {
     let named = header.get("typ").and_then(Value::as_str);
     let lower = named.map(str::to_ascii_lowercase);
     let lower = lower.as_deref();
@@ -114,8 +114,8 @@ fn of_id_token(header: &Map<String, Value>) -> Result<String, Error> {
     }
 }
 
-/// A required claim.
-fn text(claims: &Claims, name: &str) -> Result<String, Error> {
+/// A required claim that is a string.
+fn required_text(claims: &Claims, name: &str) -> Result<String, Error> {
     match claims.text(name)? {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
         _ => Err(missing(name)),
@@ -130,18 +130,18 @@ fn equals(
 ) -> Result<String, Error> {
     match claims.text(name)? {
         Some(named) if named == wanted => Ok(named.to_owned()),
-        Some(named) => Err(other(failure, named, wanted)),
+        Some(named) => Err(mismatch(failure, named, wanted)),
         None => Err(missing(name)),
     }
 }
 
-/// Whether the audience contains one of these.
-fn lists(claims: &Claims, wanted: &[&str]) -> Result<String, Error> {
+/// Checks that the audience contains one of these.
+fn check_audience(claims: &Claims, wanted: &[&str]) -> Result<String, Error> {
     let audience = claims.audience()?;
     match audience.as_slice() {
         [] => Err(missing("aud")),
         named if named.iter().any(|name| wanted.contains(name)) => Ok(named.join(" ")),
-        named => Err(other(
+        named => Err(mismatch(
             ValidationFailure::JwtAudience,
             &named.join(" "),
             &wanted.join(" or "),
@@ -149,17 +149,17 @@ fn lists(claims: &Claims, wanted: &[&str]) -> Result<String, Error> {
     }
 }
 
-/// OpenID Connect Core section 3.1.3.7, rules 4 and 5.
+/// Checks `azp` (OpenID Connect Core section 3.1.3.7, rules 4 and 5).
 fn authorized_party(claims: &Claims, client_id: &str) -> Result<String, Error> {
     match claims.text("azp")? {
         Some(azp) if azp == client_id => Ok(azp.to_owned()),
-        Some(azp) => Err(other(ValidationFailure::IdTokenAzp, azp, client_id)),
+        Some(azp) => Err(mismatch(ValidationFailure::IdTokenAzp, azp, client_id)),
         None if claims.audience()?.len() > 1 => Err(ValidationFailure::IdTokenAzpMissing.into()),
         None => Ok("not required for a single audience".to_owned()),
     }
 }
 
-/// Allows for clock skew.
+/// Checks a time, with an allowance for clock skew.
 fn in_time(claims: &Claims, name: &str, now: UnixTime) -> Result<String, Error> {
     let at = claims.time(name)?.ok_or_else(|| missing(name))?;
     let failure = match name {
@@ -179,6 +179,6 @@ fn missing(name: &str) -> Error {
     Error::from(ValidationFailure::JwtClaimMissing).about(name)
 }
 
-pub(super) fn other(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
+pub(super) fn mismatch(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
     Error::from(failure).about(&format!("found {named}, expected {wanted}"))
 }

@@ -17,7 +17,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, danger};
 use serde_json::{Map, Value, json};
 
 use super::Typ;
-use super::checks::{Check, SIGNATURE, Wanted, other};
+use super::checks::{Check, RequestedChecks, SIGNATURE, mismatch};
 use crate::Global;
 use crate::net::Net;
 use crate::output::Failure;
@@ -85,7 +85,7 @@ impl SignatureChecker {
     pub(super) fn verdicts(
         &self,
         token: &Secret<String>,
-        wanted: &Wanted,
+        wanted: &RequestedChecks,
     ) -> Result<Vec<Check>, Failure> {
         let algs = Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric());
         let algs: Vec<_> = algs.collect();
@@ -109,7 +109,7 @@ impl SignatureChecker {
         Ok(all)
     }
 
-    fn client(&self, wanted: &Wanted) -> Result<Client, Error> {
+    fn client(&self, wanted: &RequestedChecks) -> Result<Client, Error> {
         // Not compared with anything: a signature does not depend on the client.
         let id = ClientId::new(wanted.client_id.as_deref().unwrap_or("any"));
         Client::new(self.server.clone(), id, ClientAuth::none())
@@ -120,7 +120,7 @@ impl SignatureChecker {
         client: Client,
         token: &Secret<String>,
         algs: Vec<Alg>,
-        wanted: &Wanted,
+        wanted: &RequestedChecks,
     ) -> Result<Check, Failure> {
         let client = match self.keys {
             KeyOrigin::Net(_) => client,
@@ -141,7 +141,7 @@ impl SignatureChecker {
         &self,
         token: &Secret<String>,
         algs: Vec<Alg>,
-        wanted: &Wanted,
+        wanted: &RequestedChecks,
     ) -> Result<Check, Failure> {
         let mut audiences = wanted.audience.iter();
         let audience = audiences.next().ok_or_else(|| Error::from(Misuse::Setup))?;
@@ -152,7 +152,7 @@ impl SignatureChecker {
             .with_algs(algs);
         let verified = self.run(verifier.verify(token.expose()));
         let verified = verified.and_then(|verified| match &wanted.client_id {
-            Some(client) if Some(client.as_str()) != verified.client_id() => Err(other(
+            Some(client) if Some(client.as_str()) != verified.client_id() => Err(mismatch(
                 ValidationFailure::JwtAudience,
                 verified.client_id().unwrap_or("no client"),
                 client,
@@ -206,12 +206,12 @@ impl SignatureChecker {
 
 /// A verdict on the token is a result; if the keys cannot be fetched, the command fails.
 fn verdict_text(verdict: Result<String, Error>) -> Result<Result<String, Error>, Failure> {
-    let is_of_token = |error: &Error| {
+    let is_token_error = |error: &Error| {
         let kinds = ["jws.", "jwt.", "id_token.", "access_token."];
         kinds.iter().any(|kind| error.code().starts_with(kind))
     };
     match verdict {
-        Err(error) if !is_of_token(&error) => Err(error.into()),
+        Err(error) if !is_token_error(&error) => Err(error.into()),
         verdict => Ok(verdict),
     }
 }

@@ -8,7 +8,7 @@ use super::harness::{CaseResult, Harness, saved_version};
 use crate::store::Times;
 
 /// The number of records that expire: more than a store deletes at a time.
-const RECORDS: usize = 24;
+const EXPIRING_RECORDS: usize = 24;
 
 fn from_now(seconds: u64) -> UnixTime {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -24,7 +24,7 @@ pub(super) async fn stays(harness: &Harness) -> CaseResult {
     let version = saved_version(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
     harness.expect_record(&key, version, "text").await?;
     // Expired records do not affect others.
-    for number in 0..RECORDS {
+    for number in 0..EXPIRING_RECORDS {
         let other_key = harness.key(&format!("ending:other:{number}"));
         saved_version(
             harness.save_at(number, &other_key, "text", 0, PAST).await?,

@@ -18,10 +18,10 @@ use crate::store::{Entry, Lease, Saved, Store, Times};
 pub(super) type CaseResult = Result<(), String>;
 
 /// The time for which the expiry of a short lease is awaited.
-const DEADLINE: Duration = Duration::from_secs(20);
+const EXPIRY_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The number of concurrent workers.
-pub(super) const CROWD: usize = 16;
+pub(super) const CONCURRENT_WORKERS: usize = 16;
 
 #[derive(Clone)]
 pub(super) struct Harness {
@@ -114,7 +114,11 @@ impl Harness {
             else {
                 return Ok(None);
             };
-            keys.extend(page.keys.into_iter().filter(|key| self.is_ours(key)));
+            keys.extend(
+                page.keys
+                    .into_iter()
+                    .filter(|key| self.is_key_of_this_run(key)),
+            );
             match page.next {
                 Some(next) if cursor.as_ref() == Some(&next) => {
                     return Err(format!("scan leads from {next:?} to where it was"));
@@ -138,7 +142,7 @@ impl Harness {
     }
 
     /// Whether a key belongs to this run.
-    pub(super) fn is_ours(&self, key: &str) -> bool {
+    pub(super) fn is_key_of_this_run(&self, key: &str) -> bool {
         key.ends_with(&self.run)
     }
 
@@ -225,7 +229,7 @@ impl Harness {
     pub(super) async fn expect_takeover(&self, key: &str, holder: &str, millis: u64) -> CaseResult {
         let started = Instant::now();
         let mut worker = 0;
-        while started.elapsed() < DEADLINE {
+        while started.elapsed() < EXPIRY_DEADLINE {
             match self.lease(worker, key, holder, 60_000).await? {
                 Lease::Won => return Ok(()),
                 Lease::Held(rest) if rest > Duration::from_millis(millis) => {
@@ -250,8 +254,8 @@ impl Harness {
         F: Future<Output = Result<T, String>> + Send + 'static,
     {
         let mut workers = JoinSet::new();
-        let barrier = Arc::new(Barrier::new(CROWD));
-        for worker in 0..CROWD {
+        let barrier = Arc::new(Barrier::new(CONCURRENT_WORKERS));
+        for worker in 0..CONCURRENT_WORKERS {
             let (work, barrier) = (work(self.clone(), worker), Arc::clone(&barrier));
             workers.spawn(async move {
                 barrier.wait().await;

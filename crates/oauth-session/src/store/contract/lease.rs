@@ -4,17 +4,17 @@ use super::harness::{CaseResult, Harness, expect_equal};
 use super::saving::ODD_KEYS;
 use crate::store::Lease;
 
-const MINUTE: u64 = 60_000;
+const MINUTE_MS: u64 = 60_000;
 
 /// A lease in milliseconds: short for a human, and long enough for a busy machine to reach the next
 /// line.
-const SHORT: u64 = 120;
+const SHORT_LEASE_MS: u64 = 120;
 
 pub(super) async fn exclusive(harness: &Harness) -> CaseResult {
     let key = harness.key("exclusive");
-    harness.expect_won(&key, "one", MINUTE).await?;
-    harness.expect_held(&key, "two", MINUTE).await?;
-    harness.expect_held(&key, "ONE", MINUTE).await
+    harness.expect_won(&key, "one", MINUTE_MS).await?;
+    harness.expect_held(&key, "two", MINUTE_MS).await?;
+    harness.expect_held(&key, "ONE", MINUTE_MS).await
 }
 
 pub(super) async fn race(harness: &Harness) -> CaseResult {
@@ -25,7 +25,7 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
                 let key = key.clone();
                 async move {
                     let holder = format!("worker {worker}");
-                    harness.lease(worker, &key, &holder, MINUTE).await
+                    harness.lease(worker, &key, &holder, MINUTE_MS).await
                 }
             })
             .await?;
@@ -37,38 +37,38 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
 
 pub(super) async fn again(harness: &Harness) -> CaseResult {
     let key = harness.key("again");
-    harness.expect_won(&key, "one", MINUTE).await?;
-    harness.expect_won(&key, "one", 10 * MINUTE).await?;
-    harness.expect_held(&key, "two", 10 * MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE_MS).await?;
+    harness.expect_won(&key, "one", 10 * MINUTE_MS).await?;
+    harness.expect_held(&key, "two", 10 * MINUTE_MS).await?;
     // The latest call counts, even if it shortens the lease.
-    harness.expect_won(&key, "one", SHORT).await?;
-    harness.expect_takeover(&key, "two", SHORT).await
+    harness.expect_won(&key, "one", SHORT_LEASE_MS).await?;
+    harness.expect_takeover(&key, "two", SHORT_LEASE_MS).await
 }
 
 pub(super) async fn give_back(harness: &Harness) -> CaseResult {
     let key = harness.key("give-back");
-    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE_MS).await?;
     harness.expect_won(&key, "one", 0).await?;
-    harness.expect_won(&key, "two", MINUTE).await?;
-    harness.expect_held(&key, "one", MINUTE).await
+    harness.expect_won(&key, "two", MINUTE_MS).await?;
+    harness.expect_held(&key, "one", MINUTE_MS).await
 }
 
 pub(super) async fn not_theirs(harness: &Harness) -> CaseResult {
     let key = harness.key("not-theirs");
     // At first there is no holder.
     harness.expect_won(&key, "two", 0).await?;
-    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE_MS).await?;
     harness.expect_won(&key, "two", 0).await?;
-    harness.expect_held(&key, "two", MINUTE).await
+    harness.expect_held(&key, "two", MINUTE_MS).await
 }
 
 pub(super) async fn over(harness: &Harness) -> CaseResult {
     let key = harness.key("over");
-    harness.expect_won(&key, "one", SHORT).await?;
-    harness.expect_takeover(&key, "two", SHORT).await?;
+    harness.expect_won(&key, "one", SHORT_LEASE_MS).await?;
+    harness.expect_takeover(&key, "two", SHORT_LEASE_MS).await?;
     // A former holder has no rights any more.
     harness.expect_won(&key, "one", 0).await?;
-    harness.expect_held(&key, "one", MINUTE).await
+    harness.expect_held(&key, "one", MINUTE_MS).await
 }
 
 pub(super) async fn keys(harness: &Harness) -> CaseResult {
@@ -76,20 +76,20 @@ pub(super) async fn keys(harness: &Harness) -> CaseResult {
     let key = |name: &str| harness.key(&format!("{name}!"));
     for name in ODD_KEYS {
         harness
-            .expect_won(&key(name), &holder(name), MINUTE)
+            .expect_won(&key(name), &holder(name), MINUTE_MS)
             .await?;
     }
     for name in &ODD_KEYS[1..] {
         harness.expect_won(&key(name), &holder(name), 0).await?;
     }
     harness
-        .expect_held(&key(ODD_KEYS[0]), "another", MINUTE)
+        .expect_held(&key(ODD_KEYS[0]), "another", MINUTE_MS)
         .await
 }
 
 pub(super) async fn alone(harness: &Harness) -> CaseResult {
     let key = harness.key("alone");
-    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE_MS).await?;
     let entry = harness.load(0, &key).await?;
     expect_equal("that a lease made a record", &entry.is_some(), &false)?;
     harness.expect_conflict(&key, 1).await?;
@@ -101,12 +101,12 @@ pub(super) async fn alone(harness: &Harness) -> CaseResult {
 pub(super) async fn apart(harness: &Harness) -> CaseResult {
     let key = harness.key("apart");
     let first_version = harness.save_record(&key, "first", 0).await?;
-    harness.expect_won(&key, "one", MINUTE).await?;
+    harness.expect_won(&key, "one", MINUTE_MS).await?;
     harness.expect_record(&key, first_version, "first").await?;
     // A save checks only the version, and leaves the lease alone.
     let second_version = harness.save_record(&key, "second", first_version).await?;
     harness.expect_conflict(&key, first_version).await?;
-    harness.expect_held(&key, "two", MINUTE).await?;
+    harness.expect_held(&key, "two", MINUTE_MS).await?;
     harness.expect_won(&key, "one", 0).await?;
     harness.expect_record(&key, second_version, "second").await
 }
@@ -114,11 +114,13 @@ pub(super) async fn apart(harness: &Harness) -> CaseResult {
 pub(super) async fn fenced(harness: &Harness) -> CaseResult {
     let key = harness.key("fenced");
     let first_version = harness.save_record(&key, "first", 0).await?;
-    harness.expect_won(&key, "sleeper", SHORT).await?;
-    harness.expect_takeover(&key, "next", SHORT).await?;
+    harness.expect_won(&key, "sleeper", SHORT_LEASE_MS).await?;
+    harness
+        .expect_takeover(&key, "next", SHORT_LEASE_MS)
+        .await?;
     let second_version = harness.save_record(&key, "second", first_version).await?;
     harness.expect_conflict(&key, first_version).await?;
     harness.expect_won(&key, "sleeper", 0).await?;
-    harness.expect_held(&key, "sleeper", MINUTE).await?;
+    harness.expect_held(&key, "sleeper", MINUTE_MS).await?;
     harness.expect_record(&key, second_version, "second").await
 }

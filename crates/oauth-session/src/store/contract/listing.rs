@@ -38,14 +38,14 @@ pub(super) async fn removal(harness: &Harness) -> CaseResult {
 }
 
 /// More than a page of most stores.
-const RECORDS: usize = 130;
+const LISTED_RECORDS: usize = 130;
 
 pub(super) async fn scan(harness: &Harness) -> CaseResult {
     if harness.scan(0).await?.is_none() {
         return Ok(());
     }
     let mut stored_keys = Vec::new();
-    for number in 0..RECORDS {
+    for number in 0..LISTED_RECORDS {
         let key = harness.key(&format!("scan:{number}"));
         let due = (number % 2 == 0).then_some(1);
         saved_version(harness.save_due(number, &key, "text", 0, due).await?, 0)?;
@@ -57,10 +57,10 @@ pub(super) async fn scan(harness: &Harness) -> CaseResult {
     harness
         .expect_won(&harness.key("scan:leased"), "one", 60_000)
         .await?;
-    let is_of_this = |key: &String| key.starts_with("scan:");
+    let is_scanned_key = |key: &String| key.starts_with("scan:");
     for worker in 0..2 {
         let listed = harness.scan(worker).await?.unwrap_or_default();
-        let mut listed: Vec<_> = listed.into_iter().filter(is_of_this).collect();
+        let mut listed: Vec<_> = listed.into_iter().filter(is_scanned_key).collect();
         listed.sort();
         listed.dedup();
         stored_keys.sort();
@@ -70,12 +70,12 @@ pub(super) async fn scan(harness: &Harness) -> CaseResult {
         harness.remove(0, &key).await?;
     }
     let remaining = harness.scan(1).await?.unwrap_or_default();
-    let remaining = remaining.into_iter().filter(is_of_this).count();
+    let remaining = remaining.into_iter().filter(is_scanned_key).count();
     expect_equal("what a scan tells of what was removed", &remaining, &0)
 }
 
 /// More keys than earlier runs may have left in the store.
-const ENOUGH: usize = 1_000_000;
+const MAX_OTHER_KEYS: usize = 1_000_000;
 
 pub(super) async fn due(harness: &Harness) -> CaseResult {
     if harness.due(0, 1, 1).await?.is_none() {
@@ -84,12 +84,12 @@ pub(super) async fn due(harness: &Harness) -> CaseResult {
     let key = |name: &str| harness.key(&format!("due:{name}"));
     let listed = async |worker, before| -> Result<Vec<String>, String> {
         let listed = harness
-            .due(worker, before, ENOUGH)
+            .due(worker, before, MAX_OTHER_KEYS)
             .await?
             .unwrap_or_default();
         Ok(listed
             .into_iter()
-            .filter(|key| harness.is_ours(key) && key.starts_with("due:"))
+            .filter(|key| harness.is_key_of_this_run(key) && key.starts_with("due:"))
             .collect())
     };
     let mut versions = Vec::new();

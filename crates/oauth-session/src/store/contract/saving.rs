@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::harness::{CROWD, CaseResult, Harness, expect_equal, saved_version};
+use super::harness::{CONCURRENT_WORKERS, CaseResult, Harness, expect_equal, saved_version};
 use crate::store::Saved;
 
 pub(super) async fn nothing(harness: &Harness) -> CaseResult {
@@ -94,7 +94,7 @@ pub(super) async fn first_save(harness: &Harness) -> CaseResult {
 pub(super) async fn shared(harness: &Harness) -> CaseResult {
     let key = harness.key("shared");
     let mut version = 0;
-    for worker in 0..CROWD {
+    for worker in 0..CONCURRENT_WORKERS {
         let text = format!("from {worker}");
         version = saved_version(harness.save(worker, &key, &text, version).await?, version)?;
         harness.expect_record(&key, version, &text).await?;
@@ -133,20 +133,20 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
 
 /// Each worker adds one, three times, and retries as often as needed.
 pub(super) async fn count(harness: &Harness) -> CaseResult {
-    const TURNS: usize = 3;
+    const TURNS_PER_WORKER: usize = 3;
     let key = harness.key("count");
     harness
         .run_concurrently(|harness, worker| {
             let key = key.clone();
             async move {
-                for _ in 0..TURNS {
+                for _ in 0..TURNS_PER_WORKER {
                     while !add_one(&harness, worker, &key).await? {}
                 }
                 Ok(())
             }
         })
         .await?;
-    let total = (CROWD * TURNS).to_string();
+    let total = (CONCURRENT_WORKERS * TURNS_PER_WORKER).to_string();
     let version = harness
         .load(0, &key)
         .await?

@@ -16,7 +16,7 @@ const LEASE: &str = "lease";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::store) struct Held {
+pub(in crate::store) struct LeaseRecord {
     format: String,
     pub(in crate::store) holder: String,
     /// When the lease was acquired, in milliseconds since 1970, like `until`.
@@ -28,11 +28,11 @@ pub(in crate::store) struct Held {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
     Keep,
-    Write(Held),
+    Write(LeaseRecord),
     Remove,
 }
 
-impl Held {
+impl LeaseRecord {
     pub(in crate::store) fn new(holder: String, taken_at: u64, until: u64) -> Self {
         Self {
             format: FORMAT.to_owned(),
@@ -72,11 +72,11 @@ impl Locked<'_> {
         self.remove(LEASE)
     }
 
-    fn read_lease(&self) -> Result<Option<Held>, Error> {
+    fn read_lease(&self) -> Result<Option<LeaseRecord>, Error> {
         let Some(bytes) = self.read(LEASE)? else {
             return Ok(None);
         };
-        let lease: Option<Held> = serde_json::from_slice(bytes.expose()).ok();
+        let lease: Option<LeaseRecord> = serde_json::from_slice(bytes.expose()).ok();
         let lease = lease.filter(|lease| lease.format == FORMAT && lease.taken_at <= lease.until);
         // It is replaced as a whole, so a crash cannot leave this.
         let name = self.name(LEASE);
@@ -88,12 +88,12 @@ impl Locked<'_> {
 
 /// Decides who holds the lease from now on, if another holder requests it for this many milliseconds.
 pub(in crate::store) fn decide(
-    stored: Option<Held>,
+    stored: Option<LeaseRecord>,
     holder: &str,
     ttl: u64,
     now: u64,
 ) -> (Lease, Change) {
-    let is_there = stored.is_some();
+    let had_lease = stored.is_some();
     let (stored, is_moved) = match stored {
         // The clock has been set back: the expiry of the lease is no longer known, only its duration. Regarding it as
         // expired could let two workers hold it; waiting for the clock to catch up could take hours.
@@ -101,7 +101,7 @@ pub(in crate::store) fn decide(
             let expires_at = now.saturating_add(lease.until - lease.taken_at);
             let taken_at = now;
             (
-                Some(Held {
+                Some(LeaseRecord {
                     taken_at,
                     until: expires_at,
                     ..lease
@@ -122,10 +122,10 @@ pub(in crate::store) fn decide(
             };
             (Lease::Held(remaining), change)
         }
-        (None, 0) if is_there => (Lease::Won, Change::Remove),
+        (None, 0) if had_lease => (Lease::Won, Change::Remove),
         (None, 0) => (Lease::Won, Change::Keep),
         (None, _) => {
-            let lease = Held::new(holder.to_owned(), now, now.saturating_add(ttl));
+            let lease = LeaseRecord::new(holder.to_owned(), now, now.saturating_add(ttl));
             (Lease::Won, Change::Write(lease))
         }
     }
@@ -135,8 +135,8 @@ pub(in crate::store) fn decide(
 mod tests {
     use super::*;
 
-    fn held(holder: &str, taken_at: u64, until: u64) -> Held {
-        Held::new(holder.to_owned(), taken_at, until)
+    fn held(holder: &str, taken_at: u64, until: u64) -> LeaseRecord {
+        LeaseRecord::new(holder.to_owned(), taken_at, until)
     }
 
     const fn rest(millis: u64) -> Lease {

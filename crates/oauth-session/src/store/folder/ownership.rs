@@ -113,11 +113,11 @@ fn ensure_whole(path: &Path, trusted: Trusted) -> io::Result<()> {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = since_1970.map_or(0, |time| time.as_nanos());
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}-{nanos}-{count}", std::process::id()));
-    create(beside.as_ref(), trusted)?;
-    let linked = fs::hard_link(&beside, path);
-    fs::remove_file(&beside)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}-{nanos}-{count}", std::process::id()));
+    create(temporary.as_ref(), trusted)?;
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
     linked
 }
 

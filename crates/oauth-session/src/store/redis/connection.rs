@@ -18,20 +18,20 @@ use super::address::{Address, Sentinels};
 /// The connection that all handles share.
 pub(super) struct Connections {
     address: Address,
-    open: Mutex<Option<Numbered>>,
+    open: Mutex<Option<NumberedConnection>>,
     numbers: AtomicU64,
 }
 
 /// A connection with a unique number.
 #[derive(Clone)]
-pub(super) struct Numbered {
+pub(super) struct NumberedConnection {
     number: u64,
-    pub(super) link: Link,
+    pub(super) link: ServerConnection,
 }
 
 /// A connection to one server, or to a cluster.
 #[derive(Clone)]
-pub(super) enum Link {
+pub(super) enum ServerConnection {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -50,18 +50,18 @@ impl Connections {
     }
 
     /// The current connection, or a new one.
-    pub(super) async fn link(&self, patience: Duration) -> Result<Numbered, RedisError> {
+    pub(super) async fn link(&self, patience: Duration) -> Result<NumberedConnection, RedisError> {
         let mut current = self.open.lock().await;
         if let Some(numbered) = &*current {
             return Ok(numbered.clone());
         }
         let link = connect(&self.address, patience).await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        Ok(current.insert(Numbered { number, link }).clone())
+        Ok(current.insert(NumberedConnection { number, link }).clone())
     }
 
     /// Stops using this connection.
-    pub(super) async fn discard(&self, used: &Numbered) {
+    pub(super) async fn discard(&self, used: &NumberedConnection) {
         let mut current = self.open.lock().await;
         if current
             .as_ref()
@@ -72,10 +72,12 @@ impl Connections {
     }
 }
 
-async fn connect(address: &Address, patience: Duration) -> Result<Link, RedisError> {
+async fn connect(address: &Address, patience: Duration) -> Result<ServerConnection, RedisError> {
     match address {
-        Address::Single(client) => Ok(Link::One(open(client, patience).await?)),
-        Address::Sentinels(sentinels) => Ok(Link::One(primary(sentinels, patience).await?)),
+        Address::Single(client) => Ok(ServerConnection::One(open(client, patience).await?)),
+        Address::Sentinels(sentinels) => {
+            Ok(ServerConnection::One(primary(sentinels, patience).await?))
+        }
         Address::Cluster(nodes) => {
             let builder = ClusterClient::builder(nodes.clone())
                 .connection_timeout(patience)
@@ -83,7 +85,7 @@ async fn connect(address: &Address, patience: Duration) -> Result<Link, RedisErr
                 // A failover takes longer than a caller should wait: the keeper retries.
                 .retries(2);
             let cluster = builder.build()?.get_async_connection().await?;
-            Ok(Link::Cluster(cluster))
+            Ok(ServerConnection::Cluster(cluster))
         }
     }
 }
@@ -146,7 +148,7 @@ fn no_primary(reason: &'static str) -> RedisError {
     RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, reason))
 }
 
-impl Link {
+impl ServerConnection {
     /// How many replicas have what this connection has written to the partition of a key, as soon as there are this
     /// many, or this time has passed.
     pub(super) async fn replicas(
@@ -170,7 +172,7 @@ impl Link {
     }
 }
 
-impl ConnectionLike for Link {
+impl ConnectionLike for ServerConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::One(connection) => connection.req_packed_command(cmd),

@@ -32,7 +32,7 @@ enum Holder {
 }
 
 /// An opened record.
-pub(super) struct Opened {
+pub(super) struct DecryptedRecord {
     /// The record's name, unless it was sealed in the first format.
     pub(super) name: Option<String>,
     pub(super) record: Secret<String>,
@@ -133,7 +133,7 @@ impl Keys {
         stored: &str,
         text: &Secret<String>,
         version: u64,
-    ) -> Result<Opened, Error> {
+    ) -> Result<DecryptedRecord, Error> {
         let sealed = SealedRecord::read(text).ok_or_else(|| unopened("it is not sealed"))?;
         // No key is requested for a record that is malformed.
         if !sealed.can_be(version) {
@@ -146,7 +146,7 @@ impl Keys {
         let key = self.find(sealed.key_id()).await?;
         let key = key.ok_or_else(|| record::without_key(sealed.key_id(), reason))?;
         let OpenedRecord { name, record, .. } = sealed.open(&key, stored, version)?;
-        Ok(Opened {
+        Ok(DecryptedRecord {
             key: name.is_some().then(|| key.id().to_owned()),
             name,
             record,

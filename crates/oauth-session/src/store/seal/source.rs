@@ -20,7 +20,7 @@ use crate::store::Answer;
 const CURRENT_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause before the next attempt if the next key could not be obtained; until then the current key seals.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// The time for which an id is remembered as unknown.
 const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
@@ -113,14 +113,14 @@ struct Current {
 }
 
 /// How a caller gets a key: from the cache, by waiting for another caller, or from the source.
-enum Turn<'a> {
+enum KeyAccess<'a> {
     Found(Outcome),
     Follow(watch::Receiver<Option<Outcome>>),
-    Lead(Lead<'a>),
+    Lead(Leader<'a>),
 }
 
 /// The caller that requests the key for all. If it is dropped before there is an answer, the next one requests it.
-struct Lead<'a> {
+struct Leader<'a> {
     cached_source: &'a CachedSource,
     query: KeyQuery,
     sender: watch::Sender<Option<Outcome>>,
@@ -162,30 +162,30 @@ impl CachedSource {
     async fn key_or_wait(&self, query: KeyQuery) -> Outcome {
         loop {
             match self.next_turn(&query, clock::now()?) {
-                Turn::Found(outcome) => return outcome,
-                Turn::Follow(mut receiver) => {
+                KeyAccess::Found(outcome) => return outcome,
+                KeyAccess::Follow(mut receiver) => {
                     if let Ok(outcome) = receiver.wait_for(Option::is_some).await
                         && let Some(outcome) = outcome.clone()
                     {
                         return outcome;
                     }
                 }
-                Turn::Lead(lead) => return lead.key_or_wait().await,
+                KeyAccess::Lead(lead) => return lead.key_or_wait().await,
             }
         }
     }
 
-    fn next_turn(&self, query: &KeyQuery, now: UnixTime) -> Turn<'_> {
+    fn next_turn(&self, query: &KeyQuery, now: UnixTime) -> KeyAccess<'_> {
         let mut cache = self.lock();
         if let Some(outcome) = cache.at_hand(query, now) {
-            return Turn::Found(outcome);
+            return KeyAccess::Found(outcome);
         }
         if let Some(receiver) = cache.in_flight.get(query) {
-            return Turn::Follow(receiver.clone());
+            return KeyAccess::Follow(receiver.clone());
         }
         let (sender, receiver) = watch::channel(None);
         cache.in_flight.insert(query.clone(), receiver);
-        Turn::Lead(Lead {
+        KeyAccess::Lead(Leader {
             cached_source: self,
             query: query.clone(),
             sender,
@@ -245,7 +245,7 @@ impl KeyCache {
             }
             (None, _) => {
                 if let Some(current) = &mut self.current {
-                    current.until = now.after(RETRY);
+                    current.until = now.after(RETRY_PAUSE);
                 }
             }
             (Some(_), Err(_)) => {}
@@ -253,7 +253,7 @@ impl KeyCache {
     }
 }
 
-impl Lead<'_> {
+impl Leader<'_> {
     async fn key_or_wait(self) -> Outcome {
         let source = &self.cached_source.source;
         let result = match &self.query {
@@ -283,7 +283,7 @@ impl Lead<'_> {
     }
 }
 
-impl Drop for Lead<'_> {
+impl Drop for Leader<'_> {
     fn drop(&mut self) {
         let mut cache = self.cached_source.lock();
         let is_own_channel =

@@ -20,26 +20,27 @@ use crate::store::{Access, ENDPOINT, malformed};
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The format of the table.
-const FORMAT: i64 = 1;
+const SCHEMA_VERSION: i64 = 1;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
 pub(super) struct Database {
     path: PathBuf,
     trusted: Trusted,
-    keeping: Keeping,
-    open: Mutex<Option<Open>>,
+    reuse: ConnectionReuse,
+    open: Mutex<Option<OpenDatabase>>,
 }
 
-/// The state that is kept between two calls.
+/// Whether the connection is kept between two calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keeping {
-    /// The connection.
-    Open,
-    Nothing,
+pub(super) enum ConnectionReuse {
+    /// The connection stays open.
+    KeepOpen,
+    /// Each call opens the file again.
+    ReopenEachCall,
 }
 
-struct Open {
+struct OpenDatabase {
     connection: Connection,
     file: Identity,
 }
@@ -50,26 +51,31 @@ struct Identity(Option<(u64, u64)>);
 
 impl Identity {
     #[cfg(unix)]
-    fn of(data: &Metadata) -> Self {
+    fn from_metadata(data: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         Self(Some((data.dev(), data.ino())))
     }
 
     /// There, a file that is open cannot be replaced.
     #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Self {
+    fn from_metadata(_: &Metadata) -> Self {
         Self(None)
     }
 }
 
 impl Database {
-    pub(super) fn open(path: PathBuf, access: Access, keeping: Keeping) -> Result<Self, Error> {
+    pub(super) fn open(
+        path: PathBuf,
+        access: Access,
+        reuse: ConnectionReuse,
+    ) -> Result<Self, Error> {
         let (path, trusted) = resolve_path(&path, access)?;
-        let open = Some(open(&path, trusted, keeping)?).filter(|_| keeping == Keeping::Open);
+        let open =
+            Some(open(&path, trusted, reuse)?).filter(|_| reuse == ConnectionReuse::KeepOpen);
         Ok(Self {
             path,
             trusted,
-            keeping,
+            reuse,
             open: Mutex::new(open),
         })
     }
@@ -101,12 +107,12 @@ impl Database {
         let mut connection_slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let file_metadata = fs::symlink_metadata(&self.path).ok();
         let mut open = match (connection_slot.take(), file_metadata) {
-            (Some(open), Some(data)) if Identity::of(&data) == open.file => open,
-            _ => open(&self.path, self.trusted, self.keeping)?,
+            (Some(open), Some(data)) if Identity::from_metadata(&data) == open.file => open,
+            _ => open(&self.path, self.trusted, self.reuse)?,
         };
         let result = run(&mut open.connection, behavior, work);
         // After an error the connection is closed, because it may be broken.
-        if result.is_ok() && self.keeping == Keeping::Open {
+        if result.is_ok() && self.reuse == ConnectionReuse::KeepOpen {
             *connection_slot = Some(open);
         }
         result
@@ -148,7 +154,7 @@ fn resolve_path(path: &Path, access: Access) -> Result<(PathBuf, Trusted), Error
 /// Only one open at a time in this process: see the comment on locks in `open`.
 static OPENING: Mutex<()> = Mutex::new(());
 
-fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> {
+fn open(path: &Path, trusted: Trusted, reuse: ConnectionReuse) -> Result<OpenDatabase, Error> {
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let io_failed = |error: io::Error| io_error(&name, error);
@@ -176,13 +182,13 @@ fn open(path: &Path, trusted: Trusted, keeping: Keeping) -> Result<Open, Error> 
     let mut connection = Connection::open_with_flags(path, flags).map_err(|e| not_done(&e))?;
     prepare(&mut connection)?;
     // A process that is often the last to close would checkpoint the log each time, which costs more than the call.
-    let is_last_to_move = keeping == Keeping::Open;
+    let is_last_to_move = reuse == ConnectionReuse::KeepOpen;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_last_to_move)
         .map_err(|error| not_done(&error))?;
-    Ok(Open {
+    Ok(OpenDatabase {
         connection,
-        file: Identity::of(&data),
+        file: Identity::from_metadata(&data),
     })
 }
 
@@ -209,14 +215,14 @@ fn create_schema(connection: &mut Connection) -> Result<(), Failure> {
         connection.query_row("pragma user_version", [], |row| row.get::<_, i64>(0))
     };
     match version(connection)? {
-        0 | FORMAT => {}
+        0 | SCHEMA_VERSION => {}
         _ => return Err(malformed("the database has another format").into()),
     }
     // Committed data is on the disk, and replaced data is overwritten there.
     connection.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;",
     )?;
-    if version(connection)? == FORMAT && has_ends(connection)? {
+    if version(connection)? == SCHEMA_VERSION && has_ends(connection)? {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -16,7 +16,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[tokio::test]
 async fn only_the_owner_reads_what_is_made() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
     store.lease(KEY, "one", MINUTE).await.expect("leased");
@@ -29,7 +29,7 @@ async fn only_the_owner_reads_what_is_made() {
 
 #[tokio::test]
 async fn a_record_that_others_may_read_or_write_is_refused() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     for wide in [0o640, 0o620, 0o604, 0o602] {
@@ -52,7 +52,7 @@ async fn a_record_that_others_may_read_or_write_is_refused() {
 
 #[tokio::test]
 async fn a_link_is_not_followed() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
     let aside = place.folder.path().join("aside");
@@ -80,7 +80,7 @@ async fn a_link_is_not_followed() {
 /// A symbolic link in place of the temporary file is not followed.
 #[tokio::test]
 async fn a_link_is_not_written_through() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     let aside = place.folder.path().join("aside");
     fs::write(&aside, "theirs").expect("written");
@@ -96,7 +96,7 @@ async fn a_link_is_not_written_through() {
 
 #[tokio::test]
 async fn what_is_not_a_file_is_refused() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     fs::create_dir(place.record()).expect("a folder");
     let error = load(&store).await.expect_err("refused");
@@ -112,7 +112,7 @@ async fn what_is_not_a_file_is_refused() {
 
 #[tokio::test]
 async fn a_folder_that_others_may_write_to_is_refused() {
-    let place = Place::new();
+    let place = TempStore::new();
     for (mode, is_ours) in [
         (0o777, false),
         (0o1777, false),
@@ -143,7 +143,7 @@ async fn a_folder_that_others_may_write_to_is_refused() {
 /// files owned by us.
 #[tokio::test]
 async fn another_users_file_is_refused() {
-    let place = Place::new();
+    let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
     match chown(place.record(), Some(12_345), None) {

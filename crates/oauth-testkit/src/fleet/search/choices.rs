@@ -6,19 +6,19 @@ use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{Event, Reuse};
 
 use super::super::Breach;
-use super::super::callers::Mood;
-use super::super::simulation::{Due, Scheduled, Simulation, millis, window};
-use super::super::slot::Mail;
+use super::super::callers::CallerPatience;
+use super::super::simulation::{DueEvent, Scheduled, Simulation, millis, window};
+use super::super::slot::Message;
 
 /// The troubles that have not occurred yet.
 #[derive(Debug, Clone)]
-pub(super) struct Left {
+pub(super) struct RemainingTroubles {
     troubles: u32,
-    has_come: [Came; 6],
+    has_come: [HasOccurred; 6],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Came {
+enum HasOccurred {
     No,
     Yes,
 }
@@ -33,25 +33,25 @@ enum Trouble {
     StandStill,
 }
 
-impl Left {
+impl RemainingTroubles {
     pub(super) const fn new(troubles: u32) -> Self {
         Self {
             troubles,
-            has_come: [Came::No; 6],
+            has_come: [HasOccurred::No; 6],
         }
     }
 
     fn may(&self, trouble: Trouble) -> bool {
-        self.troubles > 0 && self.has_come[trouble as usize] == Came::No
+        self.troubles > 0 && self.has_come[trouble as usize] == HasOccurred::No
     }
 
     const fn comes(&mut self, trouble: Trouble) {
         self.troubles -= 1;
-        self.has_come[trouble as usize] = Came::Yes;
+        self.has_come[trouble as usize] = HasOccurred::Yes;
     }
 
     fn has_come(&self, trouble: Trouble) -> bool {
-        self.has_come[trouble as usize] == Came::Yes
+        self.has_come[trouble as usize] == HasOccurred::Yes
     }
 
     /// Whether nothing has happened that can lose a grant.
@@ -77,7 +77,7 @@ impl Left {
     }
 
     pub(super) fn digest(&self) -> [u8; 6] {
-        self.has_come.map(|came| u8::from(came == Came::Yes))
+        self.has_come.map(|came| u8::from(came == HasOccurred::Yes))
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) enum Choice {
 /// How a search treats an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Its receiver no longer exists.
+    /// The receiver no longer exists.
     Void,
     /// Others cannot see its effect: its order does not matter.
     Private,
@@ -130,7 +130,7 @@ enum Kind {
 impl Simulation {
     fn kind(&self, ev: &Scheduled) -> Kind {
         match ev {
-            Scheduled::Mail {
+            Scheduled::Message {
                 worker,
                 epoch,
                 grant,
@@ -142,31 +142,34 @@ impl Simulation {
                     return Kind::Void;
                 }
                 match mail {
-                    Mail::Begin(round)
-                    | Mail::Act(round, _)
-                    | Mail::Launch(round)
-                    | Mail::Extend(round, _)
+                    Message::Begin(round)
+                    | Message::Act(round, _)
+                    | Message::Launch(round)
+                    | Message::Extend(round, _)
                         if *round != slot.round =>
                     {
                         Kind::Void
                     }
-                    Mail::Heard { call, .. } if slot.call != Some(*call) => Kind::Void,
-                    Mail::Heard { event, .. } => match event {
+                    Message::Heard { call, .. } if slot.call != Some(*call) => Kind::Void,
+                    Message::Heard { event, .. } => match event {
                         Event::Failed(_) => Kind::StoreTimeout,
                         Event::Elapsed => Kind::Elapsed,
                         _ => Kind::Local,
                     },
-                    Mail::Net { send, .. } if self.ledger.is_closed(*send) => Kind::Void,
-                    Mail::Net { input, .. } => match input {
+                    Message::Net { send, .. } if self.ledger.is_closed(*send) => Kind::Void,
+                    Message::Net { input, .. } => match input {
                         Input::Lost(_) => Kind::NetTimeout,
                         _ => Kind::Local,
                     },
-                    Mail::Act(..) | Mail::Answer(..) | Mail::Use(_) | Mail::Cancel(_) => {
-                        Kind::Private
+                    Message::Act(..)
+                    | Message::Answer(..)
+                    | Message::Use(_)
+                    | Message::Cancel(_) => Kind::Private,
+                    Message::Ask(_) | Message::Begin(_) | Message::Tend | Message::Login(_) => {
+                        Kind::Local
                     }
-                    Mail::Ask(_) | Mail::Begin(_) | Mail::Tend | Mail::Login(_) => Kind::Local,
-                    Mail::Launch(_) => Kind::Step,
-                    Mail::Extend(..) | Mail::Impatient(_) | Mail::Upkeep => Kind::Later,
+                    Message::Launch(_) => Kind::Step,
+                    Message::Extend(..) | Message::Impatient(_) | Message::Upkeep => Kind::Later,
                 }
             }
             Scheduled::Store { .. } => Kind::Store,
@@ -181,7 +184,7 @@ impl Simulation {
         loop {
             let mut events = std::mem::take(&mut self.queue).into_vec();
             events.retain(|due| self.kind(&due.0.ev) != Kind::Void);
-            let private = |due: &&Reverse<Due>| self.kind(&due.0.ev) == Kind::Private;
+            let private = |due: &&Reverse<DueEvent>| self.kind(&due.0.ev) == Kind::Private;
             let first = events.iter().filter(private).map(|due| due.0.posted).min();
             self.queue = events.into();
             match first {
@@ -207,14 +210,14 @@ impl Simulation {
     }
 
     /// All possible next steps, in a deterministic order.
-    pub(super) fn choices(&self, left: &Left) -> Vec<Choice> {
+    pub(super) fn choices(&self, left: &RemainingTroubles) -> Vec<Choice> {
         let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
         events.sort_unstable_by_key(|due| due.posted);
-        let is_local = |due: &&&Due| match (self.kind(&due.ev), &due.ev) {
-            (Kind::Elapsed, Scheduled::Mail { worker, .. }) => self.is_news(*worker),
+        let is_local = |due: &&&DueEvent| match (self.kind(&due.ev), &due.ev) {
+            (Kind::Elapsed, Scheduled::Message { worker, .. }) => self.is_news(*worker),
             (kind, _) => kind == Kind::Local,
         };
-        let is_seen = |due: &&Due| {
+        let is_seen = |due: &&DueEvent| {
             let kind = self.kind(&due.ev);
             matches!(kind, Kind::Step | Kind::Store | Kind::Arrival)
         };
@@ -230,7 +233,7 @@ impl Simulation {
         });
         let spans = [millis(self.setup.policy.lease), window(&self.setup)];
         let [lease, attempt] = spans.map(|span| span + 3000);
-        let waits = |due: &&&Due| self.kind(&due.ev) == Kind::Elapsed;
+        let waits = |due: &&&DueEvent| self.kind(&due.ev) == Kind::Elapsed;
         if choices.is_empty() && events.iter().any(|due| waits(&due)) {
             choices.push(Choice::Wait(attempt));
         }
@@ -269,7 +272,11 @@ impl Simulation {
         choices
     }
 
-    pub(super) fn choose(&mut self, left: &mut Left, number: usize) -> Result<(), Breach> {
+    pub(super) fn choose(
+        &mut self,
+        left: &mut RemainingTroubles,
+        number: usize,
+    ) -> Result<(), Breach> {
         let Some(choice) = self.choices(left).get(number).copied() else {
             return Ok(());
         };
@@ -295,7 +302,7 @@ impl Simulation {
             Choice::Next(posted) => match self.take(posted) {
                 Some(Scheduled::Restart(worker)) => {
                     self.handle(Scheduled::Restart(worker))?;
-                    self.come(worker, 0, Mood::Hasty);
+                    self.come(worker, 0, CallerPatience::Hasty);
                     Ok(())
                 }
                 Some(ev) => self.handle(ev),
@@ -327,8 +334,8 @@ fn is_order_of(order: &Scheduled, timeout: &Scheduled) -> bool {
     match (order, timeout) {
         (
             Scheduled::Store { call, .. },
-            Scheduled::Mail {
-                mail: Mail::Heard { call: awaited, .. },
+            Scheduled::Message {
+                mail: Message::Heard { call: awaited, .. },
                 ..
             },
         ) => call == awaited,

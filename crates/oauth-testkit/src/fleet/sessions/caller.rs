@@ -11,14 +11,14 @@ use oauth_core::error::Advice;
 use oauth_core::moment::Moment;
 use oauth_session::GrantSource;
 
-use super::super::callers::Mood;
+use super::super::callers::CallerPatience;
 use super::super::{Breach, Rule};
-use super::endpoints::Line;
+use super::endpoints::SessionLink;
 use super::simulation::{Shared, lock};
 
 /// The maximum time from a fetch of tokens until the cache has them, including the release of the lease,
 /// in milliseconds.
-const SETTLED: u64 = 40_000;
+const MAX_SETTLING_MS: u64 = 40_000;
 
 thread_local! {
     /// The sessions of the history that this thread runs: their stores cannot own them.
@@ -42,7 +42,7 @@ struct Call {
 }
 
 impl Call {
-    fn open(line: &Line, what: &str) -> Self {
+    fn open(line: &SessionLink, what: &str) -> Self {
         let number = line.act(|sim| {
             let now = sim.now / 1000;
             let (worker, member) = (line.worker, line.member);
@@ -62,7 +62,7 @@ impl Drop for Call {
 }
 
 /// An await point at which a user may log in.
-pub(super) async fn beside(line: &Line) {
+pub(super) async fn beside(line: &SessionLink) {
     let is_login = line.act(|sim| {
         let odds = sim.setup.odds.login_beside;
         sim.hits(odds) && !sim.setup.own
@@ -74,7 +74,7 @@ pub(super) async fn beside(line: &Line) {
     }
 }
 
-pub(super) async fn log_in(line: Line, session: GrantSource) {
+pub(super) async fn log_in(line: SessionLink, session: GrantSource) {
     let Some(tokens) = line.act(|sim| sim.login(line.member)) else {
         line.act(|sim| sim.expect_login(line.grant));
         return;
@@ -92,7 +92,7 @@ pub(super) async fn log_in(line: Line, session: GrantSource) {
 }
 
 /// Requests tokens until one works, or the caller gives up.
-pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
+pub(super) async fn call(line: SessionLink, session: GrantSource, patience: CallerPatience) {
     let call = Call::open(&line, "a caller");
     let turn = Duration::from_millis(1 + call.number % 64);
     line.act(|sim| sim.report.callers += 1);
@@ -116,17 +116,18 @@ pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
             Ok(token) => {
                 let (tokens, pause) = (token.into_arc(), line.act(|sim| sim.rng.between(1, 2000)));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                if works(&line, &tokens) || (mood == Mood::Hasty && refused.is_some()) {
+                if works(&line, &tokens) || (patience == CallerPatience::Hasty && refused.is_some())
+                {
                     return;
                 }
-                let is_told = line.act(|sim| {
+                let is_invalidated_first = line.act(|sim| {
                     let access = tokens.access_token.expose().clone();
                     let name = sim.ledger.name(&access).to_owned();
                     sim.note_of(line.member, || format!("{name} was refused"));
                     sim.members[line.member].refused = Some(access);
                     sim.rng.chance(3000)
                 });
-                refused = match is_told {
+                refused = match is_invalidated_first {
                     // The same call in two steps.
                     true => {
                         session.invalidate(&tokens);
@@ -142,7 +143,7 @@ pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
                     }
                     sim.rng.between(1000, 3000)
                 });
-                if mood == Mood::Hasty {
+                if patience == CallerPatience::Hasty {
                     return;
                 }
                 let named = match error.advice() {
@@ -155,7 +156,7 @@ pub(super) async fn call(line: Line, session: GrantSource, mood: Mood) {
     }
 }
 
-fn works(line: &Line, tokens: &Tokens) -> bool {
+fn works(line: &SessionLink, tokens: &Tokens) -> bool {
     line.act(|sim| {
         let odds = sim.setup.odds.ended;
         if sim.hits(odds) {
@@ -169,27 +170,27 @@ fn works(line: &Line, tokens: &Tokens) -> bool {
         let mut request = request.expect("a token's characters fit a header");
         sim.certificates.present(line.worker, &mut request);
         let at = Moment::fixed(sim.time(), [0; 32]);
-        let is_good = sim.twin.answer(&at, request).status() == 200;
-        sim.report.served += u64::from(is_good);
-        sim.report.refused += u64::from(!is_good);
-        is_good
+        let is_accepted = sim.twin.answer(&at, request).status() == 200;
+        sim.report.served += u64::from(is_accepted);
+        sim.report.refused += u64::from(!is_accepted);
+        is_accepted
     })
 }
 
 /// Checks the cache after a caller has received these tokens.
-fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<(), Breach> {
+fn check_cache(line: &SessionLink, session: &GrantSource, tokens: &Tokens) -> Result<(), Breach> {
     let (ready, latest) = (session.ready().ok().flatten(), session.latest());
     line.act(|sim| {
         let now = sim.clock(line.worker);
         let policy = &sim.setup.policy;
-        let left = |tokens: &Tokens| {
+        let remaining = |tokens: &Tokens| {
             let lifetime = Duration::from_secs(tokens.expires_in?);
             let end = tokens.expires_at()?;
             let leeway = policy.leeway.min(lifetime / 10);
             let ahead = policy.ahead.min(lifetime / 5);
             Some((end.before(leeway), ahead))
         };
-        if let Some((stale, ahead)) = ready.as_deref().and_then(left)
+        if let Some((stale, ahead)) = ready.as_deref().and_then(remaining)
             && now >= stale.before(ahead)
         {
             let text = format!(
@@ -205,15 +206,15 @@ fn check_cache(line: &Line, session: &GrantSource, tokens: &Tokens) -> Result<()
             is_latest && session.logging_in == 0 && session.fails == 0 && !session.has_lost_tasks;
         let is_stored = sim.ledger.history[line.grant]
             .iter()
-            .any(|it| it.access == *access);
-        if let Some((stale, ahead)) = left(tokens)
+            .any(|saved| saved.access == *access);
+        if let Some((stale, ahead)) = remaining(tokens)
             && ready.is_none()
             && is_plain
             && is_stored
             && session
                 .fetched
                 .get(access)
-                .is_some_and(|at| at + SETTLED < sim.now)
+                .is_some_and(|at| at + MAX_SETTLING_MS < sim.now)
             && now < stale.before(ahead * 2)
         {
             let text = format!(

@@ -14,7 +14,7 @@ use oauth_session::store::{Answer, Times};
 
 use super::super::fake_store::FakeStore as _;
 use super::super::net::{REFUSALS, refusal, status};
-use super::super::save_rules::Over;
+use super::super::save_rules::Replaced;
 use super::super::simulation::millis;
 use super::caller;
 use super::simulation::{Shared, Simulation, lock};
@@ -24,14 +24,14 @@ const STORE_TIMEOUT: u64 = 2000;
 
 /// The connection of one session to the simulation.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct SessionLink {
     pub(super) sim: Shared,
     pub(super) member: usize,
     pub(super) worker: usize,
     pub(super) grant: usize,
 }
 
-enum Fate {
+enum StoreFate {
     Done,
     Refused,
     Lost,
@@ -45,22 +45,22 @@ async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-impl Line {
-    fn order(&self) -> (Fate, u64, u64) {
+impl SessionLink {
+    fn order(&self) -> (StoreFate, u64, u64) {
         let mut sim = lock(&self.sim);
         let odds = sim.setup.odds;
         sim.tick(self.worker);
         let is_down = !sim.calm && sim.store_down_until > sim.now;
         let fate = match () {
-            () if is_down && sim.rng.chance(5000) => Fate::Refused,
-            () if is_down => Fate::Lost,
-            () if sim.hits(odds.store_fails) => Fate::Refused,
-            () if sim.hits(odds.store_mute) => Fate::Mute,
-            () if sim.hits(odds.store_late) && sim.rng.chance(1000) => Fate::Never,
-            () if sim.hits(odds.store_late) => Fate::Late,
-            () => Fate::Done,
+            () if is_down && sim.rng.chance(5000) => StoreFate::Refused,
+            () if is_down => StoreFate::Lost,
+            () if sim.hits(odds.store_fails) => StoreFate::Refused,
+            () if sim.hits(odds.store_mute) => StoreFate::Mute,
+            () if sim.hits(odds.store_late) && sim.rng.chance(1000) => StoreFate::Never,
+            () if sim.hits(odds.store_late) => StoreFate::Late,
+            () => StoreFate::Done,
         };
-        sim.report.store_faults += u64::from(!matches!(fate, Fate::Done));
+        sim.report.store_faults += u64::from(!matches!(fate, StoreFate::Done));
         let way = match sim.rng.index(10) {
             0 => sim.rng.between(20, 900),
             _ => sim.rng.between(1, 20),
@@ -77,28 +77,28 @@ impl Line {
         let (fate, way, back) = self.order();
         let asked = PendingStoreCall(self);
         match fate {
-            Fate::Done => {
+            StoreFate::Done => {
                 sleep(way).await;
                 let answer = self.act(act);
                 sleep(back).await;
                 asked.heard();
                 return Ok(answer);
             }
-            Fate::Refused => sleep(way).await,
-            Fate::Lost => sleep(STORE_TIMEOUT).await,
-            Fate::Mute => {
+            StoreFate::Refused => sleep(way).await,
+            StoreFate::Lost => sleep(STORE_TIMEOUT).await,
+            StoreFate::Mute => {
                 sleep(way).await;
                 drop(self.act(act));
                 sleep(STORE_TIMEOUT).await;
             }
-            Fate::Late => {
+            StoreFate::Late => {
                 self.act(|sim| {
                     let after = STORE_TIMEOUT + sim.rng.between(1, 8000);
                     sim.later(after, |sim| drop(act(sim)));
                 });
                 sleep(STORE_TIMEOUT).await;
             }
-            Fate::Never => pending::<()>().await,
+            StoreFate::Never => pending::<()>().await,
         }
         Err(Error::lost(Cause::unknown("the store does not answer")))
     }
@@ -121,7 +121,7 @@ impl Line {
 
 /// A call of the store that the session waits for. Dropping it means that the session has given up: the call counts as
 /// failed.
-struct PendingStoreCall<'a>(&'a Line);
+struct PendingStoreCall<'a>(&'a SessionLink);
 
 impl PendingStoreCall<'_> {
     fn heard(self) {
@@ -143,7 +143,7 @@ impl Drop for PendingStoreCall<'_> {
 }
 
 /// The store as one session reaches it.
-pub(super) struct Store(pub(super) Line);
+pub(super) struct Store(pub(super) SessionLink);
 
 impl oauth_session::Store for Store {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
@@ -171,7 +171,7 @@ impl oauth_session::Store for Store {
         _: Times,
     ) -> Answer<'a, Saved> {
         let (line, key, record) = (&self.0, key.to_owned(), record.clone());
-        let Line {
+        let SessionLink {
             member,
             worker,
             grant,
@@ -184,7 +184,7 @@ impl oauth_session::Store for Store {
                     let by = (worker, number(member), sim.now);
                     let stored =
                         sim.ledger
-                            .store(by, grant, record.expose(), version, Over::Newest);
+                            .store(by, grant, record.expose(), version, Replaced::Newest);
                     sim.judge(stored);
                 }
                 sim.note_of(member, || format!("saves over {version}: {saved:?}"));
@@ -230,7 +230,7 @@ pub(super) fn number(member: usize) -> u32 {
 }
 
 /// The driver with which one session reaches the server.
-pub(super) struct Driver(pub(super) Line);
+pub(super) struct Driver(pub(super) SessionLink);
 
 impl Drive for Driver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
@@ -251,14 +251,14 @@ impl Drive for Driver {
 }
 
 /// A request under way. Dropping it means that its outcome is unknown.
-struct Sent<'a> {
-    line: &'a Line,
+struct InFlightRequest<'a> {
+    line: &'a SessionLink,
     send: usize,
     /// The request, which stays in flight even if its sender no longer waits.
     request: Option<http::Request<Bytes>>,
 }
 
-impl Sent<'_> {
+impl InFlightRequest<'_> {
     fn ends(&self, input: &Input) {
         self.line.act(|sim| {
             if !sim.ledger.is_closed(self.send) {
@@ -268,7 +268,7 @@ impl Sent<'_> {
     }
 }
 
-impl Drop for Sent<'_> {
+impl Drop for InFlightRequest<'_> {
     fn drop(&mut self) {
         self.ends(&Input::Lost(Cause::unknown("its sender has given up")));
         let (send, request) = (self.send, self.request.take());
@@ -301,7 +301,7 @@ enum Net {
     Gateway,
 }
 
-impl Line {
+impl SessionLink {
     async fn send(&self, mut exchange: Boxed<Tokens>) -> Result<Tokens, Error> {
         let at = self.act(|sim| sim.moment(self.worker));
         let mut request = match exchange.resume(&at, Input::Begin)? {
@@ -319,7 +319,7 @@ impl Line {
             };
             (send, net, way, patience)
         });
-        let mut sent = Sent {
+        let mut sent = InFlightRequest {
             line: self,
             send,
             request: Some(request),
@@ -333,7 +333,13 @@ impl Line {
         }
     }
 
-    async fn travel(&self, sent: &mut Sent<'_>, net: Net, way: u64, patience: u64) -> Input {
+    async fn travel(
+        &self,
+        sent: &mut InFlightRequest<'_>,
+        net: Net,
+        way: u64,
+        patience: u64,
+    ) -> Input {
         let send = sent.send;
         let lost = || Input::Lost(Cause::unknown("no answer in time"));
         match net {

@@ -7,27 +7,27 @@ use oauth_core::flow::keeper::Reuse;
 
 use super::super::ledger::Send;
 use super::super::simulation::{millis, window};
-use super::super::slot::Held;
+use super::super::slot::LeaseTerm;
 use super::super::{Breach, Rule};
 use super::endpoints::{Copy, number};
 use super::simulation::Simulation;
 use crate::twin::Rotation;
 
 /// The number of failed saves before tokens may be handed out unsaved.
-const SAVES: u32 = 5;
+const MIN_FAILED_SAVES: u32 = 5;
 
 /// The time within which a session need not know a new version, in milliseconds; longer than a turn.
-const RECENT: u64 = 7000;
+const READ_IS_CURRENT_MS: u64 = 7000;
 
 /// The maximum time that a session waits for a store, in milliseconds.
 const STORE_WAIT: u64 = 11_000;
 
 /// The maximum time for storing tokens and releasing the lease, in milliseconds: a caller that comes
 /// in between gets the tokens before the hook does.
-const HOOK: u64 = 120_000;
+const MAX_HOOK_DELAY_MS: u64 = 120_000;
 
 /// The maximum difference between two workers' clocks, because they run in turns; in milliseconds.
-pub(super) const TURN: u64 = 1000;
+pub(super) const MAX_CLOCK_DIFFERENCE_MS: u64 = 1000;
 
 fn breach<T>(rule: Rule, text: String) -> Result<T, Breach> {
     Err(Breach(rule, text))
@@ -75,8 +75,8 @@ impl Simulation {
 
     fn may_send(&mut self, member: usize, refresh: Option<&str>) -> Result<(), Breach> {
         let now = self.now;
-        let is_kept = self.setup.rotation == Rotation::Never;
-        let needs_none = self.setup.own || (is_kept && self.setup.policy.reuse != Reuse::Revokes);
+        let is_fixed = self.setup.rotation == Rotation::Never;
+        let needs_none = self.setup.own || (is_fixed && self.setup.policy.reuse != Reuse::Revokes);
         let session = &mut self.members[member];
         if session.is_drained {
             let text = format!("session {member} sends a request although it was drained");
@@ -84,14 +84,14 @@ impl Simulation {
         }
         // A store that failed to save may be readable again by now.
         let mut history = self.ledger.history[session.grant].iter();
-        let is_stranded = session.lease.is_none()
+        let has_no_lease_and_no_record = session.lease.is_none()
             && session
                 .landing
                 .as_ref()
                 .is_some_and(|(access, _)| !history.any(|version| version.access == *access));
-        session.is_alone = needs_none && (session.is_silent || is_stranded);
+        session.is_alone = needs_none && (session.is_silent || has_no_lease_and_no_record);
         if session.is_alone {
-            session.lease = Some(Held::new(now, now));
+            session.lease = Some(LeaseTerm::new(now, now));
         }
         let Some(lease) = &mut session.lease else {
             let text = format!("session {member} sends a token request without a lease");
@@ -104,11 +104,11 @@ impl Simulation {
             return breach(Rule::OneFlight, text);
         }
         let patience = millis(self.setup.policy.longest_request);
-        let is_soon = |at: u64| at <= now + TURN;
+        let is_soon = |at: u64| at <= now + MAX_CLOCK_DIFFERENCE_MS;
         let beside = self.ledger.sends.iter().rev().find(|other| {
             let is_under_way = other.grant == grant && other.end.is_none();
             let has_run_out = is_soon(until) || other.lease.is_some_and(is_soon);
-            other.at + patience > now + TURN && is_under_way && !has_run_out
+            other.at + patience > now + MAX_CLOCK_DIFFERENCE_MS && is_under_way && !has_run_out
         });
         if let Some(other) = beside {
             let text = format!(
@@ -133,7 +133,9 @@ impl Simulation {
         let seen = self.members[member].seen;
         let mut history = self.ledger.history[grant].iter().rev();
         let read = history.find(|version| version.version == seen);
-        let slack = std::time::Duration::from_millis(TURN + 1000 * (2 * self.setup.odds.skew + 2));
+        let slack = std::time::Duration::from_millis(
+            MAX_CLOCK_DIFFERENCE_MS + 1000 * (2 * self.setup.odds.skew + 2),
+        );
         if let Some(until) = read.and_then(|version| version.suspect_until)
             && self.time().after(slack) < until
         {
@@ -156,7 +158,7 @@ impl Simulation {
 
     /// Whether a refresh token may be sent though it was sent before and may have been spent.
     fn excuse(&self, worker: usize, grant: usize, token: &str) -> Result<(), String> {
-        let slack = TURN + 1000 * (2 * self.setup.odds.skew + 2);
+        let slack = MAX_CLOCK_DIFFERENCE_MS + 1000 * (2 * self.setup.odds.skew + 2);
         let is_earlier = |send: &&Send| send.refresh.as_deref() == Some(token) && send.may_count;
         let mut earlier = self.ledger.sends.iter().filter(is_earlier).peekable();
         if earlier.peek().is_none() {
@@ -255,12 +257,16 @@ impl Simulation {
             .fetched
             .get(access)
             .filter(|_| !session.has_lost_tasks);
-        let is_late = fetched_at.is_some_and(|at| at + HOOK < self.now);
+        let is_late = fetched_at.is_some_and(|at| at + MAX_HOOK_DELAY_MS < self.now);
         if !is_login && is_late && !session.hooked.contains(access) {
             let text = format!("session {member} hands out {name}, and its hook was not called");
             return breach(Rule::SavedFirst, text);
         }
-        let patience = if session.is_alone { 1 } else { SAVES };
+        let patience = if session.is_alone {
+            1
+        } else {
+            MIN_FAILED_SAVES
+        };
         let is_given_up = session.fails >= patience || session.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
@@ -310,8 +316,9 @@ impl Simulation {
             0 => 0,
             _ => STORE_WAIT,
         };
-        let is_known = session.seen >= record.version || looked_at + RECENT + silence < self.now;
-        if !is_promised && is_known && self.twin.honours(self.time(), refresh) {
+        let should_have_read =
+            session.seen >= record.version || looked_at + READ_IS_CURRENT_MS + silence < self.now;
+        if !is_promised && should_have_read && self.twin.honours(self.time(), refresh) {
             let text = format!(
                 "session {member} tells a caller to log in ({code}), while {}, in the store, is alive",
                 self.ledger.name(refresh)
@@ -332,8 +339,8 @@ impl Simulation {
         let parent = self
             .ledger
             .token(access)
-            .and_then(|it| it.parent.as_deref());
-        let record = history.last().and_then(|it| it.refresh.as_deref());
+            .and_then(|saved| saved.parent.as_deref());
+        let record = history.last().and_then(|saved| saved.refresh.as_deref());
         let is_stored = history.iter().any(|version| version.access == *access);
         let is_successor = record.is_some() && record == parent && parent != Some(refresh);
         if !is_stored && is_successor && self.twin.honours(self.time(), refresh) {

@@ -16,7 +16,7 @@ use super::super::fake_store::{FakeStore as _, PlainStore};
 use super::super::ledger::Ledger;
 use super::super::rng::Rng;
 use super::super::simulation::{START, client, millis};
-use super::super::slot::Held;
+use super::super::slot::LeaseTerm;
 use super::super::{Breach, Report, Setup};
 use crate::twin::Twin;
 
@@ -74,7 +74,7 @@ pub(super) struct Member {
     pub(super) is_drained: bool,
     /// Whether its worker shuts down gracefully.
     pub(super) is_closed: bool,
-    pub(super) lease: Option<Held>,
+    pub(super) lease: Option<LeaseTerm>,
     pub(super) holder: String,
     /// The newest version it has read or saved, and when.
     pub(super) seen: u64,
@@ -132,7 +132,7 @@ impl Member {
     pub(super) fn holds(&mut self, holder: String, since: u64, until: u64) {
         match &mut self.lease {
             Some(lease) if self.holder == holder => lease.until = until,
-            lease => *lease = Some(Held::new(since, until)),
+            lease => *lease = Some(LeaseTerm::new(since, until)),
         }
         self.holder = holder;
     }

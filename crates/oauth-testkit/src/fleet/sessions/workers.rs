@@ -7,18 +7,18 @@ use oauth_session::{GrantSource, simulated};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::super::callers::Mood;
+use super::super::callers::CallerPatience;
 use super::super::simulation::{millis, window};
 use super::super::{Breach, Rule};
 use super::caller;
-use super::endpoints::{Driver, Line, Store};
-use super::rules::TURN;
+use super::endpoints::{Driver, SessionLink, Store};
+use super::rules::MAX_CLOCK_DIFFERENCE_MS;
 use super::simulation::{Member, Shared, lock};
 
-const MINUTE: u64 = 60_000;
+const MINUTE_MS: u64 = 60_000;
 
 /// The time limit of a graceful shutdown, in milliseconds.
-const DRAIN: u64 = 10_000;
+const DRAIN_TIMEOUT_MS: u64 = 10_000;
 
 pub(super) struct Workers {
     sim: Shared,
@@ -29,7 +29,7 @@ pub(super) struct Workers {
 
 struct Worker {
     runtime: Option<Runtime>,
-    lines: Vec<(Line, GrantSource)>,
+    lines: Vec<(SessionLink, GrantSource)>,
     /// The time at which a dead worker restarts.
     up_at: u64,
     asleep_until: u64,
@@ -56,7 +56,7 @@ impl Workers {
             sim,
             workers: (0..count).map(worker).collect(),
             now: 0,
-            weather_at: MINUTE,
+            weather_at: MINUTE_MS,
         }
     }
 
@@ -77,7 +77,7 @@ impl Workers {
             if is_last_round && sim.open.is_empty() {
                 return Ok(());
             }
-            if self.now >= last_round + 2 * MINUTE {
+            if self.now >= last_round + 2 * MINUTE_MS {
                 let left = sim.open.values().min().cloned().unwrap_or_default();
                 let text = format!("{left}, has no answer after the faults have ended");
                 return Err(Breach(Rule::Answered, text));
@@ -87,7 +87,7 @@ impl Workers {
                 is_last_round = true;
                 for worker in 0..self.workers.len() {
                     for (line, session) in self.workers[worker].lines.clone() {
-                        self.spawn(worker, caller::call(line, session, Mood::Patient));
+                        self.spawn(worker, caller::call(line, session, CallerPatience::Patient));
                     }
                 }
             }
@@ -98,7 +98,7 @@ impl Workers {
     fn turns(&mut self) -> Result<(), Breach> {
         let (span, first) = {
             let mut sim = lock(&self.sim);
-            let longest = sim.rng.pick(&[20, 200, TURN]);
+            let longest = sim.rng.pick(&[20, 200, MAX_CLOCK_DIFFERENCE_MS]);
             (
                 sim.rng.between(1, longest),
                 sim.rng.index(self.workers.len()),
@@ -208,7 +208,7 @@ impl Workers {
             sim.members.push(Member::new(worker, grant));
             let keeper = sim.keeper(&client, sim.grants[grant].id.clone());
             drop(sim);
-            let line = Line {
+            let line = SessionLink {
                 sim: Arc::clone(&self.sim),
                 member,
                 worker,
@@ -257,7 +257,7 @@ impl Workers {
         }
         if sim.hits(odds.crash) {
             sim.report.crashes += 1;
-            let down = sim.rng.between(100, MINUTE);
+            let down = sim.rng.between(100, MINUTE_MS);
             sim.note(|| format!("worker {worker} dies"));
             drop(sim);
             self.end(worker);
@@ -279,10 +279,15 @@ impl Workers {
                 sim.members[line.member].is_closed = true;
             }
             drop(sim);
-            self.workers[worker].ends_at = Some(self.now + DRAIN + TURN);
+            self.workers[worker].ends_at =
+                Some(self.now + DRAIN_TIMEOUT_MS + MAX_CLOCK_DIFFERENCE_MS);
             for (line, session) in self.workers[worker].lines.clone() {
                 self.spawn(worker, async move {
-                    if session.drain(Duration::from_millis(DRAIN)).await.is_ok() {
+                    if session
+                        .drain(Duration::from_millis(DRAIN_TIMEOUT_MS))
+                        .await
+                        .is_ok()
+                    {
                         line.act(|sim| {
                             let result = sim.drained(line.member);
                             sim.judge(result);
@@ -324,7 +329,7 @@ impl Workers {
             });
             let sim = Arc::clone(&self.sim);
             self.spawn(worker, async move {
-                let call = caller::call(line, session, Mood::Hasty);
+                let call = caller::call(line, session, CallerPatience::Hasty);
                 let Some(patience) = leaves else {
                     return call.await;
                 };
@@ -365,7 +370,7 @@ impl Workers {
         if sim.calm || self.now < self.weather_at {
             return;
         }
-        self.weather_at += MINUTE;
+        self.weather_at += MINUTE_MS;
         if let Some(longest) = sim.setup.certificates
             && sim.rng.chance(5000)
         {
@@ -376,11 +381,11 @@ impl Workers {
         }
         let (odds, own) = (sim.setup.odds, sim.setup.own);
         if sim.hits(odds.outage) {
-            sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE);
+            sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
             sim.note(|| "the token endpoint goes down".to_owned());
         }
         if sim.hits(odds.store_outage) {
-            sim.store_down_until = self.now + sim.rng.between(5000, 2 * MINUTE);
+            sim.store_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
             sim.note(|| "the store goes down".to_owned());
         }
         if sim.hits(odds.withdrawn) {
@@ -392,7 +397,7 @@ impl Workers {
                 sim.expect_login(grant);
             }
             if !own && sim.hits(odds.logout) {
-                let after = sim.rng.between(0, MINUTE);
+                let after = sim.rng.between(0, MINUTE_MS);
                 sim.later(after, move |sim| sim.log_out(grant));
             }
         }

@@ -6,7 +6,7 @@ use http::header::LOCATION;
 use oauth_web::{Access, Reply};
 
 use super::state::{Event, PROVIDER, SHOP, Simulation};
-use super::tab::{Browser, Kind, Sender, Shown, Tab, parameter};
+use super::tab::{Browser, Kind, Sender, ShownPage, Tab, parameter};
 use super::task::{Visiting, Work};
 use super::{Breach, WebRule};
 
@@ -135,7 +135,7 @@ impl Simulation {
 
     pub(super) fn unanswered(&mut self, tab: &Tab) {
         match tab.from {
-            Sender::Browser(browser) => self.browsers[browser].last = Some(Shown::Nothing),
+            Sender::Browser(browser) => self.browsers[browser].last = Some(ShownPage::Nothing),
             Sender::Copy(_) => {}
             // The provider retries a few times.
             Sender::Provider { person, sid, tries } if tries < 5 => {
@@ -169,7 +169,7 @@ impl Simulation {
             let code = reply.problem.as_ref().map_or("", |problem| problem.code);
             let status = reply.status.as_u16();
             self.note(|| format!("browser {browser} is shown {status} {code}"));
-            self.browsers[browser].last = Some(Shown::Status(status));
+            self.browsers[browser].last = Some(ShownPage::Status(status));
             return Ok(());
         };
         let (target, kind, after) = match location.strip_prefix(PROVIDER) {

@@ -7,13 +7,13 @@ use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::Input;
 use oauth_core::flow::keeper::{self, Decision, Lease};
 use oauth_core::moment::Moment;
-use oauth_web::{Admission, Event as Told, Reply, Session, Step};
+use oauth_web::{Admission, Event as VisitEvent, Reply, Session, Step};
 
 use super::rules::session_key;
 use super::state::{Event, Simulation, Slot};
 use super::store_requests::Order;
-use super::tab::{Sender, Shown, session_set};
-use super::task::{Answer, Answered, Renewing, Task, Visiting, Work};
+use super::tab::{Sender, ShownPage, session_set};
+use super::task::{Answer, Renewing, ReplyArrives, Task, Visiting, Work};
 use super::{Breach, WebFlaw, WebRule};
 
 impl Simulation {
@@ -41,10 +41,10 @@ impl Simulation {
         answer: Answer,
     ) -> Result<(), Breach> {
         let told = match answer {
-            Answer::Begin => Told::Begin,
-            Answer::Stored(stored) => stored.of_visit(),
-            Answer::Elapsed => Told::Elapsed,
-            Answer::Admitted => Told::Admitted(Admission::default()),
+            Answer::Begin => VisitEvent::Begin,
+            Answer::StoreReply(stored) => stored.of_visit(),
+            Answer::Elapsed => VisitEvent::Elapsed,
+            Answer::Admitted => VisitEvent::Admitted(Admission::default()),
             Answer::Net(input) => {
                 let Some(mut exchange) = visiting.exchange.take() else {
                     return odd("an answer to the wrong task");
@@ -59,7 +59,7 @@ impl Simulation {
                     return odd("a visit has become a renewal");
                 };
                 return match landed {
-                    Some(landed) => self.told(id, worker, visiting, Told::Completed(landed)),
+                    Some(landed) => self.told(id, worker, visiting, VisitEvent::Completed(landed)),
                     None => {
                         visiting.exchange = Some(exchange);
                         self.keep(id, worker, Work::Visit(visiting));
@@ -76,7 +76,7 @@ impl Simulation {
         id: u64,
         worker: usize,
         mut visiting: Box<Visiting>,
-        told: Told,
+        told: VisitEvent,
     ) -> Result<(), Breach> {
         let at = self.moment_of(&visiting);
         let step = visiting.visit.resume(&at, told);
@@ -98,7 +98,7 @@ impl Simulation {
                         id,
                         worker,
                         visiting,
-                        Told::Completed(Err(Error::lost(lost))),
+                        VisitEvent::Completed(Err(Error::lost(lost))),
                     );
                 }
                 self.keep(id, worker, Work::Visit(visiting));
@@ -126,11 +126,11 @@ impl Simulation {
             } => Order::Save(key, record, version),
             Step::Remove { key } => {
                 if self.forgets(&visiting, &key) {
-                    return self.told(id, worker, visiting, Told::Removed);
+                    return self.told(id, worker, visiting, VisitEvent::Removed);
                 }
                 if self.puts_off(&visiting, &key) {
                     visiting.put_off.push(key);
-                    return self.told(id, worker, visiting, Told::Removed);
+                    return self.told(id, worker, visiting, VisitEvent::Removed);
                 }
                 Order::Remove(key)
             }
@@ -170,7 +170,7 @@ impl Simulation {
         reply: &Reply,
     ) -> Result<(), Breach> {
         for key in std::mem::take(&mut visiting.put_off) {
-            self.carry_out(0, Order::Remove(key), Answered::No);
+            self.carry_out(0, Order::Remove(key), ReplyArrives::No);
         }
         if let (Some(value), Some(key)) = (session_set(reply), &visiting.begun) {
             self.ledger.given(value, key);
@@ -195,7 +195,7 @@ impl Simulation {
                 return odd("nobody is passed on to a page for those who are signed in");
             }
             if let Sender::Browser(browser) = visiting.tab.from {
-                self.browsers[browser].last = Some(Shown::Home);
+                self.browsers[browser].last = Some(ShownPage::Home);
             }
             return Ok(());
         };
@@ -246,7 +246,7 @@ impl Simulation {
         if let Sender::Browser(browser) = visiting.tab.from {
             let person = session.identity.subject.strip_prefix("person-");
             let person = person.and_then(|person| person.parse().ok());
-            self.browsers[browser].last = person.map(Shown::Page);
+            self.browsers[browser].last = person.map(ShownPage::Page);
         }
         Ok(())
     }
@@ -263,7 +263,7 @@ impl Simulation {
         let (Advice::Reauthorize, Some(request)) = (error.advice(), request) else {
             self.note(|| format!("{id} gets no token: {error}"));
             if let Sender::Browser(browser) = visiting.tab.from {
-                self.browsers[browser].last = Some(Shown::Status(502));
+                self.browsers[browser].last = Some(ShownPage::Status(502));
             }
             return Ok(());
         };
@@ -303,7 +303,7 @@ impl Simulation {
             Answer::Begin => keeper::Event::Begin,
             Answer::Elapsed => keeper::Event::Elapsed,
             Answer::Admitted => return odd("a renewal admits nobody"),
-            Answer::Stored(stored) => stored.of_keeper(),
+            Answer::StoreReply(stored) => stored.of_keeper(),
             Answer::Net(input) => {
                 let Some(mut exchange) = renewing.exchange.take() else {
                     return odd("an answer to the wrong task");
@@ -412,7 +412,7 @@ impl Simulation {
         let order = Order::Extend(record, extension.holder, extension.ttl);
         let fails = self.odds.store_fails + self.odds.store_mute;
         if !self.rng.chance(fails) {
-            self.post(there, Event::Store(id, order, Answered::No));
+            self.post(there, Event::Store(id, order, ReplyArrives::No));
         }
         self.post(every, Event::Extend(id));
     }

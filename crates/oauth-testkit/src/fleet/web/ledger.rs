@@ -17,7 +17,7 @@ pub(super) struct Ledger {
     /// Logins by the tokens issued for them.
     pub(super) tokens: BTreeMap<String, usize>,
     /// Sessions by their keys.
-    pub(super) sessions: BTreeMap<String, Known>,
+    pub(super) sessions: BTreeMap<String, StoredSession>,
     /// Sessions by the values of their cookies.
     pub(super) cookies: BTreeMap<String, String>,
     /// The time at which each session was listed in each of the records by which the provider finds it.
@@ -41,7 +41,7 @@ pub(super) struct Login {
 }
 
 /// A session that was stored.
-pub(super) struct Known {
+pub(super) struct StoredSession {
     pub(super) login: usize,
     pub(super) grant: String,
     /// The time at which it was listed in all records by which the provider finds it.
@@ -108,12 +108,12 @@ impl Ledger {
         let whose = self.person(login);
         let mut told = self.told.iter();
         // It was signed out before it was stored.
-        let is_told = told.any(|(of, since)| Some(*of) == whose && listed_at < *since);
-        let known = Known {
+        let is_announced = told.any(|(of, since)| Some(*of) == whose && listed_at < *since);
+        let known = StoredSession {
             login,
             grant,
             listed_at,
-            ended_at: is_told.then_some(now),
+            ended_at: is_announced.then_some(now),
             grant_removed_at: None,
         };
         self.sessions.insert(key.to_owned(), known);

@@ -12,14 +12,14 @@ use oauth_core::flow::keeper::{Lease, Saved};
 use super::super::fake_store::FakeStore as _;
 use super::WebFlaw;
 use super::state::{Event, Simulation};
-use super::store_requests::{Order, REQUEST_TIMEOUT, STORE_TIMEOUT, Stored, short};
-use super::task::{Answer, Answered, Work};
+use super::store_requests::{Order, REQUEST_TIMEOUT, STORE_TIMEOUT, StoreReply, short};
+use super::task::{Answer, ReplyArrives, Work};
 
 impl Simulation {
     /// Sends a task's request to the store.
     pub(super) fn order(&mut self, id: u64, order: Order) {
         if self.flaw == Some(WebFlaw::NoLease) && matches!(order, Order::Lease(..)) {
-            return self.answer(id, 1, Answer::Stored(Stored::Leased(Lease::Won)));
+            return self.answer(id, 1, Answer::StoreReply(StoreReply::Leased(Lease::Won)));
         }
         let there = match self.rng.index(20) {
             0 => self.rng.between(20, 900),
@@ -29,14 +29,14 @@ impl Simulation {
         if self.rng.chance(odds.store_fails) {
             self.fail(id, there);
         } else if self.rng.chance(odds.store_mute) {
-            self.post(there, Event::Store(id, order, Answered::No));
+            self.post(there, Event::Store(id, order, ReplyArrives::No));
             self.fail(id, STORE_TIMEOUT);
         } else if self.rng.chance(odds.store_late) {
             let late = self.rng.between(STORE_TIMEOUT, 10_000);
-            self.post(late, Event::Store(id, order, Answered::No));
+            self.post(late, Event::Store(id, order, ReplyArrives::No));
             self.fail(id, STORE_TIMEOUT);
         } else {
-            self.post(there, Event::Store(id, order, Answered::Yes));
+            self.post(there, Event::Store(id, order, ReplyArrives::Yes));
         }
     }
 
@@ -49,7 +49,7 @@ impl Simulation {
             }
             self.ledger.failed(&task.work);
         }
-        self.answer(id, after, Answer::Stored(Stored::Failed));
+        self.answer(id, after, Answer::StoreReply(StoreReply::Failed));
     }
 
     pub(super) fn answer(&mut self, id: u64, after: u64, answer: Answer) {
@@ -57,16 +57,16 @@ impl Simulation {
     }
 
     /// The store executes an order, even if its sender is dead by now.
-    pub(super) fn carry_out(&mut self, id: u64, order: Order, answered: Answered) {
+    pub(super) fn carry_out(&mut self, id: u64, order: Order, answered: ReplyArrives) {
         let now = Duration::from_millis(self.now);
         let done = match order {
-            Order::Load(key) => Stored::Loaded(self.store.load(&key)),
+            Order::Load(key) => StoreReply::Loaded(self.store.load(&key)),
             Order::Lease(key, holder, ttl) => {
                 let lease = self.store.lease(now, &key, &holder, ttl);
                 if lease == Lease::Won {
                     self.ledger.leased(holder);
                 }
-                Stored::Leased(lease)
+                StoreReply::Leased(lease)
             }
             Order::Extend(key, holder, ttl) => {
                 let lease = self.store.lease(now, &key, &holder, ttl);
@@ -78,7 +78,7 @@ impl Simulation {
                     self.note(|| format!("{id} has saved {}", short(&key)));
                     self.stored(id, &key, &record, version);
                 }
-                Stored::Saved(saved)
+                StoreReply::Saved(saved)
             }
             Order::Remove(key) => {
                 self.note(|| format!("{id} has removed {}", short(&key)));
@@ -87,12 +87,12 @@ impl Simulation {
                     self.store.save(&key, &nothing, entry.version);
                     self.cleared(id, &key);
                 }
-                Stored::Removed
+                StoreReply::Removed
             }
         };
-        if answered == Answered::Yes {
+        if answered == ReplyArrives::Yes {
             let back = self.rng.between(1, 15);
-            self.answer(id, back, Answer::Stored(done));
+            self.answer(id, back, Answer::StoreReply(done));
         }
     }
 
@@ -171,10 +171,10 @@ impl Simulation {
             self.answer(id, REQUEST_TIMEOUT, lost("the request was lost"));
         } else if self.rng.chance(odds.lost_reply) {
             self.lose(id);
-            self.post(there, Event::Provider(id, request, Answered::No));
+            self.post(there, Event::Provider(id, request, ReplyArrives::No));
             self.answer(id, REQUEST_TIMEOUT, lost("the reply was lost"));
         } else {
-            self.post(there, Event::Provider(id, request, Answered::Yes));
+            self.post(there, Event::Provider(id, request, ReplyArrives::Yes));
         }
     }
 
@@ -193,7 +193,7 @@ impl Simulation {
         &mut self,
         id: u64,
         request: http::Request<Bytes>,
-        answered: Answered,
+        answered: ReplyArrives,
     ) {
         let path = request.uri().path().to_owned();
         let form: Vec<(String, String)> =
@@ -209,7 +209,7 @@ impl Simulation {
         }
         let status = reply.status().as_u16();
         self.note(|| format!("the provider answers {path} of {id} with {status}"));
-        if answered == Answered::Yes {
+        if answered == ReplyArrives::Yes {
             let back = self.rng.between(5, 200);
             self.answer(id, back, Answer::Net(Input::Reply(reply)));
         } else if let Some(login) = login {

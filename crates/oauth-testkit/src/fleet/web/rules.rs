@@ -6,7 +6,7 @@ use oauth_web::Session;
 use super::ledger::breach;
 use super::state::Simulation;
 use super::store_requests::short;
-use super::tab::{Kind, Sender, Shown};
+use super::tab::{Kind, Sender, ShownPage};
 use super::task::Visiting;
 use super::{Breach, WebRule};
 
@@ -59,30 +59,30 @@ impl Simulation {
     /// Records the sessions and logins ended by an answered visit.
     pub(super) fn write_down(&mut self, visiting: &Visiting, status: u16) {
         let now = self.now;
-        let is_good = !visiting.has_failed;
+        let has_succeeded = !visiting.has_failed;
         let path = visiting.tab.path();
         match (path, visiting.tab.from) {
             ("/auth/logout", _) if status == 303 => {
-                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                if let Some(key) = visiting.sent.as_ref().filter(|_| has_succeeded) {
                     self.report.logouts += 1;
                     self.ledger.end(key, now);
                 }
             }
             ("/auth/backchannel-logout", Sender::Provider { person, sid, .. }) if status == 200 => {
                 self.report.logout_tokens += 1;
-                if is_good {
+                if has_succeeded {
                     self.ledger.end_all(person, sid, visiting.began, now);
                 }
             }
             ("/auth/callback", _) if visiting.begun.is_some() && status == 303 => {
                 self.report.logins += 1;
-                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                if let Some(key) = visiting.sent.as_ref().filter(|_| has_succeeded) {
                     self.ledger.end(key, now);
                 }
             }
             _ if visiting.is_over => {
                 self.report.over += 1;
-                if let Some(key) = visiting.sent.as_ref().filter(|_| is_good) {
+                if let Some(key) = visiting.sent.as_ref().filter(|_| has_succeeded) {
                     self.ledger.end(key, now);
                 }
             }
@@ -90,7 +90,7 @@ impl Simulation {
         }
     }
 
-    /// Each user signs in once more, uses a token, and signs out.
+    /// Each user signs in again, uses a token, and signs out.
     pub(super) fn last_round(&mut self) -> Result<(), Breach> {
         for person in 0..self.people {
             self.now += 70_000;
@@ -98,20 +98,20 @@ impl Simulation {
             self.browsers[0].last = None;
             self.open(0, 0, "/auth/login?return_to=/me", Kind::Typed);
             self.run_dry()?;
-            self.expect(&Shown::Page(person))?;
+            self.expect(&ShownPage::Page(person))?;
             self.open(0, 0, "/data", Kind::Fetch);
             self.run_dry()?;
-            self.expect(&Shown::Page(person))?;
+            self.expect(&ShownPage::Page(person))?;
             self.open(0, 0, "/auth/logout", Kind::Click);
             self.run_dry()?;
             self.open(0, 0, "/data", Kind::Fetch);
             self.run_dry()?;
-            self.expect(&Shown::Status(401))?;
+            self.expect(&ShownPage::Status(401))?;
         }
         Ok(())
     }
 
-    fn expect(&mut self, wanted: &Shown) -> Result<(), Breach> {
+    fn expect(&mut self, wanted: &ShownPage) -> Result<(), Breach> {
         let shown = self.browsers[0].last.take();
         match shown.as_ref() == Some(wanted) {
             true => Ok(()),

@@ -5,7 +5,7 @@ use super::task::Work;
 use super::{Breach, WebRule};
 
 /// The maximum time until a dead worker restarts, in milliseconds.
-const AWAY: u64 = 20_000;
+const MAX_RESTART_MS: u64 = 20_000;
 
 /// The time after which sessions left half created by a dead worker may be cleaned up, in milliseconds.
 const LEFT_BEHIND: u64 = 400_000;
@@ -136,7 +136,7 @@ impl Simulation {
             };
             self.ledger.cut_short(&task.work);
         }
-        let away = self.rng.between(100, AWAY);
+        let away = self.rng.between(100, MAX_RESTART_MS);
         self.workers[worker] = Worker {
             is_up: false,
             ..Worker::new()

@@ -19,7 +19,7 @@ use super::super::rng::Rng;
 use super::ledger::Ledger;
 use super::store_requests::{Order, REQUEST_TIMEOUT};
 use super::tab::{Browser, Tab};
-use super::task::{Answer, Answered, Task, Work};
+use super::task::{Answer, ReplyArrives, Task, Work};
 use super::{WebFlaw, WebReport};
 use crate::twin::Twin;
 use crate::twin_driver::TwinDriver;
@@ -29,9 +29,9 @@ pub(super) const PROVIDER: &str = "https://as.example";
 const START: u64 = 1_750_000_000;
 
 /// The idle timeout of sessions, in seconds.
-const IDLE: u64 = 240;
+const IDLE_TIMEOUT_SECONDS: u64 = 240;
 /// The maximum age of sessions, in seconds.
-const LIFETIME: u64 = 500;
+const SESSION_LIFETIME_SECONDS: u64 = 500;
 
 pub(super) struct Simulation {
     pub(super) rng: Rng,
@@ -88,9 +88,9 @@ pub(super) enum Event {
     /// An answer reaches a task.
     Answer(u64, Answer),
     /// An order reaches the store.
-    Store(u64, Order, Answered),
+    Store(u64, Order, ReplyArrives),
     /// A request reaches the provider.
-    Provider(u64, http::Request<bytes::Bytes>, Answered),
+    Provider(u64, http::Request<bytes::Bytes>, ReplyArrives),
     /// The lease of a renewal has to be extended.
     Extend(u64),
     Restart(usize),
@@ -188,8 +188,8 @@ impl Worker {
             .scope(Scope::parse("openid read offline_access").expect("a scope"));
         let base_url = Url::parse(SHOP).expect("a URL");
         let mut config = Config::new(base_url, Keys::new([7; 32]), provider).in_store();
-        config.idle = Some(Duration::from_secs(IDLE));
-        config.lifetime = Duration::from_secs(LIFETIME);
+        config.idle = Some(Duration::from_secs(IDLE_TIMEOUT_SECONDS));
+        config.lifetime = Duration::from_secs(SESSION_LIFETIME_SECONDS);
         Self {
             is_up: true,
             site: Site::new(config).expect("good settings"),

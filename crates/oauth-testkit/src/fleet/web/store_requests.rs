@@ -5,7 +5,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::{self, Entry, Lease, Saved};
-use oauth_web::Event as Told;
+use oauth_web::Event as VisitEvent;
 
 /// The timeout of a call of the store, in milliseconds.
 pub(super) const STORE_TIMEOUT: u64 = 2_000;
@@ -21,7 +21,7 @@ pub(super) enum Order {
     Extend(String, String, Duration),
 }
 
-pub(super) enum Stored {
+pub(super) enum StoreReply {
     Loaded(Option<Entry>),
     Leased(Lease),
     Saved(Saved),
@@ -29,14 +29,14 @@ pub(super) enum Stored {
     Failed,
 }
 
-impl Stored {
-    pub(super) fn of_visit(self) -> Told {
+impl StoreReply {
+    pub(super) fn of_visit(self) -> VisitEvent {
         match self {
-            Self::Loaded(entry) => Told::Loaded(entry),
-            Self::Leased(lease) => Told::Leased(lease),
-            Self::Saved(saved) => Told::Saved(saved),
-            Self::Removed => Told::Removed,
-            Self::Failed => Told::Failed(silent()),
+            Self::Loaded(entry) => VisitEvent::Loaded(entry),
+            Self::Leased(lease) => VisitEvent::Leased(lease),
+            Self::Saved(saved) => VisitEvent::Saved(saved),
+            Self::Removed => VisitEvent::Removed,
+            Self::Failed => VisitEvent::Failed(silent()),
         }
     }
 

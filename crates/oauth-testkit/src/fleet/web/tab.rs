@@ -16,7 +16,7 @@ pub(super) struct Browser {
     /// The copy of its cookies, if one was made.
     pub(super) copy: Option<Jar>,
     /// The result of its last page.
-    pub(super) last: Option<Shown>,
+    pub(super) last: Option<ShownPage>,
 }
 
 /// Cookies: name, value, and expiration time in seconds.
@@ -25,7 +25,7 @@ pub(super) struct Jar(Vec<(String, String, u64)>);
 
 /// The result of a page in a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum ShownPage {
     /// The application's page, for this user.
     Page(usize),
     /// The application's public page, without a user.

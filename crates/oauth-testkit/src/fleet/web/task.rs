@@ -5,7 +5,7 @@ use oauth_core::exchange::{Boxed, Input};
 use oauth_core::flow::keeper::LeaseExtension;
 use oauth_web::{RunOutput, Session, Visit};
 
-use super::store_requests::Stored;
+use super::store_requests::StoreReply;
 use super::tab::Tab;
 
 /// A visit or renewal that a worker has begun.
@@ -59,14 +59,14 @@ pub(super) struct Renewing {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(super) enum ReplyArrives {
     Yes,
     No,
 }
 
 pub(super) enum Answer {
     Begin,
-    Stored(Stored),
+    StoreReply(StoreReply),
     Net(Input),
     Elapsed,
     Admitted,

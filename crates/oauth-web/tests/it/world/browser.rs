@@ -1,4 +1,4 @@
-//! What a person's browser does: it keeps cookies, and follows where it is sent.
+//! What a user's browser does: it keeps cookies, and follows where it is sent.
 
 use super::*;
 
@@ -152,7 +152,7 @@ impl Browser {
         self.send(world, request, Access::SignedIn)
     }
 
-    /// The provider sends the person back: where it would.
+    /// The provider sends the user back: where it would.
     pub(crate) fn provider(world: &mut World, url: &str) -> String {
         let callback = world.provider.browse(url);
         let callback = callback.unwrap_or_else(|| panic!("the provider shows a page at {url}"));
