@@ -195,9 +195,9 @@ export interface PlainSiteSettings {
   flows?: number | undefined
   /** `SameSite` of the session's cookie: unless set, `strict` with `api`, else `lax`. */
   sameSite?: 'lax' | 'strict' | undefined
-  /** Where people go after signing in if they asked for no page: `/` unless set. */
+  /** Where users go after signing in if they requested no page: `/` unless set. */
   home?: string | undefined
-  /** Other origins that people may return to, compared exactly. */
+  /** Other origins that users may return to, compared exactly. */
   returnOrigins?: Iterable<string | URL> | undefined
   /** The claims that a session keeps: name, user name, e-mail address and picture unless set. */
   claims?: Iterable<string | URL> | undefined

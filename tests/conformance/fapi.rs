@@ -55,9 +55,10 @@ impl Bank {
 
     fn command(&self, more: &[&str]) -> Command {
         // The URL with or without client certificates.
-        let api = match more.contains(&"--client-cert") {
-            true => format!("{}/api/echo", self.tls.mutual),
-            false => format!("{}/api/echo", self.tls.base),
+        let api = if more.contains(&"--client-cert") {
+            format!("{}/api/echo", self.tls.mutual)
+        } else {
+            format!("{}/api/echo", self.tls.base)
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_rp"));
         command

@@ -60,9 +60,10 @@ impl Shop {
 
     /// Requests a page, following redirects; returns its URL, status and text.
     async fn get(&self, browser: &reqwest::Client, path: &str) -> (String, StatusCode, String) {
-        let url = match path.starts_with('/') {
-            true => format!("{}{path}", self.base),
-            false => path.to_owned(),
+        let url = if path.starts_with('/') {
+            format!("{}{path}", self.base)
+        } else {
+            path.to_owned()
         };
         let reply = browser.get(url).send().await.expect("a reply");
         let (url, status) = (reply.url().to_string(), reply.status());

@@ -174,9 +174,12 @@ fn requests_are_encrypted_to_the_server_pushed_and_not() -> Result<(), Error> {
     let encryption = RequestEncryption::new(JweAlg::EcdhEsA256Kw, PublicKeyEncrypter)?;
     let hides = signs.with_request_encryption(encryption.enc(Enc::A256Gcm));
     for pushed in [false, true] {
-        let ask = || match pushed {
-            true => ask("openid read").pushed(),
-            false => ask("openid read"),
+        let ask = || {
+            if pushed {
+                ask("openid read").pushed()
+            } else {
+                ask("openid read")
+            }
         };
         let url = begun(&driver, &hides, ask()).url;
         let query = url.query().expect("a query");

@@ -34,10 +34,7 @@ fn take(stream: TcpStream, status: &str) -> Option<Posted> {
     let (mut length, mut authorization) = (0, None);
     for line in reader.by_ref().lines().map_while(Result::ok) {
         let Some((name, value)) = line.split_once(':') else {
-            match line.is_empty() {
-                true => break,
-                false => continue,
-            }
+            if line.is_empty() { break } else { continue }
         };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok()?,
@@ -51,9 +48,10 @@ fn take(stream: TcpStream, status: &str) -> Option<Posted> {
         .take(length)
         .read_to_string(&mut body)
         .ok()?;
-    let length = match status.starts_with("204") {
-        true => "",
-        false => "Content-Length: 0\r\n",
+    let length = if status.starts_with("204") {
+        ""
+    } else {
+        "Content-Length: 0\r\n"
     };
     let answer = format!("HTTP/1.1 {status}\r\n{length}Connection: close\r\n\r\n");
     reader.get_mut().write_all(answer.as_bytes()).ok()?;

@@ -74,16 +74,15 @@ async fn started(guard: &Guard, issuer: Option<&str>) -> String {
         let guard = guard.clone();
         async move {
             let has_token = request.headers().contains_key("authorization");
-            let reply: Response = match !protected || guard.is_proved(&request) {
-                true => next.run(request).await,
-                false => {
-                    let challenge = "DPoP algs=\"ES256\", error=\"use_dpop_nonce\"".to_owned();
-                    let fields = [
-                        ("www-authenticate", challenge),
-                        ("dpop-nonce", guard.nonce()),
-                    ];
-                    (StatusCode::UNAUTHORIZED, fields).into_response()
-                }
+            let reply: Response = if !protected || guard.is_proved(&request) {
+                next.run(request).await
+            } else {
+                let challenge = "DPoP algs=\"ES256\", error=\"use_dpop_nonce\"".to_owned();
+                let fields = [
+                    ("www-authenticate", challenge),
+                    ("dpop-nonce", guard.nonce()),
+                ];
+                (StatusCode::UNAUTHORIZED, fields).into_response()
             };
             let mut seen = guard.seen.lock().expect("the log");
             seen.push((reply.status(), has_token));

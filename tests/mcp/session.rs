@@ -104,9 +104,10 @@ impl Session {
         ];
         let request = fields.into_iter().fold(request, field);
         let reply = request.send().expect("a reply");
-        match reply.status().is_success() {
-            true => Ok(reply),
-            false => Err(Refused::read(&reply)),
+        if reply.status().is_success() {
+            Ok(reply)
+        } else {
+            Err(Refused::read(&reply))
         }
     }
 }

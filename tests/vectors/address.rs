@@ -38,9 +38,10 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
     } else if vector.text("metadata_response").is_some() {
         redirect(vector)
     } else {
-        let first = match vector.input["lookup"].is_array() {
-            true => texts(&vector.input["lookup"]),
-            false => vec![vector.must("first_lookup")?.to_owned()],
+        let first = if vector.input["lookup"].is_array() {
+            texts(&vector.input["lookup"])
+        } else {
+            vec![vector.must("first_lookup")?.to_owned()]
         };
         let second = vector
             .text("second_lookup")
@@ -88,9 +89,10 @@ fn connected(answers: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
     }
     let Ok(found) = found else { return Ok(None) };
     let found: Vec<_> = found.map(|to| to.ip()).collect();
-    match found.iter().all(|ip| is_public(*ip)) {
-        true => Ok(found.first().copied()),
-        false => Err(format!("{found:?} are not all public")),
+    if found.iter().all(|ip| is_public(*ip)) {
+        Ok(found.first().copied())
+    } else {
+        Err(format!("{found:?} are not all public"))
     }
 }
 

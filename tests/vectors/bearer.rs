@@ -65,9 +65,10 @@ pub(crate) fn target(vector: &Vector) -> Verdict {
 pub(crate) fn request(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
     if let Some(chain) = vector.text("redirect") {
-        return match runner.is_rust() {
-            true => redirects(vector, chain),
-            false => led(vector, chain, runner),
+        return if runner.is_rust() {
+            redirects(vector, chain)
+        } else {
+            led(vector, chain, runner)
         };
     }
     if input.get("status").is_some() {
@@ -251,9 +252,10 @@ fn challenged(vector: &Vector, runner: &mut Runner) -> Verdict {
         };
         holds(&format!("{name} is {action:?}"), fits)?;
     }
-    match runner.is_rust() {
-        true => of_the_core(status, field, action),
-        false => Ok(()),
+    if runner.is_rust() {
+        of_the_core(status, field, action)
+    } else {
+        Ok(())
     }
 }
 

@@ -20,9 +20,10 @@ use crate::packages::{self, Calls, NOW};
 
 pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.input.get("callback").is_none() {
-        return match runner.is_rust() {
-            true => other_channels(vector),
-            false => in_other_channels(vector, runner),
+        return if runner.is_rust() {
+            other_channels(vector)
+        } else {
+            in_other_channels(vector, runner)
         };
     }
     let lenient = outcome(&vector.expected, code(vector, runner, Strictness::Lenient)?)?;
@@ -140,9 +141,10 @@ fn in_other_channels(vector: &Vector, runner: &mut Runner) -> Verdict {
                 "response" => format!("response={response}"),
                 _ => part,
             });
-            let mark = match of["response_mode"] == "fragment.jwt" {
-                true => '#',
-                false => '?',
+            let mark = if of["response_mode"] == "fragment.jwt" {
+                '#'
+            } else {
+                '?'
             };
             let outer = outer.collect::<Vec<_>>().join("&");
             format!("https://app.example/cb{mark}{outer}")

@@ -13,9 +13,10 @@ use crate::said::{Done, TurnOutput};
 
 pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(members) = vector.input.get("metadata") {
-        return match runner.is_rust() {
-            true => fallback(vector, members),
-            false => Err(Failure::OutOfReach(DECISION)),
+        return if runner.is_rust() {
+            fallback(vector, members)
+        } else {
+            Err(Failure::OutOfReach(DECISION))
         };
     }
     if let Some(id) = vector.text("client_id") {

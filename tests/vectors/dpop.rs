@@ -256,9 +256,10 @@ fn published(vector: &Vector, proof: &str) -> Verdict {
 
 fn htu(vector: &Vector, url: &str) -> Verdict {
     if let Err(error) = Resource::new([without_fragment(url)]) {
-        return match vector.expected["htu"].is_string() && error.code() == "url.syntax" {
-            true => parsed(vector),
-            false => expect::outcome::<()>(&vector.expected, Err(error)).map(drop),
+        return if vector.expected["htu"].is_string() && error.code() == "url.syntax" {
+            parsed(vector)
+        } else {
+            expect::outcome::<()>(&vector.expected, Err(error)).map(drop)
         };
     }
     let client = bound().map_err(text)?;

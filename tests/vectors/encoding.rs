@@ -44,9 +44,10 @@ pub(crate) fn pkce(vector: &Vector, runner: &mut Runner) -> Verdict {
         return Ok(());
     };
     same("the verifier that is sent", &sent, &given)?;
-    let derived = match runner.is_rust() {
-        true => challenges(vector, &given),
-        false => Err(Failure::OutOfReach(DRAWN_INSIDE)),
+    let derived = if runner.is_rust() {
+        challenges(vector, &given)
+    } else {
+        Err(Failure::OutOfReach(DRAWN_INSIDE))
     };
     runner.part(derived)
 }
@@ -73,13 +74,11 @@ fn by_metadata(vector: &Vector, runner: &mut Runner, metadata: &Value) -> Verdic
     }
     if let Some(mcp) = expected.get("profile_mcp") {
         let listed = metadata.get("code_challenge_methods_supported").map(texts);
-        let advertised = match runner.is_rust() {
-            true => outcome(
-                mcp,
-                ChallengeMethod::choose(listed.as_deref(), PkceRequirement::Advertised),
-            )
-            .map(drop),
-            false => Err(Failure::OutOfReach(NO_PROFILE)),
+        let advertised = if runner.is_rust() {
+            let method = ChallengeMethod::choose(listed.as_deref(), PkceRequirement::Advertised);
+            outcome(mcp, method).map(drop)
+        } else {
+            Err(Failure::OutOfReach(NO_PROFILE))
         };
         runner.part(advertised)?;
     }
@@ -221,12 +220,13 @@ pub(crate) fn basic(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 /// The `Authorization` header of a token request; unencoded as Socios.com requires it, if `is_raw`.
 fn authorization(runner: &mut Runner, is_raw: bool, id: &str, secret: &str) -> Outcome<String> {
-    let server = match is_raw {
-        true => ServerConfig {
+    let server = if is_raw {
+        ServerConfig {
             preset: Some("socios".to_owned()),
             ..ServerConfig::default()
-        },
-        false => as_example(&Rules::default()),
+        }
+    } else {
+        as_example(&Rules::default())
     };
     let scope = String::new();
     let conversation = Conversation::new(Some(server), Some(confidential(id, secret)))

@@ -26,9 +26,10 @@ pub(crate) fn request_example(vector: &Vector, runner: &mut Runner) -> Verdict {
     if grant.contains("exchange") || vector.text("build") == Some("token_request") {
         return exchange(vector, runner);
     }
-    match runner.is_rust() {
-        true => examples::example(vector),
-        false => packages::examples::example(vector, runner),
+    if runner.is_rust() {
+        examples::example(vector)
+    } else {
+        packages::examples::example(vector, runner)
     }
 }
 
@@ -128,11 +129,14 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
     let is_exchange = vector
         .text("grant")
         .is_none_or(|grant| grant.contains("exchange"));
-    let asked = || match is_exchange {
-        true => TurnInput::operation("token_exchange", json!(arguments)),
-        false => TurnInput::ClientCredentials {
-            scope: String::new(),
-        },
+    let asked = || {
+        if is_exchange {
+            TurnInput::operation("token_exchange", json!(arguments))
+        } else {
+            TurnInput::ClientCredentials {
+                scope: String::new(),
+            }
+        }
     };
     let token_endpoint = vector.expected["url"].as_str();
     let token_endpoint = token_endpoint.unwrap_or("https://as.example.com/as/token.oauth2");

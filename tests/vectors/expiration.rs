@@ -280,13 +280,12 @@ impl Fleet {
                     record, version, ..
                 } => {
                     let is_at = self.entry.as_ref().map_or(0, |entry| entry.version);
-                    Event::Saved(match version == is_at {
-                        true => {
-                            let version = version + 1;
-                            self.entry = Some(Entry { version, record });
-                            Saved::At(version)
-                        }
-                        false => Saved::Conflict,
+                    Event::Saved(if version == is_at {
+                        let version = version + 1;
+                        self.entry = Some(Entry { version, record });
+                        Saved::At(version)
+                    } else {
+                        Saved::Conflict
                     })
                 }
                 Step::Run(exchange) => {

@@ -70,9 +70,10 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
         Ok(Server::read(&issuer, &document, rules))
     };
     let server = read(Strictness::Lenient)?.map_err(text)?;
-    let said = match identity_assertion::is_advertised(&server) {
-        true => "advertised",
-        false => "unknown",
+    let said = if identity_assertion::is_advertised(&server) {
+        "advertised"
+    } else {
+        "unknown"
     };
     same("id_jag", Some(said), vector.expected["id_jag"].as_str())?;
     match vector.expected.get("strict") {

@@ -115,9 +115,10 @@ pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
         .text("body")
         .is_some_and(|body| body.contains("gzip"))
     {
-        return match runner.is_rust() {
-            true => gzip_bomb(vector),
-            false => Err(Failure::OutOfReach(TRANSPORT)),
+        return if runner.is_rust() {
+            gzip_bomb(vector)
+        } else {
+            Err(Failure::OutOfReach(TRANSPORT))
         };
     }
     let (server, requests) = asked(vector, runner)?;

@@ -181,9 +181,10 @@ fn to_api(
             }
             _ => {
                 // The caller gets the response, which has the reason.
-                let result = match last.is_success() {
-                    true => "ok".to_owned(),
-                    false => "error:use_dpop_nonce".to_owned(),
+                let result = if last.is_success() {
+                    "ok".to_owned()
+                } else {
+                    "error:use_dpop_nonce".to_owned()
                 };
                 seen.results.push(result);
                 return Ok(());

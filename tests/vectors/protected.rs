@@ -123,9 +123,10 @@ pub(crate) fn jarm(vector: &Vector) -> Verdict {
         &Value::Null,
     );
     let client = client.map_err(text)?;
-    let client = match expect["allowed_algs"].is_array() {
-        true => client.with_authorization_algs(algs(&expect["allowed_algs"])),
-        false => client,
+    let client = if expect["allowed_algs"].is_array() {
+        client.with_authorization_algs(algs(&expect["allowed_algs"]))
+    } else {
+        client
     };
     let now = expect["now"].as_u64().unwrap_or(1_700_000_000);
     let keys = KeySet::parse(&key_set(&Value::Null).to_string()).map_err(text)?;

@@ -74,9 +74,10 @@ pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 fn of_the_core(runner: &Runner, why: &'static str, check: impl Fn() -> Verdict) -> Verdict {
-    match runner.is_rust() {
-        true => check(),
-        false => Err(Failure::OutOfReach(why)),
+    if runner.is_rust() {
+        check()
+    } else {
+        Err(Failure::OutOfReach(why))
     }
 }
 
@@ -103,16 +104,18 @@ fn sent(runner: &mut Runner, rules: Rules, with: ClientConfig) -> Result<Sent, F
     let is_page = runner.lang == crate::lang::Lang::Browser;
     let client = ClientConfig {
         headers: with.headers,
-        ..match is_page {
-            true => public("s6BhdRkqt3"),
-            false => confidential("s6BhdRkqt3", "a secret of ours"),
+        ..if is_page {
+            public("s6BhdRkqt3")
+        } else {
+            confidential("s6BhdRkqt3", "a secret of ours")
         }
     };
-    let input = match is_page {
-        true => crate::ask::code("c"),
-        false => TurnInput::ClientCredentials {
+    let input = if is_page {
+        crate::ask::code("c")
+    } else {
+        TurnInput::ClientCredentials {
             scope: String::new(),
-        },
+        }
     };
     let conversation = Conversation::new(Some(as_example(&rules)), Some(client)).then(0, input);
     request(runner.play(&conversation)?.pop())

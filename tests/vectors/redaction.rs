@@ -95,9 +95,10 @@ fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -
 fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Conversation> {
     let server = Some(as_example(&Rules::default()));
     let is_page = lang == Lang::Browser;
-    let client = match is_page {
-        true => public("s6BhdRkqt3"),
-        false => confidential("s6BhdRkqt3", value),
+    let client = if is_page {
+        public("s6BhdRkqt3")
+    } else {
+        confidential("s6BhdRkqt3", value)
     };
     let new = || Conversation::new(server.clone(), Some(client.clone()));
     let redeem = |callback: String, members| TurnInput::Redeem {

@@ -42,9 +42,10 @@ fn answered(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<Map<S
     // A registration is answered with 201, an update with 200; the expectation tells which is meant.
     let is_refused = vector.expected["error"] == "registration_token_invalid";
     let is_managed = is_refused || vector.expected["ok"]["registration_access_token"].is_string();
-    let input = match is_managed {
-        true => TurnInput::operation_of("read_registration", registered()),
-        false => TurnInput::operation("register", json!({ "metadata": metadata() })),
+    let input = if is_managed {
+        TurnInput::operation_of("read_registration", registered())
+    } else {
+        TurnInput::operation("register", json!({ "metadata": metadata() }))
     };
     let conversation = talk(rules, input).then(1, TurnInput::Reply(token::reply(vector)?));
     let mut said = runner.play(&conversation)?.into_iter();

@@ -27,10 +27,13 @@ const EXTENSIONS: &str =
 
 pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
     match vector.text("build") {
-        Some("authorization_url") => match runner.is_rust() {
-            true => authorization_url(vector),
-            false => Err(Failure::OutOfReach(WITHOUT_PKCE)),
-        },
+        Some("authorization_url") => {
+            if runner.is_rust() {
+                authorization_url(vector)
+            } else {
+                Err(Failure::OutOfReach(WITHOUT_PKCE))
+            }
+        }
         Some("token_request") => token_request(vector, runner),
         Some(other) => Err(format!("nothing builds {other}").into()),
         None if callback::is_callback(&vector.input) => callback::response(vector, runner),
@@ -137,9 +140,10 @@ fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
             scope,
         },
         uri => {
-            return match runner.is_rust() {
-                true => extension(vector, uri, want),
-                false => Err(Failure::OutOfReach(EXTENSIONS)),
+            return if runner.is_rust() {
+                extension(vector, uri, want)
+            } else {
+                Err(Failure::OutOfReach(EXTENSIONS))
             };
         }
     };

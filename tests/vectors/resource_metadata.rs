@@ -70,9 +70,10 @@ fn asked(
     loop {
         match said {
             Some(TurnOutput::Send(sent)) if places.len() < 4 => {
-                let reply = match is_there(&sent.url) {
-                    true => reply(vector),
-                    false => Reply::new(404, &[], ""),
+                let reply = if is_there(&sent.url) {
+                    reply(vector)
+                } else {
+                    Reply::new(404, &[], "")
                 };
                 places.push(sent.url);
                 conversation = conversation.then(1, TurnInput::Reply(reply));

@@ -175,9 +175,10 @@ impl TokensSaid {
                 let mut stored: Vec<_> = kept.split(' ').filter(|name| !name.is_empty()).collect();
                 own.sort_unstable();
                 stored.sort_unstable();
-                match own == stored && own.len() == names.len() {
-                    true => Ok(Value::from(kept.as_str())),
-                    false => Err(format!("{name} is {names:?}, but stored as {kept:?}")),
+                if own == stored && own.len() == names.len() {
+                    Ok(Value::from(kept.as_str()))
+                } else {
+                    Err(format!("{name} is {names:?}, but stored as {kept:?}"))
                 }
             }
             (Some(own), Some(kept)) => Err(format!("{name} is {own}, but stored as {kept}")),

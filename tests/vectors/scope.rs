@@ -172,9 +172,10 @@ fn grant(
 ) -> Outcome<TokensSaid> {
     let server = Some(as_example(rules));
     let is_page = runner.lang == Lang::Browser;
-    let client = match is_page {
-        true => public("s6BhdRkqt3"),
-        false => confidential("s6BhdRkqt3", "gX1fBat3bV"),
+    let client = if is_page {
+        public("s6BhdRkqt3")
+    } else {
+        confidential("s6BhdRkqt3", "gX1fBat3bV")
     };
     let conversation = Conversation::new(server, Some(client));
     let scope = asked.as_str().to_owned();
@@ -217,20 +218,19 @@ fn chosen(vector: &Vector) -> Verdict {
         None
     };
     let chosen = Scope::choose(challenge.as_ref(), supported.as_ref());
-    match vector.expected["scope"].is_array() {
-        true => same(
+    if vector.expected["scope"].is_array() {
+        same(
             "scope",
             chosen.as_ref().map(names),
             Some(texts(&vector.expected["scope"])),
-        ),
-        false => {
-            same(
-                "parameter",
-                vector.expected["scope_parameter"].as_str(),
-                Some("omitted"),
-            )?;
-            same("scope", chosen, None)
-        }
+        )
+    } else {
+        same(
+            "parameter",
+            vector.expected["scope_parameter"].as_str(),
+            Some("omitted"),
+        )?;
+        same("scope", chosen, None)
     }
 }
 

@@ -216,10 +216,11 @@ impl Script {
 
     /// Plays the conversation, and compares the results with the expected ones.
     pub(crate) fn verdict(&self, runner: &mut Runner) -> Verdict {
-        let said = match self.only.is_empty() {
-            true => runner.play(&self.conversation)?,
+        let said = if self.only.is_empty() {
+            runner.play(&self.conversation)?
+        } else {
             // A language named explicitly may play a conversation that it is expected to refuse.
-            false => runner.play_regardless(&self.conversation)?,
+            runner.play_regardless(&self.conversation)?
         };
         for (at, ((said, want), turn)) in said
             .iter()

@@ -178,9 +178,10 @@ fn main() -> ExitCode {
         for what in &wrong {
             println!("    {what}");
         }
-        match wrong.is_empty() {
-            true => passed += 1,
-            false => failed += 1,
+        if wrong.is_empty() {
+            passed += 1
+        } else {
+            failed += 1
         }
     }
     for round in web::all() {
@@ -192,9 +193,10 @@ fn main() -> ExitCode {
         for what in &wrong {
             println!("    {what}");
         }
-        match wrong.is_empty() {
-            true => passed += 1,
-            false => failed += 1,
+        if wrong.is_empty() {
+            passed += 1
+        } else {
+            failed += 1
         }
     }
     for library in other_libraries::all(cli.python.as_deref()) {

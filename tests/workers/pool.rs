@@ -138,9 +138,10 @@ impl WorkerPool {
             self.see_who_left();
             let at = Instant::now();
             if !has_time_passed && at >= next_kill {
-                match length >= LONG_ROUND && self.kills.len() == 1 && self.holder.is_none() {
-                    true => self.holder = Some(self.spawn("hold")),
-                    false => self.kill_one(),
+                if length >= LONG_ROUND && self.kills.len() == 1 && self.holder.is_none() {
+                    self.holder = Some(self.spawn("hold"))
+                } else {
+                    self.kill_one()
                 }
                 next_kill += KILL_EVERY;
             }
@@ -206,9 +207,12 @@ impl WorkerPool {
         };
         let is_aimed = self.stops.len().is_multiple_of(2) && overdue < RENEWAL_WAIT;
         let ready: Vec<usize> = (0..self.workers.len())
-            .filter(|&worker| match is_aimed {
-                true => renews(&self.workers[worker]),
-                false => self.is_ready(&self.workers[worker]),
+            .filter(|&worker| {
+                if is_aimed {
+                    renews(&self.workers[worker])
+                } else {
+                    self.is_ready(&self.workers[worker])
+                }
             })
             .collect();
         if ready.is_empty() {

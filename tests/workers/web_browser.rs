@@ -181,16 +181,13 @@ impl Browser {
     fn follow(&mut self, mut location: String) -> Option<Answer> {
         let mut from = Navigation::Click;
         for _ in 0..12 {
-            let answer = match location.starts_with(&self.shared.provider) {
-                true => {
-                    from = Navigation::Elsewhere;
-                    self.http.get(&location).send().ok().map(Answer::of)?
-                }
-                false => {
-                    let own = location.strip_prefix(&self.shared.base);
-                    let own = own.unwrap_or(&location).to_owned();
-                    self.send(&own, from)?
-                }
+            let answer = if location.starts_with(&self.shared.provider) {
+                from = Navigation::Elsewhere;
+                self.http.get(&location).send().ok().map(Answer::of)?
+            } else {
+                let own = location.strip_prefix(&self.shared.base);
+                let own = own.unwrap_or(&location).to_owned();
+                self.send(&own, from)?
             };
             match (answer.location.clone(), answer.page_after()) {
                 (Some(next), _) => location = next,
@@ -254,9 +251,10 @@ impl Browser {
             let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
                 continue;
             };
-            match parts.any(|part| part == "Max-Age=0") {
-                true => self.jar.remove(name),
-                false => self.jar.insert(name.to_owned(), value.to_owned()),
+            if parts.any(|part| part == "Max-Age=0") {
+                self.jar.remove(name)
+            } else {
+                self.jar.insert(name.to_owned(), value.to_owned())
             };
         }
     }

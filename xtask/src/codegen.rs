@@ -7,8 +7,9 @@ use crate::shell::{Outcome, cargo, step};
 pub(crate) fn run(is_check: bool) -> Outcome {
     let mut helper = cargo();
     helper.args(["run", "--quiet", "--bin", "xtask-codegen", "--"]);
-    match is_check {
-        true => step("codegen --check", helper.arg("--check")),
-        false => step("codegen", &mut helper),
+    if is_check {
+        step("codegen --check", helper.arg("--check"))
+    } else {
+        step("codegen", &mut helper)
     }
 }

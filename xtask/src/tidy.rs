@@ -320,9 +320,10 @@ fn lengths() -> Vec<String> {
         let lines = fs::read_to_string(&path)
             .map(|text| text.lines().count())
             .unwrap_or_default();
-        let most = match is_stub(name) {
-            true => MAX_STUB_LINES,
-            false => MAX_LINES,
+        let most = if is_stub(name) {
+            MAX_STUB_LINES
+        } else {
+            MAX_LINES
         };
         if is_code && !DATA.contains(&name) && lines > most {
             breaches.push(format!("{name}: {lines} lines"));
@@ -358,9 +359,10 @@ fn browser() -> Vec<String> {
     let crates = tree("oauth-core-web", &["--target", "wasm32-unknown-unknown"]);
     let is_never =
         |line: &String| NOT_IN_BROWSERS.contains(&line.split(' ').next().unwrap_or_default());
-    match crates.is_empty() {
-        true => vec!["cargo tree did not run".to_owned()],
-        false => crates.into_iter().filter(is_never).collect(),
+    if crates.is_empty() {
+        vec!["cargo tree did not run".to_owned()]
+    } else {
+        crates.into_iter().filter(is_never).collect()
     }
 }
 

@@ -102,9 +102,12 @@ impl NativeKeeper {
             step_up: arguments.step_up,
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
-        let keeper = keeper.and_then(|keeper| match is_shared {
-            true => keeper.shared(),
-            false => Ok(keeper),
+        let keeper = keeper.and_then(|keeper| {
+            if is_shared {
+                keeper.shared()
+            } else {
+                Ok(keeper)
+            }
         });
         Ok(Self(Arc::new(keeper.map_err(fail)?)))
     }

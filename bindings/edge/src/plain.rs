@@ -66,8 +66,9 @@ pub(crate) fn millis_of(time: UnixTime) -> f64 {
     reason = "versions stay below 2^53, and the cast saturates"
 )]
 pub(crate) fn whole(number: f64) -> u64 {
-    match number.is_finite() && number >= 0.0 {
-        true => number as u64,
-        false => u64::MAX,
+    if number.is_finite() && number >= 0.0 {
+        number as u64
+    } else {
+        u64::MAX
     }
 }

@@ -124,9 +124,10 @@ impl NativeSettingsServer {
 }
 
 fn environment(env: &JsValue) -> Result<Arc<dyn Environment>, JsValue> {
-    let given: Option<BTreeMap<String, String>> = match env.is_undefined() {
-        true => None,
-        false => read(env, "env must be an object whose values are strings")?,
+    let given: Option<BTreeMap<String, String>> = if env.is_undefined() {
+        None
+    } else {
+        read(env, "env must be an object whose values are strings")?
     };
     let pairs = given.into_iter().flatten();
     let secret = pairs.map(|(name, value)| (name, Secret::new(value)));

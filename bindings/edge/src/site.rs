@@ -58,9 +58,10 @@ impl NativeSiteSetup {
 
     /// The site, whose settings are JSON, and whose sessions live in a store or not.
     pub fn site(&self, settings: &str, in_store: bool) -> Result<NativeSite, JsValue> {
-        let storage = match in_store {
-            true => Storage::Store,
-            false => Storage::Cookie,
+        let storage = if in_store {
+            Storage::Store
+        } else {
+            Storage::Cookie
         };
         let config = Config::read(settings, self.keys.clone(), self.providers.clone(), storage);
         let site = Site::new(config.map_err(refused)?);

@@ -270,10 +270,8 @@ impl NativeVisit {
 
     /// Continues with the milliseconds until the other holder's lease ends; 0 if the lease was acquired.
     pub fn leased(&mut self, held_ms: f64) -> Result<Object, JsValue> {
-        self.resume(Event::Leased(match held_ms > 0.0 {
-            true => Lease::Held(millis(held_ms)),
-            false => Lease::Won,
-        }))
+        let held = (held_ms > 0.0).then(|| Lease::Held(millis(held_ms)));
+        self.resume(Event::Leased(held.unwrap_or(Lease::Won)))
     }
 
     /// Continues with the new version; nothing if the stored version was not the expected one.

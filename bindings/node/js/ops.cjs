@@ -159,7 +159,7 @@ class LogoutToken extends Record {
   }
 }
 
-/** A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was requested. */
+/** A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, regardless of what was requested. */
 class RegisteredClient extends Record {
   static members = {
     clientId: 'plain',
@@ -275,7 +275,7 @@ class Operations {
   async clientIdMetadata(args, options) { return this[perform](operations.clientIdMetadata, args, options) }
 }
 
-/** The same, for a driver of your own. */
+/** The operations as exchanges, for a driver of your own. */
 class ExchangeOperations {
   revoke(args, options) { return this[begin](operations.revoke, args, options) }
   refresh(args, options) { return this[begin](operations.refresh, args, options) }

@@ -704,7 +704,7 @@ export class UserClaims {
 export class IntrospectionResponse {
   private constructor()
   /**
-   * Whether the token is active. If not, it has expired, is unknown, or may not be disclosed: the server does not say
+   * Whether the token is active. If not, it has expired, is unknown, or must not be disclosed: the server does not say
    * which.
    */
   readonly active: boolean
@@ -914,7 +914,8 @@ export class LogoutToken {
 }
 
 /**
- * A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, whatever was requested.
+ * A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply, regardless of what was
+ * requested.
  */
 export class RegisteredClient {
   private constructor()
@@ -1494,7 +1495,7 @@ export interface Operations {
   clientIdMetadata(args: ClientIdMetadataArguments, options?: CallOptions): Promise<ClientIdMetadataDocument>
 }
 
-/** The same, for a driver of your own. */
+/** The operations as exchanges, for a driver of your own. */
 export interface ExchangeOperations {
   /**
    * Revokes a token (RFC 7009).

@@ -89,9 +89,10 @@ impl TokenCallback {
         &self,
         wanted: &AssertionRequest<'_>,
     ) -> std::result::Result<Secret<String>, Cause> {
-        let token = match thread::current().id() == self.event_loop {
-            true => self.stored(),
-            false => self.call(wanted),
+        let token = if thread::current().id() == self.event_loop {
+            self.stored()
+        } else {
+            self.call(wanted)
         };
         token.map_err(Cause::unsent)
     }

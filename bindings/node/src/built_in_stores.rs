@@ -390,9 +390,10 @@ impl NativeStore {
 }
 
 const fn access(for_group: bool) -> Access {
-    match for_group {
-        true => Access::Group,
-        false => Access::Owner,
+    if for_group {
+        Access::Group
+    } else {
+        Access::Owner
     }
 }
 
@@ -403,9 +404,10 @@ fn unix_time(ms: f64) -> UnixTime {
 
 /// A version from JavaScript; an invalid one becomes one that no record has.
 pub(crate) fn whole(version: f64) -> u64 {
-    match version.is_finite() && version >= 0.0 {
-        true => version as u64,
-        false => u64::MAX,
+    if version.is_finite() && version >= 0.0 {
+        version as u64
+    } else {
+        u64::MAX
     }
 }
 

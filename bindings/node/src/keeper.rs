@@ -184,9 +184,10 @@ impl NativeKeeper {
             step_up: keep.step_up,
         };
         let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
-        Ok(Self(Arc::new(match is_shared {
-            true => keeper.shared()?,
-            false => keeper,
+        Ok(Self(Arc::new(if is_shared {
+            keeper.shared()?
+        } else {
+            keeper
         })))
     }
 

@@ -116,9 +116,10 @@ pub(crate) fn code_turn(
         Some(false) => DeviceLogin::Never,
         None => DeviceLogin::WhereNoBrowser,
     };
-    let opener = match opener {
-        true => Opener::Callers,
-        false => Opener::System,
+    let opener = if opener {
+        Opener::Callers
+    } else {
+        Opener::System
     };
     let parameters: Vec<String> = parameters.iter().map(|name| snake(name)).collect();
     let login = login.with_parameters(parameters.iter().map(String::as_str));

@@ -174,9 +174,10 @@ pub(crate) fn code_turn(
         Some(false) => DeviceLogin::Never,
         None => DeviceLogin::WhereNoBrowser,
     };
-    let opener = match opener {
-        true => Opener::Callers,
-        false => Opener::Hosts,
+    let opener = if opener {
+        Opener::Callers
+    } else {
+        Opener::Hosts
     };
     let login = login.with_parameters(parameters.iter().map(String::as_str));
     login

@@ -271,9 +271,10 @@ impl SqliteStore {
 
 /// An empty path usually comes from an unset variable, and would mean the working directory.
 fn filled(path: &Path) -> PyResult<()> {
-    match path.as_os_str().is_empty() {
-        true => Err(PyValueError::new_err("path must not be empty")),
-        false => Ok(()),
+    if path.as_os_str().is_empty() {
+        Err(PyValueError::new_err("path must not be empty"))
+    } else {
+        Ok(())
     }
 }
 

@@ -251,12 +251,13 @@ fn keys(argument: &Bound<'_, PyAny>) -> PyResult<Vec<Secret<String>>> {
         Ok(_) => text(argument).map(|key| vec![key]),
         Err(_) => text::<Vec<String>>(argument),
     };
-    let keys = keys.map_err(
-        |error| match error.is_instance_of::<PyTypeError>(argument.py()) {
-            true => PyTypeError::new_err("key must be a private key as a str, or a list of them"),
-            false => error,
-        },
-    )?;
+    let keys = keys.map_err(|error| {
+        if error.is_instance_of::<PyTypeError>(argument.py()) {
+            PyTypeError::new_err("key must be a private key as a str, or a list of them")
+        } else {
+            error
+        }
+    })?;
     Ok(keys.into_iter().map(secret).collect())
 }
 
@@ -272,14 +273,13 @@ impl FederatedAssertion {
         client_id: Option<&str>,
         #[pyo3(from_py_with = text)] exchange_audience: Option<String>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let token = match source.is_callable() {
-            true => from_function(source.unbind()),
-            false => {
-                let path: PathBuf = source.extract().map_err(|_| {
-                    PyTypeError::new_err("source must be a path or a function that returns a token")
-                })?;
-                WorkloadToken::new(AssertionFile::new(path))
-            }
+        let token = if source.is_callable() {
+            from_function(source.unbind())
+        } else {
+            let path: PathBuf = source.extract().map_err(|_| {
+                PyTypeError::new_err("source must be a path or a function that returns a token")
+            })?;
+            WorkloadToken::new(AssertionFile::new(path))
         };
         let profile = match profile {
             "jwt" => AssertionProfile::Jwt,

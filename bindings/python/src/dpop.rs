@@ -61,12 +61,12 @@ impl DpopKey {
         if !sign.bind(py).is_callable() {
             return Err(PyTypeError::new_err("sign must be a function"));
         }
-        let public = match public_jwk.is_instance_of::<PyString>() {
-            true => text(public_jwk)?,
-            false => py
-                .import("json")?
+        let public = if public_jwk.is_instance_of::<PyString>() {
+            text(public_jwk)?
+        } else {
+            py.import("json")?
                 .call_method1("dumps", (public_jwk,))?
-                .extract::<String>()?,
+                .extract::<String>()?
         };
         let holder = held_key::holder(sign);
         made(py, oauth_facade::DpopKey::held(alg, &public, holder))

@@ -47,9 +47,10 @@ pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
     let text = names.join(" of ");
     // A deeper cause may be that of the last of several attempts, and an earlier attempt may have been sent.
     let is_unsent = matches!(loss_of(exception)?, Some((_, RequestSent::No)));
-    let cause = match is_unsent {
-        true => Cause::unsent(text),
-        false => Cause::unknown(text),
+    let cause = if is_unsent {
+        Cause::unsent(text)
+    } else {
+        Cause::unknown(text)
     };
     Ok(match known {
         Some((loss, _)) => cause.because(loss),

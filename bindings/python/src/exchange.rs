@@ -124,9 +124,12 @@ impl Exchange {
     #[pyo3(signature = (answer, /))]
     fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if answer.is_none() {
-            return self.step(py, None, |exchange, at, has_begun| match has_begun {
-                false => exchange.begin(&at),
-                true => exchange.elapsed(&at),
+            return self.step(py, None, |exchange, at, has_begun| {
+                if has_begun {
+                    exchange.elapsed(&at)
+                } else {
+                    exchange.begin(&at)
+                }
             });
         }
         if let Ok(signature) = answer.cast::<PyBytes>() {

@@ -146,11 +146,13 @@ pub(crate) fn fixed_token<'py>(
                 .and_then(|resource| Ok((api?, resource)))
         }
         Err(_) => {
-            let origins: Vec<String> =
-                text(origins).map_err(|error| match error.is_instance_of::<PyTypeError>(py) {
-                    true => PyTypeError::new_err("origins must be a list of URLs, or a Server"),
-                    false => error,
-                })?;
+            let origins: Vec<String> = text(origins).map_err(|error| {
+                if error.is_instance_of::<PyTypeError>(py) {
+                    PyTypeError::new_err("origins must be a list of URLs, or a Server")
+                } else {
+                    error
+                }
+            })?;
             let api = oauth_facade::Api::new(&origins, transport);
             oauth_facade::Resource::new(&origins, transport)
                 .and_then(|resource| Ok((api?, resource)))

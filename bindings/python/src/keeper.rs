@@ -42,9 +42,12 @@ impl Keeper {
         let at = moment.take(py)?;
         let tokens = tokens.map(|tokens| (*tokens.0).clone());
         let made = oauth_facade::Keeper::of_grant(&inner.client, &at, grant_type, tokens, keep);
-        let keeper = made.and_then(|keeper| match is_shared {
-            true => keeper.shared(),
-            false => Ok(keeper),
+        let keeper = made.and_then(|keeper| {
+            if is_shared {
+                keeper.shared()
+            } else {
+                Ok(keeper)
+            }
         });
         let keeper = keeper.map_err(|error| errors::raise(py, &error))?;
         Ok(Self(Arc::new(KeeperState { keeper, moment })))

@@ -105,9 +105,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for KeyOrService {
                 return object.extract().map(Self::Key).map_err(|error: PyErr| {
                     let message =
                         "a key must be bytes, a str, a SealingKey, or an object with data_key and unwrap_key";
-                    match error.is_instance_of::<PyTypeError>(object.py()) {
-                        true => PyTypeError::new_err(message),
-                        false => error,
+                    if error.is_instance_of::<PyTypeError>(object.py()) {
+PyTypeError::new_err(message)
+                    } else {
+error
                     }
                 });
             }

@@ -62,9 +62,10 @@ pub(crate) fn is_closed() -> bool {
 
 /// The error of new asynchronous work during shutdown, which nobody could await.
 pub(crate) fn refuse_if_closed() -> PyResult<()> {
-    match is_closed() {
-        true => Err(PyRuntimeError::new_err("the interpreter is shutting down")),
-        false => Ok(()),
+    if is_closed() {
+        Err(PyRuntimeError::new_err("the interpreter is shutting down"))
+    } else {
+        Ok(())
     }
 }
 
@@ -94,10 +95,7 @@ pub(crate) fn watch_process(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// renewal that is cut off loses its grant.
 #[pyfunction]
 fn shutdown(py: Python<'_>) -> PyResult<()> {
-    let drained = match RUNTIME.is_made() {
-        true => drain(py),
-        false => Ok(()),
-    };
+    let drained = if RUNTIME.is_made() { drain(py) } else { Ok(()) };
     close(py);
     drained
 }

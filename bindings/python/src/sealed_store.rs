@@ -65,9 +65,10 @@ impl SealedStore {
             if let Some(names) = &names {
                 sealed = sealed.hiding_names(names.clone());
             }
-            Ok(match accepts_plain {
-                true => sealed.accepting_plain(),
-                false => sealed,
+            Ok(if accepts_plain {
+                sealed.accepting_plain()
+            } else {
+                sealed
             })
         });
         let opened = Arc::clone(&sealed);

@@ -464,10 +464,11 @@ closes!(
 );
 
 pub(crate) fn refuse_in_hook() -> PyResult<()> {
-    match IS_IN_HOOK.get() {
-        true => Err(PyRuntimeError::new_err(
+    if IS_IN_HOOK.get() {
+        Err(PyRuntimeError::new_err(
             "on_tokens must not wait for a token",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }

@@ -83,9 +83,10 @@ impl Saving {
         let Ok(signature) = signature else {
             return Ok(Self::Record);
         };
-        match signature.getattr("parameters")?.contains("until")? {
-            true => Ok(Self::RecordUntil),
-            false => Ok(Self::Record),
+        if signature.getattr("parameters")?.contains("until")? {
+            Ok(Self::RecordUntil)
+        } else {
+            Ok(Self::Record)
         }
     }
 }
@@ -180,9 +181,10 @@ impl store::Store for PythonStore {
             let held = Duration::try_from_secs_f64(held.unwrap_or_default()).map_err(|_| {
                 PyValueError::new_err("lease must return a number of seconds, or None")
             })?;
-            Ok(match held.is_zero() {
-                true => Lease::Won,
-                false => Lease::Held(held),
+            Ok(if held.is_zero() {
+                Lease::Won
+            } else {
+                Lease::Held(held)
             })
         })
     }

@@ -38,12 +38,13 @@ where
 /// # Errors
 /// The errors of [`text`]; `TypeError` that names the argument, for a single str.
 pub(crate) fn origins(argument: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
-    text(argument).map_err(
-        |error| match error.is_instance_of::<PyTypeError>(argument.py()) {
-            true => PyTypeError::new_err("origins must be a list of URLs"),
-            false => error,
-        },
-    )
+    text(argument).map_err(|error| {
+        if error.is_instance_of::<PyTypeError>(argument.py()) {
+            PyTypeError::new_err("origins must be a list of URLs")
+        } else {
+            error
+        }
+    })
 }
 
 /// Extracts a str that is not empty, or None. An empty one usually comes from an unset variable.
@@ -100,11 +101,12 @@ pub(crate) fn client_auth_argument<'py>(
 
 /// Replaces an error that contains the text it is about.
 pub(crate) fn withheld(py: Python<'_>, error: PyErr) -> PyErr {
-    match contains_text(py, &error) {
-        true => PyValueError::new_err(
+    if contains_text(py, &error) {
+        PyValueError::new_err(
             "text contains a lone surrogate, which is not valid Unicode: it was decoded from bytes that are not UTF-8, such as an environment variable",
-        ),
-        false => error,
+        )
+    } else {
+        error
     }
 }
 

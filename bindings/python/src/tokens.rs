@@ -271,15 +271,14 @@ impl Tokens {
     }
 
     fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match MAY_BE_PICKLED.load(Ordering::Relaxed) {
-            true => {
-                let rebuild = py.import("oauth_core.pickling")?.getattr("_rebuild")?;
-                Ok((rebuild, (self.serialize(),))
-                    .into_pyobject(py)?
-                    .into_any()
-                    .unbind())
-            }
-            false => no_pickle("Tokens"),
+        if MAY_BE_PICKLED.load(Ordering::Relaxed) {
+            let rebuild = py.import("oauth_core.pickling")?.getattr("_rebuild")?;
+            Ok((rebuild, (self.serialize(),))
+                .into_pyobject(py)?
+                .into_any()
+                .unbind())
+        } else {
+            no_pickle("Tokens")
         }
     }
 }

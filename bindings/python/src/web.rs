@@ -171,9 +171,10 @@ impl WebSite {
             }
         };
         let seen = request.clone();
-        let visit = match need == Need::default() {
-            true => self.site.visit(request, access),
-            false => self.site.challenge(request, need),
+        let visit = if need == Need::default() {
+            self.site.visit(request, access)
+        } else {
+            self.site.challenge(request, need)
         };
         Ok(Visit::new(self.host(py)?, visit, seen))
     }

@@ -19,9 +19,10 @@ pub(crate) fn api(
         origins.extend(provider.api_origins()?);
     }
     let origins = origins.iter().map(String::as_str);
-    let resource = match profile.is_local() {
-        true => danger::loopback_resource(origins)?,
-        false => Resource::new(origins)?,
+    let resource = if profile.is_local() {
+        danger::loopback_resource(origins)?
+    } else {
+        Resource::new(origins)?
     };
     let api = Api::new(resource);
     match provider {

@@ -27,9 +27,10 @@ impl Browser {
             let given = std::env::var("SSH_CONNECTION").unwrap_or_default();
             return Self::OverSsh(this_end(&given));
         }
-        match no_browser {
-            true => Self::Anywhere,
-            false => Self::Here,
+        if no_browser {
+            Self::Anywhere
+        } else {
+            Self::Here
         }
     }
 

@@ -81,13 +81,14 @@ impl KeyFile {
     pub(crate) fn read(path: &Path, passphrase: &Passphrase) -> Result<Self, Failure> {
         let text = passphrase.decrypt(path, text(path)?)?;
         let trimmed = text.expose().trim();
-        let read = match trimmed.starts_with('{') {
-            true => Self::of_jwk(trimmed),
-            false => of_any_kind(|alg| PrivateKey::from_pem(trimmed, alg)).map(|public| Self {
+        let read = if trimmed.starts_with('{') {
+            Self::of_jwk(trimmed)
+        } else {
+            of_any_kind(|alg| PrivateKey::from_pem(trimmed, alg)).map(|public| Self {
                 public,
                 alg: None,
                 kid: None,
-            }),
+            })
         };
         read.map_err(|why| unusable(path, why))
     }
@@ -103,13 +104,14 @@ impl KeyFile {
             (Some(_), Some(alg)) => PrivateKey::from_jwk(text, alg)?.public_jwk().clone(),
             (Some(_), None) => of_any_kind(|alg| PrivateKey::from_jwk(text, alg))?,
         };
-        match alg.is_none_or(|alg| public.fits(alg)) {
-            true => Ok(Self {
+        if alg.is_none_or(|alg| public.fits(alg)) {
+            Ok(Self {
                 public,
                 alg,
                 kid: jwk.kid,
-            }),
-            false => Err(KeyError::Algorithm),
+            })
+        } else {
+            Err(KeyError::Algorithm)
         }
     }
 
@@ -145,9 +147,12 @@ pub(crate) fn private(
 ) -> Result<(PrivateKey, Option<String>), Failure> {
     let text = text.expose().trim();
     let key = PrivateKey::read_for(server, text, alg);
-    let key = key.map_err(|error| match error.code() == Misuse::KeyMalformed.code() {
-        true => unusable(path, error.detail().unwrap_or("not a private key")),
-        false => error.into(),
+    let key = key.map_err(|error| {
+        if error.code() == Misuse::KeyMalformed.code() {
+            unusable(path, error.detail().unwrap_or("not a private key"))
+        } else {
+            error.into()
+        }
     })?;
     // A string that is not a JWK has no name.
     let kid = serde_json::from_str(text).ok().and_then(|jwk: Jwk| jwk.kid);

@@ -131,9 +131,10 @@ fn main() -> ExitCode {
 fn arguments(mut all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let program = all.next().unwrap_or_default();
     let is_link = Path::new(&program).file_stem() == Some(OsStr::new("docker-credential-oauth"));
-    let implied = match is_link {
-        true => &["credential", "docker"][..],
-        false => &[],
+    let implied = if is_link {
+        &["credential", "docker"][..]
+    } else {
+        &[]
     };
     let implied = implied.iter().map(OsString::from);
     [program].into_iter().chain(implied).chain(all).collect()

@@ -57,9 +57,10 @@ impl Failure {
 
     /// Prints it on stdout only, in one line, with the exit code that `docker` expects of a failure.
     pub(crate) fn tell_docker(self) -> Self {
-        let line = match self.hint.is_empty() {
-            true => self.message.clone(),
-            false => format!("{} [{}]: {}", self.message, self.code, self.hint),
+        let line = if self.hint.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{} [{}]: {}", self.message, self.code, self.hint)
         };
         // A closed pipe is only reported by the exit code.
         let _ = print(line.replace(['\n', '\r'], " "));
@@ -250,9 +251,10 @@ impl Output {
 
     /// Prints an error on stderr that did not prevent the result of the command.
     pub(crate) fn warn(self, error: &Error) {
-        match self.json {
-            true => print_stderr(json!({ "warning": error })),
-            false => print_stderr(format_args!("warning: {error}")),
+        if self.json {
+            print_stderr(json!({ "warning": error }))
+        } else {
+            print_stderr(format_args!("warning: {error}"))
         }
     }
 

@@ -69,13 +69,14 @@ impl ProfileFile {
             ));
         }
         let all = self.document.get("profile").and_then(Item::as_table_like);
-        match all.is_some_and(|all| all.contains_key(name)) {
-            true => Err(Failure::usage(
+        if all.is_some_and(|all| all.contains_key(name)) {
+            Err(Failure::usage(
                 "usage.profile_exists",
                 format_args!("{}: profile `{name}` already exists", self.path.display()),
                 "choose another name, edit the file, or remove the existing profile with oauth profile remove",
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     }
 

@@ -375,16 +375,17 @@ impl StoredGrant {
         let Some((given, tokens)) = given.zip(self.keeper.tokens()) else {
             return Ok(());
         };
-        match self.keeper.covers(&Scope::parse(given)?) {
-            true => Ok(()),
-            false => Err(Failure::usage(
+        if self.keeper.covers(&Scope::parse(given)?) {
+            Ok(())
+        } else {
+            Err(Failure::usage(
                 "usage.scope",
                 format_args!(
                     "the login of profile `{profile}` has the scope `{}`",
                     tokens.scope
                 ),
                 "log in with this --scope, or get a token for the client itself with --as client or --grant client_credentials",
-            )),
+            ))
         }
     }
 }
@@ -417,9 +418,10 @@ impl Grant<'_> {
         let tokens = self.token()?;
         let is_unchanged =
             |before: &Tokens| before.access_token.matches(tokens.access_token.expose());
-        match before.is_some_and(|before| is_unchanged(&before)) {
-            true => self.renew(&tokens),
-            false => Ok(tokens),
+        if before.is_some_and(|before| is_unchanged(&before)) {
+            self.renew(&tokens)
+        } else {
+            Ok(tokens)
         }
     }
 

@@ -184,10 +184,13 @@ impl ClientPlan {
     pub(crate) fn reader(&self) -> Result<Client, Failure> {
         let server = match (&self.provider, &self.profile.issuer) {
             (Some(provider), _) => with_endpoints(provider.server()?, &self.profile)?,
-            (None, Some(issuer)) => match self.profile.loopback_http {
-                true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
-                false => Server::new(Issuer::parse(issuer)?),
-            },
+            (None, Some(issuer)) => {
+                if self.profile.loopback_http {
+                    danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?))
+                } else {
+                    Server::new(Issuer::parse(issuer)?)
+                }
+            }
             (None, None) => return Err(no_server()),
         };
         let client = Client::new(server, self.client_id.clone(), ClientAuth::none())?;

@@ -26,9 +26,10 @@ pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
         _ => (distance / YEAR, "year"),
     };
     let plural = if count == 1 { "" } else { "s" };
-    match time > now {
-        true => format!("in {count} {unit}{plural}"),
-        false => format!("{count} {unit}{plural} ago"),
+    if time > now {
+        format!("in {count} {unit}{plural}")
+    } else {
+        format!("{count} {unit}{plural} ago")
     }
 }
 

@@ -77,9 +77,12 @@ pub(crate) struct ProfileDefaults<'a> {
 impl ProfileDefaults<'_> {
     /// The parameters. Each kind comes from the command line, or else from the profile.
     pub(crate) fn parameters(&self, given: &TokenRequestArgs) -> Result<TokenRequest, Error> {
-        let or = |given: &[String], usual: &[String]| match given.is_empty() {
-            true => usual.to_vec(),
-            false => given.to_vec(),
+        let or = |given: &[String], usual: &[String]| {
+            if given.is_empty() {
+                usual.to_vec()
+            } else {
+                given.to_vec()
+            }
         };
         let all = or(&given.resource, self.resource)
             .iter()

@@ -252,9 +252,10 @@ impl ClientConfig {
 
     /// The URL of the token endpoint.
     pub(crate) fn token_url(&self) -> Option<&Url> {
-        let url = match self.shows_certificate() {
-            true => self.server.mtls_endpoint(EndpointKind::Token),
-            false => self.server.endpoint(EndpointKind::Token),
+        let url = if self.shows_certificate() {
+            self.server.mtls_endpoint(EndpointKind::Token)
+        } else {
+            self.server.endpoint(EndpointKind::Token)
         };
         url.ok()
     }

@@ -186,9 +186,10 @@ impl ClientIdMetadataDocument {
         if name.trim().is_empty() {
             return Err(Misuse::ClientMetadataName.into());
         }
-        match self.metadata.redirect_uris.is_empty() {
-            true => Err(Error::from(Misuse::ClientMetadataConflict).about("redirect_uris")),
-            false => Ok(()),
+        if self.metadata.redirect_uris.is_empty() {
+            Err(Error::from(Misuse::ClientMetadataConflict).about("redirect_uris"))
+        } else {
+            Ok(())
         }
     }
 
@@ -262,8 +263,9 @@ impl Identification {
 /// # Errors
 /// `client_id_metadata.not_supported`.
 pub(crate) fn check_supported(server: &Server) -> Result<(), Error> {
-    match server.flag(SUPPORT_MEMBER, Flag::False) {
-        true => Ok(()),
-        false => Err(Misuse::ClientIdMetadataUnsupported.into()),
+    if server.flag(SUPPORT_MEMBER, Flag::False) {
+        Ok(())
+    } else {
+        Err(Misuse::ClientIdMetadataUnsupported.into())
     }
 }

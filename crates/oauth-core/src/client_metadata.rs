@@ -308,9 +308,10 @@ impl ClientMetadata {
     /// "If omitted, the default behavior is that the client will use only the authorization_code Grant Type"
     /// (section 2).
     fn effective_grant_types(&self) -> Vec<&str> {
-        match self.grant_types.is_empty() {
-            true => vec![AUTHORIZATION_CODE],
-            false => self.grant_types.iter().map(String::as_str).collect(),
+        if self.grant_types.is_empty() {
+            vec![AUTHORIZATION_CODE]
+        } else {
+            self.grant_types.iter().map(String::as_str).collect()
         }
     }
 

@@ -128,9 +128,10 @@ impl SigningKey {
         let is_other = first_issuer != issuer;
         used.has_several |= is_other;
         used.has_other_audience |= audience == AudienceIs::Other;
-        match used.has_several && used.has_other_audience {
-            true => Err(Error::from(Misuse::KeyShared).about(&self.id)),
-            false => Ok(()),
+        if used.has_several && used.has_other_audience {
+            Err(Error::from(Misuse::KeyShared).about(&self.id))
+        } else {
+            Ok(())
         }
     }
 

@@ -174,9 +174,10 @@ impl ExtensionGrantDefinition {
             .iter()
             .any(|parameter| parameter.name == name)
             || self.fixed.iter().any(|(parameter, _)| parameter == name);
-        match is_known {
-            true => Err(Error::from(Misuse::ParameterTwice).about(name)),
-            false => Ok(()),
+        if is_known {
+            Err(Error::from(Misuse::ParameterTwice).about(name))
+        } else {
+            Ok(())
         }
     }
 
@@ -220,9 +221,10 @@ impl ExtensionGrantDefinition {
         else {
             return Err(Error::from(Misuse::ParameterUnlisted).about(name));
         };
-        match !parameter.is_repeated && given_names.any(|given_name| given_name == name) {
-            true => Err(Error::from(Misuse::ParameterTwice).about(name)),
-            false => Ok(()),
+        if !parameter.is_repeated && given_names.any(|given_name| given_name == name) {
+            Err(Error::from(Misuse::ParameterTwice).about(name))
+        } else {
+            Ok(())
         }
     }
 
@@ -257,8 +259,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
         "client_assertion_type",
         "scope",
     ];
-    match RESERVED.contains(&name) || name.is_empty() {
-        true => Err(Error::from(Misuse::ParameterReserved).about(name)),
-        false => Ok(()),
+    if RESERVED.contains(&name) || name.is_empty() {
+        Err(Error::from(Misuse::ParameterReserved).about(name))
+    } else {
+        Ok(())
     }
 }

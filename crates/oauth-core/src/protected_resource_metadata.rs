@@ -254,9 +254,10 @@ fn match_resource(
             requested.is_same_resource(resource_member) || resource.covers(requested.url())
         }
     };
-    match is_as_written && is_allowed {
-        true => Ok(resource),
-        false => mismatch(),
+    if is_as_written && is_allowed {
+        Ok(resource)
+    } else {
+        mismatch()
     }
 }
 
@@ -276,9 +277,10 @@ fn issuers_in(
             Err(_) => ignored.push(name.to_owned()),
         }
     }
-    match issuers.is_empty() {
-        true => Err(ProtocolViolation::ResourceMetadataNoServer.into()),
-        false => Ok((issuers, ignored)),
+    if issuers.is_empty() {
+        Err(ProtocolViolation::ResourceMetadataNoServer.into())
+    } else {
+        Ok((issuers, ignored))
     }
 }
 

@@ -291,9 +291,10 @@ impl RegisteredClient {
     /// # Errors
     /// `stored.issuer`.
     pub(crate) fn check_server(&self, server: &Server) -> Result<(), Error> {
-        match self.issuer == server.issuer().as_str() {
-            true => Ok(()),
-            false => Err(ValidationFailure::StoredIssuer.into()),
+        if self.issuer == server.issuer().as_str() {
+            Ok(())
+        } else {
+            Err(ValidationFailure::StoredIssuer.into())
         }
     }
 

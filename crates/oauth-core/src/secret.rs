@@ -107,9 +107,10 @@ impl<T: Wipe> fmt::Debug for Secret<T> {
 /// ```
 pub fn shown_name(name: &str) -> &str {
     let is_jwt = |part: &str| part.starts_with("eyJ");
-    match name.split(['/', '\\']).any(is_jwt) {
-        true => "a token, in place of the name of what holds one",
-        false => name,
+    if name.split(['/', '\\']).any(is_jwt) {
+        "a token, in place of the name of what holds one"
+    } else {
+        name
     }
 }
 

@@ -425,9 +425,10 @@ impl Tokens {
         let requested = stored
             .requested_scope
             .unwrap_or_else(|| refresh_scope.clone());
-        let renews = match stored.refresh_token.as_ref() == Some(&stored.access_token) {
-            true => Renews::AsAccessToken(stored.expires_in),
-            false => Renews::AsRefreshToken,
+        let renews = if stored.refresh_token.as_ref() == Some(&stored.access_token) {
+            Renews::AsAccessToken(stored.expires_in)
+        } else {
+            Renews::AsRefreshToken
         };
         let id_token = stored.id_token.map(Secret::new);
         let step_up_login = stored.answered.map(Arc::new);

@@ -154,9 +154,10 @@ impl Url {
             return Err(Flaw::Form);
         }
         let front = text.get(..path).unwrap_or_default();
-        let text = match front.bytes().any(|b| b.is_ascii_uppercase()) {
-            true => Arc::from(front.to_ascii_lowercase() + path_and_query),
-            false => Arc::from(text),
+        let text = if front.bytes().any(|b| b.is_ascii_uppercase()) {
+            Arc::from(front.to_ascii_lowercase() + path_and_query)
+        } else {
+            Arc::from(text)
         };
         Ok(Self {
             text,

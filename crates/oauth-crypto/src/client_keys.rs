@@ -57,9 +57,10 @@ impl ClientKeys {
         // A server that finds a key by its name would find either.
         let mut kids: Vec<_> = keys.iter().map(|key| &key.kid).collect();
         kids.sort_unstable();
-        match kids.windows(2).any(|pair| pair.first() == pair.last()) {
-            true => misuse("two keys have one kid"),
-            false => Ok(Self { keys }),
+        if kids.windows(2).any(|pair| pair.first() == pair.last()) {
+            misuse("two keys have one kid")
+        } else {
+            Ok(Self { keys })
         }
     }
 
@@ -108,12 +109,11 @@ impl ClientKey {
         let public = PrivateKey::read(text, &PRIVATE_KEY_ALGS)?
             .public_jwk()
             .clone();
-        let (kid, alg) = match is_jwk(text) {
-            true => {
-                let jwk = PrivateJwk::parse(text)?;
-                (member(&jwk, "kid")?, member(&jwk, "alg")?)
-            }
-            false => (None, None),
+        let (kid, alg) = if is_jwk(text) {
+            let jwk = PrivateJwk::parse(text)?;
+            (member(&jwk, "kid")?, member(&jwk, "alg")?)
+        } else {
+            (None, None)
         };
         Ok(Self {
             text: Secret::from(text),

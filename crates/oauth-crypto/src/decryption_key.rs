@@ -52,9 +52,10 @@ impl DecryptionKey {
     /// # Errors
     /// The reason why the key was refused.
     pub fn read(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
-        match text.trim_start().starts_with('{') {
-            true => Self::from_jwk(text, alg),
-            false => Self::from_pem(text, alg),
+        if text.trim_start().starts_with('{') {
+            Self::from_jwk(text, alg)
+        } else {
+            Self::from_pem(text, alg)
         }
     }
 
@@ -141,9 +142,10 @@ impl DecryptionKey {
             _ if alg.has_ephemeral_key() => false,
             _ => alg.wrapping_bytes() == Some(secret.len()),
         };
-        match has_right_length {
-            true => Ok(Self::new(Key::Shared(Secret::new(secret.to_vec())), alg)),
-            false => Err(KeyError::Algorithm),
+        if has_right_length {
+            Ok(Self::new(Key::Shared(Secret::new(secret.to_vec())), alg))
+        } else {
+            Err(KeyError::Algorithm)
         }
     }
 
@@ -196,9 +198,10 @@ impl DecryptionKey {
         }
         let key = PrivateDecryptingKey::from_pkcs8(der).map_err(|_| KeyError::Algorithm)?;
         let key = OaepPrivateDecryptingKey::new(key).map_err(|_| KeyError::Malformed)?;
-        match (2048..=8192).contains(&key.key_size_bits()) {
-            true => Ok(Self::new(Key::Rsa(key), alg)),
-            false => Err(KeyError::Algorithm),
+        if (2048..=8192).contains(&key.key_size_bits()) {
+            Ok(Self::new(Key::Rsa(key), alg))
+        } else {
+            Err(KeyError::Algorithm)
         }
     }
 
@@ -208,9 +211,10 @@ impl DecryptionKey {
             Key::Agreement(curve, key) => {
                 let epk = job.ephemeral_key.as_ref().ok_or(DecryptionFailed)?;
                 let shared = by_agreement(*curve, key, epk, job)?;
-                match self.alg.is_direct() {
-                    true => Ok(shared),
-                    false => decrypt::unwrap_content_key(&shared, job),
+                if self.alg.is_direct() {
+                    Ok(shared)
+                } else {
+                    decrypt::unwrap_content_key(&shared, job)
                 }
             }
             Key::Shared(secret) if self.alg == JweAlg::Dir => {

@@ -84,9 +84,12 @@ impl PrivateKey {
     /// # Errors
     /// The reason why the key was refused; `Algorithm` if it fits none of them.
     pub fn read(text: &str, candidates: &[Alg]) -> Result<Self, KeyError> {
-        let read_as = |alg| match is_jwk(text) {
-            true => Self::from_jwk(text, alg),
-            false => Self::from_pem(text, alg),
+        let read_as = |alg| {
+            if is_jwk(text) {
+                Self::from_jwk(text, alg)
+            } else {
+                Self::from_pem(text, alg)
+            }
         };
         let mut last_error = KeyError::Algorithm;
         for alg in candidates {

@@ -137,9 +137,10 @@ impl Registration {
                 own.ok_or_else(|| setup("request objects need a key that signs them"))?
             }
         };
-        match key.alg() == alg {
-            true => Ok(Some(RequestSigning::new(key))),
-            false => Err(Error::from(Misuse::KeyAlgorithm).about(name)),
+        if key.alg() == alg {
+            Ok(Some(RequestSigning::new(key)))
+        } else {
+            Err(Error::from(Misuse::KeyAlgorithm).about(name))
         }
     }
 

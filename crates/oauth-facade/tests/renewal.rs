@@ -89,9 +89,10 @@ fn an_answer_to_another_question_ends_it() {
     let keeper = keeper();
     for is_begun in [true, false] {
         assert!(must_renew(&keeper, 0));
-        let mut renewal = match is_begun {
-            true => begun(&keeper, 0),
-            false => keeper.renewal(&at(0)),
+        let mut renewal = if is_begun {
+            begun(&keeper, 0)
+        } else {
+            keeper.renewal(&at(0))
         };
         let error = ended(renewal.elapsed(&at(0))).expect_err("out of order");
         assert_eq!(error.code(), "misuse.out_of_order");

@@ -385,10 +385,7 @@ fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
             tokens.refresh_token_expires_at(),
             tokens.authorization_expires_at,
         );
-        let wanted = match extends {
-            true => (end, None),
-            false => (None, end),
-        };
+        let wanted = if extends { (end, None) } else { (None, end) };
         assert_eq!(ends, wanted, "{name}");
     }
     Ok(())

@@ -80,9 +80,10 @@ impl Resolve for PublicOnly {
         let answer = self.0.resolve(name);
         Box::pin(async move {
             let found: Vec<_> = answer.await?.filter(|to| is_public(to.ip())).collect();
-            match found.is_empty() {
-                true => Err(NotPublic::Name.into()),
-                false => Ok(Box::new(found.into_iter()) as Addrs),
+            if found.is_empty() {
+                Err(NotPublic::Name.into())
+            } else {
+                Ok(Box::new(found.into_iter()) as Addrs)
             }
         })
     }
@@ -148,9 +149,10 @@ pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
             uri.map_or(true, |uri| Matcher::from_system().intercept(&uri).is_some())
         }
     };
-    match is_proxied {
-        true => refused(NotPublic::Proxied),
-        false => Ok(()),
+    if is_proxied {
+        refused(NotPublic::Proxied)
+    } else {
+        Ok(())
     }
 }
 

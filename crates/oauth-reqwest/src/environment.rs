@@ -65,9 +65,10 @@ pub(crate) fn read(path: &Path) -> Result<Secret<String>, String> {
     let read = file.take(limit + 1).read_to_string(&mut text);
     let text = Secret::new(text);
     read.map_err(|why| why.to_string())?;
-    match text.expose().len() <= MAX_BYTES {
-        true => Ok(text),
-        false => Err(format!("larger than {MAX_BYTES} bytes")),
+    if text.expose().len() <= MAX_BYTES {
+        Ok(text)
+    } else {
+        Err(format!("larger than {MAX_BYTES} bytes"))
     }
 }
 

@@ -25,9 +25,10 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
     let loss = loss(&error);
     let is_unsent = error.is_connect() || error.is_dns() || error.is_builder();
     let error = error.without_url();
-    match is_unsent {
-        true => Cause::unsent(error).because(loss),
-        false => Cause::unknown(error).because(loss),
+    if is_unsent {
+        Cause::unsent(error).because(loss)
+    } else {
+        Cause::unknown(error).because(loss)
     }
 }
 

@@ -20,9 +20,10 @@ pub(crate) struct OnlyLocal;
 
 impl Resolve for OnlyLocal {
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(ready(match name.as_str().eq_ignore_ascii_case(NAME) {
-            true => Ok(Box::new(ADDRESSES.into_iter()) as Addrs),
-            false => Err("plain http is for this machine alone".into()),
+        Box::pin(ready(if name.as_str().eq_ignore_ascii_case(NAME) {
+            Ok(Box::new(ADDRESSES.into_iter()) as Addrs)
+        } else {
+            Err("plain http is for this machine alone".into())
         }))
     }
 }

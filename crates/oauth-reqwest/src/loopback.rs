@@ -236,9 +236,10 @@ impl Listener {
     pub(crate) fn asking(&self, mut request: AuthorizationRequest) -> AuthorizationRequest {
         request.redirect_uri = self.redirect_uri.clone();
         // A listener sees no fragment, and accepts no form.
-        request.response_mode = match request.response_mode.is_jwt() {
-            true => ResponseMode::QueryJwt,
-            false => ResponseMode::Query,
+        request.response_mode = if request.response_mode.is_jwt() {
+            ResponseMode::QueryJwt
+        } else {
+            ResponseMode::Query
         };
         request
     }

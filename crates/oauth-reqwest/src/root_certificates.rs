@@ -44,28 +44,28 @@ fn of_file(path: &Path) -> Result<(), String> {
     let bytes = std::fs::read(path).map_err(|why| format!("{FILE} names {name}: {why}"))?;
     let mut trusted = RootCertStore::empty();
     let mut certificates = CertificateDer::pem_slice_iter(&bytes).flatten();
-    match certificates.any(|certificate| trusted.add(certificate).is_ok()) {
-        true => Ok(()),
-        false => Err(format!(
+    if certificates.any(|certificate| trusted.add(certificate).is_ok()) {
+        Ok(())
+    } else {
+        Err(format!(
             "{FILE} names {name}, which holds no readable certificate in PEM"
-        )),
+        ))
     }
 }
 
 fn of_folders(folders: &std::ffi::OsStr) -> Result<(), String> {
     let folders: Vec<PathBuf> = std::env::split_paths(folders).collect();
-    match folders.iter().any(|folder| folder.is_dir()) {
-        true => Ok(()),
-        false => {
-            let names: Vec<_> = folders
-                .iter()
-                .map(|folder| folder.display().to_string())
-                .collect();
-            Err(format!(
-                "{FOLDER} names {}, where no folder is",
-                names.join(", ")
-            ))
-        }
+    if folders.iter().any(|folder| folder.is_dir()) {
+        Ok(())
+    } else {
+        let names: Vec<_> = folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        Err(format!(
+            "{FOLDER} names {}, where no folder is",
+            names.join(", ")
+        ))
     }
 }
 

@@ -208,9 +208,10 @@ impl AuthorizedClient {
                         (Step::DoneRefused, None) => self.source.refused_without_token(),
                         _ => {}
                     }
-                    let again = match std::mem::replace(&mut has_asked, true) {
-                        false => request.stepped_up(refusal.status, &refusal.fields),
-                        true => None,
+                    let again = if std::mem::replace(&mut has_asked, true) {
+                        None
+                    } else {
+                        request.stepped_up(refusal.status, &refusal.fields)
                     };
                     if let (Some(token), Some((wanted, again))) = (&tokens, again)
                         && self.source.step_up(token, &wanted).await?.is_some()

@@ -95,9 +95,10 @@ pub async fn remove<S: Store + ?Sized>(store: &S, name: &str) -> Result<bool, Er
 
 /// The name of the record.
 fn record_of(name: &str) -> Result<String, Error> {
-    match name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-        true => Err(Error::from(Misuse::ArgumentInvalid).about("the name of the DPoP key")),
-        false => Ok(format!("{DPOP_KEYS}{name}")),
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        Err(Error::from(Misuse::ArgumentInvalid).about("the name of the DPoP key"))
+    } else {
+        Ok(format!("{DPOP_KEYS}{name}"))
     }
 }
 

@@ -107,10 +107,13 @@ impl FixedToken {
     /// `token_source.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
     pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
         let tokens = match &self.place {
-            TokenLocation::Value(tokens) => match tokens.access_token.expose().is_empty() {
-                true => return Err(empty("a string")),
-                false => Arc::clone(tokens),
-            },
+            TokenLocation::Value(tokens) => {
+                if tokens.access_token.expose().is_empty() {
+                    return Err(empty("a string"));
+                } else {
+                    Arc::clone(tokens)
+                }
+            }
             TokenLocation::Variable(name) => self.tokens(read_variable(name)?),
             TokenLocation::File(path) => self.tokens(read_file(path)?),
             TokenLocation::Callback(callback) => match callback()? {

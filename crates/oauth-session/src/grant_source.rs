@@ -323,12 +323,13 @@ impl GrantSource {
                 }
             }
         };
-        tokio::time::timeout(limit, drained)
-            .await
-            .map_err(|_| match self.0.has_unsaved_grant() {
-                true => timeout("the store has not saved the tokens in time"),
-                false => timeout("a renewal did not finish in time"),
-            })
+        tokio::time::timeout(limit, drained).await.map_err(|_| {
+            if self.0.has_unsaved_grant() {
+                timeout("the store has not saved the tokens in time")
+            } else {
+                timeout("a renewal did not finish in time")
+            }
+        })
     }
 
     /// The name of the record in the store, if there is one.

@@ -78,9 +78,10 @@ impl SubjectTokenSource {
             return Ok((subject, None));
         }
         // The ID token may expire before the other tokens. The source renews it, once for all callers.
-        let renewed = match IdentitySubject::is_renewal_in_vain(&login) {
-            true => login,
-            false => source.token(Some(&login)).await?,
+        let renewed = if IdentitySubject::is_renewal_in_vain(&login) {
+            login
+        } else {
+            source.token(Some(&login)).await?
         };
         let subject = IdentitySubject::of_renewed(&renewed, now()?)?;
         if !matches!(subject, IdentitySubject::RefreshToken(_)) {

@@ -238,8 +238,9 @@ fn progress(shared: &Shared, all: u64, start: Instant, is_seen: bool) {
     let mut out = std::io::stderr();
     let line = format!("{done} of {all} histories, {rate:.0} a second");
     // A failure to print is harmless.
-    let _ = match is_seen {
-        true => write!(out, "\r{line}  "),
-        false => writeln!(out, "{line}"),
+    let _ = if is_seen {
+        write!(out, "\r{line}  ")
+    } else {
+        writeln!(out, "{line}")
     };
 }

@@ -38,9 +38,10 @@ fn main() -> ExitCode {
             let start = Instant::now();
             match Search::new(reuse, depth).with_troubles(troubles).run() {
                 Ok(found) => {
-                    let end = match found.is_complete {
-                        true => ", all histories completed",
-                        false => "",
+                    let end = if found.is_complete {
+                        ", all histories completed"
+                    } else {
+                        ""
                     };
                     passed += 1;
                     println!(

@@ -407,12 +407,9 @@ impl Twin {
             return (reply, Some(fault.name()));
         }
         let mut reply = self.work(at, place, request, Some(&fault));
-        let took_place = match is_callback {
-            // A redirect, or a page that posts the form.
-            true => !reply.status().is_client_error(),
-            false => fault.fits(&reply),
-        };
-        if !took_place {
+        // At a callback: a redirect, or a page that posts the form.
+        let is_callback_reply = is_callback && !reply.status().is_client_error();
+        if !is_callback_reply && (is_callback || !fault.fits(&reply)) {
             self.faults.insert(next, fault);
             return (reply, None);
         }

@@ -65,9 +65,10 @@ fn wait<E: Exchange>(
             Ok(Step::Send(request)) => {
                 let reply = driver.send(request);
                 let delivery = reply.extensions().get::<oauth_testkit::twin::Delivery>();
-                match delivery.is_some_and(|delivery| delivery.lost) {
-                    true => Input::Lost(Cause::unknown("gone")),
-                    false => Input::Reply(reply),
+                if delivery.is_some_and(|delivery| delivery.lost) {
+                    Input::Lost(Cause::unknown("gone"))
+                } else {
+                    Input::Reply(reply)
                 }
             }
             Ok(Step::Verify(job)) => Input::Verified(oauth_crypto::verify(&job)),

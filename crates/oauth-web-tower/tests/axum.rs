@@ -86,12 +86,11 @@ async fn serve(access: Access, stored: bool, change: impl FnOnce(Host) -> Host) 
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
     let client = Some(shop.client().await);
     let (driver, store) = (shop.driver.clone(), Arc::new(Counting::default()));
-    let host = match stored {
-        true => {
-            let site = Site::new(shop.stored(client)).unwrap();
-            Host::with_store(site, driver, Arc::clone(&store) as _)
-        }
-        false => Host::new(Site::new(shop.config(client)).unwrap(), driver).unwrap(),
+    let host = if stored {
+        let site = Site::new(shop.stored(client)).unwrap();
+        Host::with_store(site, driver, Arc::clone(&store) as _)
+    } else {
+        Host::new(Site::new(shop.config(client)).unwrap(), driver).unwrap()
     };
     let log = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&log);

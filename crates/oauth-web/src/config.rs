@@ -195,9 +195,10 @@ impl Config {
 
     /// `SameSite` of the session's cookie.
     pub(crate) fn session_same_site(&self) -> SameSite {
-        let unless_set = match self.api.is_empty() {
-            true => SameSite::Lax,
-            false => SameSite::Strict,
+        let unless_set = if self.api.is_empty() {
+            SameSite::Lax
+        } else {
+            SameSite::Strict
         };
         self.same_site.unwrap_or(unless_set)
     }

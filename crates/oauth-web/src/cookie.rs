@@ -76,10 +76,11 @@ impl Purpose {
 impl Jar {
     pub(crate) fn new(keys: Keys, base_url: &Url, name: &str) -> Self {
         let is_secure = base_url.scheme() == "https";
-        let prefix = match is_secure {
+        let prefix = if is_secure {
             // Scripts and sibling domains cannot set such a cookie; older browsers enforce the `__Host-` in its name.
-            true => format!("__Host-Http-{name}"),
-            false => name.to_owned(),
+            format!("__Host-Http-{name}")
+        } else {
+            name.to_owned()
         };
         Self {
             keys,
@@ -227,9 +228,10 @@ impl Jar {
     /// # Errors
     /// `web.response_large`, for the log.
     pub(crate) fn check_small(plain: &[u8]) -> Result<(), Error> {
-        match Self::is_small(plain.len(), 0) {
-            true => Ok(()),
-            false => Err(Error::from(Misuse::WebResponseLarge).about(&largest_member(plain))),
+        if Self::is_small(plain.len(), 0) {
+            Ok(())
+        } else {
+            Err(Error::from(Misuse::WebResponseLarge).about(&largest_member(plain)))
         }
     }
 

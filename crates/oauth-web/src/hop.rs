@@ -10,7 +10,7 @@ use crate::config::SameSite;
 use crate::html;
 use crate::login_stage::LoginStage;
 use crate::reply::Reply;
-use crate::request::Origin;
+use crate::request::Initiator;
 use crate::request_context::RequestContext;
 
 /// The page that navigates to this path.
@@ -45,7 +45,7 @@ pub(crate) fn is_cookie_missing(context: &RequestContext) -> Result<bool, Error>
     let request = &context.request;
     Ok(is_useful(context)
         && request.header("sec-fetch-site").is_some()
-        && request.origin(&context.base_url()?.origin) == Origin::CrossOrigin
+        && request.initiator(&context.base_url()?.origin) == Initiator::CrossOrigin
         && !context.has_session()?)
 }
 
@@ -54,9 +54,10 @@ pub(crate) fn is_cookie_missing(context: &RequestContext) -> Result<bool, Error>
 pub(crate) fn redirect_or_hop(context: &RequestContext, target: &str) -> Reply {
     let origin = context.base_url().map(|base| base.origin.as_str());
     let own_path = origin.ok().and_then(|origin| target.strip_prefix(origin));
-    match is_useful(context) && own_path.unwrap_or(target).starts_with('/') {
-        true => hop_page(target),
-        false => Reply::see_other(target),
+    if is_useful(context) && own_path.unwrap_or(target).starts_with('/') {
+        hop_page(target)
+    } else {
+        Reply::see_other(target)
     }
 }
 

@@ -318,9 +318,10 @@ fn cookie_name(context: &RequestContext, state: &str) -> Result<String, Error> {
 }
 
 const fn same_site(provider: &Provider) -> CookieSameSite {
-    match provider.response_mode.is_posted() {
-        true => CookieSameSite::None,
-        false => CookieSameSite::Lax,
+    if provider.response_mode.is_posted() {
+        CookieSameSite::None
+    } else {
+        CookieSameSite::Lax
     }
 }
 
@@ -332,8 +333,9 @@ fn same_site_to_clear(context: &RequestContext) -> CookieSameSite {
     let is_secure = context
         .base_url()
         .is_ok_and(|base_url| base_url.url.scheme() == "https");
-    match posts || context.config().lookup == Lookup::Asked && is_secure {
-        true => CookieSameSite::None,
-        false => CookieSameSite::Lax,
+    if posts || context.config().lookup == Lookup::Asked && is_secure {
+        CookieSameSite::None
+    } else {
+        CookieSameSite::Lax
     }
 }

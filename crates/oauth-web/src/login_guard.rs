@@ -27,9 +27,10 @@ pub(crate) async fn guard(
         // A cross-site form is legitimate on the return page of a payment or of another sign-in, and at an API for
         // scripts on other sites. Without a session it cannot be abused, so the request is passed on without one.
         let is_public_page = access != Access::SignedIn && need.is_none();
-        return match is_public_page && !context.has_session()? {
-            true => Ok(End::Pass(None)),
-            false => Err(error),
+        return if is_public_page && !context.has_session()? {
+            Ok(End::Pass(None))
+        } else {
+            Err(error)
         };
     }
     let reason = match current_session::session(context).await? {
@@ -128,11 +129,12 @@ async fn replace_expired_token(
         return Ok(None);
     }
     let login = LoginParameters::login(&provider, context.this_page()?);
-    let kind = match context.has_cookie(&context.jar()?.name_of(SILENT_RETRY_COOKIE)) {
-        false => Kind::Check,
+    let is_checked = context.has_cookie(&context.jar()?.name_of(SILENT_RETRY_COOKIE));
+    let kind = match access {
+        _ if !is_checked => Kind::Check,
         // A silent check has found no session at the provider.
-        true if access == Access::SignedIn => Kind::Login,
-        true => return Ok(None),
+        Access::SignedIn => Kind::Login,
+        _ => return Ok(None),
     };
     let recent_logins = RecentLogins::from_cookie(context)?
         .record_rejected_session("its access token has expired")?;
@@ -151,9 +153,10 @@ async fn replace_expired_token(
 async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
     // A session of another tenant is not accepted: the user signs in with a provider of the required tenant.
     let tenant_matches = need.tenant.is_none() || need.tenant == session.tenant;
-    let provider = match tenant_matches {
-        true => Some(context.provider(&session.identity.provider).await?),
-        false => context.default_provider(Some(&need)).await?,
+    let provider = if tenant_matches {
+        Some(context.provider(&session.identity.provider).await?)
+    } else {
+        context.default_provider(Some(&need)).await?
     };
     if let (true, Some(provider)) = (context.request.is_navigation(), &provider) {
         let login = LoginParameters {

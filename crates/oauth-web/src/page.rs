@@ -126,9 +126,10 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
         Err(error) => return Ok(End::Respond(error_page(context, &error, None))),
     };
     // After signing in, the user returns to the requested page.
-    let return_to = match is_own_page {
-        true => context.return_to(context.request.parameter("return_to").as_deref()),
-        false => context.this_page(),
+    let return_to = if is_own_page {
+        context.return_to(context.request.parameter("return_to").as_deref())
+    } else {
+        context.this_page()
     };
     let login = context.page_path("login", &[("return_to", &return_to?)])?;
     Ok(End::Respond(Reply::unready(

@@ -161,9 +161,10 @@ impl RequestContext {
             (_, _, Lookup::Fixed) => return Ok(None),
             (_, _, Lookup::Asked) => {}
         }
-        let path = match query.path.is_empty() {
-            true => self.request.path().to_owned(),
-            false => query.path.clone(),
+        let path = if query.path.is_empty() {
+            self.request.path().to_owned()
+        } else {
+            query.path.clone()
         };
         let host = self.request.host.clone();
         let host_query = ProviderQuery {

@@ -34,9 +34,9 @@ pub struct Request {
     pub form: Option<Bytes>,
 }
 
-/// Where a request comes from, according to the browser.
+/// The page that initiated a request, according to the browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum Initiator {
     /// A page of this site.
     SameOrigin,
     /// The address bar, a bookmark, or another program.
@@ -129,18 +129,18 @@ impl Request {
     }
 
     /// The origin of the request: from Fetch Metadata, or else from `Origin`.
-    pub(crate) fn origin(&self, own_origin: &str) -> Origin {
+    pub(crate) fn initiator(&self, own_origin: &str) -> Initiator {
         match self.header("sec-fetch-site") {
-            Some("same-origin") => return Origin::SameOrigin,
-            Some("none") => return Origin::Direct,
-            Some(_) => return Origin::CrossOrigin,
+            Some("same-origin") => return Initiator::SameOrigin,
+            Some("none") => return Initiator::Direct,
+            Some(_) => return Initiator::CrossOrigin,
             None => {}
         }
         match self.headers.get("origin") {
-            Some(origin) if origin.as_bytes() == own_origin.as_bytes() => Origin::SameOrigin,
+            Some(origin) if origin.as_bytes() == own_origin.as_bytes() => Initiator::SameOrigin,
             // `null` too: a sandboxed frame, or a page that hides its origin.
-            Some(_) => Origin::CrossOrigin,
-            None => Origin::Unknown,
+            Some(_) => Initiator::CrossOrigin,
+            None => Initiator::Unknown,
         }
     }
 

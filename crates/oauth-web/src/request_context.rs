@@ -10,7 +10,7 @@ use oauth_core::form::Form;
 use crate::config::{Config, SameSite};
 use crate::cookie::{self, CookieSameSite, Jar};
 use crate::reply::{Reader, Reply};
-use crate::request::{Origin, Request};
+use crate::request::{Initiator, Request};
 use crate::return_target;
 use crate::site_state::{BaseUrl, SiteState};
 use crate::visit::Io;
@@ -73,9 +73,10 @@ impl RequestContext {
     }
 
     pub(crate) fn reader(&self) -> Reader {
-        match self.request.is_navigation() {
-            true => Reader::User,
-            false => Reader::Script,
+        if self.request.is_navigation() {
+            Reader::User
+        } else {
+            Reader::Script
         }
     }
 
@@ -131,9 +132,10 @@ impl RequestContext {
 
     /// The requested page, if it can be returned to.
     pub(crate) fn this_page(&self) -> Result<String, Error> {
-        match self.request.is_safe() {
-            true => self.return_to(Some(&return_target::percent_encoded(&self.request.target))),
-            false => self.home_path(),
+        if self.request.is_safe() {
+            self.return_to(Some(&return_target::percent_encoded(&self.request.target)))
+        } else {
+            self.home_path()
         }
     }
 
@@ -153,16 +155,17 @@ impl RequestContext {
             return Ok(());
         }
         let base_url = self.base_url()?;
-        let is_same_origin = match self.request.origin(&base_url.origin) {
-            Origin::SameOrigin | Origin::Direct => true,
-            Origin::CrossOrigin => false,
-            Origin::Unknown => {
+        let is_same_origin = match self.request.initiator(&base_url.origin) {
+            Initiator::SameOrigin | Initiator::Direct => true,
+            Initiator::CrossOrigin => false,
+            Initiator::Unknown => {
                 self.request.has_protection_header() || !self.has_cookie(base_url.jar.name())
             }
         };
-        match is_same_origin {
-            true => Ok(()),
-            false => Err(ValidationFailure::WebCrossSite.into()),
+        if is_same_origin {
+            Ok(())
+        } else {
+            Err(ValidationFailure::WebCrossSite.into())
         }
     }
 

@@ -44,11 +44,10 @@ pub(crate) fn percent_encoded(target: &str) -> Cow<'_, str> {
     }
     let mut url = format!("{path}?");
     for byte in query.bytes() {
-        match is_allowed(byte) {
-            true => url.push(char::from(byte)),
-            false => {
-                let _ = write!(url, "%{byte:02X}");
-            }
+        if is_allowed(byte) {
+            url.push(char::from(byte))
+        } else {
+            let _ = write!(url, "%{byte:02X}");
         }
     }
     Cow::Owned(url)

@@ -381,10 +381,11 @@ async fn save_grant(
             keeper::Step::Done(outcome) => {
                 outcome?;
                 // A session whose tokens were not stored must not exist.
-                return match keeper.is_stored() {
-                    true => Ok(()),
+                return if keeper.is_stored() {
+                    Ok(())
+                } else {
                     // The store's error, if it failed.
-                    false => Err(keeper.last_error().cloned().unwrap_or_else(contended_error)),
+                    Err(keeper.last_error().cloned().unwrap_or_else(contended_error))
                 };
             }
         };

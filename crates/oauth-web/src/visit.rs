@@ -326,12 +326,15 @@ impl Io {
     async fn take_step(&self, step: Step) -> Event {
         self.state().step = Some(step);
         let mut is_step_taken = false;
-        std::future::poll_fn(|_| match std::mem::replace(&mut is_step_taken, true) {
-            false => Poll::Pending,
-            true => match self.state().event.take() {
-                Some(event) => Poll::Ready(event),
-                None => Poll::Pending,
-            },
+        std::future::poll_fn(|_| {
+            if std::mem::replace(&mut is_step_taken, true) {
+                match self.state().event.take() {
+                    Some(event) => Poll::Ready(event),
+                    None => Poll::Pending,
+                }
+            } else {
+                Poll::Pending
+            }
         })
         .await
     }

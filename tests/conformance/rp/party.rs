@@ -166,15 +166,17 @@ fn refreshed(tokens: &Tokens) -> Value {
 }
 
 fn discovery(cli: &Cli) -> Result<DiscoveryRequest, Error> {
-    let issuer = match cli.loopback_http {
-        true => danger::loopback_issuer(&cli.issuer)?,
-        false => Issuer::parse(&cli.issuer)?,
+    let issuer = if cli.loopback_http {
+        danger::loopback_issuer(&cli.issuer)?
+    } else {
+        Issuer::parse(&cli.issuer)?
     };
     let place = issuer.well_known(WellKnown::OpenIdAppended);
     let ask = DiscoveryRequest::new(issuer).document(place);
-    Ok(match cli.loopback_http {
-        true => danger::loopback_discovery(ask),
-        false => ask,
+    Ok(if cli.loopback_http {
+        danger::loopback_discovery(ask)
+    } else {
+        ask
     })
 }
 
@@ -228,8 +230,9 @@ fn request(cli: &Cli) -> Result<AuthorizationRequest, Error> {
 /// The HTTP client. Requests to this machine do not use a proxy.
 fn network(cli: &Cli) -> ClientBuilder {
     let builder = reqwest::blocking::Client::builder();
-    match cli.loopback_http {
-        true => builder.no_proxy(),
-        false => builder,
+    if cli.loopback_http {
+        builder.no_proxy()
+    } else {
+        builder
     }
 }

@@ -190,9 +190,10 @@ fn every_variant_signs_in_calls_and_renews() {
         for sender in [CredentialKind::Key, CredentialKind::Certificate] {
             for by_ping in [false, true] {
                 let desk = WaitingClient::of(of(auth, sender));
-                let login = match by_ping {
-                    true => desk.ping(str::to_owned),
-                    false => desk.poll(),
+                let login = if by_ping {
+                    desk.ping(str::to_owned)
+                } else {
+                    desk.poll()
                 };
                 let login = login.unwrap_or_else(|why| panic!("{auth:?} {sender:?}: {why}"));
                 assert!(login.id_token.is_some());
@@ -422,9 +423,10 @@ fn every_flaw_of_an_id_token_is_found() {
             desk.bank
                 .tls
                 .with(|twin| twin.inject(Fault::IdToken { flaw }));
-            let login = match by_ping {
-                true => desk.ping(str::to_owned),
-                false => desk.poll(),
+            let login = if by_ping {
+                desk.ping(str::to_owned)
+            } else {
+                desk.poll()
             };
             let (seen, asked, polled) = desk.ended(login);
             let name = module(&format!("{name}-test"));

@@ -60,9 +60,10 @@ impl Guard {
 
     /// The response to a request that must not pass.
     async fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<ApiRefusal>, Error> {
-        let scope = match calls_secret_tool(body) {
-            true => self.wanted().clone(),
-            false => Scope::parse(TOOLS)?,
+        let scope = if calls_secret_tool(body) {
+            self.wanted().clone()
+        } else {
+            Scope::parse(TOOLS)?
         };
         let verifier = self.client.introspecting_verifier(self.url.as_str());
         let verifier = verifier.require_scope(scope);

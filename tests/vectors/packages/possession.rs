@@ -243,18 +243,17 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         return ended(vector, !came.sent.is_empty(), came.end);
     }
     if let Some(is_bound) = input.get("sent_dpop_proof") {
-        if vector
-            .text("policy")
-            .is_some_and(|policy| policy != "require")
-        {
+        let policy = vector.text("policy");
+        if policy.is_some_and(|policy| policy != "require") {
             return Err(Failure::OutOfReach(NO_RULES));
         }
-        let of = match is_bound == true {
-            true => es256,
-            false => ClientConfig {
+        let of = if is_bound == true {
+            es256
+        } else {
+            ClientConfig {
                 dpop: None,
                 ..es256
-            },
+            }
         };
         let reply = said(vector.text("token_type"));
         let end = token_request(runner, &Value::Null, of, vec![reply])?.end;

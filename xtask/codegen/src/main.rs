@@ -113,9 +113,10 @@ fn main() -> ExitCode {
 /// Writes one file, or says that it is not as it should be.
 fn bring(name: &str, render: Render, is_check: bool) -> Result<(), Box<dyn Error>> {
     let path = root().join(name);
-    let now = match path.exists() {
-        true => fs::read_to_string(&path)?,
-        false => String::new(),
+    let now = if path.exists() {
+        fs::read_to_string(&path)?
+    } else {
+        String::new()
     };
     let wanted = render(&now)?;
     if now == wanted {

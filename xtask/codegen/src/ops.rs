@@ -113,9 +113,10 @@ pub(crate) fn table() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
 }
 
 fn check(of: &str, name: &str) -> Result<(), Box<dyn Error>> {
-    match TAKEN.contains(&name) {
-        true => Err(format!("{of}: a language has {name} for something else").into()),
-        false => Ok(()),
+    if TAKEN.contains(&name) {
+        Err(format!("{of}: a language has {name} for something else").into())
+    } else {
+        Ok(())
     }
 }
 

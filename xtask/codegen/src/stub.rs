@@ -68,9 +68,10 @@ fn read(source: &str, docs: &mut Docs) {
             class = name(of).to_owned();
             text.clear();
         } else if let Some(item) = named(bare) {
-            let key = match is_inside {
-                true => format!("{class}.{item}"),
-                false => item.to_owned(),
+            let key = if is_inside {
+                format!("{class}.{item}")
+            } else {
+                item.to_owned()
             };
             if !text.is_empty() {
                 docs.insert(key, text.join("\n"));

@@ -128,15 +128,14 @@ pub(super) fn is_proved(column: &Column, name: &str) -> Result<(), String> {
     let groups = column.groups.iter();
     let groups = groups.map(|runs| runs.iter().map(read).collect::<Vec<_>>());
     let mut verdicts = groups.map(|runs| judge(&runs, name));
-    match verdicts.any(|is_ok| is_ok) {
-        true => Ok(()),
-        false => {
-            let runs: Vec<_> = column.groups.concat();
-            Err(format!(
-                "{name} did not run or did not pass in {}",
-                runs.join(", ")
-            ))
-        }
+    if verdicts.any(|is_ok| is_ok) {
+        Ok(())
+    } else {
+        let runs: Vec<_> = column.groups.concat();
+        Err(format!(
+            "{name} did not run or did not pass in {}",
+            runs.join(", ")
+        ))
     }
 }
 

@@ -107,9 +107,10 @@ pub(super) fn of(
         }
         tables += &(line + "\n");
     }
-    match unproved.is_empty() {
-        true => Ok(tables),
-        false => Err(unproved.join("\n").into()),
+    if unproved.is_empty() {
+        Ok(tables)
+    } else {
+        Err(unproved.join("\n").into())
     }
 }
 

@@ -529,12 +529,13 @@ class AssertionRequest:
 class FederatedAssertion(ClientAuth):
     """A workload's token instead of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
-    source is the path of a file, or a function that takes an AssertionRequest and returns the token or
-    a coroutine that does; it is read again for each request, and once more if the server refuses the token
-    and it has been replaced meanwhile. The token's only audience must be audience, by default the server's issuer:
-    client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft Entra requires; by
-    default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity is. Other errors of
-    a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there is no token.
+    source is the path of a file, or a function that takes an AssertionRequest and returns the token or a coroutine that
+    does; it is read again for each request, and again if the server refuses the token and it has been replaced
+    meanwhile. The token's only audience must be audience, by default the server's issuer:
+    client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft
+    Entra requires; by default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity
+    is. Other errors of a request: client_auth.assertion_malformed, client_auth.assertion_expired, lost.unsent if there
+    is no token.
     """
     def __new__(
         cls, source: _Place | Callable[[AssertionRequest], str | Awaitable[str]], /, *,
@@ -690,11 +691,11 @@ class Client:
     ) -> Tokens:
         """Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).
 
-        callback_url is the whole URL or its query. A callback with this flow's state consumes the flow, whatever
-        the result; any other is rejected with UntrustedError callback.state, and the flow stays pending.
-        UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that nothing was sent;
-        DeniedError, that the server or the user refused; LostError, that no response arrived;
-        misuse.already_finished, that the flow was redeemed before.
+        callback_url is the whole URL or its query. A callback with this flow's state consumes the flow, regardless
+        of the result; any other is rejected with UntrustedError callback.state, and the flow stays pending.
+        UntrustedError callback.* (RFC 9207) and MalformedError callback.* mean that nothing was sent; DeniedError,
+        that the server or the user refused; LostError, that no response arrived; misuse.already_finished, that the
+        flow was redeemed before.
 
         The token is for all requested resources, or for resource, a subset of them (RFC 8707 section 2.2);
         MisuseError resource.exceeds_grant for any other.
@@ -715,11 +716,10 @@ class Client:
     ) -> str:
         """The URL to open in the browser to log the user out at the server.
 
-        OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which
-        identifies the session to end; it is part of the URL, so keep the URL out of logs. A URL of more than
-        4000 bytes may not arrive: post end_session_form() instead. post_logout_redirect_uri must be
-        registered, and state is returned there: check_logout_return() compares it. Your application has to
-        end its own session.
+        OpenID Connect RP-Initiated Logout section 2. id_token_hint is the ID token of the login, which identifies the
+        session to end; it is part of the URL, so keep the URL out of logs. A URL of more than 4000 bytes might not
+        arrive: post end_session_form() instead. post_logout_redirect_uri must be registered, and state is returned
+        there: check_logout_return() compares it. Your application has to end its own session.
 
         Nothing is sent. endpoint.missing for a server without such an endpoint, redirect_uri.refused.
         """
@@ -1244,8 +1244,8 @@ class Grants:
         """The source of one grant: this user's, or the client's own if subject is None.
 
         All callers of the same grant share its renewals. Nothing is read yet. step_up is what an API required of the
-        person, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax,
-        form.reserved_parameter for invalid parameters.
+        user, as step_up() returns it: the tokens of that login. scope.syntax, resource.syntax, form.reserved_parameter
+        for invalid parameters.
         """
     def log_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1254,8 +1254,9 @@ class Grants:
         """Stores the tokens of a new login, replacing any others.
 
         Those of a step-up are kept beside the ordinary ones, for get() with the same step_up: up to eight for a
-        person, the oldest of which ends; the error of its revocation is raised, though the login is stored.
-        grant.no_refresh_token if the user logs out meanwhile; stored.issuer for tokens of a different server or client.
+        user, the oldest of which ends; the error of its revocation is raised, though the login is stored.
+        grant.no_refresh_token if the user logs out meanwhile; stored.issuer for tokens of a different server or
+        client.
         """
     def alog_in(
         self, subject: str, tokens: Tokens, *, scope: _Scope = None, resource: _Names = None,
@@ -1337,16 +1338,18 @@ class Provider:
     Its failure is remembered for 5 seconds, in which sign-ins get a 503; a user waits for at most 10 seconds.
 
     id names it in URLs and sessions: letters, digits, - and _. title is its name on the page where users choose, by
-    default the id. scope must contain openid. extra are further parameters of the authorization request. callback is the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there are several providers.
-    With response_mode "form_post" users return with a form, which browsers post only over https; in the "jwt" modes the
-    response is signed (JARM), and unsigned parameters beside it are refused. identity is for a provider without OpenID Connect, a dict:
-    url, which identifies the user and is called with the access token; subject, the member that is never reassigned; and claims, which maps claims to
-    members. No scope is requested then unless given. tenant is the tenant whose users sign in there.
-    userinfo: with "when_missing", unless given, UserInfo is asked if the ID token lacks a claim that sessions keep and
-    the scope covers. A response about another person refuses the sign-in (userinfo.subject); a failure is only logged.
-    A logout token without exp is refused, or accepted for logout_max_age_without_expiry seconds after it was issued.
-    A session is checked against the issuer and the client id of the client that began it. registered is that pair, for
-    a client from a function; without it a session under this id is accepted until the client is known.
+    default the id. scope must contain openid. extra are further parameters of the authorization request. callback is
+    the path of the redirect URI below the site's root, by default {prefix}/callback, or {prefix}/callback/{id} if there
+    are several providers. With response_mode "form_post" users return with a form, which browsers post only over https;
+    in the "jwt" modes the response is signed (JARM), and unsigned parameters beside it are refused. identity is for a
+    provider without OpenID Connect, a dict: url, which identifies the user and is called with the access token;
+    subject, the member that is never reassigned; and claims, which maps claims to members. No scope is requested then
+    unless given. tenant is the tenant whose users sign in there. userinfo: with "when_missing", unless given, UserInfo
+    is asked if the ID token lacks a claim that sessions keep and the scope covers. A response about another user
+    refuses the sign-in (userinfo.subject); a failure is only logged. A logout token without exp is refused, or accepted
+    for logout_max_age_without_expiry seconds after it was issued. A session is checked against the issuer and the
+    client id of the client that began it. registered is that pair, for a client from a function; without it a session
+    under this id is accepted until the client is known.
     """
     def __new__(
         cls, client: Client | Callable[[], Client], /, *, id: str = "login",
@@ -2017,9 +2020,8 @@ class Resource:
     ) -> str:
         """The value of the Authorization header for this request, if it may carry the token.
 
-        RFC 6750 section 2.1. headers are pairs of names and values.
-        resource.origin_not_allowed, token.in_query, token.more_than_one_method,
-        token.not_token68 and url.* if it may not.
+        RFC 6750 section 2.1. headers are pairs of names and values. resource.origin_not_allowed, token.in_query,
+        token.more_than_one_method, token.not_token68 and url.* if it must not.
         """
     @staticmethod
     def may_be_about_the_token(status: int) -> bool:

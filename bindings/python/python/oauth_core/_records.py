@@ -231,7 +231,7 @@ class IntrospectionResponse(Record):
     For a token that is not active, the other members are absent.
 
     Attributes:
-        active: Whether the token is active. If not, it has expired, is unknown, or may not be
+        active: Whether the token is active. If not, it has expired, is unknown, or must not be
             disclosed: the server does not say which.
         scope: The scope of the token: scope.
         client_id: The client to which the token was issued.
@@ -251,8 +251,8 @@ class IntrospectionResponse(Record):
 
     if TYPE_CHECKING:
         active: bool
-        """Whether the token is active. If not, it has expired, is unknown, or may not be disclosed:
-        the server does not say which."""
+        """Whether the token is active. If not, it has expired, is unknown, or must not be
+        disclosed: the server does not say which."""
         scope: frozenset[str] | None = None
         """The scope of the token: scope."""
         client_id: str | None = None
@@ -707,7 +707,7 @@ class LogoutToken(Record):
 
 class RegisteredClient(Record):
     """A client as the server has registered it (RFC 7591 section 3.2.1). The server's values apply,
-    whatever was requested.
+    regardless of what was requested.
 
     Attributes:
         client_id: The client id.

@@ -148,7 +148,7 @@ class UntrustedError(OAuthError):
 
 
 class LostError(OAuthError):
-    """No answer arrived. The request may have been carried out anyway.
+    """No answer arrived. The request may have been carried out all the same.
 
     The cause is in ``__cause__``.
     """

@@ -200,9 +200,10 @@ impl Call {
         request.headers_mut().extend(self.headers.clone());
         if let Some(body) = body {
             let is_json = serde_json::from_str::<Value>(&body).is_ok();
-            let kind = match is_json {
-                true => "application/json",
-                false => "application/x-www-form-urlencoded",
+            let kind = if is_json {
+                "application/json"
+            } else {
+                "application/x-www-form-urlencoded"
             };
             let kind = HeaderValue::from_static(kind);
             request.headers_mut().entry(CONTENT_TYPE).or_insert(kind);

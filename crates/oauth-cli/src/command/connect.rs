@@ -163,9 +163,10 @@ impl Connect {
                 oauth_crypto::client_secret_auth(secret.clone(), server)
             });
         }
-        match global.no_store {
-            true => Ok(connection),
-            false => Ok(connection.store(TokenStore::files()?.store())),
+        if global.no_store {
+            Ok(connection)
+        } else {
+            Ok(connection.store(TokenStore::files()?.store()))
         }
     }
 
@@ -179,9 +180,10 @@ impl Connect {
     }
 
     fn request(&self) -> Result<ConnectRequest, Error> {
-        let request = match self.loopback_http {
-            false => ConnectRequest::new(&self.url)?,
-            true => danger::loopback_connect_request(&self.url)?,
+        let request = if self.loopback_http {
+            danger::loopback_connect_request(&self.url)?
+        } else {
+            ConnectRequest::new(&self.url)?
         };
         let mut identities = match (&self.client_id, &self.issuer) {
             (Some(id), Some(issuer)) => {
@@ -201,9 +203,10 @@ impl Connect {
             })
             // A user can choose, and is told between which.
             .on_several_servers(OnSeveralServers::Error)
-            .grant(match self.as_client {
-                true => GrantChoice::ClientCredentials,
-                false => GrantChoice::AuthorizationCode,
+            .grant(if self.as_client {
+                GrantChoice::ClientCredentials
+            } else {
+                GrantChoice::AuthorizationCode
             })
             .clients(identities)
             .register(ClientMetadata::of_native_app(self.name.as_str()));
@@ -211,16 +214,18 @@ impl Connect {
             Some(uri) => request.resource_value(uri)?,
             None => request,
         };
-        Ok(match allowed.is_empty() {
-            true => request,
-            false => request.allow(allowed),
+        Ok(if allowed.is_empty() {
+            request
+        } else {
+            request.allow(allowed)
         })
     }
 
     fn read(&self, issuer: &str) -> Result<Issuer, Error> {
-        match self.loopback_http {
-            false => Issuer::parse(issuer),
-            true => danger::loopback_issuer(issuer),
+        if self.loopback_http {
+            danger::loopback_issuer(issuer)
+        } else {
+            Issuer::parse(issuer)
         }
     }
 
@@ -234,9 +239,10 @@ impl Connect {
             } else {
                 output.note("open this URL:");
             }
-            print_stderr(match output.json {
-                true => json!({ "authorization_url": url.as_str() }).to_string(),
-                false => url.to_string(),
+            print_stderr(if output.json {
+                json!({ "authorization_url": url.as_str() }).to_string()
+            } else {
+                url.to_string()
             });
             output.note(format_args!(
                 "waiting up to {timeout} s for the browser (Ctrl-C to cancel)"

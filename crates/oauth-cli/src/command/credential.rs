@@ -82,9 +82,10 @@ fn request() -> Result<Secret<String>, Failure> {
         .read_to_string(&mut text);
     let text = Secret::new(text);
     read.map_err(|why| malformed(&why.to_string()))?;
-    match text.expose().len() as u64 > MAX_REQUEST_BYTES {
-        true => Err(malformed("longer than 64 KiB")),
-        false => Ok(text),
+    if text.expose().len() as u64 > MAX_REQUEST_BYTES {
+        Err(malformed("longer than 64 KiB"))
+    } else {
+        Ok(text)
     }
 }
 
@@ -149,13 +150,14 @@ fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tok
         return Err(bound());
     }
     // A line break would start a new line of the protocol.
-    match tokens.access_token.expose().chars().any(char::is_control) {
-        true => Err(Failure::refused(
+    if tokens.access_token.expose().chars().any(char::is_control) {
+        Err(Failure::refused(
             "credential.malformed_token",
             "the token contains a control character, so it cannot be used as a password",
             "this is a fault of the server: report it to its operator",
-        )),
-        false => Ok(tokens),
+        ))
+    } else {
+        Ok(tokens)
     }
 }
 

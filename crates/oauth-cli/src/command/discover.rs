@@ -77,9 +77,10 @@ impl Discover {
             return output.result(output::table(&rows_of(&found)), &record);
         }
         if let Some(text) = &self.identifier {
-            let identifier = match self.loopback_http {
-                true => danger::loopback_user_identifier(text)?,
-                false => UserIdentifier::parse(text)?,
+            let identifier = if self.loopback_http {
+                danger::loopback_user_identifier(text)?
+            } else {
+                UserIdentifier::parse(text)?
             };
             let issuer = net.run(discover_issuer(identifier))?.to_string();
             let rows = [("issuer".to_owned(), issuer.clone())];
@@ -94,16 +95,16 @@ impl Discover {
 
 impl Discover {
     fn request(&self, url: &str) -> Result<ResourceDiscoveryRequest, Error> {
-        let request = match self.loopback_http {
-            true => {
-                let resource = danger::loopback_resource_identifier(url)?;
-                danger::loopback_resource_discovery(ResourceDiscoveryRequest::new(resource))
-            }
-            false => ResourceDiscoveryRequest::new(ResourceIdentifier::parse(url)?),
+        let request = if self.loopback_http {
+            let resource = danger::loopback_resource_identifier(url)?;
+            danger::loopback_resource_discovery(ResourceDiscoveryRequest::new(resource))
+        } else {
+            ResourceDiscoveryRequest::new(ResourceIdentifier::parse(url)?)
         };
-        Ok(match self.parent {
-            true => request.matching(ResourceMatch::Parent),
-            false => request,
+        Ok(if self.parent {
+            request.matching(ResourceMatch::Parent)
+        } else {
+            request
         })
     }
 }

@@ -49,9 +49,10 @@ pub(super) fn tokens(
     let missing =
         |known: &&ExtensionGrantParameter| known.is_required() && !grant.has(known.name());
     if let Some(missing) = parameters.iter().find(missing) {
-        let option = match missing.is_secret() {
-            true => format!("--secret-param {}=FILE", missing.name()),
-            false => format!("--param {}=VALUE", missing.name()),
+        let option = if missing.is_secret() {
+            format!("--secret-param {}=FILE", missing.name())
+        } else {
+            format!("--param {}=VALUE", missing.name())
         };
         return Err(Failure::usage(
             "usage.parameter",

@@ -256,9 +256,10 @@ impl Report<'_> {
 }
 
 fn section(title: &str, rows: Vec<(String, String)>) -> String {
-    match rows.is_empty() {
-        true => String::new(),
-        false => format!("{DIM}{title}{DIM:#}\n{}\n\n", output::table(&rows)),
+    if rows.is_empty() {
+        String::new()
+    } else {
+        format!("{DIM}{title}{DIM:#}\n{}\n\n", output::table(&rows))
     }
 }
 
@@ -280,9 +281,10 @@ fn read(path: &Path) -> Result<Secret<String>, Failure> {
             "revoke it if it is still valid, and pass the next one on stdin or in a file",
         ));
     }
-    let source = match path == Path::new("-") && io::stdin().is_terminal() {
-        true => Source::Prompt,
-        false => Source::File(path.to_owned()),
+    let source = if path == Path::new("-") && io::stdin().is_terminal() {
+        Source::Prompt
+    } else {
+        Source::File(path.to_owned())
     };
     source.read("token", "pass it on stdin, or pass a file that contains it")
 }

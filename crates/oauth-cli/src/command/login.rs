@@ -108,16 +108,17 @@ impl Login {
             return self.args.run(global, output, &[], device::sign_in);
         }
         let names = self.parameters.iter().map(|(name, _)| name.as_str());
-        let device =
-            match self.no_browser || self.push || self.port.is_some() || self.path.is_some() {
-                true => DeviceLogin::Never,
-                false => DeviceLogin::WhereNoBrowser.with_parameters(names),
-            };
+        let device = if self.no_browser || self.push || self.port.is_some() || self.path.is_some() {
+            DeviceLogin::Never
+        } else {
+            DeviceLogin::WhereNoBrowser.with_parameters(names)
+        };
         let in_browser = InBrowser {
             device,
-            push: match self.push {
-                true => Push::Always,
-                false => Push::WhereRequired,
+            push: if self.push {
+                Push::Always
+            } else {
+                Push::WhereRequired
             },
             parameters: self.parameters.clone(),
             browser: Browser::find(self.no_browser),
@@ -229,9 +230,10 @@ impl InBrowser {
             output.note("open this URL:");
         }
         // With `--json` it is printed too: it is not a result, but someone has to open it.
-        print_stderr(match output.json {
-            true => json!({ "authorization_url": url.as_str() }).to_string(),
-            false => url.to_string(),
+        print_stderr(if output.json {
+            json!({ "authorization_url": url.as_str() }).to_string()
+        } else {
+            url.to_string()
         });
         output.note(format_args!(
             "waiting up to {} s for the callback at {} (Ctrl-C to cancel)",
@@ -370,9 +372,10 @@ fn report(stray: UnexpectedCallback, output: Output) {
             "received a callback that does not belong to this login (`state` is different or missing); still waiting",
         ),
     };
-    match output.json {
-        true => print_stderr(json!({ "warning": { "code": code, "message": text } })),
-        false => print_stderr(format_args!("warning: {text}")),
+    if output.json {
+        print_stderr(json!({ "warning": { "code": code, "message": text } }))
+    } else {
+        print_stderr(format_args!("warning: {text}"))
     }
 }
 

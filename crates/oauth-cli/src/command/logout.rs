@@ -96,9 +96,10 @@ impl Logout {
             return ended.report(None, output);
         }
         // Mistakes in the command are reported before anything is removed.
-        let sign_out = match self.sign_out.sign_out {
-            true => Some(SignOut::new(self.sign_out, &plan.profile)?),
-            false => None,
+        let sign_out = if self.sign_out.sign_out {
+            Some(SignOut::new(self.sign_out, &plan.profile)?)
+        } else {
+            None
         };
         let stored = grants.find(&plan, &Owner::Login);
         let ended = end_login(plan, &grants, stored, output)?;
@@ -296,19 +297,21 @@ impl SignOut {
             return;
         }
         output.note("open this URL:");
-        print_stderr(match output.json {
-            true => json!({ "end_session_url": url.as_str() }).to_string(),
-            false => url.to_string(),
+        print_stderr(if output.json {
+            json!({ "end_session_url": url.as_str() }).to_string()
+        } else {
+            url.to_string()
         });
     }
 }
 
 fn still_signed_in(failure: Failure) -> Failure {
-    let failure = match failure.is("endpoint.missing") {
-        true => failure.with_hint(
+    let failure = if failure.is("endpoint.missing") {
+        failure.with_hint(
             "the server's metadata lacks this endpoint: use --endpoint end_session=URL, or sign out on the server's website",
-        ),
-        false => failure,
+        )
+    } else {
+        failure
     };
     failure
         .and_hint("the stored login is removed, but the user may still be signed in at the server")

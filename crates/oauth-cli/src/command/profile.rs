@@ -127,9 +127,10 @@ fn show(global: &Global, output: Output) -> Result<(), Failure> {
         rows.push((name.clone(), line(profile, whose, is_default)));
         records.push(record(name, profile, whose, is_default));
     }
-    let text = match rows.is_empty() {
-        true => "no profiles".to_owned(),
-        false => output::table(&rows),
+    let text = if rows.is_empty() {
+        "no profiles".to_owned()
+    } else {
+        output::table(&rows)
     };
     output.result(text, &json!({ "profiles": records }))
 }
@@ -198,9 +199,10 @@ impl Remove {
             LoginRecord::remove(&name)?;
         }
         let mut text = format!("removed profile `{name}` from {}", path.display());
-        text.push_str(match is_kept {
-            true => "; its login remains stored, and valid at the server",
-            false => "; it has no stored login",
+        text.push_str(if is_kept {
+            "; its login remains stored, and valid at the server"
+        } else {
+            "; it has no stored login"
         });
         if was_default {
             text.push_str("; there is no default profile now");

@@ -126,9 +126,10 @@ pub(super) fn revoke(
 
 /// The revoked tokens, as text.
 pub(super) fn revoked_text(revoked: &[&str]) -> String {
-    match revoked.is_empty() {
-        true => "nothing to revoke".to_owned(),
-        false => format!("revoked: {}", revoked.join(", ")),
+    if revoked.is_empty() {
+        "nothing to revoke".to_owned()
+    } else {
+        format!("revoked: {}", revoked.join(", "))
     }
 }
 

@@ -64,9 +64,10 @@ impl Status {
             }
         }
         rows.sort();
-        let text = match rows.is_empty() {
-            true => "no tokens are stored".to_owned(),
-            false => output::table(&rows),
+        let text = if rows.is_empty() {
+            "no tokens are stored".to_owned()
+        } else {
+            output::table(&rows)
         };
         output.result(text, &json!({ "grants": records }))
     }

@@ -206,9 +206,10 @@ impl TokenSelection {
             return Err(not_copied());
         }
         let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-        let fresh = match self.renew {
-            true => None,
-            false => chosen.fresh()?.filter(|fresh| valid.keeps(fresh)),
+        let fresh = if self.renew {
+            None
+        } else {
+            chosen.fresh()?.filter(|fresh| valid.keeps(fresh))
         };
         let tokens = match fresh {
             // Requires neither a secret nor a server.
@@ -216,14 +217,14 @@ impl TokenSelection {
             None => {
                 let setup = grants.set_up(plan, &chosen)?;
                 let grant = grants.open(&setup, chosen.owner, output);
-                match self.renew {
-                    true => grant.renew_stored(chosen.stored.as_ref())?,
-                    false => {
-                        let tokens = grant.token()?;
-                        match valid.keeps(&tokens) {
-                            true => tokens,
-                            false => grant.renew(&tokens)?,
-                        }
+                if self.renew {
+                    grant.renew_stored(chosen.stored.as_ref())?
+                } else {
+                    let tokens = grant.token()?;
+                    if valid.keeps(&tokens) {
+                        tokens
+                    } else {
+                        grant.renew(&tokens)?
                     }
                 }
             }
@@ -346,9 +347,10 @@ pub(super) fn summary(tokens: &Tokens) -> String {
         Some(end) => format!("expires {}", rfc3339(end)),
         None => "no known expiry".to_owned(),
     };
-    let scope = match tokens.scope.is_empty() {
-        true => String::new(),
-        false => format!("scope {}, ", tokens.scope),
+    let scope = if tokens.scope.is_empty() {
+        String::new()
+    } else {
+        format!("scope {}, ", tokens.scope)
     };
     let refresh = match tokens.refresh_token {
         Some(_) => "can be refreshed",

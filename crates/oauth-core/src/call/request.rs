@@ -159,12 +159,11 @@ impl Unsent {
                     .ok_or(Misuse::KeyMissing)?
             }
         };
-        match key.sign_in_place(&mut input)? {
-            true => {
-                self.set_signature(missing, Secret::new(input));
-                Ok(SigningStep::Complete)
-            }
-            false => Ok(SigningStep::Sign(key.job(input), key)),
+        if key.sign_in_place(&mut input)? {
+            self.set_signature(missing, Secret::new(input));
+            Ok(SigningStep::Complete)
+        } else {
+            Ok(SigningStep::Sign(key.job(input), key))
         }
     }
 
@@ -285,9 +284,10 @@ impl Unsent {
                 secret::zeroizing_bytes(text.expose().clone())
             }
         };
-        let (request_body, uri) = match in_query {
-            true => (Bytes::new(), with_query(&self.url, &body)?.uri()?),
-            false => (body.clone(), self.url.uri()?),
+        let (request_body, uri) = if in_query {
+            (Bytes::new(), with_query(&self.url, &body)?.uri()?)
+        } else {
+            (body.clone(), self.url.uri()?)
         };
         let sent = Sent {
             body,

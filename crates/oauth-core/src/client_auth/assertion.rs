@@ -70,9 +70,10 @@ impl ClientAssertion {
         let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
         let listed = listed.iter().filter_map(|name| Alg::named(name));
         let listed: Vec<_> = listed.filter(|alg| !alg.is_symmetric()).collect();
-        match listed.is_empty() {
-            true => PRIVATE_KEY_ALGS.to_vec(),
-            false => listed,
+        if listed.is_empty() {
+            PRIVATE_KEY_ALGS.to_vec()
+        } else {
+            listed
         }
     }
 
@@ -189,9 +190,10 @@ impl ClientAssertion {
 
 impl ClientJwt for ClientAssertion {
     fn name(&self) -> &'static str {
-        match self.key.alg().is_symmetric() {
-            true => "client_secret_jwt",
-            false => "private_key_jwt",
+        if self.key.alg().is_symmetric() {
+            "client_secret_jwt"
+        } else {
+            "private_key_jwt"
         }
     }
 

@@ -95,9 +95,10 @@ impl ClientAuth {
             None if accepts("none") => return Ok(Self::none()),
             _ => {}
         }
-        let accepted = match methods.is_empty() {
-            true => "none".to_owned(),
-            false => methods.join(", "),
+        let accepted = if methods.is_empty() {
+            "none".to_owned()
+        } else {
+            methods.join(", ")
         };
         Err(Error::from(Misuse::NoUsableMethod).about(&accepted))
     }

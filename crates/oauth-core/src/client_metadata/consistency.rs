@@ -194,9 +194,10 @@ impl ClientMetadata {
             .and_then(Value::as_array)
             .is_some_and(|keys| !keys.is_empty());
         let has_keys = has_key || self.jwks_uri.is_some() || self.software_statement.is_some();
-        match BY_KEY.contains(&method) && !has_keys {
-            true => Err(Error::from(Misuse::ClientMetadataKeys).about(method)),
-            false => Ok(()),
+        if BY_KEY.contains(&method) && !has_keys {
+            Err(Error::from(Misuse::ClientMetadataKeys).about(method))
+        } else {
+            Ok(())
         }
     }
 }

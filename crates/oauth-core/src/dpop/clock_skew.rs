@@ -72,9 +72,10 @@ impl ServerClocks {
         {
             return false;
         }
-        let difference = match server_date >= now {
-            true => Difference::Ahead(server_date.since(now)),
-            false => Difference::Behind(now.since(server_date)),
+        let difference = if server_date >= now {
+            Difference::Ahead(server_date.since(now))
+        } else {
+            Difference::Behind(now.since(server_date))
         };
         let origin = url.origin_text();
         let mut differences = self.0.lock().unwrap_or_else(PoisonError::into_inner);

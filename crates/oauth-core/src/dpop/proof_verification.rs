@@ -150,9 +150,10 @@ impl ProofChecks {
         let time = |name| claims.time(name).map_err(|error| malformed(&error));
         let is_over = time("exp")?.is_some_and(|expires| now >= expires.after(clock_skew));
         let is_early = time("nbf")?.is_some_and(|begins| begins > now.after(clock_skew));
-        match is_over || is_early {
-            true => Err(Error::from(ValidationFailure::ProofTime).about("by exp or nbf")),
-            false => Ok(latest),
+        if is_over || is_early {
+            Err(Error::from(ValidationFailure::ProofTime).about("by exp or nbf"))
+        } else {
+            Ok(latest)
         }
     }
 
@@ -186,9 +187,10 @@ impl ProofChecks {
             return Ok(());
         }
         let key = proof.replay_key.clone();
-        match known.remember(key, proof.forget_at, now) {
-            true => Ok(()),
-            false => Err(ValidationFailure::ProofReplayed.into()),
+        if known.remember(key, proof.forget_at, now) {
+            Ok(())
+        } else {
+            Err(ValidationFailure::ProofReplayed.into())
         }
     }
 }
@@ -225,9 +227,10 @@ impl Parsed {
             return Err(Error::from(ValidationFailure::ProofMalformed).about(&detail));
         }
         let jws = Jws::parse(proof, algs).map_err(|error| {
-            match error.code() == ValidationFailure::JwsAlg.code() {
-                true => about_same(ValidationFailure::ProofAlg, &error),
-                false => malformed(&error),
+            if error.code() == ValidationFailure::JwsAlg.code() {
+                about_same(ValidationFailure::ProofAlg, &error)
+            } else {
+                malformed(&error)
             }
         })?;
         // "The dpop+jwt type value", which the abbreviated media type application/dpop+jwt is.
@@ -255,13 +258,12 @@ impl Parsed {
         };
         let key = PublicJwk::read(jwk);
         let key = key.map_err(|error| about_same(ValidationFailure::ProofKey, &error))?;
-        match key.fits(self.jws.alg) {
-            true => Ok(key),
-            false => {
-                let alg = self.jws.alg.as_str();
-                Err(Error::from(ValidationFailure::ProofKey)
-                    .about(&format!("it does not fit {alg}, the proof's alg")))
-            }
+        if key.fits(self.jws.alg) {
+            Ok(key)
+        } else {
+            let alg = self.jws.alg.as_str();
+            Err(Error::from(ValidationFailure::ProofKey)
+                .about(&format!("it does not fit {alg}, the proof's alg")))
         }
     }
 }
@@ -278,9 +280,10 @@ fn only_field(fields: &[String]) -> Result<&str, Error> {
 }
 
 fn check_same(failure: ValidationFailure, named: &str, expected: &str) -> Result<(), Error> {
-    match named == expected {
-        true => Ok(()),
-        false => Err(Error::from(failure).about(&format!("it is {named}, expected {expected}"))),
+    if named == expected {
+        Ok(())
+    } else {
+        Err(Error::from(failure).about(&format!("it is {named}, expected {expected}")))
     }
 }
 

@@ -109,13 +109,15 @@ impl Endpoint for DeleteRegistration {
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
         // "If a client has been successfully deprovisioned, the authorization server MUST respond with an HTTP
         // 204 No Content message" (section 2.3)
-        let is_deleted = match cx.server.rules().is_strict() {
-            true => reply.status() == StatusCode::NO_CONTENT,
-            false => reply.status().is_success(),
+        let is_deleted = if cx.server.rules().is_strict() {
+            reply.status() == StatusCode::NO_CONTENT
+        } else {
+            reply.status().is_success()
         };
-        match is_deleted {
-            true => Ok(()),
-            false => Err(reply.oauth_error()),
+        if is_deleted {
+            Ok(())
+        } else {
+            Err(reply.oauth_error())
         }
     }
 }

@@ -130,9 +130,10 @@ impl Endpoint for DeviceAuthorization {
         let has_draft_members = object.get("verification_uri").is_none()
             && object.get("verification_url").is_some()
             && !cx.server.rules().is_strict();
-        let verification_uri = match has_draft_members {
-            true => page_url("verification_url")?,
-            false => page_url("verification_uri")?,
+        let verification_uri = if has_draft_members {
+            page_url("verification_url")?
+        } else {
+            page_url("verification_uri")?
         };
         let complete = match object.get("verification_uri_complete") {
             Some(_) => Some(page_url("verification_uri_complete")?),

@@ -70,9 +70,10 @@ impl SignedResponse {
                 let mut accepted = accepted.iter();
                 accepted.any(|name| listed.iter().any(|supported| supported == name))
             });
-            match is_offered {
-                true => Ok(()),
-                false => Err(Error::from(Misuse::IntrospectionAlg).about(&accepted.join(" "))),
+            if is_offered {
+                Ok(())
+            } else {
+                Err(Error::from(Misuse::IntrospectionAlg).about(&accepted.join(" ")))
             }
         };
         let algs: Vec<_> = self.algs.iter().map(|alg| alg.as_str()).collect();

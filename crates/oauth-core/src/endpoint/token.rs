@@ -123,9 +123,12 @@ impl<G: Grant> Endpoint for Token<G> {
         let is_refresh = self.grant.refresh_token().is_some();
         let result = read_tokens(&self.grant, &self.token_request, cx, reply);
         self.grant.note_outcome(cx, result.as_ref().map(drop));
-        result.map_err(|error| match is_refresh {
-            true => error.during_refresh(),
-            false => error,
+        result.map_err(|error| {
+            if is_refresh {
+                error.during_refresh()
+            } else {
+                error
+            }
         })
     }
 }
@@ -141,9 +144,10 @@ pub(crate) fn read_tokens(
     let now = cx.at.now();
     // For an authorization code the details were requested in the authorization request, so the comparison is made in
     // the login.
-    let requested_details = match IS_BROWSER_BUILD {
-        true => None,
-        false => token_request.requested_details()?,
+    let requested_details = if IS_BROWSER_BUILD {
+        None
+    } else {
+        token_request.requested_details()?
     };
     let mut object = reply.object_or(ProtocolViolation::TokenShape)?;
     if rules.has(&Quirk::CamelCaseResponse) {

@@ -40,9 +40,10 @@ impl Endpoint for UserInfo {
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let request = EndpointRequest::get(EndpointKind::Userinfo);
         let request = request.auth(Auth::Token(Arc::clone(&self.tokens)));
-        Ok(match cx.identity.has_userinfo_jwt() {
-            true => request.accept(JWT),
-            false => request,
+        Ok(if cx.identity.has_userinfo_jwt() {
+            request.accept(JWT)
+        } else {
+            request
         })
     }
 

@@ -73,10 +73,7 @@ impl UserIdentifier {
         .ok_or_else(refused)?;
         // An account is looked up over https; only a test on this machine may use plain http.
         let is_local = transport == Transport::LoopbackHttp && origin.is_local();
-        let scheme = match is_local {
-            true => "http",
-            false => "https",
-        };
+        let scheme = if is_local { "http" } else { "https" };
         origin.require(transport).map_err(|_| refused())?;
         let authority = origin.origin();
         let (_, authority) = authority.split_once(':').ok_or_else(refused)?;
@@ -215,9 +212,10 @@ impl Webfinger {
             .as_str()
             .into_iter()
             .chain(aliases.unwrap_or_default());
-        match identifiers.any(|identifier| self.identifier.is_same_identifier(identifier)) {
-            true => Ok(()),
-            false => Err(ValidationFailure::WebfingerSubject.into()),
+        if identifiers.any(|identifier| self.identifier.is_same_identifier(identifier)) {
+            Ok(())
+        } else {
+            Err(ValidationFailure::WebfingerSubject.into())
         }
     }
 }

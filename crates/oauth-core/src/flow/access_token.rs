@@ -247,9 +247,10 @@ impl AccessTokenVerifier {
         }
         let signature = Verification::new(Arc::clone(&config), token, self.algs.to_vec());
         let signature = signature.encrypted(self.encryption.clone());
-        let signature = match self.are_algs_named {
-            true => signature,
-            false => signature.or_algs_bound_to_keys(),
+        let signature = if self.are_algs_named {
+            signature
+        } else {
+            signature.or_algs_bound_to_keys()
         };
         let verified = signature.and_then(move |at, jws| {
             checks

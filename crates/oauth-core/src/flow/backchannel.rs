@@ -145,9 +145,10 @@ impl AwaitedRequest {
             return Err(ProtocolViolation::ReplyShape.into());
         };
         let auth_req_id = object.get("auth_req_id").and_then(Json::as_str);
-        match auth_req_id.is_some_and(|id| self.auth_req_id.matches(id)) {
-            true => Ok(()),
-            false => Err(ValidationFailure::CibaRequestUnknown.into()),
+        if auth_req_id.is_some_and(|id| self.auth_req_id.matches(id)) {
+            Ok(())
+        } else {
+            Err(ValidationFailure::CibaRequestUnknown.into())
         }
     }
 }

@@ -178,9 +178,10 @@ fn check_type(assertion: &Unverified) -> Result<(), Error> {
     let media_type = media_type
         .strip_prefix("application/")
         .unwrap_or(&media_type);
-    match media_type == TYPE {
-        true => Ok(()),
-        false => Err(Error::from(ValidationFailure::JwtType).about(typ.unwrap_or("none"))),
+    if media_type == TYPE {
+        Ok(())
+    } else {
+        Err(Error::from(ValidationFailure::JwtType).about(typ.unwrap_or("none")))
     }
 }
 
@@ -193,9 +194,10 @@ fn check_key_binding(config: &ClientConfig, claims: &Claims) -> Result<(), Error
     let jkt = claims
         .get("cnf")
         .and_then(|cnf| cnf.as_object()?.get("jkt")?.as_str());
-    match jkt == Some(&key.thumbprint()) {
-        true => Ok(()),
-        false => Err(ValidationFailure::TokenUnbound.into()),
+    if jkt == Some(&key.thumbprint()) {
+        Ok(())
+    } else {
+        Err(ValidationFailure::TokenUnbound.into())
     }
 }
 

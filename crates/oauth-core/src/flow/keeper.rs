@@ -323,9 +323,10 @@ impl Keeper {
     pub fn learn(&mut self, at: &Moment, entry: Entry) -> Result<(), Error> {
         let is_newer = entry.version > self.version;
         let may_adopt = is_newer && self.is_stored() && !self.is_busy();
-        match may_adopt && !self.is_for_another_certificate(at.now(), &entry)? {
-            true => self.reconcile(at, Some(entry)).map(drop),
-            false => Ok(()),
+        if may_adopt && !self.is_for_another_certificate(at.now(), &entry)? {
+            self.reconcile(at, Some(entry)).map(drop)
+        } else {
+            Ok(())
         }
     }
 

@@ -128,9 +128,10 @@ pub(crate) enum Identity {
 impl Identity {
     /// `openid` asks for an ID token (OpenID Connect Core section 3.1.2.1).
     pub(crate) fn for_request(token_request: &TokenRequest) -> Self {
-        match token_request.scope.contains("openid") {
-            true => Self::Requested,
-            false => Self::NotRequested,
+        if token_request.scope.contains("openid") {
+            Self::Requested
+        } else {
+            Self::NotRequested
         }
     }
 }

@@ -210,9 +210,12 @@ fn check_single_method(url: &Url, headers: &HeaderMap, body: Option<&[u8]>) -> R
             .split('&')
             .map(|pair| pair.split('=').next().unwrap_or_default());
         let mut names = names;
-        names.any(|name| match name.contains(['%', '+']) {
-            true => form::decode(name).is_ok_and(|name| name == "access_token"),
-            false => name == "access_token",
+        names.any(|name| {
+            if name.contains(['%', '+']) {
+                form::decode(name).is_ok_and(|name| name == "access_token")
+            } else {
+                name == "access_token"
+            }
         })
     };
     if url.query().is_some_and(carries) {

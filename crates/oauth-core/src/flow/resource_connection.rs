@@ -395,9 +395,10 @@ fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
         GrantChoice::ClientCredentials => Ok(()),
         GrantChoice::IdentityAssertion => {
             let profiles = server.list("authorization_grant_profiles_supported", &[]);
-            match profiles.iter().any(|profile| profile == ID_JAG) {
-                true => Ok(()),
-                false => Err(Error::from(Misuse::ConnectWay).about(ID_JAG)),
+            if profiles.iter().any(|profile| profile == ID_JAG) {
+                Ok(())
+            } else {
+                Err(Error::from(Misuse::ConnectWay).about(ID_JAG))
             }
         }
     }

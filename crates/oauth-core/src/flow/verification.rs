@@ -195,9 +195,10 @@ impl Verification {
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
         self.tried = Some(Arc::clone(keys));
         let kid = jws.kid.as_deref();
-        let candidates = match self.is_listed(&jws) {
-            true => keys.candidates(jws.alg, kid),
-            false => keys.bound_candidates(jws.alg, kid),
+        let candidates = if self.is_listed(&jws) {
+            keys.candidates(jws.alg, kid)
+        } else {
+            keys.bound_candidates(jws.alg, kid)
         };
         let candidates = candidates.into_iter();
         let candidates = candidates.map(VerificationKey::Public).collect();

@@ -31,12 +31,13 @@ impl JwtBearer {
         let is_compact = matches!(text.split('.').count(), 3 | 5)
             && text.bytes().all(|b| is_part(b) || b == b'.')
             && !text.starts_with('.');
-        match is_compact {
-            true => Ok(Self {
+        if is_compact {
+            Ok(Self {
                 assertion,
                 claimed_scope: Scope::none(),
-            }),
-            false => Err(Misuse::AssertionMalformed.into()),
+            })
+        } else {
+            Err(Misuse::AssertionMalformed.into())
         }
     }
 
@@ -63,9 +64,10 @@ impl Grant for JwtBearer {
     }
 
     fn default_granted_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
-        match requested.is_empty() {
-            true => &self.claimed_scope,
-            false => requested,
+        if requested.is_empty() {
+            &self.claimed_scope
+        } else {
+            requested
         }
     }
 }

@@ -82,9 +82,10 @@ impl Grant for Refresh {
     }
 
     fn default_granted_scope<'a>(&'a self, requested: &'a Scope) -> &'a Scope {
-        match requested.is_empty() {
-            true => self.token.scope(),
-            false => requested,
+        if requested.is_empty() {
+            self.token.scope()
+        } else {
+            requested
         }
     }
 

@@ -40,9 +40,10 @@ pub mod token_type {
             "jwt",
             "id-jag",
         ];
-        match short_names.contains(&name) {
-            true => format!("urn:ietf:params:oauth:token-type:{name}"),
-            false => name.to_owned(),
+        if short_names.contains(&name) {
+            format!("urn:ietf:params:oauth:token-type:{name}")
+        } else {
+            name.to_owned()
         }
     }
 }
@@ -122,9 +123,10 @@ fn check_type_identifier(name: &str, member: &str) -> Result<String, Error> {
         let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
         scheme.bytes().all(is_part) && !scheme.is_empty() && !rest.is_empty()
     });
-    match is_uri && identifier.bytes().all(|b| b.is_ascii_graphic()) {
-        true => Ok(identifier),
-        false => Err(Error::from(Misuse::TokenExchange).about(member)),
+    if is_uri && identifier.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(identifier)
+    } else {
+        Err(Error::from(Misuse::TokenExchange).about(member))
     }
 }
 

@@ -83,9 +83,10 @@ impl ResponseEncryption {
             .map_err(|_| Error::from(ProtocolViolation::JwtMalformed))?;
         // A token nested in another encrypted token is refused: no provider issues one, and nesting would let an
         // attacker waste CPU time.
-        match jwe::has_form(text) {
-            true => Err(ProtocolViolation::JweNesting.into()),
-            false => Ok(Secret::from(text)),
+        if jwe::has_form(text) {
+            Err(ProtocolViolation::JweNesting.into())
+        } else {
+            Ok(Secret::from(text))
         }
     }
 }

@@ -65,9 +65,12 @@ impl Jwe {
         if next().is_ok() {
             return Err(malformed());
         }
-        let decode = |part: &str, max_length: usize| match part.len() <= max_length {
-            true => base64::decode(part, Alphabet::UrlSafe).ok_or_else(malformed),
-            false => Err(malformed()),
+        let decode = |part: &str, max_length: usize| {
+            if part.len() <= max_length {
+                base64::decode(part, Alphabet::UrlSafe).ok_or_else(malformed)
+            } else {
+                Err(malformed())
+            }
         };
         let header_bytes = decode(header, MAX_HEADER)?;
         let header_text = std::str::from_utf8(&header_bytes).map_err(|_| malformed())?;
@@ -110,9 +113,10 @@ impl Jwe {
             tag: decode(tag, MAX_FIXED)?,
         };
         let kid = text("kid")?.map(str::to_owned);
-        match job.has_lengths() {
-            true => Ok(Self { kid, job }),
-            false => Err(ValidationFailure::JweDecryption.into()),
+        if job.has_lengths() {
+            Ok(Self { kid, job })
+        } else {
+            Err(ValidationFailure::JweDecryption.into())
         }
     }
 }

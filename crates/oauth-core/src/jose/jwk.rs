@@ -127,11 +127,12 @@ impl PublicJwk {
             alg_family,
             prepared: Prepared::default(),
         };
-        match key.has_acceptable_size() {
-            true => Ok(key),
-            false => Err(malformed_key(
+        if key.has_acceptable_size() {
+            Ok(key)
+        } else {
+            Err(malformed_key(
                 "an RSA key has 2048 to 8192 bits, an odd modulus, and an odd exponent above 1",
-            )),
+            ))
         }
     }
 

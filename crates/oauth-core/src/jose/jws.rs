@@ -102,12 +102,11 @@ impl Jws {
     /// # Errors
     /// `jwt.typ`
     pub(crate) fn check_type(&self, accepted_types: &[&str]) -> Result<(), Error> {
-        match self.has_type(accepted_types) {
-            true => Ok(()),
-            false => {
-                let typ = self.typ.as_deref().unwrap_or_default();
-                Err(Error::from(ValidationFailure::JwtType).about(typ))
-            }
+        if self.has_type(accepted_types) {
+            Ok(())
+        } else {
+            let typ = self.typ.as_deref().unwrap_or_default();
+            Err(Error::from(ValidationFailure::JwtType).about(typ))
         }
     }
 
@@ -136,9 +135,10 @@ pub(super) fn critical(members: &Object<'_>, malformed: ProtocolViolation) -> Re
     let malformed = || Error::from(malformed).about("crit");
     let Some(crit) = members.get("crit") else {
         // `null` is not treated as absent here: the sender marked something as critical.
-        return match members.has("crit") {
-            true => Err(malformed()),
-            false => Ok(()),
+        return if members.has("crit") {
+            Err(malformed())
+        } else {
+            Ok(())
         };
     };
     let names = match crit {

@@ -60,18 +60,20 @@ impl Validity {
     /// # Errors
     /// `jwt.expired`
     pub(crate) fn not_expired(&self, expires: UnixTime) -> Result<(), Error> {
-        match self.now >= expires.after(self.clock_skew) {
-            true => Err(self.time_error(ValidationFailure::JwtExpired, expires)),
-            false => Ok(()),
+        if self.now >= expires.after(self.clock_skew) {
+            Err(self.time_error(ValidationFailure::JwtExpired, expires))
+        } else {
+            Ok(())
         }
     }
 
     /// # Errors
     /// `jwt.issued_in_future`
     pub(crate) fn check_issued_at(&self, issued: UnixTime) -> Result<(), Error> {
-        match issued > self.latest_now() {
-            true => Err(self.time_error(ValidationFailure::JwtIssuedInFuture, issued)),
-            false => Ok(()),
+        if issued > self.latest_now() {
+            Err(self.time_error(ValidationFailure::JwtIssuedInFuture, issued))
+        } else {
+            Ok(())
         }
     }
 

@@ -84,9 +84,10 @@ macro_rules! json_form {
         }
     };
     (@read $object:ident, $field:ident, native) => {
-        match $crate::browser_build::IS_BROWSER_BUILD {
-            true => Some(Default::default()),
-            false => $crate::json_form!(@read $object, $field, skip),
+        if $crate::browser_build::IS_BROWSER_BUILD {
+Some(Default::default())
+        } else {
+$crate::json_form!(@read $object, $field, skip)
         }
     };
     (@read $object:ident, $field:ident, $how:ident) => {

@@ -23,9 +23,10 @@ pub(super) fn read(field: &str) -> Option<UnixTime> {
     let mut next = || parts.next();
     let (_, first, second, third, fourth) = (next()?, next()?, next()?, next()?, next()?);
     let is_asctime = next().is_none();
-    let (day, month, year, time) = match is_asctime {
-        true => (second, first, fourth, third),
-        false => (first, second, third, fourth),
+    let (day, month, year, time) = if is_asctime {
+        (second, first, fourth, third)
+    } else {
+        (first, second, third, fourth)
     };
     let is_short = year.len() == 2;
     let (day, year) = (number(day)?, number(year)?);

@@ -309,8 +309,9 @@ fn check_possession(claims: &Claims, proven_keys: &ProvenKeys) -> Result<(), Err
     // The DPoP scheme is for bound tokens only ("the public key to which the access token is bound", RFC 9449 section
     // 7.1): a proof
     // with any other key says nothing about who may use the token.
-    match proven_keys.jkt.is_some() && !is_bound_by_dpop {
-        true => unproven("jkt"),
-        false => Ok(()),
+    if proven_keys.jkt.is_some() && !is_bound_by_dpop {
+        unproven("jkt")
+    } else {
+        Ok(())
     }
 }

@@ -284,9 +284,10 @@ impl IdTokenChecks {
         };
         let auth_req_id = Claims::require_claim(AUTH_REQ_ID, claims.text(AUTH_REQ_ID)?)?;
         Claims::require_claim("at_hash", claims.text("at_hash")?)?;
-        match expected.matches(auth_req_id) {
-            true => Ok(()),
-            false => Err(ValidationFailure::CibaRequestChanged.into()),
+        if expected.matches(auth_req_id) {
+            Ok(())
+        } else {
+            Err(ValidationFailure::CibaRequestChanged.into())
         }
     }
 

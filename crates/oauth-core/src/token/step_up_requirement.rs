@@ -59,9 +59,10 @@ pub(crate) const MAX_IN_A_ROW: u64 = 5;
 impl StepUpLogin {
     /// The number of consecutive step-up logins before one that begins now.
     pub(crate) fn consecutive_step_ups(&self, now: UnixTime) -> u64 {
-        match now.since(self.at).as_secs() <= MAX_SECONDS_BETWEEN {
-            true => self.in_a_row,
-            false => 0,
+        if now.since(self.at).as_secs() <= MAX_SECONDS_BETWEEN {
+            self.in_a_row
+        } else {
+            0
         }
     }
 

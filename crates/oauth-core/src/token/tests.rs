@@ -45,12 +45,11 @@ fn a_stored_token_that_lacks_a_member_says_which() {
     for name in stored.as_object().unwrap().keys() {
         let mut less = stored.clone();
         less.as_object_mut().unwrap().remove(name);
-        match needed.contains(&name.as_str()) {
-            true => {
-                let said = read(&less.to_string());
-                assert!(said.contains(&format!(": {name} is missing [")), "{said}");
-            }
-            false => assert!(Tokens::from_json(&less.to_string()).is_ok(), "{name}"),
+        if needed.contains(&name.as_str()) {
+            let said = read(&less.to_string());
+            assert!(said.contains(&format!(": {name} is missing [")), "{said}");
+        } else {
+            assert!(Tokens::from_json(&less.to_string()).is_ok(), "{name}")
         }
     }
     for text in ["", "[]", "{\"version\":1", "a-token"] {

@@ -79,9 +79,10 @@ pub(crate) fn string(text: &str, out: &mut String) {
 fn push_content(text: &str, out: &mut String) {
     // Nearly every string needs no escapes, which is checked faster on bytes.
     let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
-    match text.bytes().all(is_plain) {
-        true => out.push_str(text),
-        false => push_escaped(text, out),
+    if text.bytes().all(is_plain) {
+        out.push_str(text)
+    } else {
+        push_escaped(text, out)
     }
 }
 

@@ -70,9 +70,10 @@ enum Verdict {
 
 impl Verdict {
     const fn of(accepted: bool) -> Self {
-        match accepted {
-            true => Self::Accepted,
-            false => Self::Refused,
+        if accepted {
+            Self::Accepted
+        } else {
+            Self::Refused
         }
     }
 }

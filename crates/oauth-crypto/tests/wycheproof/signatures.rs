@@ -81,12 +81,12 @@ fn rsa_pss() {
             let key = rsa(&group.key.n, &group.key.e);
             for test in group.tests {
                 let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
-                let why = match group.salt_size == salt {
-                    true => None,
-                    false if test.comment == format!("s_len changed to {salt}") => {
-                        Some(Why::SaltLengthOfJose)
-                    }
-                    false => Some(Why::SaltLength),
+                let why = if group.salt_size == salt {
+                    None
+                } else if test.comment == format!("s_len changed to {salt}") {
+                    Some(Why::SaltLengthOfJose)
+                } else {
+                    Some(Why::SaltLength)
                 };
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
                 judge.judge(case, test.result, ours, why);

@@ -88,9 +88,10 @@ impl Description {
                 ClientUse::Required => ExtensionGrantClient::Authenticated,
                 ClientUse::None => ExtensionGrantClient::Unnamed,
             })
-            .refresh_token(match self.refresh_token {
-                true => ExtensionGrantRefresh::Kept,
-                false => ExtensionGrantRefresh::Dropped,
+            .refresh_token(if self.refresh_token {
+                ExtensionGrantRefresh::Kept
+            } else {
+                ExtensionGrantRefresh::Dropped
             });
         let mut fixed = self.fixed.iter();
         let grant = fixed.try_fold(grant, |grant, (name, value)| grant.fixed(name, value))?;

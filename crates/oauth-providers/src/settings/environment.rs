@@ -119,11 +119,10 @@ impl Variables<'_> {
 
     /// Refuses two variables together: it must not be a guess which of them counts.
     fn exclude(&self, one: &str, other: &str) -> Result<(), Error> {
-        match self.has(one) && self.has(other) {
-            true => {
-                Err(Error::from(Misuse::EnvironmentConflict).about(&format!("{one} and {other}")))
-            }
-            false => Ok(()),
+        if self.has(one) && self.has(other) {
+            Err(Error::from(Misuse::EnvironmentConflict).about(&format!("{one} and {other}")))
+        } else {
+            Ok(())
         }
     }
 
@@ -159,12 +158,11 @@ impl Variables<'_> {
         let host = self.get(AZURE_AUTHORITY_HOST);
         let is_global =
             |host: &str| host.trim_end_matches('/') == "https://login.microsoftonline.com";
-        match host.is_none_or(|host| is_global(&host)) {
-            true => Ok(self.get(AZURE_TENANT_ID)),
-            false => {
-                let detail = format!("{AZURE_AUTHORITY_HOST} is another cloud's: set {ISSUER}");
-                Err(Error::from(Misuse::WorkloadSetup).about(&detail))
-            }
+        if host.is_none_or(|host| is_global(&host)) {
+            Ok(self.get(AZURE_TENANT_ID))
+        } else {
+            let detail = format!("{AZURE_AUTHORITY_HOST} is another cloud's: set {ISSUER}");
+            Err(Error::from(Misuse::WorkloadSetup).about(&detail))
         }
     }
 

@@ -97,9 +97,10 @@ impl CallbackConnection {
                 ExpectedCallback::Logout(..) => Answer::OtherLogout,
             });
         }
-        let answer = match has("error") {
-            true => Answer::Refused,
-            false => Answer::Welcome,
+        let answer = if has("error") {
+            Answer::Refused
+        } else {
+            Answer::Welcome
         };
         Ok((callback, answer))
     }

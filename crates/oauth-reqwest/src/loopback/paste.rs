@@ -41,9 +41,10 @@ pub(super) fn callback(text: &str, awaited: ExpectedCallback<'_>) -> Option<Stri
     let uri = awaited.redirect_uri();
     let query = text.strip_prefix('?').unwrap_or(text);
     let joint = if uri.contains('?') { '&' } else { '?' };
-    let whole = match text.contains("://") {
-        true => text.to_owned(),
-        false => format!("http://{text}"),
+    let whole = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
     };
     let readings = [whole, format!("{uri}{joint}{query}")];
     readings

@@ -56,13 +56,12 @@ impl ListenerSockets {
             None => Self::both(wanted).await.map_err(failed)?,
         };
         let port = bound.first.local_addr().map_err(failed)?.port();
-        let uri = match named && wanted != 0 {
+        let uri = if named && wanted != 0 {
             // Exactly as given: servers compare it character by character.
-            true => uri.clone(),
-            false => {
-                let rest = url.path_and_query();
-                RedirectUri::parse(&format!("http://{name}:{port}{rest}"))?
-            }
+            uri.clone()
+        } else {
+            let rest = url.path_and_query();
+            RedirectUri::parse(&format!("http://{name}:{port}{rest}"))?
         };
         Ok((bound, host_of(&name, port), uri))
     }

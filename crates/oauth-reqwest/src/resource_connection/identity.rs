@@ -46,9 +46,10 @@ impl IdentityProvider {
             // The ID token may expire before the other tokens. The source of the sign-in renews it, once for all
             // callers.
             Err(error) if is_id_token_expired(&error) => {
-                let login = match IdentitySubject::is_renewal_in_vain(&login) {
-                    true => login,
-                    false => self.sign_in.token(Some(&login)).await?,
+                let login = if IdentitySubject::is_renewal_in_vain(&login) {
+                    login
+                } else {
+                    self.sign_in.token(Some(&login)).await?
                 };
                 let now = UnixTime::system()?;
                 let renewed = IdentitySubject::of_renewed(&login, now)?;

@@ -42,9 +42,10 @@ impl Store for Stubborn {
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
-        match self.keeps.load(Ordering::SeqCst) {
-            true => Box::pin(async { Err(Error::lost(Cause::unknown("it is stubborn"))) }),
-            false => self.inside.remove(key),
+        if self.keeps.load(Ordering::SeqCst) {
+            Box::pin(async { Err(Error::lost(Cause::unknown("it is stubborn"))) })
+        } else {
+            self.inside.remove(key)
         }
     }
 

@@ -57,13 +57,12 @@ impl State {
                 "/a" => self.a_names,
                 _ => 'b',
             };
-            let challenge = match token.is_empty() || self.names_on_refusal {
-                true => {
-                    format!(
-                        r#"WWW-Authenticate: Bearer resource_metadata="{base}{METADATA_PATH}{named}""#
-                    )
-                }
-                false => r#"WWW-Authenticate: Bearer error="invalid_token""#.to_owned(),
+            let challenge = if token.is_empty() || self.names_on_refusal {
+                format!(
+                    r#"WWW-Authenticate: Bearer resource_metadata="{base}{METADATA_PATH}{named}""#
+                )
+            } else {
+                r#"WWW-Authenticate: Bearer error="invalid_token""#.to_owned()
             };
             return said("401 Unauthorized", &challenge, "");
         }

@@ -149,9 +149,10 @@ async fn whose_turn_it_is() {
         DeviceLogin::Never.timing(Opener::System, &with),
         DeviceLoginTiming::Never
     );
-    let here = match oauth_reqwest::browser::is_there() {
-        true => DeviceLoginTiming::IfNotOpened,
-        false => DeviceLoginTiming::First,
+    let here = if oauth_reqwest::browser::is_there() {
+        DeviceLoginTiming::IfNotOpened
+    } else {
+        DeviceLoginTiming::First
     };
     assert_eq!(auto.timing(Opener::System, &with), here);
     let prompted = auto.with_parameters(["scope", "prompt"]);

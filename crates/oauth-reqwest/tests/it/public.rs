@@ -78,9 +78,10 @@ async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
         (AddressPolicy::Any, true, true),
     ] {
         let base = format!("https://127.0.0.1:{port}");
-        let known = match is_marked {
-            true => marked(&base),
-            false => client(Server::new(Issuer::parse(&base).unwrap())),
+        let known = if is_marked {
+            marked(&base)
+        } else {
+            client(Server::new(Issuer::parse(&base).unwrap()))
         };
         let (driver, said) = (driver(policy), listener.try_clone().unwrap());
         // The listener accepts, and closes the connection without TLS.

@@ -64,12 +64,13 @@ async fn github(key: Arc<PrivateKey>) -> (String, Arc<Mutex<Vec<String>>>) {
             let is_job = head
                 .to_ascii_lowercase()
                 .contains("authorization: bearer job-token");
-            let (status, body) = match is_job {
-                true => (
+            let (status, body) = if is_job {
+                (
                     200,
                     json!({ "value": token(&key, &audience, "repo:a/b"), "count": 1 }),
-                ),
-                false => (401, json!({ "message": "bad credentials" })),
+                )
+            } else {
+                (401, json!({ "message": "bad credentials" }))
             };
             let body = body.to_string();
             let length = body.len();

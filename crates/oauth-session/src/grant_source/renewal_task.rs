@@ -190,9 +190,10 @@ impl Inner {
             tokio::time::sleep(pause).await;
             let task = {
                 let mut state = self.state();
-                match state.keeper.save_again() {
-                    true => RenewalTask::new(Arc::clone(&self), &mut state),
-                    false => continue,
+                if state.keeper.save_again() {
+                    RenewalTask::new(Arc::clone(&self), &mut state)
+                } else {
+                    continue;
                 }
             };
             task.run().await;

@@ -41,12 +41,11 @@ impl SessionCache {
             let Some((key, session)) = self.0.pop_lru() else {
                 break;
             };
-            match session.is_idle() {
-                true => idle_sessions.push(session),
+            if session.is_idle() {
+                idle_sessions.push(session)
+            } else {
                 // It is in use, and becomes the most recently used.
-                false => {
-                    self.0.put(key, session);
-                }
+                self.0.put(key, session);
             }
         }
         idle_sessions

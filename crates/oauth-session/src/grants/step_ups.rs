@@ -73,9 +73,10 @@ fn read(entry: &Entry) -> Result<Vec<StepUp>, Error> {
 
 /// The record of a list; an empty one is removed.
 fn written(listed: &Vec<StepUp>) -> Secret<String> {
-    Secret::new(match listed.is_empty() {
-        true => String::new(),
-        false => json::to_text(listed),
+    Secret::new(if listed.is_empty() {
+        String::new()
+    } else {
+        json::to_text(listed)
     })
 }
 
@@ -211,9 +212,10 @@ impl Grants {
                 entry => entry?.filter(|entry| !entry.is_removed()),
             };
             let summary = record.and_then(|entry| GrantSummary::read(&entry.record).ok());
-            match summary.is_some_and(|summary| summary.is_over(now)) {
-                true => ended.push(step_up.clone()),
-                false => kept.push(step_up),
+            if summary.is_some_and(|summary| summary.is_over(now)) {
+                ended.push(step_up.clone())
+            } else {
+                kept.push(step_up)
             }
         }
         let surplus = kept.len().saturating_sub(MAX_STEP_UP_GRANTS);

@@ -118,9 +118,10 @@ impl RedisStore {
     /// The prefix of the names in a partition. A cluster hashes only what is in braces, so all of a partition is in one
     /// slot.
     fn key_prefix(&self, partition: u32) -> String {
-        match self.connections.is_cluster() {
-            true => format!("{}{{{partition}}}:", self.prefix),
-            false => self.prefix.to_string(),
+        if self.connections.is_cluster() {
+            format!("{}{{{partition}}}:", self.prefix)
+        } else {
+            self.prefix.to_string()
         }
     }
 
@@ -140,9 +141,10 @@ impl RedisStore {
     }
 
     fn partitions(&self) -> u32 {
-        match self.connections.is_cluster() {
-            true => PARTITIONS,
-            false => 1,
+        if self.connections.is_cluster() {
+            PARTITIONS
+        } else {
+            1
         }
     }
 
@@ -201,12 +203,11 @@ impl RedisStore {
         let limit = self.patience / 2;
         let count = used.link.replicas(name, self.replicas, limit).await;
         // The record was written, so the error must not claim that nothing was done.
-        match count.is_ok_and(|count| count >= self.replicas) {
-            true => Ok(()),
-            false => {
-                let reason = "it is saved, but not on as many replicas as it should be";
-                Err(Error::lost(Cause::unknown(reason)).at_endpoint(ENDPOINT))
-            }
+        if count.is_ok_and(|count| count >= self.replicas) {
+            Ok(())
+        } else {
+            let reason = "it is saved, but not on as many replicas as it should be";
+            Err(Error::lost(Cause::unknown(reason)).at_endpoint(ENDPOINT))
         }
     }
 }
@@ -398,9 +399,10 @@ fn lost_error(error: &RedisError) -> Error {
         let code = error.code();
         return setup(code.unwrap_or("the credentials or the URL are refused"));
     }
-    match error.is_connection_refusal() || is_elsewhere(error) {
-        true => unsent_error(description(error)),
-        false => Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT),
+    if error.is_connection_refusal() || is_elsewhere(error) {
+        unsent_error(description(error))
+    } else {
+        Error::lost(Cause::unknown(description(error))).at_endpoint(ENDPOINT)
     }
 }
 

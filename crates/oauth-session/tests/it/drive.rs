@@ -99,9 +99,10 @@ impl Leases {
 
     /// The answer, or none.
     fn answer<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
-        match self.is_silent.load(Ordering::SeqCst) {
-            true => Box::pin(pending()),
-            false => answer,
+        if self.is_silent.load(Ordering::SeqCst) {
+            Box::pin(pending())
+        } else {
+            answer
         }
     }
 }

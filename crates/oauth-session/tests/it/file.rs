@@ -327,9 +327,10 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
         assert_eq!(text, want, "{point}");
         assert_eq!(now > old, is_done && !is_lease, "{point}");
         let lease = store.lease(KEY, "heir", MINUTE).await.expect("leased");
-        match is_done && is_lease {
-            true => assert_ne!(lease, Lease::Won, "{point}"),
-            false => assert_eq!(lease, Lease::Won, "{point}"),
+        if is_done && is_lease {
+            assert_ne!(lease, Lease::Won, "{point}")
+        } else {
+            assert_eq!(lease, Lease::Won, "{point}")
         }
         let saved = save(&store, "next", now).await.expect("saved");
         assert!(version(saved) > now, "{point}");

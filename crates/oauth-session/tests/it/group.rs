@@ -69,15 +69,14 @@ impl Volume {
 
     /// A process of this user.
     fn worker(&self, user: u32, groups: &str, arguments: &[&str]) -> Command {
-        let mut command = match is_root() {
-            true => {
-                let mut command = Command::new("setpriv");
-                let user = user.to_string();
-                command.args(["--reuid", &user, "--regid", &user, "--groups", groups]);
-                command.arg(&self.worker);
-                command
-            }
-            false => Command::new(&self.worker),
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            let user = user.to_string();
+            command.args(["--reuid", &user, "--regid", &user, "--groups", groups]);
+            command.arg(&self.worker);
+            command
+        } else {
+            Command::new(&self.worker)
         };
         command.arg(self.place()).args(arguments);
         command
@@ -109,9 +108,10 @@ fn set_mode(path: &Path, mode: u32) {
 fn said(command: &mut Command) -> Result<String, String> {
     let output = command.output().expect("a worker");
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    match output.status.success() {
-        true => Ok(text(output.stdout)),
-        false => Err(text(output.stderr)),
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
     }
 }
 
@@ -170,9 +170,10 @@ fn two_users_share_a_database() {
 fn unless_it_is_asked_for_a_groups_files_are_refused() {
     for kind in ["file", "sqlite"] {
         let volume = Volume::new(kind);
-        let why = match is_root() {
-            true => "another user's folder",
-            false => "others may write to it",
+        let why = if is_root() {
+            "another user's folder"
+        } else {
+            "others may write to it"
         };
         refused(&mut volume.member(ANN, &["load", KEY]), why);
     }

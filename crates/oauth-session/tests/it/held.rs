@@ -250,9 +250,10 @@ struct Killed {
 
 impl Killed {
     fn store(&self) -> Result<&dyn Store, Error> {
-        match self.is_killed.load(Ordering::SeqCst) {
-            true => Err(Error::lost(Cause::unsent("killed"))),
-            false => Ok(&*self.store),
+        if self.is_killed.load(Ordering::SeqCst) {
+            Err(Error::lost(Cause::unsent("killed")))
+        } else {
+            Ok(&*self.store)
         }
     }
 }

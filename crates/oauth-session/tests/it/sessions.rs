@@ -68,22 +68,21 @@ impl Drive for Rotating {
             let form = String::from_utf8(request.body().to_vec()).expect("a form");
             let refused = self.0.refuses.lock().expect("no panic");
             let is_refused = refused.is_some_and(|name| form.contains(name));
-            let (status, body) = match is_refused {
-                true => {
-                    let word = *self.0.word.lock().expect("no panic");
-                    let word = if word.is_empty() {
-                        "invalid_grant"
-                    } else {
-                        word
-                    };
-                    (400, format!(r#"{{"error":"{word}"}}"#))
-                }
-                false => (
+            let (status, body) = if is_refused {
+                let word = *self.0.word.lock().expect("no panic");
+                let word = if word.is_empty() {
+                    "invalid_grant"
+                } else {
+                    word
+                };
+                (400, format!(r#"{{"error":"{word}"}}"#))
+            } else {
+                (
                     200,
                     format!(
                         r#"{{"access_token":"new-{number}","token_type":"Bearer","expires_in":600,"refresh_token":"next-{number}"}}"#
                     ),
-                ),
+                )
             };
             let reply = http::Response::builder()
                 .status(status)

@@ -234,9 +234,10 @@ async fn a_worker_that_dies_in_a_logout_or_in_the_ninth_step_up_leaves_the_rest_
             }
             let ((turns, grants), id) = (worker(&server, &store), ann.clone());
             let dying = tokio::spawn(async move {
-                match is_logout {
-                    true => grants.log_out(&id).await,
-                    false => grants.log_in(&id, stepped_up("new", "new")).await,
+                if is_logout {
+                    grants.log_out(&id).await
+                } else {
+                    grants.log_in(&id, stepped_up("new", "new")).await
                 }
             });
             for step in 0..steps {

@@ -152,9 +152,10 @@ impl FaultyStore {
             return Saved::Conflict;
         }
         let (version, record) = (version + 1, record.clone());
-        match self.way == Way::ForgetsVersions && record.expose().is_empty() {
-            true => counts.remove(key),
-            false => counts.insert(key.to_owned(), Entry { version, record }),
+        if self.way == Way::ForgetsVersions && record.expose().is_empty() {
+            counts.remove(key)
+        } else {
+            counts.insert(key.to_owned(), Entry { version, record })
         };
         Saved::At(version)
     }

@@ -337,9 +337,10 @@ impl Simulation {
         let grant = danger::password(name, word);
         // The tokens are bound to the key or the certificate of the worker that the user returns to.
         let is_bound = self.setup.dpop.is_some() || self.setup.certificates.is_some();
-        let client = match is_bound {
-            true => &self.workers[worker].client,
-            false => &self.client,
+        let client = if is_bound {
+            &self.workers[worker].client
+        } else {
+            &self.client
         };
         let mut exchange = client.token(grant, Scope::none());
         let at = self.moment(worker);

@@ -89,14 +89,13 @@ impl Certificates {
 
     /// Rule 10, for tokens that a worker hands out.
     pub(super) fn check(&self, worker: usize, tokens: &Tokens) -> Result<(), Breach> {
-        match self.fits(worker, tokens.access_token.expose()) {
-            true => Ok(()),
-            false => {
-                let text = format!(
-                    "worker {worker} hands out a token that is not bound to the certificate it presents"
-                );
-                Err(Breach(Rule::OwnCertificate, text))
-            }
+        if self.fits(worker, tokens.access_token.expose()) {
+            Ok(())
+        } else {
+            let text = format!(
+                "worker {worker} hands out a token that is not bound to the certificate it presents"
+            );
+            Err(Breach(Rule::OwnCertificate, text))
         }
     }
 }

@@ -89,9 +89,10 @@ impl Simulation {
             _ => false,
         };
         self.keys.unsaved += usize::from(own);
-        let place = match own {
-            true => 1 + self.keys.unsaved % (KEYS.len() - 1),
-            false => 0,
+        let place = if own {
+            1 + self.keys.unsaved % (KEYS.len() - 1)
+        } else {
+            0
         };
         self.keys.own.insert(worker, KEYS[place].thumbprint());
         client.with_dpop(KEYS[place].clone())

@@ -66,9 +66,10 @@ impl Simulation {
     pub(super) fn saved_over(&mut self, grant: usize) -> Replaced {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
-        match self.ledger.newest_version(grant) > version {
-            true => Replaced::Older,
-            false => Replaced::Newest,
+        if self.ledger.newest_version(grant) > version {
+            Replaced::Older
+        } else {
+            Replaced::Newest
         }
     }
 

@@ -309,9 +309,10 @@ impl Simulation {
         self.report.token_requests += 1;
         self.trace_server(send, reply.status().as_u16());
         let is_reuse = self.twin.counters().reuse_events > before;
-        match is_proof_refused(&reply) {
-            true => self.ledger.refused(send, is_copy),
-            false => self.ledger.processed(send, &reply, is_copy),
+        if is_proof_refused(&reply) {
+            self.ledger.refused(send, is_copy)
+        } else {
+            self.ledger.processed(send, &reply, is_copy)
         }
         self.check_reuse(send, is_reuse, is_copy)?;
         Ok(reply)

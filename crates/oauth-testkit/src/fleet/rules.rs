@@ -70,9 +70,10 @@ impl Simulation {
         let is_ours_alone = refresh.as_ref().is_some_and(|token| !is_stored(token));
         let slot = self.slot(worker, grant);
         let has_no_lease_and_no_record = slot.lease.is_none() && !slot.keeper.is_stored();
-        slot.is_alone = match needs_none {
-            true => slot.is_silent || has_no_lease_and_no_record,
-            false => has_no_lease_and_no_record && is_ours_alone,
+        slot.is_alone = if needs_none {
+            slot.is_silent || has_no_lease_and_no_record
+        } else {
+            has_no_lease_and_no_record && is_ours_alone
         };
         if slot.is_alone {
             slot.lease = Some(LeaseTerm::new(now, now));

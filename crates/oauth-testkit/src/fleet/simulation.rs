@@ -186,12 +186,11 @@ impl Simulation {
             rng: rng.clone(),
         };
         for number in 0..setup.grants {
-            let id = match setup.own {
-                true => {
-                    let audience = format!("api {number}");
-                    GrantId::client().requesting(TokenRequest::new().audience(&audience))
-                }
-                false => GrantId::person(format!("person {number}")),
+            let id = if setup.own {
+                let audience = format!("api {number}");
+                GrantId::client().requesting(TokenRequest::new().audience(&audience))
+            } else {
+                GrantId::person(format!("person {number}"))
             };
             let id = match keys::shared().filter(|_| setup.dpop.is_some()) {
                 Some(jkt) => id.with_dpop_jkt(jkt),

@@ -46,9 +46,10 @@ pub(super) fn token(
     let jwt = Jwt::read(given).map_err(wrong)?;
     let typ = jwt.header["typ"].as_str().unwrap_or_default();
     let typ = typ.strip_prefix("application/").unwrap_or(typ);
-    let grant = match typ.eq_ignore_ascii_case(ID_JAG_TYP) {
-        true => vouched(authority, at, request, client, jwt)?,
-        false => signed(authority, at, request, client, jwt)?,
+    let grant = if typ.eq_ignore_ascii_case(ID_JAG_TYP) {
+        vouched(authority, at, request, client, jwt)?
+    } else {
+        signed(authority, at, request, client, jwt)?
     };
     // "Refresh tokens SHOULD NOT be issued" (RFC 7521 section 4.1)
     Ok(authority.issue(at, grant, false))
@@ -87,14 +88,16 @@ fn signed(
         once(authority, &jwt, jti)?;
     }
     let scope = authority
-        .scope(match is_account {
-            true => jwt.text("scope"),
-            false => request.form("scope"),
+        .scope(if is_account {
+            jwt.text("scope")
+        } else {
+            request.form("scope")
         })
         .map_err(|description| ("invalid_scope", description))?;
-    let client_id = match client.id.is_empty() {
-        true => text(&jwt, "iss").unwrap_or_default(),
-        false => client.id,
+    let client_id = if client.id.is_empty() {
+        text(&jwt, "iss").unwrap_or_default()
+    } else {
+        client.id
     };
     Ok(Grant {
         client_id,
@@ -175,8 +178,9 @@ fn text(jwt: &Jwt, name: &str) -> Option<String> {
 /// Checks that an issuer's assertion is used only once.
 fn once(authority: &mut Authority, jwt: &Jwt, jti: &str) -> Result<(), Refusal> {
     let issuer = jwt.text("iss").unwrap_or_default();
-    match authority.seen.insert(format!("grant {issuer} {jti}")) {
-        true => Ok(()),
-        false => Err(("invalid_grant", "the assertion was used before")),
+    if authority.seen.insert(format!("grant {issuer} {jti}")) {
+        Ok(())
+    } else {
+        Err(("invalid_grant", "the assertion was used before"))
     }
 }

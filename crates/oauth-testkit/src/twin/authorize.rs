@@ -166,9 +166,11 @@ pub(super) fn end_session(authority: &mut Authority, request: &ReceivedRequest) 
     };
     let origin = |uri: &str| -> Option<String> {
         let uri: http::Uri = uri.parse().ok()?;
-        let host = match authority.rules.any_loopback_port {
-            true if uri.host() == Some("127.0.0.1") => uri.host()?.to_owned(),
-            _ => uri.authority()?.as_str().to_owned(),
+        let is_any_port = authority.rules.any_loopback_port && uri.host() == Some("127.0.0.1");
+        let host = if is_any_port {
+            uri.host()?
+        } else {
+            uri.authority()?.as_str()
         };
         Some(format!("{}://{host}", uri.scheme_str()?))
     };

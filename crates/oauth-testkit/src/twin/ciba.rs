@@ -92,9 +92,10 @@ fn opened(
     let wrong = |description| ("invalid_request", description);
     let is_fapi = authority.rules.fapi.is_some();
     let Some(object) = find(&form, "request") else {
-        return match is_fapi {
-            true => Err(wrong("the request must be signed")),
-            false => Ok(form),
+        return if is_fapi {
+            Err(wrong("the request must be signed"))
+        } else {
+            Ok(form)
         };
     };
     let is_about_the_client = |name: &str| name.starts_with("client_") || name == "request";
@@ -106,14 +107,18 @@ fn opened(
             "there must be no parameters beside the signed request",
         ));
     }
-    let jwt = match is_fapi {
-        true => fapi::client_public_key()
+    let jwt = if is_fapi {
+        fapi::client_public_key()
             .and_then(|key| Jwt::verified(object, &key, fapi::ALGS))
-            .and_then(|jwt| match jwt.text("iss") == Some(&*client.id) {
-                true => Ok(jwt),
-                false => Err("iss must be the client"),
-            }),
-        false => authority.trust.signed_by(&client.id, object),
+            .and_then(|jwt| {
+                if jwt.text("iss") == Some(&*client.id) {
+                    Ok(jwt)
+                } else {
+                    Err("iss must be the client")
+                }
+            })
+    } else {
+        authority.trust.signed_by(&client.id, object)
     };
     let jwt = jwt.map_err(wrong)?;
     if jwt.text("aud") != Some(&authority.rules.issuer) {
@@ -284,9 +289,10 @@ fn decide(authority: &mut Authority, at: UnixTime, message: Option<&str>) -> Opt
     };
     let mut requests = authority.backchannel.requests.iter_mut();
     let pending = requests.find(|pending| pending.awaited.is_pending(at) && shows(pending))?;
-    let approval = match std::mem::take(&mut authority.deny_next) {
-        true => Approval::Denied,
-        false => Approval::Approved,
+    let approval = if std::mem::take(&mut authority.deny_next) {
+        Approval::Denied
+    } else {
+        Approval::Approved
     };
     pending.awaited.decide(at, approval);
     let (id, token) = (pending.id.clone(), pending.notification_token.clone());

@@ -108,9 +108,10 @@ fn read(url: &str, found: &http::Response<Bytes>) -> Result<Map<String, Value>, 
     }
     let uris = metadata["redirect_uris"].as_array();
     let mut uris = uris.ok_or("redirect_uris must be an array")?.iter();
-    match uris.all(|uri| uri.as_str().is_some_and(is_redirect_uri)) {
-        true => Ok(metadata),
-        false => Err("a redirect URI must be https, or on this machine"),
+    if uris.all(|uri| uri.as_str().is_some_and(is_redirect_uri)) {
+        Ok(metadata)
+    } else {
+        Err("a redirect URI must be https, or on this machine")
     }
 }
 

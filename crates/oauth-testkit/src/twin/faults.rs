@@ -457,9 +457,12 @@ fn is_pending(reply: &Reply) -> bool {
 
 /// The text with its case inverted: `DPoP` as `dpOp`.
 fn other_case(text: &str) -> String {
-    let other = |c: char| match c.is_ascii_lowercase() {
-        true => c.to_ascii_uppercase(),
-        false => c.to_ascii_lowercase(),
+    let other = |c: char| {
+        if c.is_ascii_lowercase() {
+            c.to_ascii_uppercase()
+        } else {
+            c.to_ascii_lowercase()
+        }
     };
     text.chars().map(other).collect()
 }

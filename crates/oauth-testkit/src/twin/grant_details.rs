@@ -38,9 +38,10 @@ pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, 
         let kind = detail["type"].as_str();
         kind.is_some_and(|kind| fapi.details.contains(&kind))
     };
-    match details.iter().all(is_known_type) {
-        true => Ok(asked),
-        false => Err(wrong("unknown type of authorization details")),
+    if details.iter().all(is_known_type) {
+        Ok(asked)
+    } else {
+        Err(wrong("unknown type of authorization details"))
     }
 }
 
@@ -49,9 +50,10 @@ pub(super) fn resources(
     authority: &Authority,
     pairs: Option<&[(String, String)]>,
 ) -> Result<Vec<String>, Refusal> {
-    match authority.knows_resources {
-        true => targets(pairs.unwrap_or_default()),
-        false => Ok(Vec::new()),
+    if authority.knows_resources {
+        targets(pairs.unwrap_or_default())
+    } else {
+        Ok(Vec::new())
     }
 }
 
@@ -68,11 +70,12 @@ pub(super) fn targets(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal
             && scheme.bytes().all(is_scheme)
             && !one.contains('#')
     };
-    match resources.iter().all(is_target) {
-        true => Ok(resources),
-        false => Err((
+    if resources.iter().all(is_target) {
+        Ok(resources)
+    } else {
+        Err((
             "invalid_target",
             "a resource must be an absolute URI without a fragment",
-        )),
+        ))
     }
 }

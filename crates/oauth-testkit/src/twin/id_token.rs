@@ -150,9 +150,10 @@ pub(super) fn own(authority: &Authority, token: &str) -> Result<Jwt, &'static st
     let alg = authority.rules.alg;
     let key = key(alg).ok_or("the key cannot be read")?;
     let jwt = Jwt::verified(token, key.public_jwk(), &[alg])?;
-    match jwt.text("iss") == Some(&authority.rules.issuer) {
-        true => Ok(jwt),
-        false => Err("the ID token was issued by a different server"),
+    if jwt.text("iss") == Some(&authority.rules.issuer) {
+        Ok(jwt)
+    } else {
+        Err("the ID token was issued by a different server")
     }
 }
 
@@ -379,9 +380,10 @@ impl IdTokenFlaw {
             Self::OldAuthTime => claims["auth_time"] = earlier(&claims["iat"], 3600),
             Self::Unsigned => return unsigned(&claims, header["kid"].as_str()?),
             Self::OtherAlgorithm => {
-                let other = match header["alg"] == "PS256" {
-                    true => Alg::Rs256,
-                    false => Alg::Rs512,
+                let other = if header["alg"] == "PS256" {
+                    Alg::Rs256
+                } else {
+                    Alg::Rs512
                 };
                 return other_alg(&claims, header["kid"].as_str()?, other);
             }

@@ -35,9 +35,10 @@ impl Jwt {
             input: input.to_owned(),
             signature: bytes(signature)?,
         };
-        match jwt.header.is_object() && jwt.claims.is_object() {
-            true => Ok(jwt),
-            false => Err(BROKEN),
+        if jwt.header.is_object() && jwt.claims.is_object() {
+            Ok(jwt)
+        } else {
+            Err(BROKEN)
         }
     }
 
@@ -63,9 +64,10 @@ impl Jwt {
             signing_input: self.input.clone().into(),
             signature: self.signature.clone().into(),
         };
-        match oauth_crypto::verify(&job) {
-            true => Ok(()),
-            false => Err("the signature is invalid"),
+        if oauth_crypto::verify(&job) {
+            Ok(())
+        } else {
+            Err("the signature is invalid")
         }
     }
 
@@ -99,18 +101,20 @@ impl Jwt {
             return Err("the JWT is not valid yet");
         }
         let begins = begins.or(issued).unwrap_or(now);
-        match expires.saturating_sub(begins) <= MAX_JWT_SECONDS {
-            true => Ok(()),
-            false => Err("the JWT is valid for more than an hour"),
+        if expires.saturating_sub(begins) <= MAX_JWT_SECONDS {
+            Ok(())
+        } else {
+            Err("the JWT is valid for more than an hour")
         }
     }
 
     /// Checks that its `iat` is within this many seconds of now.
     pub(super) fn is_fresh(&self, at: UnixTime, seconds: u64) -> Result<(), &'static str> {
         let issued = self.time("iat")?.ok_or("the JWT has no iat")?;
-        match issued.abs_diff(at.as_secs()) <= seconds {
-            true => Ok(()),
-            false => Err("the JWT was not issued just now"),
+        if issued.abs_diff(at.as_secs()) <= seconds {
+            Ok(())
+        } else {
+            Err("the JWT was not issued just now")
         }
     }
 }

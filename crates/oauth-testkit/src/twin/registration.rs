@@ -323,12 +323,13 @@ fn checked(
         return Err(("invalid_redirect_uri", "redirect_uris is missing"));
     }
     let is_native = metadata["application_type"] == "native";
-    match uris.iter().all(|uri| is_redirect_uri(uri, is_native)) {
-        true => Ok(metadata),
-        false => Err((
+    if uris.iter().all(|uri| is_redirect_uri(uri, is_native)) {
+        Ok(metadata)
+    } else {
+        Err((
             "invalid_redirect_uri",
             "redirect URIs of web applications must be https, those of native ones their own",
-        )),
+        ))
     }
 }
 

@@ -28,9 +28,10 @@ impl super::Twin {
 pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
     let said = |name: &str| request.query(name).unwrap_or_default();
     let is_exchange = request.path == EXCHANGE;
-    let (grant_type, parameter) = match is_exchange {
-        true => ("exchange_token", "short_lived_token"),
-        false => ("refresh_token", "access_token"),
+    let (grant_type, parameter) = if is_exchange {
+        ("exchange_token", "short_lived_token")
+    } else {
+        ("refresh_token", "access_token")
     };
     if said("grant_type") != grant_type {
         return refused(100, "unexpected grant_type");

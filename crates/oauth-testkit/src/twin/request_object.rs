@@ -209,9 +209,10 @@ fn fetched(
         .query
         .iter()
         .filter(|(name, _)| name != "request_uri");
-    match beside.all(|(name, value)| find(&parameters, name) == Some(value)) {
-        true => Ok(ReceivedRequest::to_authorize(&request.path, parameters)),
-        false => Err("A parameter beside the request object differs from the one in it."),
+    if beside.all(|(name, value)| find(&parameters, name) == Some(value)) {
+        Ok(ReceivedRequest::to_authorize(&request.path, parameters))
+    } else {
+        Err("A parameter beside the request object differs from the one in it.")
     }
 }
 

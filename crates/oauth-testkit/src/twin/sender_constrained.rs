@@ -219,9 +219,10 @@ pub(super) fn holder(
     let token =
         given.and_then(|(scheme, token)| scheme.eq_ignore_ascii_case(wanted).then_some(token));
     let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
-    let mut challenge = match by_key {
-        true => format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" ")),
-        false => "Bearer realm=\"twin\"".to_owned(),
+    let mut challenge = if by_key {
+        format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" "))
+    } else {
+        "Bearer realm=\"twin\"".to_owned()
     };
     if let Some(place) = generic::resource_metadata_url(authority, request) {
         challenge += &format!(", resource_metadata=\"{place}\"");
@@ -237,12 +238,13 @@ pub(super) fn holder(
         let reply = wire::json(status, &json!({ "error": error }));
         Err(Box::new(wire::with(reply, WWW_AUTHENTICATE, &challenge)))
     };
-    let shown = match by_key {
-        true => match proof(authority, at, request, Side::ResourceServer, Some(token)) {
+    let shown = if by_key {
+        match proof(authority, at, request, Side::ResourceServer, Some(token)) {
             Ok(jkt) => jkt.map(Binding::Key),
             Err((error, _)) => return refused(401, error, ""),
-        },
-        false => request.certificate.clone().map(Binding::Certificate),
+        }
+    } else {
+        request.certificate.clone().map(Binding::Certificate)
     };
     let bound = authority.bound(token);
     let is_bound_to_other_key = bound.is_some() && bound != shown;

@@ -129,9 +129,10 @@ async fn at_once<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
                 *ended = Some(output);
             }
         }
-        match all.iter().all(|(_, ended)| ended.is_some()) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if all.iter().all(|(_, ended)| ended.is_some()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     })
     .await;

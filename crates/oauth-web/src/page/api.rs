@@ -10,7 +10,7 @@ use crate::current_session::{self, CurrentSession};
 use crate::forward::{self, Forward};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
-use crate::request::Origin;
+use crate::request::Initiator;
 use crate::request_context::RequestContext;
 use crate::routes::Route;
 use crate::session::Session;
@@ -20,7 +20,7 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
     let request = &context.request;
     // Checked for every method, because a GET may have side effects.
     let is_same_origin = request.has_protection_header()
-        && request.origin(&context.base_url()?.origin) != Origin::CrossOrigin;
+        && request.initiator(&context.base_url()?.origin) != Initiator::CrossOrigin;
     if !is_same_origin {
         return Err(ValidationFailure::WebCrossSite.into());
     }

@@ -96,9 +96,10 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
             }
         }
     };
-    let reply = match super::is_user_changed(&error) {
-        true => end_existing_session(context, &flow, reply.with_cookies([clear_flow])).await?,
-        false => reply.with_cookies([clear_flow]),
+    let reply = if super::is_user_changed(&error) {
+        end_existing_session(context, &flow, reply.with_cookies([clear_flow])).await?
+    } else {
+        reply.with_cookies([clear_flow])
     };
     // Last, as at a logout: the request may fail.
     if let Some(tokens) = tokens {
@@ -160,9 +161,10 @@ async fn remaining(context: &RequestContext, flow: &LoginFlow, login: &Login) ->
         return RemainingSession::NoneOrOtherUser;
     };
     let subject = login.id_token.as_ref().map(IdToken::subject);
-    match subject.is_none_or(|subject| subject == session.identity.subject) {
-        true => RemainingSession::SameUser,
-        false => RemainingSession::NoneOrOtherUser,
+    if subject.is_none_or(|subject| subject == session.identity.subject) {
+        RemainingSession::SameUser
+    } else {
+        RemainingSession::NoneOrOtherUser
     }
 }
 
@@ -429,9 +431,10 @@ pub(crate) fn seal_session(
         id_token,
         ..session
     });
-    let content = match Jar::is_small(with_id_token.expose().len(), return_to.len()) {
-        true => with_id_token,
-        false => without_id_token,
+    let content = if Jar::is_small(with_id_token.expose().len(), return_to.len()) {
+        with_id_token
+    } else {
+        without_id_token
     };
     if let Err(large) = Jar::check_small(content.expose())
         && !context

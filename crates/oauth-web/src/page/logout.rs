@@ -16,7 +16,7 @@ use crate::cookie::{CookieSameSite, Purpose};
 use crate::current_session::{self, CurrentSession};
 use crate::html;
 use crate::reply::Reply;
-use crate::request::Origin;
+use crate::request::Initiator;
 use crate::request_context::RequestContext;
 use crate::session::Identity;
 use crate::session_store;
@@ -51,7 +51,7 @@ async fn log_out(
         return Ok(RequestContext::empty_prefetch_reply());
     }
     let return_to = context.return_to(request.parameter("return_to").as_deref())?;
-    let is_clicked = request.origin(&context.base_url()?.origin) == Origin::SameOrigin
+    let is_clicked = request.initiator(&context.base_url()?.origin) == Initiator::SameOrigin
         && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
         // A link from another site must not sign a user out, nor an image embedded in a page of this site.
@@ -158,9 +158,10 @@ fn provider_logout(
     let mut request = LogoutRequest::returning_to(RedirectUri::parse(&return_uri)?, &at)?;
     request.id_token_hint = id_token;
     let url = client.end_session_url(&request)?;
-    let destination = match url.as_str().len() > MAX_URL {
-        true => ProviderRedirect::Form(client.end_session_form(&request)?),
-        false => ProviderRedirect::Url(url.as_str().to_owned()),
+    let destination = if url.as_str().len() > MAX_URL {
+        ProviderRedirect::Form(client.end_session_form(&request)?)
+    } else {
+        ProviderRedirect::Url(url.as_str().to_owned())
     };
     let state = request.state.as_ref();
     let logout_state = LogoutState {

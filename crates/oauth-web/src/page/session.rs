@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::current_session::{self, CurrentSession};
 use crate::reply::Reply;
-use crate::request::Origin;
+use crate::request::Initiator;
 use crate::request_context::RequestContext;
 
 pub(crate) async fn session(context: &RequestContext) -> Result<Reply, Error> {
-    if context.request.origin(&context.base_url()?.origin) == Origin::CrossOrigin {
+    if context.request.initiator(&context.base_url()?.origin) == Initiator::CrossOrigin {
         return Err(ValidationFailure::WebCrossSite.into());
     }
     let (login, logout) = (

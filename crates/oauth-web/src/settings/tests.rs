@@ -204,9 +204,10 @@ fn a_form_needs_https_signed_or_not() {
         let made = crate::Site::new(config)
             .map(drop)
             .map_err(|error| error.code());
-        let wanted = match mode.is_posted() {
-            true => Err("web.setup"),
-            false => Ok(()),
+        let wanted = if mode.is_posted() {
+            Err("web.setup")
+        } else {
+            Ok(())
         };
         assert_eq!(made, wanted, "{mode:?}");
     }

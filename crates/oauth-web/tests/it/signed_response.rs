@@ -68,9 +68,10 @@ fn arrive(
     browser: &mut Browser,
     (target, fields): &(String, Vec<(String, String)>),
 ) -> Reply {
-    let method = match fields.is_empty() {
-        true => Method::GET,
-        false => Method::POST,
+    let method = if fields.is_empty() {
+        Method::GET
+    } else {
+        Method::POST
     };
     let mut request = browser.request(world, method, target, From::Elsewhere);
     if !fields.is_empty() {
@@ -124,9 +125,10 @@ fn a_signed_response_with_unsigned_parameters_signs_nobody_in() {
         ] {
             let (mut world, mut ann) = (world(mode), Browser::new());
             let (mut target, mut fields) = callback(&mut world, &mut ann);
-            match fields.is_empty() {
-                true => target = format!("{target}&{name}={value}"),
-                false => fields.push((name.to_owned(), value.to_owned())),
+            if fields.is_empty() {
+                target = format!("{target}&{name}={value}")
+            } else {
+                fields.push((name.to_owned(), value.to_owned()))
             }
             let reply = arrive(&mut world, &mut ann, &(target, fields));
             assert!(ann.cookie(SESSION).is_none(), "{mode:?} {name}");
@@ -228,9 +230,10 @@ fn is_told_apart(world: impl Fn() -> World) {
         assert_eq!(world.notes_of("web.callback_unknown").len(), 1);
         // The one who began it is told what the provider said.
         let reply = arrive(&mut world, &mut ann, &arrived);
-        match is_denied {
-            true => assert_eq!(code(&reply), "denied.access_denied", "{mode:?}"),
-            false => assert_eq!(location(&reply), "/me", "{mode:?}"),
+        if is_denied {
+            assert_eq!(code(&reply), "denied.access_denied", "{mode:?}")
+        } else {
+            assert_eq!(location(&reply), "/me", "{mode:?}")
         }
     }
 }

@@ -244,9 +244,12 @@ impl Play<'_> {
                 .retain(|cookie| cookie.name != dropped);
         } else if let Some(from) = of("rename") {
             let mut cookies = self.browser(step).cookies.iter_mut();
-            let cookie = cookies.find(|cookie| match from.ends_with('-') {
-                true => cookie.name.starts_with(from),
-                false => cookie.name == from,
+            let cookie = cookies.find(|cookie| {
+                if from.ends_with('-') {
+                    cookie.name.starts_with(from)
+                } else {
+                    cookie.name == from
+                }
             });
             let cookie = cookie.expect("the cookie to rename");
             of("to").unwrap().clone_into(&mut cookie.name);

@@ -56,9 +56,10 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
             .filter(|field| matches!(inner(field.shape), Shape::JsonText))
             .map(|field| format!("'{}'", camel(field.name)))
             .collect();
-        let json = match json.is_empty() {
-            true => String::new(),
-            false => format!(", json: [{}]", json.join(", ")),
+        let json = if json.is_empty() {
+            String::new()
+        } else {
+            format!(", json: [{}]", json.join(", "))
         };
         let finish = match entry.outcome {
             Kind::Nothing => "nothing".to_owned(),
@@ -149,9 +150,10 @@ fn interface(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     for field in arguments(entry) {
         let kind = argument(field.shape)?;
         text += &comment(&paragraphs(field.text), "  ");
-        let _ = match field.is_optional {
-            true => writeln!(text, "  {}?: {kind} | undefined", camel(field.name)),
-            false => writeln!(text, "  {}: {kind}", camel(field.name)),
+        let _ = if field.is_optional {
+            writeln!(text, "  {}?: {kind} | undefined", camel(field.name))
+        } else {
+            writeln!(text, "  {}: {kind}", camel(field.name))
         };
     }
     Ok(text + "}\n")

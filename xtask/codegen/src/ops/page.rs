@@ -26,11 +26,11 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
             Kind::Authorization => "a flow and its URL".to_owned(),
             Kind::Record(record) => {
                 let name = record.name;
-                let article = match name.starts_with(['A', 'E', 'I', 'O', 'U'])
-                    && !name.starts_with("User")
-                {
-                    true => "an",
-                    false => "a",
+                let is_vowel = name.starts_with(['A', 'E', 'I', 'O', 'U']);
+                let article = if is_vowel && !name.starts_with("User") {
+                    "an"
+                } else {
+                    "a"
                 };
                 format!("{article} [{name}](#{})", name.to_lowercase())
             }

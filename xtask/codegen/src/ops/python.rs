@@ -58,9 +58,10 @@ pub(crate) fn exchanges(_: &str) -> Result<String, Box<dyn Error>> {
 
 fn module(about: &str, body: &str) -> String {
     let imports = imports(body);
-    let json = match body.contains("json_text(") {
-        true => "from ._record import json_text\n\n",
-        false => "",
+    let json = if body.contains("json_text(") {
+        "from ._record import json_text\n\n"
+    } else {
+        ""
     };
     format!(
         "# {HEADER}\n\"\"\"{about} The source is crates/oauth-facade/src/op.\"\"\"\n\n\
@@ -79,9 +80,10 @@ fn imports(body: &str) -> String {
             .copied()
             .filter(|name| named.contains(name))
             .collect();
-        match names.is_empty() {
-            true => String::new(),
-            false => format!("    from {place} import {}\n", names.join(", ")),
+        if names.is_empty() {
+            String::new()
+        } else {
+            format!("    from {place} import {}\n", names.join(", "))
         }
     };
     let abstract_names = ["Coroutine", "Iterable", "Mapping", "Sequence"];
@@ -189,9 +191,10 @@ fn parameters(entry: &'static Entry) -> Result<Vec<String>, Box<dyn Error>> {
     arguments(entry)
         .map(|field| {
             let (name, annotation) = (field.name, argument(field.shape)?);
-            Ok(match field.is_optional {
-                true => format!("{name}: {annotation} | None = None"),
-                false => format!("{name}: {annotation}"),
+            Ok(if field.is_optional {
+                format!("{name}: {annotation} | None = None")
+            } else {
+                format!("{name}: {annotation}")
             })
         })
         .collect()
@@ -277,9 +280,10 @@ pub(crate) fn classes(_: &str) -> Result<String, Box<dyn Error>> {
         let _ = writeln!(names, "    \"{}\",", record.name);
         classes += &class(record)?;
     }
-    let imports = match classes.contains("datetime") {
-        true => "    from datetime import datetime\n    from typing import Any\n",
-        false => "    from typing import Any\n",
+    let imports = if classes.contains("datetime") {
+        "    from datetime import datetime\n    from typing import Any\n"
+    } else {
+        "    from typing import Any\n"
     };
     Ok(format!(
         "# {HEADER}\n\"\"\"What operations leave behind. The source is crates/oauth-facade/src/op.\"\"\"\n\n\
@@ -314,12 +318,11 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
     let marked = |mark: &str, is_marked: fn(&About) -> bool| {
         let members = record.members.iter().filter(|member| is_marked(member));
         let members: Vec<_> = members.map(|member| member.name).collect();
-        match members.is_empty() {
-            true => String::new(),
-            false => {
-                let members = quoted(&members);
-                format!("        {mark} = frozenset((\n{members}        ))\n")
-            }
+        if members.is_empty() {
+            String::new()
+        } else {
+            let members = quoted(&members);
+            format!("        {mark} = frozenset((\n{members}        ))\n")
         }
     };
     let mut hidden = marked("_secrets", is_secret) + &marked("_personal", is_personal);

@@ -112,9 +112,10 @@ fn fields(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     for field in arguments(entry) {
         let kind = argument(field.shape)?;
         fields += &comment(&paragraphs(field.text), "  ");
-        let _ = match field.is_optional {
-            true => writeln!(fields, "  {}?: {kind} | undefined", camel(field.name)),
-            false => writeln!(fields, "  {}: {kind}", camel(field.name)),
+        let _ = if field.is_optional {
+            writeln!(fields, "  {}?: {kind} | undefined", camel(field.name))
+        } else {
+            writeln!(fields, "  {}: {kind}", camel(field.name))
         };
     }
     Ok(fields)

@@ -72,13 +72,13 @@ class SiteSettings:
             prefix: The path of the site's own pages: ``/auth`` unless set.
             lifetime: The lifetime of a session: 8 hours, or 24 in a store. In seconds.
             idle: The idle timeout of a session in a store: 2 hours unless set. In seconds.
-            flow_lifetime: How long a person may take to sign in: 15 minutes unless set. In seconds.
+            flow_lifetime: How long a user may take to sign in: 15 minutes unless set. In seconds.
             flows: How many sign-ins a browser may have in progress: 4 unless set.
             same_site: ``SameSite`` of the session's cookie: unless set, ``strict`` with ``api``, else ``lax``.
-            home: Where people go after signing in if they asked for no page: ``/`` unless set.
-            return_origins: Other origins that people may return to, compared exactly.
+            home: Where users go after signing in if they requested no page: ``/`` unless set.
+            return_origins: Other origins that users may return to, compared exactly.
             claims: The claims that a session keeps: name, user name, e-mail address and picture unless set.
-            api: APIs that pages of the site may call with the person's token, which they never see:
+            api: APIs that pages of the site may call with the user's token, which they never see:
                 ``{prefix}/api/{name}/…``, for ``GET`` unless methods are named. This needs tokens. Bodies are limited
                 to 10 MiB. Each is a URL, or a URL and the methods.
             client_metadata: The client's own metadata document, for providers that accept its URL as a client id

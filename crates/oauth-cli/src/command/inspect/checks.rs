@@ -108,9 +108,10 @@ fn check_typ(header: &Map<String, Value>) -> Result<String, Error> {
     let lower = lower.as_deref();
     let short = lower.map(|name| name.strip_prefix("application/").unwrap_or(name));
     let given = named.unwrap_or("not set");
-    match [None, Some("jwt"), Some("id_token+jwt")].contains(&short) {
-        true => Ok(given.to_owned()),
-        false => Err(Error::from(ValidationFailure::JwtType).about(given)),
+    if [None, Some("jwt"), Some("id_token+jwt")].contains(&short) {
+        Ok(given.to_owned())
+    } else {
+        Err(Error::from(ValidationFailure::JwtType).about(given))
     }
 }
 

@@ -164,9 +164,10 @@ impl SignatureChecker {
             _ => "",
         };
         let accepted = verified.map(|verified| {
-            let scope = match verified.scope().is_empty() {
-                true => String::new(),
-                false => format!(", scope {}", verified.scope()),
+            let scope = if verified.scope().is_empty() {
+                String::new()
+            } else {
+                format!(", scope {}", verified.scope())
             };
             let client = verified.client_id();
             let client =
@@ -218,9 +219,10 @@ fn verdict_text(verdict: Result<String, Error>) -> Result<Result<String, Error>,
 
 /// The issuer, without fetching its metadata.
 fn undiscovered(issuer: &str, loopback_http: bool) -> Result<Server, Error> {
-    let server = match loopback_http {
-        true => danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?)),
-        false => Server::new(Issuer::parse(issuer)?),
+    let server = if loopback_http {
+        danger::loopback_server(Server::new(danger::loopback_issuer(issuer)?))
+    } else {
+        Server::new(Issuer::parse(issuer)?)
     };
     // Nothing is fetched from there: the content is that of the file.
     let url = format!("{}/jwks", issuer.trim_end_matches('/'));

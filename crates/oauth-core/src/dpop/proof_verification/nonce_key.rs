@@ -70,9 +70,10 @@ impl DpopNonceKey {
         let issued = UnixTime::from_secs(u64::from_be_bytes(*time));
         // Another worker's clock may be ahead.
         let is_current = issued <= now.after(CLOCK_SKEW) && now < issued.after(LIFETIME);
-        is_current.then_some(match now.since(issued) < RENEWED_AFTER {
-            true => NonceAge::Recent,
-            false => NonceAge::Old,
+        is_current.then_some(if now.since(issued) < RENEWED_AFTER {
+            NonceAge::Recent
+        } else {
+            NonceAge::Old
         })
     }
 

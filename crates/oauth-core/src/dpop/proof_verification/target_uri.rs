@@ -48,9 +48,10 @@ fn with_normal_escapes(path: &str) -> String {
 }
 
 fn push(byte: u8, is_plain: fn(u8) -> bool, out: &mut String) {
-    match is_plain(byte) {
-        true => out.push(char::from(byte)),
-        false => out.push_str(&format!("%{byte:02X}")),
+    if is_plain(byte) {
+        out.push(char::from(byte))
+    } else {
+        out.push_str(&format!("%{byte:02X}"))
     }
 }
 

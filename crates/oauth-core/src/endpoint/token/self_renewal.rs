@@ -25,15 +25,17 @@ pub(super) fn request(
     let mut form = Form::new();
     form.push("grant_type", &renewal.grant_type);
     form.push(&renewal.token_parameter, token.secret().expose());
-    let body = match renewal.method == Method::GET {
-        true => Body::Query(form),
-        false => Body::Form(form),
+    let body = if renewal.method == Method::GET {
+        Body::Query(form)
+    } else {
+        Body::Form(form)
     };
-    let auth = match renewal.authenticates {
-        true => Auth::Client {
+    let auth = if renewal.authenticates {
+        Auth::Client {
             purpose: "refresh_token",
-        },
-        false => Auth::None,
+        }
+    } else {
+        Auth::None
     };
     let request = EndpointRequest::new(renewal.method.clone(), &renewal.endpoint);
     Ok(request.body(body).auth(auth))

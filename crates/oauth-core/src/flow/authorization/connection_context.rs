@@ -57,9 +57,10 @@ impl CallbackContext {
             (Some(arrived), Some(started)) => started.matches(arrived.expose()),
             (arrived, started) => arrived.is_none() && started.is_none(),
         };
-        match is_same_user {
-            true => Ok(()),
-            false => Err(ValidationFailure::CallbackUser.into()),
+        if is_same_user {
+            Ok(())
+        } else {
+            Err(ValidationFailure::CallbackUser.into())
         }
     }
 }
@@ -189,8 +190,9 @@ impl Server {
 
 fn check_id(id: &str) -> Result<(), Error> {
     let is_valid_id = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != "..";
-    match is_valid_id {
-        true => Ok(()),
-        false => Err(Misuse::ContextIdentifier.into()),
+    if is_valid_id {
+        Ok(())
+    } else {
+        Err(Misuse::ContextIdentifier.into())
     }
 }

@@ -167,9 +167,10 @@ impl PendingAuthorization {
 
     /// The resources that the authorization requested.
     fn resources(&self) -> AuthorizedResources {
-        match self.resources.is_absent() {
-            true => AuthorizedResources::from_parameters(self.token_request.named("resource")),
-            false => self.resources.clone(),
+        if self.resources.is_absent() {
+            AuthorizedResources::from_parameters(self.token_request.named("resource"))
+        } else {
+            self.resources.clone()
         }
     }
 

@@ -224,9 +224,10 @@ fn push(claims: serde_json::Value) -> (Vec<String>, Result<(), &'static str>) {
         "urn:openid:params:jwt:claim:rt_hash": "rh",
     });
     for (name, claim) in claims.as_object().unwrap() {
-        match claim.is_null() {
-            true => drop(all.as_object_mut().unwrap().remove(name)),
-            false => all[name] = claim.clone(),
+        if claim.is_null() {
+            drop(all.as_object_mut().unwrap().remove(name))
+        } else {
+            all[name] = claim.clone()
         }
     }
     let header = url_safe(r#"{"alg":"EdDSA","kid":"one"}"#);

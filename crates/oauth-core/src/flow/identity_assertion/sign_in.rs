@@ -96,9 +96,10 @@ impl SubjectSlot {
     pub fn leave_login(&self, login: &Tokens, now: UnixTime) -> bool {
         let subject = IdentitySubject::of_login(login);
         let has_ended = matches!(&subject, Ok(subject) if subject.has_ended(now));
-        self.leave(match has_ended {
-            true => Err(Misuse::IdentityMissing.into()),
-            false => subject,
+        self.leave(if has_ended {
+            Err(Misuse::IdentityMissing.into())
+        } else {
+            subject
         });
         has_ended
     }

@@ -99,12 +99,13 @@ impl PendingSave {
         let (ours, theirs) = (&self.record.tokens, &stored.tokens);
         let counted = self.record.renewals.zip(stored.renewals);
         stored.login == self.record.login
-            && match has_same_refresh_token(ours, theirs) {
-                true => match counted {
+            && if has_same_refresh_token(ours, theirs) {
+                match counted {
                     Some((ours, theirs)) if ours != theirs => ours > theirs,
                     _ => self.record.received_at() > stored.received_at(),
-                },
-                false => has_same_refresh_token(&self.parent, theirs),
+                }
+            } else {
+                has_same_refresh_token(&self.parent, theirs)
             }
     }
 }
@@ -218,9 +219,10 @@ impl Keeper {
         entry: Option<Entry>,
     ) -> Step {
         let is_local = self.storage == Storage::Local;
-        let (stored, version) = match is_local {
-            true => (Ok(self.record.clone()), self.version),
-            false => (self.parse_entry(entry.clone()), version(entry.as_ref())),
+        let (stored, version) = if is_local {
+            (Ok(self.record.clone()), self.version)
+        } else {
+            (self.parse_entry(entry.clone()), version(entry.as_ref()))
         };
         let stored = match stored {
             Ok(stored) => stored,

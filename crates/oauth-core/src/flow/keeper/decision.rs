@@ -24,9 +24,10 @@ impl Keeper {
                 Decision::UseToken(tokens)
             }
             Some(tokens) if now < self.deadlines.stale_at => {
-                match self.is_busy() || self.is_drained || self.backoff.is_active(now) {
-                    true => Decision::UseToken(tokens),
-                    false => self.begin(Decision::UseAndRenew(tokens)),
+                if self.is_busy() || self.is_drained || self.backoff.is_active(now) {
+                    Decision::UseToken(tokens)
+                } else {
+                    self.begin(Decision::UseAndRenew(tokens))
                 }
             }
             _ if self.is_busy() => {

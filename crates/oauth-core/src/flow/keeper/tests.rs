@@ -140,9 +140,10 @@ impl TestStore {
                 Step::Lease { ttl, .. } => {
                     self.log
                         .push(if ttl.is_zero() { "release" } else { "lease" });
-                    Event::Leased(match self.is_held && !ttl.is_zero() {
-                        true => Lease::Held(Duration::from_secs(9)),
-                        false => Lease::Won,
+                    Event::Leased(if self.is_held && !ttl.is_zero() {
+                        Lease::Held(Duration::from_secs(9))
+                    } else {
+                        Lease::Won
                     })
                 }
                 Step::Save {

@@ -142,9 +142,10 @@ fn verdict_for_schemes<'a>(
         Some((challenge, code @ ("insufficient_user_authentication" | "insufficient_claims"))) => {
             let step_up = read_step_up(challenge, code);
             // The challenge names no requirement: another login would end the same way.
-            match step_up.is_empty() {
-                true => Verdict::Refused,
-                false => Verdict::StepUp(step_up),
+            if step_up.is_empty() {
+                Verdict::Refused
+            } else {
+                Verdict::StepUp(step_up)
             }
         }
         Some(_) => Verdict::Refused,

@@ -117,9 +117,10 @@ impl ExpiredTokenReply {
                 "a 2xx alone says nothing of a token: name a member of its body",
             ));
         }
-        match self.members.iter().all(is_complete) {
-            true => Ok(()),
-            false => Err(invalid_rule("a member has a name and at least one value")),
+        if self.members.iter().all(is_complete) {
+            Ok(())
+        } else {
+            Err(invalid_rule("a member has a name and at least one value"))
         }
     }
 
@@ -164,9 +165,10 @@ impl EndedTokens {
 
     /// The header field of this name, if it is read.
     pub(super) fn field(&self, name: &[u8]) -> Option<HeaderName> {
-        match self.0.is_empty() {
-            true => None,
-            false => crate::exchange::field_named(name, &READ),
+        if self.0.is_empty() {
+            None
+        } else {
+            crate::exchange::field_named(name, &READ)
         }
     }
 
@@ -182,9 +184,10 @@ impl EndedTokens {
         if ours.any(|rule| rule.members.is_empty()) {
             return TokenVerdict::Ended;
         }
-        match is_json(headers) && is_short(headers) {
-            true => TokenVerdict::PerhapsInTheBody,
-            false => TokenVerdict::Nothing,
+        if is_json(headers) && is_short(headers) {
+            TokenVerdict::PerhapsInTheBody
+        } else {
+            TokenVerdict::Nothing
         }
     }
 

@@ -106,9 +106,10 @@ impl ResetField {
             ResetUnit::UnixTime => true,
             ResetUnit::Either => number >= 1_000_000_000,
         };
-        Some(match is_time {
-            true => UnixTime::from_secs(number).since(now),
-            false => Duration::from_secs(number),
+        Some(if is_time {
+            UnixTime::from_secs(number).since(now)
+        } else {
+            Duration::from_secs(number)
         })
     }
 }
@@ -149,9 +150,10 @@ pub(super) fn read(
             policy: draft_fields.policy,
         };
     }
-    let retry_after = match headers.contains_key(RETRY_AFTER) {
-        true => retry_after::read(headers, now, MAX_PAUSE),
-        false => reset.read(headers, now),
+    let retry_after = if headers.contains_key(RETRY_AFTER) {
+        retry_after::read(headers, now, MAX_PAUSE)
+    } else {
+        reset.read(headers, now)
     };
     let pause = retry_after.or(draft_fields.reset).map(bounded);
     LimitReading {

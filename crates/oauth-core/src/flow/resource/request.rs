@@ -290,9 +290,10 @@ impl ResourceRequest {
         let ticket = self.ticket.as_ref();
         let Some(pause) = ticket.and_then(|ticket| ticket.admit(at.elapsed, patience)) else {
             self.state = State::Asking;
-            return Ok(match is_refused {
-                true => Step::Renew(owner),
-                false => Step::Token(owner),
+            return Ok(if is_refused {
+                Step::Renew(owner)
+            } else {
+                Step::Token(owner)
             });
         };
         let longest = match self.on_rate_limit {

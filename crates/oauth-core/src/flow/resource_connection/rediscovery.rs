@@ -67,9 +67,10 @@ impl Connection {
         if !found.authorization_servers.contains(self.server.issuer()) {
             return Rediscovery::Moved;
         }
-        match found.metadata == self.resource.metadata {
-            true => Rediscovery::Same,
-            false => Rediscovery::Changed,
+        if found.metadata == self.resource.metadata {
+            Rediscovery::Same
+        } else {
+            Rediscovery::Changed
         }
     }
 

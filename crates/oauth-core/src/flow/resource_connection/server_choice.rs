@@ -72,13 +72,11 @@ impl ConnectRequest {
             None => named.iter().collect(),
         };
         if let Some(client) = &self.clients.preregistered {
-            return match candidates.contains(&&client.issuer) {
-                true => Ok(client.issuer.clone()),
-                false => {
-                    let detail =
-                        format!("it is known at {}, the API names {}", client.issuer, list());
-                    Err(Error::from(ValidationFailure::ConnectIssuer).about(&detail))
-                }
+            return if candidates.contains(&&client.issuer) {
+                Ok(client.issuer.clone())
+            } else {
+                let detail = format!("it is known at {}, the API names {}", client.issuer, list());
+                Err(Error::from(ValidationFailure::ConnectIssuer).about(&detail))
             };
         }
         let mut known = candidates.iter();
@@ -99,9 +97,10 @@ impl ConnectRequest {
         let client = self.clients.preregistered.iter();
         let client = client.map(|client| &client.issuer);
         let mut named = self.allowed.iter().flatten().chain(client);
-        match named.any(|named| named == issuer) {
-            true => RequestAddressPolicy::Any,
-            false => RequestAddressPolicy::PublicOnly,
+        if named.any(|named| named == issuer) {
+            RequestAddressPolicy::Any
+        } else {
+            RequestAddressPolicy::PublicOnly
         }
     }
 }

@@ -126,9 +126,10 @@ impl Connection {
             return Err(malformed("server_metadata"));
         };
         let server = Server::read_over(&issuer, &metadata, stored.rules.clone(), transport)?;
-        let server = server.with_address_policy(match stored.public {
-            true => RequestAddressPolicy::PublicOnly,
-            false => RequestAddressPolicy::Any,
+        let server = server.with_address_policy(if stored.public {
+            RequestAddressPolicy::PublicOnly
+        } else {
+            RequestAddressPolicy::Any
         });
         let server = server.with_configured_origin(Some(resource.resource.url().clone()));
         let registration = stored.registration.as_ref();
@@ -173,9 +174,10 @@ impl Stored {
     }
 
     const fn transport(&self) -> Transport {
-        match self.loopback {
-            true => Transport::LoopbackHttp,
-            false => Transport::Https,
+        if self.loopback {
+            Transport::LoopbackHttp
+        } else {
+            Transport::Https
         }
     }
 }

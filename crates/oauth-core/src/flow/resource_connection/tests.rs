@@ -339,15 +339,16 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
                 let reach = request.extensions().get().copied();
                 reaches.push(reach.unwrap_or_default());
                 let path = request.uri().path();
-                Input::Reply(match path.starts_with("/.well-known/oauth-protected") {
-                    true => json(
+                Input::Reply(if path.starts_with("/.well-known/oauth-protected") {
+                    json(
                         200,
                         &format!(r#"{{"resource":"{api}/mcp","authorization_servers":["{api}"]}}"#),
-                    ),
-                    false => json(
+                    )
+                } else {
+                    json(
                         200,
                         &server(api, r#""jwks_uri":"http://127.0.0.1:22/keys","#),
-                    ),
+                    )
                 })
             }
             Step::Done(connection) => break connection,

@@ -216,9 +216,10 @@ pub(super) fn refuse_other_token_claims(claims: &Claims) -> Result<(), Error> {
 /// # Errors
 /// `jwt.unexpected_claim`
 pub(super) fn refuse_nonce(claims: &Claims) -> Result<(), Error> {
-    match claims.as_map().contains_key(ID_TOKEN_CLAIM) {
-        true => Err(unexpected_claim(ID_TOKEN_CLAIM)),
-        false => Ok(()),
+    if claims.as_map().contains_key(ID_TOKEN_CLAIM) {
+        Err(unexpected_claim(ID_TOKEN_CLAIM))
+    } else {
+        Ok(())
     }
 }
 

@@ -47,11 +47,12 @@ pub(super) async fn absent(harness: &Harness) -> CaseResult {
             return Err("a record that has ended is there again".to_owned());
         }
         let next_version = harness.save_record(&key, "again", 0).await?;
-        return match next_version > first_version {
-            true => harness.expect_record(&key, next_version, "again").await,
-            false => Err(format!(
+        return if next_version > first_version {
+            harness.expect_record(&key, next_version, "again").await
+        } else {
+            Err(format!(
                 "version {next_version} does not exceed {first_version}"
-            )),
+            ))
         };
     };
     // A store without expiry still has all of it.

@@ -294,9 +294,10 @@ pub(super) fn expect_equal<T: PartialEq + std::fmt::Debug>(
     actual: &T,
     expected: &T,
 ) -> CaseResult {
-    match actual == expected {
-        true => Ok(()),
-        false => Err(format!("{subject} is {actual:?} instead of {expected:?}")),
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(format!("{subject} is {actual:?} instead of {expected:?}"))
     }
 }
 

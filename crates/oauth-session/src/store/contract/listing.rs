@@ -29,11 +29,12 @@ pub(super) async fn removal(harness: &Harness) -> CaseResult {
     let next_version = harness
         .save_record(&key, "again", tombstone_version)
         .await?;
-    match next_version > removed_version {
-        true => harness.expect_record(&key, next_version, "again").await,
-        false => Err(format!(
+    if next_version > removed_version {
+        harness.expect_record(&key, next_version, "again").await
+    } else {
+        Err(format!(
             "version {next_version} does not exceed {removed_version}"
-        )),
+        ))
     }
 }
 

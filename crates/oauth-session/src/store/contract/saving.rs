@@ -83,11 +83,12 @@ pub(super) async fn first_save(harness: &Harness) -> CaseResult {
     let first_version = harness
         .save_record(&harness.key("after"), "first", 0)
         .await?;
-    match first_version > highest {
-        true => Ok(()),
-        false => Err(format!(
+    if first_version > highest {
+        Ok(())
+    } else {
+        Err(format!(
             "a key's first version is {first_version}, when another's was {highest} before that"
-        )),
+        ))
     }
 }
 

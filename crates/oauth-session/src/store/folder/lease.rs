@@ -116,9 +116,10 @@ pub(in crate::store) fn decide(
         (Some(_), 0) => (Lease::Won, Change::Keep),
         (Some(lease), _) => {
             let remaining = Duration::from_millis(lease.until - now);
-            let change = match is_moved {
-                true => Change::Write(lease),
-                false => Change::Keep,
+            let change = if is_moved {
+                Change::Write(lease)
+            } else {
+                Change::Keep
             };
             (Lease::Held(remaining), change)
         }

@@ -23,9 +23,10 @@ impl Removed {
                 .as_ref()
                 .map_or(0, |record_file| record_file.entry.version)
         };
-        match version(&self.0) > version(&stored) {
-            true => self.0,
-            false => stored,
+        if version(&self.0) > version(&stored) {
+            self.0
+        } else {
+            stored
         }
     }
 }

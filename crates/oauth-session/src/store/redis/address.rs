@@ -46,9 +46,10 @@ impl Address {
                 let (primary, base) = path.split_once('/').unwrap_or((path, "0"));
                 let sentinel_credentials = sentinel_user(query)?;
                 let node = |host: &str| {
-                    let port = match has_port(host) {
-                        true => String::new(),
-                        false => format!(":{SENTINEL_PORT}"),
+                    let port = if has_port(host) {
+                        String::new()
+                    } else {
+                        format!(":{SENTINEL_PORT}")
                     };
                     Client::open(format!("{scheme}://{sentinel_credentials}{host}{port}"))
                         .map_err(|_| invalid_url())
@@ -66,9 +67,10 @@ impl Address {
             "cluster" if path.is_empty() && query.is_empty() => {
                 let nodes = hosts.map(|host| info(&format!("{scheme}://{user}{host}")));
                 let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-                match nodes.is_empty() {
-                    true => Err(invalid_url()),
-                    false => Ok(Self::Cluster(nodes)),
+                if nodes.is_empty() {
+                    Err(invalid_url())
+                } else {
+                    Ok(Self::Cluster(nodes))
                 }
             }
             _ => Err(invalid_url()),

@@ -138,9 +138,10 @@ async fn ask(
         Some(Value::SimpleString(role)) => role == "master",
         _ => false,
     };
-    match is_primary {
-        true => Ok(connection),
-        false => Err(no_primary("the sentinels' primary is none yet")),
+    if is_primary {
+        Ok(connection)
+    } else {
+        Err(no_primary("the sentinels' primary is none yet"))
     }
 }
 

@@ -139,9 +139,10 @@ impl Keys {
         if !sealed.can_be(version) {
             return Err(record::changed());
         }
-        let reason = match self.asks() {
-            true => NoKey::Known,
-            false => NoKey::Given,
+        let reason = if self.asks() {
+            NoKey::Known
+        } else {
+            NoKey::Given
         };
         let key = self.find(sealed.key_id()).await?;
         let key = key.ok_or_else(|| record::without_key(sealed.key_id(), reason))?;

@@ -153,9 +153,10 @@ impl CachedSource {
 
     /// The key of this id, if there is one.
     pub(super) async fn find(&self, id: &str) -> Outcome {
-        match is_id(id) {
-            true => self.key_or_wait(Some(id.to_owned())).await,
-            false => Ok(None),
+        if is_id(id) {
+            self.key_or_wait(Some(id.to_owned())).await
+        } else {
+            Ok(None)
         }
     }
 

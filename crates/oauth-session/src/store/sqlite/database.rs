@@ -130,12 +130,13 @@ fn run<T>(
         Failure::Sqlite(error) => not_done(&error),
         Failure::Ours(error) => error,
     })?;
-    transaction
-        .commit()
-        .map_err(|error| match is_busy(&error) {
-            true => not_done(&error),
-            false => Error::lost(Cause::unknown(description(&error))).at_endpoint(ENDPOINT),
-        })?;
+    transaction.commit().map_err(|error| {
+        if is_busy(&error) {
+            not_done(&error)
+        } else {
+            Error::lost(Cause::unknown(description(&error))).at_endpoint(ENDPOINT)
+        }
+    })?;
     Ok(output)
 }
 

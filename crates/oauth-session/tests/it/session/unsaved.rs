@@ -24,9 +24,10 @@ impl Failing {
 
 impl Store for Failing {
     fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
-        match self.is_down() {
-            true => Self::down(),
-            false => self.0.load(key),
+        if self.is_down() {
+            Self::down()
+        } else {
+            self.0.load(key)
         }
     }
 
@@ -37,16 +38,18 @@ impl Store for Failing {
         version: u64,
         times: Times,
     ) -> Answer<'a, Saved> {
-        match self.is_down() {
-            true => Self::down(),
-            false => self.0.save(key, record, version, times),
+        if self.is_down() {
+            Self::down()
+        } else {
+            self.0.save(key, record, version, times)
         }
     }
 
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
-        match self.is_down() {
-            true => Self::down(),
-            false => self.0.lease(key, holder, ttl),
+        if self.is_down() {
+            Self::down()
+        } else {
+            self.0.lease(key, holder, ttl)
         }
     }
 }

@@ -127,13 +127,12 @@ pub(super) async fn call(line: SessionLink, session: GrantSource, patience: Call
                     sim.members[line.member].refused = Some(access);
                     sim.rng.chance(3000)
                 });
-                refused = match is_invalidated_first {
+                refused = if is_invalidated_first {
                     // The same call in two steps.
-                    true => {
-                        session.invalidate(&tokens);
-                        None
-                    }
-                    false => Some(tokens),
+                    session.invalidate(&tokens);
+                    None
+                } else {
+                    Some(tokens)
                 };
             }
             Err(error) => {

@@ -186,9 +186,10 @@ impl Simulation {
             transcript,
         };
         for number in 0..setup.grants {
-            let id = match setup.own {
-                true => GrantId::client(),
-                false => GrantId::person(format!("person {number}")),
+            let id = if setup.own {
+                GrantId::client()
+            } else {
+                GrantId::person(format!("person {number}"))
             };
             let id = match number {
                 0 => id,

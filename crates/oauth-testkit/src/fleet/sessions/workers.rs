@@ -311,9 +311,10 @@ impl Workers {
             return;
         }
         self.workers[worker].visit_at = self.now + sim.rng.between(1000, 30_000);
-        let count = match sim.rng.chance(1500) {
-            true => sim.rng.between(2, 5),
-            false => 1,
+        let count = if sim.rng.chance(1500) {
+            sim.rng.between(2, 5)
+        } else {
+            1
         };
         let lines = &self.workers[worker].lines;
         if lines.is_empty() {

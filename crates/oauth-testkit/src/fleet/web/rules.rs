@@ -47,12 +47,13 @@ impl Simulation {
         let token = tokens.access_token.expose();
         let login = self.ledger.tokens.get(token);
         let known = self.ledger.sessions.get(&key);
-        match login.copied() == known.map(|known| known.login) && login.is_some() {
-            true => Ok(()),
-            false => breach(
+        if login.copied() == known.map(|known| known.login) && login.is_some() {
+            Ok(())
+        } else {
+            breach(
                 WebRule::Person,
                 "the token is from a different login".to_owned(),
-            ),
+            )
         }
     }
 
@@ -113,12 +114,13 @@ impl Simulation {
 
     fn expect(&mut self, wanted: &ShownPage) -> Result<(), Breach> {
         let shown = self.browsers[0].last.take();
-        match shown.as_ref() == Some(wanted) {
-            true => Ok(()),
-            false => breach(
+        if shown.as_ref() == Some(wanted) {
+            Ok(())
+        } else {
+            breach(
                 WebRule::Answered,
                 format!("{shown:?} is shown instead of {wanted:?}"),
-            ),
+            )
         }
     }
 

@@ -50,9 +50,10 @@ impl Simulation {
                 return Err(Breach(WebRule::Answered, text));
             }
         }
-        match self.tasks.is_empty() {
-            true => Ok(()),
-            false => Err(Breach(WebRule::Answered, "somebody waits".to_owned())),
+        if self.tasks.is_empty() {
+            Ok(())
+        } else {
+            Err(Breach(WebRule::Answered, "somebody waits".to_owned()))
         }
     }
 

@@ -76,9 +76,10 @@ impl Browser {
         if let Ended::Reply(reply) = &ended {
             assert_eq!(reply.headers["cache-control"], "no-store");
             // A form of the site's own has to say where it comes from.
-            let policy = match reply.body.contains("<form method=post action=\"/") {
-                true => "same-origin",
-                false => "no-referrer",
+            let policy = if reply.body.contains("<form method=post action=\"/") {
+                "same-origin"
+            } else {
+                "no-referrer"
             };
             assert_eq!(reply.headers["referrer-policy"], policy);
             self.keep(world, reply);

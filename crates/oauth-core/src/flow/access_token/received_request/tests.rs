@@ -42,9 +42,10 @@ fn token_with(more: &str) -> String {
 fn proof_for(token: &str, jti: &str, more: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let ath = crate::base64::url_safe(Sha256::digest(token));
-    let iat = match more.contains("\"iat\"") {
-        true => String::new(),
-        false => format!(r#","iat":{NOW}"#),
+    let iat = if more.contains("\"iat\"") {
+        String::new()
+    } else {
+        format!(r#","iat":{NOW}"#)
     };
     let claims = format!(r#"{{"jti":"{jti}","htm":"GET","htu":"{URL}","ath":"{ath}"{iat}{more}}}"#);
     let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{JWK}}}"#);

@@ -59,9 +59,10 @@ fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
     assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a9");
     assert_eq!(store.log, ["load"]);
     for read in [true, false] {
-        let mut keeper = match read {
-            true => std::mem::replace(&mut keeper, super::keeper()),
-            false => super::keeper().with_tokens(&store.at(), tokens(1)).unwrap(),
+        let mut keeper = if read {
+            std::mem::replace(&mut keeper, super::keeper())
+        } else {
+            super::keeper().with_tokens(&store.at(), tokens(1)).unwrap()
         };
         store.now = START + 701;
         assert!(matches!(store.ask(&mut keeper), Decision::Renew));

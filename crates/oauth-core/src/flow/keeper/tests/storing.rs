@@ -326,9 +326,10 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         store.now = START + 700;
         assert!(matches!(store.ask(&mut keeper), Decision::Renew));
         let step = store.go(&mut keeper, Event::Begin);
-        match is_sent {
-            true => assert!(matches!(step, Step::Run(_)), "{step:?}"),
-            false => assert_eq!(code(over(step)), "lost"),
+        if is_sent {
+            assert!(matches!(step, Step::Run(_)), "{step:?}")
+        } else {
+            assert_eq!(code(over(step)), "lost")
         }
     }
 }

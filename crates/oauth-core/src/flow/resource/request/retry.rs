@@ -108,9 +108,10 @@ impl ResourceRequest {
         status: StatusCode,
         body: &[u8],
     ) -> Result<Step, Error> {
-        match self.api.ended.by_body(status, body) {
-            true => self.renew_ended_token(at),
-            false => Ok(self.end_with(Step::Done)),
+        if self.api.ended.by_body(status, body) {
+            self.renew_ended_token(at)
+        } else {
+            Ok(self.end_with(Step::Done))
         }
     }
 

@@ -21,9 +21,10 @@ impl Server {
     fn answer(&mut self, now: f64) -> (u16, HeaderMap) {
         if now >= self.began + self.window {
             self.served = 0;
-            self.began = match self.is_aligned {
-                true => (now / self.window).floor() * self.window,
-                false => now,
+            self.began = if self.is_aligned {
+                (now / self.window).floor() * self.window
+            } else {
+                now
             };
         }
         if self.served < self.requests {
@@ -75,9 +76,10 @@ fn run(
         let request = &mut requests[caller];
         let step = match due {
             Due::Ask => {
-                let event = match std::mem::replace(&mut has_begun[caller], true) {
-                    false => Event::Begin,
-                    true => Event::Elapsed,
+                let event = if std::mem::replace(&mut has_begun[caller], true) {
+                    Event::Elapsed
+                } else {
+                    Event::Begin
                 };
                 request.resume(&at(now), event).unwrap()
             }
