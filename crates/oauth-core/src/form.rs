@@ -121,7 +121,7 @@ impl Form {
             _ => encoded_length(name) + encoded_length(value) + 2,
         };
         if spare < more {
-            let mut larger = String::with_capacity((self.text.capacity() * 2).max(256) + more);
+            let mut larger = String::with_capacity((self.text.capacity() * 2).max(512) + more);
             larger.push_str(&self.text);
             self.text.wipe();
             self.text = larger;
