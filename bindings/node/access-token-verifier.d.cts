@@ -71,7 +71,7 @@ export class AccessTokenVerifier {
    * the result, if there is one, with the response in the field `DPoP-Nonce`.
    */
   verifyRequest(request: AccessTokenRequest & CallOptions): Promise<VerifiedAccessToken>
-  /** Verifies a token as {@link AccessTokenVerifier.verify} does, for your own driver. */
+  /** Verifies a request as {@link AccessTokenVerifier.verifyRequest} does, for your own driver. */
   verifyRequestExchange(request: AccessTokenRequest & MomentOptions): Exchange<VerifiedAccessToken>
   /** The server's public keys that have been fetched, as text to store: see `Client.exportKeys`. */
   exportKeys(): string | undefined

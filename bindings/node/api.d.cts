@@ -25,8 +25,8 @@ export interface TokenSource {
   /** Forgets exactly this token, for callers who do not need another one now. */
   invalidate(refused: Tokens): void
   /**
-   * The grant whose tokens these are. As a sign-in, its refresh token is then sent only while no worker renews the grant: a
-   * server that rotates refresh tokens could otherwise take it for stolen.
+   * The grant whose tokens these are. If this source is a sign-in, the refresh token of the grant is then sent only
+   * while no worker renews it: a server that rotates refresh tokens could otherwise take it for stolen.
    */
   readonly grant?: GrantSource | ResourceConnection
 }

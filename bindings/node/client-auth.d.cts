@@ -104,7 +104,7 @@ export function serviceAccount(file: string, options?: { subject?: string | unde
 
 /**
  * A workload's token in place of a key (RFC 7521 section 4.2), as written by Kubernetes and SPIFFE helpers. The file is
- * read again for each request, and again when the server refuses the token and it has been replaced meanwhile. A
+ * read for each request, and a second time if the server refuses the token and it has been replaced meanwhile. A
  * request rejects with `client_auth.assertion_malformed`, `client_auth.assertion_expired`,
  * `client_auth.assertion_audience`, or `lost.unsent` if there is no token.
  */
@@ -121,7 +121,7 @@ export interface AssertionRequest {
 /**
  * An assertion from a function that returns the token, or a promise of it: from a metadata service, from another token
  * endpoint, or from a key of your own. The function is told what the token is needed for. It is called for each
- * request, and again when the server refuses the token. A request rejects with `lost.unsent` if the function throws,
+ * request, and a second time if the server refuses the token. A request rejects with `lost.unsent` if the function throws,
  * with what it threw as `cause`, and if it takes longer than 30 seconds. A step that is taken manually, such as
  * `exchange.begin()`, cannot wait for a promise, and throws a `TypeError`: `run` can.
  */

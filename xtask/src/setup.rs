@@ -130,7 +130,7 @@ pub(crate) fn mcp_server() -> Outcome {
 /// Debian starts when it installs one is of no use to them.
 fn servers() -> Outcome {
     let missing = || -> Vec<&str> {
-        let lacks = |(program, _): &&(&str, &str)| !is_new_enough(program);
+        let lacks = |(program, _): &&(&str, &str)| !is_installed(program);
         let missing = SERVERS.iter().filter(lacks);
         missing.map(|(_, package)| *package).collect()
     };
@@ -148,7 +148,7 @@ fn servers() -> Outcome {
 }
 
 /// Whether there is such a program: in the path, or where Debian puts PostgreSQL's and PgBouncer.
-fn is_new_enough(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql");
     let versions = versions.into_iter().flatten().flatten();

@@ -42,6 +42,12 @@ pub fn distinguishing_step_up(wanted: &str) -> Result<Option<String>, JsValue> {
     oauth_facade::distinguishing_step_up(wanted).map_err(fail)
 }
 
+/// The step-ups of a stored list, as JSON each.
+#[wasm_bindgen(js_name = listedStepUps)]
+pub fn listed_step_ups(record: &str) -> Result<Vec<String>, JsValue> {
+    oauth_facade::listed_step_ups(record).map_err(fail)
+}
+
 /// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> JsValue {
     match refused {

@@ -14,7 +14,7 @@ const { verified } = require('./webcrypto.cjs')
 const MAX_BODY = 1 << 20
 /** The default timeout of a request, and the longest time that a timer can wait, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000
-const MAX_TIMER = 2 ** 31 - 1
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
  * A few compressed kilobytes can expand to gigabytes, so no compression is requested. A response that is compressed
@@ -270,7 +270,7 @@ const abortLate = (stop) => stop.abort(new DOMException('no answer in time', 'Ti
 /** Sends a request of the native half, within both time limits, and resumes it with the outcome. */
 async function sendRequest(parts, text, { send, requestTimeoutMs, signal, timeoutMs }) {
   const stop = new AbortController()
-  const timer = setTimeout(abortLate, Math.min(requestTimeoutMs, timeoutMs, MAX_TIMER), stop)
+  const timer = setTimeout(abortLate, Math.min(requestTimeoutMs, timeoutMs, MAX_TIMER_MS), stop)
   const abort = () => stop.abort(signal.reason)
   signal?.addEventListener('abort', abort, { once: true })
   let reply
@@ -302,7 +302,7 @@ function pause(ms, signal, { isIdle = false } = {}) {
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', end)
       wake()
-    }, Math.min(Math.ceil(ms), MAX_TIMER))
+    }, Math.min(Math.ceil(ms), MAX_TIMER_MS))
     // Lets the process exit meanwhile.
     if (isIdle) idle(timer)
     signal?.addEventListener('abort', end, { once: true })
@@ -382,7 +382,7 @@ function waitFor(promise, { signal, timeoutMs }, leave = () => {}) {
         end()
         leave()
         reject(timeoutError())
-      }, Math.min(timeoutMs, MAX_TIMER))
+      }, Math.min(timeoutMs, MAX_TIMER_MS))
     }
     promise.then(
       (value) => { end(); resolve(value) },

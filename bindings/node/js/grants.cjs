@@ -164,7 +164,7 @@ class Grants {
   }
 
   /** Ends the chosen step-ups beside an ordinary grant. Failed revocations are added to `failures`. */
-  async #endBeside(subject, options, choose, failures) {
+  async #endBeside(subject, options, choose, failures, clear) {
     const { key } = this.get(subject, { ...options, stepUp: undefined })
     await endBeside(this.#store, key, choose, async (stepUp) => {
       try {
@@ -173,7 +173,7 @@ class Grants {
         if (!(error instanceof OAuthError) || error.endpoint === 'store') throw error
         failures.push(error)
       }
-    })
+    }, clear)
   }
 
   /**
@@ -190,10 +190,13 @@ class Grants {
       }
     }
     const one = distinguishing(options?.stepUp)
-    const stepUps = () => this.#endBeside(subject, options, (listed) => listed.filter((stepUp) => one === undefined || stepUp === one), failures)
+    const isMeant = (stepUp) => one === undefined || stepUp === one
+    // A logout of all clears a list that cannot be read, and reports it.
+    const clear = one === undefined ? (error) => (failures.push(error), []) : undefined
+    const stepUps = () => this.#endBeside(subject, options, (listed) => listed.filter(isMeant), failures, clear)
     if (subject !== undefined) await attempt(stepUps)
     await attempt(() => this.#end(subject, options))
-    // That of a login which was being stored meanwhile.
+    // Again, for the login of a step-up that was being stored meanwhile.
     if (subject !== undefined) await attempt(stepUps)
     if (failures.length > 0) throw failures[0]
   }

@@ -23,16 +23,18 @@ function distinguishing(wanted) {
   return callNative(() => native.distinguishingStepUp(text)) ?? undefined
 }
 
-/** The listed step-ups, as JSON. A list that cannot be read is rewritten. */
+/** The listed step-ups, as JSON. Fails with `stored.malformed` if the list cannot be read. */
 function listedIn(entry) {
+  return callNative(() => native.listedStepUps(entry?.record ?? '')).slice(0, LISTED)
+}
+
+/** The listed step-ups, or what `otherwise` returns for the error of a list that cannot be read. */
+function listedOr(entry, otherwise) {
   try {
-    const listed = JSON.parse(entry?.record || '[]')
-    if (!Array.isArray(listed)) return []
-    // One that requires nothing would be the ordinary grant.
-    return listed.slice(0, LISTED).map((stepUp) => JSON.stringify(stepUp)).filter((stepUp) => distinguishing(stepUp) !== undefined)
+    return listedIn(entry)
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof OAuthError) return []
-    throw error
+    if (!(error instanceof OAuthError) || error.code !== 'stored.malformed') throw error
+    return otherwise(error)
   }
 }
 
@@ -47,20 +49,24 @@ async function addStepUp(store, key, added, makeRoom) {
   const name = LIST_PREFIX + key
   for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
     const entry = await store.load(name)
-    const listed = listedIn(entry).filter((stepUp) => stepUp !== added)
+    // A list that cannot be read is rewritten: a logout has reported it, or will report the new one.
+    const listed = listedOr(entry, () => []).filter((stepUp) => stepUp !== added)
     if (listed.length >= LISTED) await makeRoom()
     else if (await saveList(store, name, [...listed, added], entry)) return
   }
   throw waitTimeoutError('others keep saving the record')
 }
 
-/** Ends those of the listed step-ups of this grant that `choose` returns with `end`, and takes them off the list. */
-async function endBeside(store, key, choose, end) {
+/**
+ * Ends those of the listed step-ups of this grant that `choose` returns with `end`, and takes them off the list. A list
+ * that cannot be read is left as it is, unless `clear` gets the error.
+ */
+async function endBeside(store, key, choose, end, clear) {
   const name = LIST_PREFIX + key
   for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
     const entry = await store.load(name)
     if (!entry?.record) return
-    const listed = listedIn(entry)
+    const listed = clear === undefined ? listedIn(entry) : listedOr(entry, (error) => clear(error))
     const ended = await choose(listed)
     if (ended.length === 0 && listed.length > 0) return
     for (const stepUp of ended) await end(stepUp)

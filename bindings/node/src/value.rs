@@ -44,6 +44,12 @@ pub(crate) fn distinguishing_step_up(wanted: String) -> Result<Option<String>> {
     oauth_facade::distinguishing_step_up(&wanted).map_err(fail)
 }
 
+/// The step-ups of a stored list, as JSON each.
+#[napi]
+pub(crate) fn listed_step_ups(record: String) -> Result<Vec<String>> {
+    oauth_facade::listed_step_ups(&record).map_err(fail)
+}
+
 /// The error of an operation that did not begin.
 pub(crate) fn refused(refused: Refused) -> napi::Error {
     match refused {

@@ -102,3 +102,24 @@ test('no tokens of a step-up outlive a logout that crosses their sign-in', async
     }
   }
 })
+
+test('a list that cannot be read is reported, cleared by a logout of all, and rewritten by a login', async () => {
+  const store = new MemoryStore()
+  const grants = new Grants(client, store)
+  await grants.logIn('ann', login('mfa'))
+  const key = `step-ups:${grants.get('ann').key}`
+  const spoil = async (record) => store.save(key, record, (await store.load(key)).version)
+  for (const record of ['[', '{}', '[1]', 'null']) {
+    await spoil(record)
+    const one = await rejection(grants.logOut('ann', { stepUp: { acr_values: ['phr'] } }))
+    assert.equal(one.code, 'stored.malformed', record)
+    assert.equal((await store.load(key)).record, record, 'left as it was')
+    assert.equal((await rejection(grants.logOut('ann'))).code, 'stored.malformed', record)
+    assert.equal((await store.load(key)).record, '', 'cleared')
+    await grants.logOut('ann')
+  }
+  await spoil('[')
+  await grants.logIn('ann', login('new'))
+  await grants.logOut('ann')
+  assert.ok(!(await names(grants)).includes('new'))
+})

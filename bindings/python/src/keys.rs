@@ -103,12 +103,12 @@ impl<'a, 'py> FromPyObject<'a, 'py> for KeyOrService {
             let method = object.getattr_opt(method)?;
             if !method.is_some_and(|method| method.is_callable()) {
                 return object.extract().map(Self::Key).map_err(|error: PyErr| {
-                    let message =
-                        "a key must be bytes, a str, a SealingKey, or an object with data_key and unwrap_key";
+                    let message = "a key must be bytes, a str, a SealingKey, or an object with \
+                                   data_key and unwrap_key";
                     if error.is_instance_of::<PyTypeError>(object.py()) {
-PyTypeError::new_err(message)
+                        PyTypeError::new_err(message)
                     } else {
-error
+                        error
                     }
                 });
             }

@@ -20,7 +20,7 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) enum Store {
     Native(Arc<PerProcessStore>),
-    PythonStore(PythonStore),
+    Python(PythonStore),
 }
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         Ok(match self {
             Self::Native(opened) => opened.here(py)?,
-            Self::PythonStore(foreign) => Arc::new(foreign.clone()),
+            Self::Python(store) => Arc::new(store.clone()),
         })
     }
 }
@@ -51,7 +51,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Store {
                 return Err(PyTypeError::new_err(text));
             }
         }
-        Ok(Self::PythonStore(PythonStore {
+        Ok(Self::Python(PythonStore {
             saving: Saving::of(&object)?,
             object: Arc::new(object.to_owned().unbind()),
         }))

@@ -185,7 +185,7 @@ class Party:
             lost = httpx.PoolTimeout if data == "unsent" else OSError
             return exchange.throw(lost(data))
         if name == "lost":
-            return exchange.send((200, [], bytes(_reply_body.LIMIT + 1)))
+            return exchange.send((200, [], bytes(_reply_body.MAX_BODY_BYTES + 1)))
         headers = [(field.encode(), value.encode()) for field, value in data["headers"]]
         return exchange.send((data["status"], headers, data["body"].encode()))
 

@@ -257,14 +257,13 @@ export class Session {
    */
   endSessionUrl(options?: { postLogoutRedirectUri?: string | URL | undefined, state?: string | undefined }): URL
   /**
-   * An access token that has not expired, unless the server has revoked it in the meantime. A caller that leaves, by
-   * its `signal` or with `LostError` `lost.timeout` after its `timeoutMs`, does not stop the renewal, and its result is
-   * kept.
+   * An access token that is valid, unless the server has revoked it in the meantime. A caller that leaves, by its
+   * `signal` or with `LostError` `lost.timeout` after its `timeoutMs`, does not stop the renewal, and its result is kept.
    */
   token(options?: CallOptions): Promise<string>
   /**
-   * `fetch` with the token: to the allowed origins, without following redirects, again after a 401 and after a pause
-   * that the API asks for, if the body can be sent again.
+   * `fetch` with the token: to the allowed origins, without following redirects. It is repeated once after a 401, and
+   * after a pause that the API asks for, if the body can be sent again.
    */
   fetch(input: RequestInfo | URL, init?: ApiRequestInit): Promise<Response>
   /** Asks the server to revoke the tokens; they are removed from every tab in any case. */

@@ -140,7 +140,7 @@ export class Session {
     return (await wait(() => this.#freshTokens(), options, this.#context.wasm)).accessToken
   }
 
-  /** `fetch` with the token: to the allowed origins only, again after a 401, and as often as limits allow. */
+  /** `fetch` with the token: to the allowed origins only, repeated once after a 401, and as often as limits allow. */
   async fetch(input, init) {
     const { wasm, config } = this.#context
     const source = {

@@ -110,3 +110,23 @@ pub fn distinguishing_step_up(text: &str) -> Result<Option<String>, Error> {
     let id = GrantId::unnamed_person().stepped_up(&step_up_of(text)?);
     Ok(id.step_up.as_ref().map(json::to_text))
 }
+
+/// The step-ups of a stored list, as JSON each. An empty record is an empty list.
+///
+/// # Errors
+/// `stored.malformed`.
+#[cfg(not(all(feature = "js", target_family = "wasm")))]
+pub fn listed_step_ups(record: &str) -> Result<Vec<String>, Error> {
+    if record.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed: Option<Vec<StepUp>> = json::from_text(record);
+    let listed = listed.ok_or(Misuse::StoredForm)?;
+    // One that requires nothing would be the ordinary grant.
+    let is_distinguishing = |step_up: &&StepUp| {
+        let id = GrantId::unnamed_person().stepped_up(step_up);
+        id.step_up.is_some()
+    };
+    let listed = listed.iter().filter(is_distinguishing);
+    Ok(listed.map(json::to_text).collect())
+}

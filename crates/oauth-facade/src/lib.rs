@@ -53,7 +53,7 @@ pub use dpop::{DpopKey, named as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use grant_settings::GrantSettings;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-pub use grant_settings::distinguishing_step_up;
+pub use grant_settings::{distinguishing_step_up, listed_step_ups};
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
 pub use introspection::Introspecting;

@@ -18,7 +18,7 @@ use crate::browser;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceLogin {
-    /// If this machine has no browser ([`browser::has_browser`]), and the server offers codes.
+    /// If this machine has no browser ([`browser::is_there`]), and the server offers codes.
     WhereNoBrowser,
     /// In any case.
     Always,

@@ -63,13 +63,12 @@ pub use sender_constrained::DpopNonces;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
-/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that a
-/// misreading in one of them is noticed. Equal moments and requests lead to equal answers; tokens are digests of a
-/// counter and the time, so they are unique within one twin and worthless outside it.
+/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that a misreading in
+/// one of them is noticed. Equal moments and requests lead to equal answers. Tokens are digests of a counter and the time.
 ///
-/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, accepts it once and for 60
-/// seconds, refuses repeated parameters and two authentication methods at once, and answers methods other than `POST`
-/// at its token endpoint with 405. The constructors document the rest.
+/// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, accepts it once and for 60 seconds,
+/// and refuses repeated parameters, two authentication methods at once, and methods other than `POST` at its token
+/// endpoint (405). The constructors document the rest.
 pub struct Twin {
     base: String,
     authority: Authority,
@@ -407,9 +406,13 @@ impl Twin {
             return (reply, Some(fault.name()));
         }
         let mut reply = self.work(at, place, request, Some(&fault));
-        // At a callback: a redirect, or a page that posts the form.
-        let is_callback_reply = is_callback && !reply.status().is_client_error();
-        if !is_callback_reply && (is_callback || !fault.fits(&reply)) {
+        let took_place = if is_callback {
+            // A redirect, or a page that posts the form.
+            !reply.status().is_client_error()
+        } else {
+            fault.fits(&reply)
+        };
+        if !took_place {
             self.faults.insert(next, fault);
             return (reply, None);
         }

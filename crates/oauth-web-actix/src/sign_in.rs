@@ -130,9 +130,9 @@ where
                 Some(response) => request.into_response(response).map_into_right_body(),
                 None => {
                     let page = inner.call(request).await?;
-                    let wanted = page.response().extensions().get::<SignInReason>().copied();
-                    match wanted {
-                        Some(wanted) => wanted.instead(&sign_in.host, page).await,
+                    let reason = page.response().extensions().get::<SignInReason>().copied();
+                    match reason {
+                        Some(reason) => reason.instead(&sign_in.host, page).await,
                         None => page.map_into_left_body(),
                     }
                 }

@@ -46,8 +46,8 @@ impl Host {
         Self::from_environment(environment, driver, transport, |config| config).await
     }
 
-    /// A host as of [`from_env`](Self::from_env), with variables from elsewhere, your own driver, and changes to the
-    /// settings. With [`Transport::LoopbackHttp`] site and provider may be on this machine, for tests.
+    /// A host like that of [`from_env`](Self::from_env), with variables from elsewhere, your own driver, and changes to
+    /// the settings. With [`Transport::LoopbackHttp`] site and provider may be on this machine, for tests.
     ///
     /// # Errors
     /// The errors of [`from_env`](Self::from_env).

@@ -1,5 +1,5 @@
 //! The guard of the application's own pages: passes a request on, or sends the user to sign in. Which site a request
-//! came from is read in `Request::origin` (`request.rs`); the site's own pages refuse requests of other sites in
+//! came from is read in `Request::initiator` (`request.rs`); the site's own pages refuse requests of other sites in
 //! `page/api.rs`, `page/session.rs` and `page/logout.rs`, by `require_same_origin` in `request_context.rs`.
 
 use http::Method;

@@ -128,7 +128,7 @@ impl Request {
             || self.headers.contains_key("next-router-prefetch")
     }
 
-    /// The origin of the request: from Fetch Metadata, or else from `Origin`.
+    /// The initiator of the request: from Fetch Metadata, or else from `Origin`.
     pub(crate) fn initiator(&self, own_origin: &str) -> Initiator {
         match self.header("sec-fetch-site") {
             Some("same-origin") => return Initiator::SameOrigin,

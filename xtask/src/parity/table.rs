@@ -145,7 +145,7 @@ fn doubts(
     is_proved: &dyn Fn(&Column, &str) -> Result<(), String>,
 ) -> Vec<String> {
     match cell {
-        Cell::NotAvailable(missing) if missing.no.is_empty() => {
+        Cell::NotAvailable(reason) if reason.no.is_empty() => {
             vec!["no reason is given".to_owned()]
         }
         Cell::NotAvailable(_) => Vec::new(),
@@ -161,7 +161,7 @@ fn doubts(
 
 fn shown(cell: &Cell) -> String {
     match cell {
-        Cell::NotAvailable(missing) => format!("no: {}", missing.no),
+        Cell::NotAvailable(reason) => format!("no: {}", reason.no),
         Cell::Proved(proved) => proved.text.clone().unwrap_or_else(|| "yes".to_owned()),
     }
 }

@@ -21,8 +21,8 @@ class TokenSource(Protocol):
     raised to the caller that sends the request.
 
     If the tokens are those of a ``GrantSource`` or a ``ResourceConnection``, let the attribute ``grant``
-    name it: as a sign-in, its refresh token is then sent only while no worker renews the grant. A server
-    that rotates refresh tokens could otherwise take it for stolen.
+    name it. If this source is a sign-in, the refresh token of the grant is then sent only while no worker
+    renews it: a server that rotates refresh tokens could otherwise take it for stolen.
     """
 
     def token(self) -> Tokens:

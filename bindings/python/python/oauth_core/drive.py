@@ -39,7 +39,7 @@ __all__ = [
     "run",
 ]
 
-POLL_SECONDS = 0.05
+WAIT = 0.05
 """The interval at which a caller checks whether a different caller's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
@@ -210,7 +210,7 @@ def keep(
     while True:
         decision = keeper.ask(refused)
         if decision.kind == "wait":
-            sleep(POLL_SECONDS)
+            sleep(WAIT)
         elif decision.kind == "use_token" and decision.tokens is not None:
             return decision.tokens
         else:
@@ -287,7 +287,7 @@ async def akeep(
     while True:
         decision = keeper.ask(refused)
         if decision.kind == "wait":
-            await sleep(POLL_SECONDS)
+            await sleep(WAIT)
         elif decision.kind == "use_token" and decision.tokens is not None:
             return decision.tokens
         else:

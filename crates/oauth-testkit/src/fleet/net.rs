@@ -35,12 +35,12 @@ impl Simulation {
         let failure = self.ask_store(worker, grant, order, call).1;
         let error = Error::lost(Cause::unknown("the store does not answer"));
         let event = Event::Failed(error);
-        let mail = Message::Heard {
+        let message = Message::Heard {
             call,
             event,
             until: None,
         };
-        self.mail(failure, worker, grant, mail);
+        self.send_message(failure, worker, grant, message);
     }
 
     /// Draws whether the order is executed and answered, and the time after which the worker gives up.
@@ -150,14 +150,14 @@ impl Simulation {
             return Ok(());
         }
         let after = self.rng.between(1, 20);
-        let mail = Message::Heard { call, event, until };
+        let message = Message::Heard { call, event, until };
         self.post(
             after,
             Scheduled::Message {
                 worker,
                 epoch,
                 grant,
-                mail,
+                message,
             },
         );
         Ok(())
@@ -186,7 +186,7 @@ impl Simulation {
             self.report.network_faults += 1;
             self.note_of(worker, grant, |_| "the request is lost".to_owned());
             let lost = Input::Lost(Cause::unknown("no answer in time"));
-            self.mail(patience, worker, grant, Message::Net { send, input: lost });
+            self.send_message(patience, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         } else if hits(odds.lost_reply) {
@@ -200,7 +200,7 @@ impl Simulation {
             self.report.network_faults += 1;
             let after = self.rng.between(1, 500);
             let lost = Input::Lost(Cause::unsent("no connection"));
-            self.mail(after, worker, grant, Message::Net { send, input: lost });
+            self.send_message(after, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl Simulation {
         };
         self.post(way, ev);
         let lost = Input::Lost(Cause::unknown("no answer in time"));
-        self.mail(patience, worker, grant, Message::Net { send, input: lost });
+        self.send_message(patience, worker, grant, Message::Net { send, input: lost });
         Ok(())
     }
 
@@ -280,14 +280,14 @@ impl Simulation {
         if is_answered {
             let after = self.rng.between(5, 100);
             let input = Input::Reply(reply);
-            let mail = Message::Net { send, input };
+            let message = Message::Net { send, input };
             self.post(
                 after,
                 Scheduled::Message {
                     worker,
                     epoch,
                     grant,
-                    mail,
+                    message,
                 },
             );
         }

@@ -312,9 +312,9 @@ impl Simulation {
 }
 
 fn is_login(ev: &Scheduled) -> bool {
-    let mail = match ev {
-        Scheduled::Message { mail, .. } => mail,
+    let message = match ev {
+        Scheduled::Message { message, .. } => message,
         _ => return false,
     };
-    matches!(mail, Message::Login(_))
+    matches!(message, Message::Login(_))
 }

@@ -98,7 +98,7 @@ pub(super) enum Scheduled {
         worker: usize,
         epoch: u32,
         grant: usize,
-        mail: Message,
+        message: Message,
     },
     Wake(usize),
     Restart(usize),
@@ -297,8 +297,8 @@ impl Simulation {
                 worker,
                 epoch,
                 grant,
-                mail,
-            } => return self.deliver(worker, epoch, grant, mail),
+                message,
+            } => return self.deliver(worker, epoch, grant, message),
             Scheduled::Wake(worker) => self.wake(worker),
             Scheduled::Restart(worker) => self.restart(worker),
             Scheduled::Visit(worker) => self.visit(worker),
@@ -380,7 +380,13 @@ impl Simulation {
         }));
     }
 
-    pub(super) fn mail(&mut self, after: u64, worker: usize, grant: usize, mail: Message) {
+    pub(super) fn send_message(
+        &mut self,
+        after: u64,
+        worker: usize,
+        grant: usize,
+        message: Message,
+    ) {
         let epoch = self.workers[worker].epoch;
         self.post(
             after,
@@ -388,7 +394,7 @@ impl Simulation {
                 worker,
                 epoch,
                 grant,
-                mail,
+                message,
             },
         );
     }

@@ -1,7 +1,8 @@
 //! Digests of the states of a simulation, for a search.
 //!
 //! A keeper is a function of its inputs, so the state of a worker is a digest of those, and likewise for the store and
-//! the server. Two histories with equal digests continue alike, in any order independent events happened.
+//! the server. Two histories with equal digests continue alike, regardless of the order in which independent events
+//! happened.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
@@ -135,10 +136,10 @@ impl Simulation {
             Scheduled::Message {
                 worker,
                 epoch,
-                mail,
+                message,
                 ..
             } => {
-                let (kind, said) = match mail {
+                let (kind, said) = match message {
                     Message::Ask(caller) => ("ask", self.callers[*caller].describe()),
                     Message::Use(caller) => ("use", self.callers[*caller].describe()),
                     Message::Cancel(_) => ("cancel", String::new()),

@@ -24,7 +24,7 @@ impl Simulation {
         worker: usize,
         epoch: u32,
         grant: usize,
-        mail: Message,
+        message: Message,
     ) -> Result<(), Breach> {
         let (odds, calm) = (self.setup.odds, self.calm);
         let worker_state = &mut self.workers[worker];
@@ -32,7 +32,7 @@ impl Simulation {
             return Ok(());
         }
         if worker_state.asleep_until > self.now {
-            worker_state.inbox.push((grant, mail));
+            worker_state.inbox.push((grant, message));
             return Ok(());
         }
         if !calm && self.rng.chance(odds.crash) {
@@ -41,7 +41,7 @@ impl Simulation {
         }
         if !calm && self.rng.chance(odds.pause) {
             self.pause(worker);
-            self.workers[worker].inbox.push((grant, mail));
+            self.workers[worker].inbox.push((grant, message));
             return Ok(());
         }
         if !calm
@@ -57,7 +57,7 @@ impl Simulation {
         {
             self.log_in_at(worker, grant)?;
         }
-        match mail {
+        match message {
             Message::Ask(caller) => self.ask(caller),
             Message::Use(caller) => self.use_token(caller),
             Message::Cancel(caller) => self.cancel(caller),
@@ -152,8 +152,8 @@ impl Simulation {
         }
         self.workers[worker].awake_since = self.now;
         self.note(|| format!("worker {worker} goes on"));
-        for (grant, mail) in std::mem::take(&mut self.workers[worker].inbox) {
-            self.mail(0, worker, grant, mail);
+        for (grant, message) in std::mem::take(&mut self.workers[worker].inbox) {
+            self.send_message(0, worker, grant, message);
         }
     }
 
@@ -205,7 +205,7 @@ impl Simulation {
         let slot = self.slot(worker, grant);
         slot.is_flying = matches!(step, Step::Run(_));
         let round = slot.round;
-        self.mail(after, worker, grant, Message::Act(round, step));
+        self.send_message(after, worker, grant, Message::Act(round, step));
         Ok(())
     }
 
@@ -220,10 +220,10 @@ impl Simulation {
             Ok(_) => {}
             Err(error) => self.check_refusal(worker, grant, error, !callers.is_empty())?,
         }
-        self.mail(0, worker, grant, Message::Answer(callers, outcome));
+        self.send_message(0, worker, grant, Message::Answer(callers, outcome));
         let now = self.clock(worker);
         if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
-            self.mail(millis(pause), worker, grant, Message::Tend);
+            self.send_message(millis(pause), worker, grant, Message::Tend);
         }
         self.look_after(worker, grant);
         Ok(())
@@ -236,7 +236,7 @@ impl Simulation {
         let wait = slot.keeper.upkeep_after(now);
         if let (Some(wait), false) = (wait, slot.is_looked_after) {
             slot.is_looked_after = true;
-            self.mail(millis(wait), worker, grant, Message::Upkeep);
+            self.send_message(millis(wait), worker, grant, Message::Upkeep);
         }
     }
 
@@ -281,12 +281,12 @@ impl Simulation {
                 let call = self.ledger.call();
                 self.slot(worker, grant).call = Some(call);
                 let event = Event::Elapsed;
-                let mail = Message::Heard {
+                let message = Message::Heard {
                     call,
                     event,
                     until: None,
                 };
-                self.mail(millis(pause), worker, grant, mail);
+                self.send_message(millis(pause), worker, grant, message);
             }
             Step::Run(exchange) => {
                 let flight = Flight {
@@ -298,12 +298,12 @@ impl Simulation {
                 let extension = slot.keeper.lease_extension();
                 let extension = extension.filter(|_| flaw != Some(Flaw::NoExtension));
                 if let Some(extension) = extension {
-                    let mail = Message::Extend(slot.round, extension.clone());
-                    self.mail(millis(extension.every), worker, grant, mail);
+                    let message = Message::Extend(slot.round, extension.clone());
+                    self.send_message(millis(extension.every), worker, grant, message);
                 }
                 let after = self.rng.between(0, 3);
                 let round = self.slot(worker, grant).round;
-                self.mail(after, worker, grant, Message::Launch(round));
+                self.send_message(after, worker, grant, Message::Launch(round));
             }
             Step::Done(_) => {}
         }
@@ -323,7 +323,7 @@ impl Simulation {
         if let (false, Some(lease)) = (is_done, &mut self.slot(worker, grant).lease) {
             lease.is_missed = true;
         }
-        self.mail(every, worker, grant, Message::Extend(round, extension));
+        self.send_message(every, worker, grant, Message::Extend(round, extension));
     }
 
     /// The store has extended the lease, or has found another holder.
@@ -434,7 +434,7 @@ impl Simulation {
                 if !callers.is_empty() {
                     self.check_hand_out(worker, grant, &tokens)?;
                 }
-                self.mail(0, worker, grant, Message::Answer(callers, Ok(tokens)));
+                self.send_message(0, worker, grant, Message::Answer(callers, Ok(tokens)));
             }
             (Err(error), Some(Flaw::RetryLostReply))
                 if error
@@ -469,7 +469,7 @@ impl Simulation {
         }
         let left = std::mem::take(&mut self.slot(worker, grant).waiting);
         let lost = Error::lost(Cause::unknown("the renewal was abandoned"));
-        self.mail(0, worker, grant, Message::Answer(left, Err(lost)));
+        self.send_message(0, worker, grant, Message::Answer(left, Err(lost)));
     }
 
     /// [`Flaw::DropOnCancel`](super::Flaw): drops the request with the caller that began it.
@@ -493,7 +493,7 @@ impl Simulation {
         );
         self.slot(worker, grant).call = None;
         for caller in left {
-            self.mail(0, worker, grant, Message::Ask(caller));
+            self.send_message(0, worker, grant, Message::Ask(caller));
         }
     }
 }

@@ -38,15 +38,15 @@ pub(crate) type Kept = Option<(TcpStream, String)>;
 const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// The run loop, for an exchange that only sends.
-pub(crate) fn drive(mut probe: Probe, habit: DriverFault, kept: &mut Kept) -> Result<Seen, Error> {
+pub(crate) fn drive(mut probe: Probe, fault: DriverFault, kept: &mut Kept) -> Result<Seen, Error> {
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let mut input = Input::Begin;
     loop {
         input = match probe.resume(&at, input)? {
-            Step::Send(request) => match with_habit(request, habit, kept) {
+            Step::Send(request) => match with_fault(request, fault, kept) {
                 Ok(reply) => Input::Reply(reply),
                 Err(cause)
-                    if habit == DriverFault::ReturnsErrors
+                    if fault == DriverFault::ReturnsErrors
                         && cause.delivery() != Delivery::TooLarge =>
                 {
                     return Err(Error::lost(cause));
@@ -59,40 +59,40 @@ pub(crate) fn drive(mut probe: Probe, habit: DriverFault, kept: &mut Kept) -> Re
     }
 }
 
-fn with_habit(
+fn with_fault(
     mut request: Request<Bytes>,
-    habit: DriverFault,
+    fault: DriverFault,
     kept: &mut Kept,
 ) -> Result<Response<Bytes>, Cause> {
     let again = request.clone();
-    match habit {
+    match fault {
         DriverFault::DropsAuthorization => drop(request.headers_mut().remove("authorization")),
         DriverFault::LogsHeads => log::debug!("sending {:?}", request.headers()),
         DriverFault::LogsUrls => log::trace!("sending {}", request.uri()),
-        DriverFault::SendsTwice => drop(send(request.clone(), habit, kept)),
+        DriverFault::SendsTwice => drop(send(request.clone(), fault, kept)),
         _ => {}
     }
     let had_connection = kept.is_some();
-    let mut result = send(request, habit, kept);
-    let retries = match habit {
+    let mut result = send(request, fault, kept);
+    let retries = match fault {
         DriverFault::RetriesWhenCut => true,
         DriverFault::RetriesOnDeadConnection => had_connection,
         _ => false,
     };
     if retries && matches!(&result, Err(cause) if cause.delivery() == Delivery::Unknown) {
-        result = send(again.clone(), habit, kept);
+        result = send(again.clone(), fault, kept);
     }
     let reply = match result {
-        Err(_) if habit == DriverFault::SaysUnsent => return Err(unsent_unless_large(result)),
+        Err(_) if fault == DriverFault::SaysUnsent => return Err(unsent_unless_large(result)),
         other => other?,
     };
-    if habit == DriverFault::LogsReplies {
+    if fault == DriverFault::LogsReplies {
         log::info!("got {:?}", reply.body());
     }
-    if habit == DriverFault::FailsOnErrorStatus && reply.status().as_u16() >= 400 {
+    if fault == DriverFault::FailsOnErrorStatus && reply.status().as_u16() >= 400 {
         return Err(Cause::unknown("HTTP error"));
     }
-    if habit == DriverFault::FollowsRedirects && reply.status().is_redirection() {
+    if fault == DriverFault::FollowsRedirects && reply.status().is_redirection() {
         let location = reply.headers()["location"]
             .to_str()
             .unwrap()
@@ -100,7 +100,7 @@ fn with_habit(
             .unwrap();
         let mut next = again;
         *next.uri_mut() = location;
-        return send(next, habit, kept);
+        return send(next, fault, kept);
     }
     Ok(reply)
 }
@@ -112,16 +112,16 @@ fn unsent_unless_large(result: Result<Response<Bytes>, Cause>) -> Cause {
     }
 }
 
-fn keeps_alive(habit: DriverFault) -> bool {
+fn keeps_alive(fault: DriverFault) -> bool {
     matches!(
-        habit,
+        fault,
         DriverFault::KeepsAlive | DriverFault::RetriesOnDeadConnection
     )
 }
 
 fn send(
     request: Request<Bytes>,
-    habit: DriverFault,
+    fault: DriverFault,
     kept: &mut Kept,
 ) -> Result<Response<Bytes>, Cause> {
     let authority = request.uri().authority().unwrap().to_string();
@@ -140,14 +140,14 @@ fn send(
     bytes += &format!("content-length: {}\r\n\r\n", request.body().len());
     let bytes = [bytes.as_bytes(), request.body()].concat();
     stream.write_all(&bytes).map_err(Cause::unknown)?;
-    let reply = receive(&mut stream, habit)?;
-    if keeps_alive(habit) {
+    let reply = receive(&mut stream, fault)?;
+    if keeps_alive(fault) {
         *kept = Some((stream, authority));
     }
     Ok(reply)
 }
 
-fn receive(stream: &mut TcpStream, habit: DriverFault) -> Result<Response<Bytes>, Cause> {
+fn receive(stream: &mut TcpStream, fault: DriverFault) -> Result<Response<Bytes>, Cause> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = find(&bytes, b"\r\n\r\n") {
@@ -168,7 +168,7 @@ fn receive(stream: &mut TcpStream, habit: DriverFault) -> Result<Response<Bytes>
     }
     let mut reply = reply.body(Bytes::new()).map_err(Cause::unknown)?;
     let headers = reply.headers();
-    let limit = match habit {
+    let limit = match fault {
         DriverFault::ReadsAll | DriverFault::ReadsAllThenComplains => usize::MAX,
         _ => MAX_REPLY_BYTES,
     };
@@ -180,17 +180,17 @@ fn receive(stream: &mut TcpStream, habit: DriverFault) -> Result<Response<Bytes>
     };
     match read {
         Err(cause)
-            if habit == DriverFault::AcceptsHalfBodies && cause.delivery() == Delivery::Unknown => {
+            if fault == DriverFault::AcceptsHalfBodies && cause.delivery() == Delivery::Unknown => {
         }
-        Err(cause) if habit == DriverFault::Truncates && cause.delivery() == Delivery::TooLarge => {
+        Err(cause) if fault == DriverFault::Truncates && cause.delivery() == Delivery::TooLarge => {
             body.truncate(MAX_REPLY_BYTES);
         }
         other => other?,
     }
-    if habit == DriverFault::ReadsAllThenComplains && body.len() > MAX_REPLY_BYTES {
+    if fault == DriverFault::ReadsAllThenComplains && body.len() > MAX_REPLY_BYTES {
         return Err(Cause::too_large());
     }
-    if habit == DriverFault::Expands && headers.contains_key("content-encoding") {
+    if fault == DriverFault::Expands && headers.contains_key("content-encoding") {
         // A sixteenth of the gibibyte makes the point.
         let mut expanded = Vec::new();
         let decoder = flate2::read::GzDecoder::new(&body[..]);

@@ -1,5 +1,5 @@
 //! `GET {prefix}/session`: the part of the session that a page's script may read; never a token. Requests of other sites are
-//! refused (`Request::origin`).
+//! refused (`Request::initiator`).
 
 use http::StatusCode;
 use oauth_core::error::{Error, ValidationFailure};

@@ -14,7 +14,7 @@ use super::super::slot::Message;
 #[derive(Debug, Clone)]
 pub(super) struct RemainingTroubles {
     troubles: u32,
-    has_come: [HasOccurred; 6],
+    has_occurred: [HasOccurred; 6],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,47 +37,48 @@ impl RemainingTroubles {
     pub(super) const fn new(troubles: u32) -> Self {
         Self {
             troubles,
-            has_come: [HasOccurred::No; 6],
+            has_occurred: [HasOccurred::No; 6],
         }
     }
 
     fn may(&self, trouble: Trouble) -> bool {
-        self.troubles > 0 && self.has_come[trouble as usize] == HasOccurred::No
+        self.troubles > 0 && self.has_occurred[trouble as usize] == HasOccurred::No
     }
 
     const fn comes(&mut self, trouble: Trouble) {
         self.troubles -= 1;
-        self.has_come[trouble as usize] = HasOccurred::Yes;
+        self.has_occurred[trouble as usize] = HasOccurred::Yes;
     }
 
-    fn has_come(&self, trouble: Trouble) -> bool {
-        self.has_come[trouble as usize] == HasOccurred::Yes
+    fn has_occurred(&self, trouble: Trouble) -> bool {
+        self.has_occurred[trouble as usize] == HasOccurred::Yes
     }
 
     /// Whether nothing has happened that can lose a grant.
     pub(super) fn has_lost_nothing(&self, reuse: &Reuse) -> bool {
         // Only the worker itself knows whether its marker is valid.
-        let is_doubted = *reuse == Reuse::Revokes && self.has_come(Trouble::StoreFails);
+        let is_doubted = *reuse == Reuse::Revokes && self.has_occurred(Trouble::StoreFails);
         let costly = [
             Trouble::Logout,
             Trouble::Crash,
             Trouble::LostReply,
             Trouble::StandStill,
         ];
-        !is_doubted && !costly.iter().any(|trouble| self.has_come(*trouble))
+        !is_doubted && !costly.iter().any(|trouble| self.has_occurred(*trouble))
     }
 
     /// Whether the user has logged out.
     pub(super) fn is_removed(&self) -> bool {
-        self.has_come(Trouble::Logout)
+        self.has_occurred(Trouble::Logout)
     }
 
     pub(super) fn has_died(&self) -> bool {
-        self.has_come(Trouble::Crash)
+        self.has_occurred(Trouble::Crash)
     }
 
     pub(super) fn digest(&self) -> [u8; 6] {
-        self.has_come.map(|came| u8::from(came == HasOccurred::Yes))
+        self.has_occurred
+            .map(|occurred| u8::from(occurred == HasOccurred::Yes))
     }
 }
 
@@ -134,14 +135,14 @@ impl Simulation {
                 worker,
                 epoch,
                 grant,
-                mail,
+                message,
             } => {
                 let worker_state = &self.workers[*worker];
                 let slot = &worker_state.slots[*grant];
                 if worker_state.epoch != *epoch || !worker_state.is_up {
                     return Kind::Void;
                 }
-                match mail {
+                match message {
                     Message::Begin(round)
                     | Message::Act(round, _)
                     | Message::Launch(round)
@@ -335,7 +336,7 @@ fn is_order_of(order: &Scheduled, timeout: &Scheduled) -> bool {
         (
             Scheduled::Store { call, .. },
             Scheduled::Message {
-                mail: Message::Heard { call: awaited, .. },
+                message: Message::Heard { call: awaited, .. },
                 ..
             },
         ) => call == awaited,
