@@ -13,8 +13,8 @@ fn a_small_run_of_the_benchmark_counts_right_and_gives_its_figures() {
         .output()
         .expect("it runs");
     let said = String::from_utf8_lossy(&run.stdout);
-    let why = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{said}{why}");
+    let reason = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}{reason}");
     assert!(
         said.contains("at the token endpoint: 100 requests"),
         "{said}"

@@ -78,7 +78,7 @@ fn ended(output: &std::process::Output) -> (i32, Value) {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let record = serde_json::from_str(stdout.trim());
     let shown = String::from_utf8_lossy(&output.stderr);
-    let record = record.unwrap_or_else(|why| panic!("{why}: {stdout} {shown}"));
+    let record = record.unwrap_or_else(|error| panic!("{error}: {stdout} {shown}"));
     (output.status.code().expect("a code"), record)
 }
 

@@ -23,8 +23,8 @@ impl ServerProcess {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn();
-        let mut process = started.unwrap_or_else(|why| {
-            panic!("{command:?} starts: install it with `cargo xtask setup`: {why}")
+        let mut process = started.unwrap_or_else(|reason| {
+            panic!("{command:?} starts: install it with `cargo xtask setup`: {reason}")
         });
         let output = process.stdout.take().expect("a pipe");
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);

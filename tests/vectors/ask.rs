@@ -40,8 +40,8 @@ impl Runner {
 
     /// Plays a conversation. No text that the language renders may contain its secrets.
     pub(crate) fn play(&mut self, conversation: &Conversation) -> Result<Vec<TurnOutput>, Failure> {
-        if let Some(why) = self.lang.lacks(conversation) {
-            return Err(Failure::OutOfReach(why));
+        if let Some(reason) = self.lang.lacks(conversation) {
+            return Err(Failure::OutOfReach(reason));
         }
         self.play_regardless(conversation)
     }
@@ -66,8 +66,8 @@ impl Runner {
 
     /// Every text that the language rendered in a conversation.
     pub(crate) fn shown(&mut self, conversation: &Conversation) -> Result<Vec<String>, Failure> {
-        if let Some(why) = self.lang.lacks(conversation) {
-            return Err(Failure::OutOfReach(why));
+        if let Some(reason) = self.lang.lacks(conversation) {
+            return Err(Failure::OutOfReach(reason));
         }
         let entries = self.player.play(conversation)?;
         let threw = entries.iter().find_map(|entry| match &entry.said {
@@ -83,8 +83,8 @@ impl Runner {
     /// The verdict of one part of a vector: if this language cannot express it, the rest still counts.
     pub(crate) fn part(&mut self, verdict: Verdict) -> Verdict {
         match verdict {
-            Err(Failure::OutOfReach(why)) => {
-                self.left_out.insert(why);
+            Err(Failure::OutOfReach(reason)) => {
+                self.left_out.insert(reason);
                 Ok(())
             }
             other => other,

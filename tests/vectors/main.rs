@@ -238,8 +238,8 @@ fn ask(questions: &Questions, mut runner: Runner, is_done: bool, report: &mut Re
             }
             None => Err("failed, unhandled".into()),
         };
-        for why in std::mem::take(&mut runner.left_out) {
-            report.left_out(lang, why);
+        for reason in std::mem::take(&mut runner.left_out) {
+            report.left_out(lang, reason);
         }
         report.count(lang, &vector.group, &vector.id, verdict);
     }
@@ -273,6 +273,6 @@ fn verdict(vector: &Vector, handler: Handler, runner: &mut Runner) -> Verdict {
         }
         Handler::Apart(check, _) if runner.is_rust() => check(vector),
         Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, runner),
-        Handler::Core(_, why) => Err(Failure::OutOfReach(why)),
+        Handler::Core(_, reason) => Err(Failure::OutOfReach(reason)),
     }
 }

@@ -73,11 +73,11 @@ pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
 }
 
-fn of_the_core(runner: &Runner, why: &'static str, check: impl Fn() -> Verdict) -> Verdict {
+fn of_the_core(runner: &Runner, reason: &'static str, check: impl Fn() -> Verdict) -> Verdict {
     if runner.is_rust() {
         check()
     } else {
-        Err(Failure::OutOfReach(why))
+        Err(Failure::OutOfReach(reason))
     }
 }
 

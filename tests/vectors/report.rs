@@ -31,21 +31,21 @@ impl Report {
         let tally = self.tallies.entry((group.to_owned(), lang)).or_default();
         match verdict {
             Ok(()) => tally.passed += 1,
-            Err(Failure::Wrong(why)) => {
+            Err(Failure::Wrong(reason)) => {
                 tally.failed += 1;
-                let why: String = why.chars().take(2000).collect();
-                println!("FAIL {}: {id} ({group}): {why}", lang.name());
+                let reason: String = reason.chars().take(2000).collect();
+                println!("FAIL {}: {id} ({group}): {reason}", lang.name());
             }
-            Err(Failure::OutOfReach(why)) => {
+            Err(Failure::OutOfReach(reason)) => {
                 tally.out_of_reach += 1;
-                let groups = self.out_of_reach.entry((lang, why)).or_default();
+                let groups = self.out_of_reach.entry((lang, reason)).or_default();
                 *groups.entry(group.to_owned()).or_default() += 1;
             }
         }
     }
 
-    pub(crate) fn left_out(&mut self, lang: Lang, why: &'static str) {
-        *self.left_out.entry((lang, why)).or_default() += 1;
+    pub(crate) fn left_out(&mut self, lang: Lang, reason: &'static str) {
+        *self.left_out.entry((lang, reason)).or_default() += 1;
     }
 
     pub(crate) fn open(&mut self, group: &str) {
@@ -81,22 +81,22 @@ impl Report {
         if langs.len() > 1 {
             self.table(langs);
         }
-        let groups = self.out_of_reach.iter().map(|((lang, why), groups)| {
+        let groups = self.out_of_reach.iter().map(|((lang, reason), groups)| {
             let names = groups
                 .iter()
                 .map(|(name, count)| format!("{name} ({count})"));
             (
                 *lang,
-                format!("{why}: {}", names.collect::<Vec<_>>().join(", ")),
+                format!("{reason}: {}", names.collect::<Vec<_>>().join(", ")),
             )
         });
         for (langs, what) in by_what(groups) {
             println!("not reachable from {langs}: {what}");
         }
-        let parts = self.left_out.iter().map(|((lang, why), count)| {
+        let parts = self.left_out.iter().map(|((lang, reason), count)| {
             (
                 *lang,
-                format!("a part of {count} passed vectors was left out: {why}"),
+                format!("a part of {count} passed vectors was left out: {reason}"),
             )
         });
         for (langs, what) in by_what(parts) {

@@ -208,8 +208,8 @@ fn main() -> ExitCode {
                 println!("{:<44} {tally}", library.name);
                 passed += 1;
             }
-            Err(why) => {
-                println!("{}: {why}", library.name);
+            Err(reason) => {
+                println!("{}: {reason}", library.name);
                 failed += 1;
             }
         }

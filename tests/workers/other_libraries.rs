@@ -106,7 +106,7 @@ impl OtherLibrary {
     pub(crate) fn run(&self, length: Duration) -> Result<Tally, String> {
         let life = ACCESS_TOKEN_LIFETIME.as_secs().to_string();
         let server = OidcProvider::start_with(&[("ACCESS_TOKEN_SECONDS", &life)]);
-        let folder = tempfile::tempdir().map_err(|why| why.to_string())?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let file = folder.path().join("tokens.json");
         TokenFile::of(&login(&server, None)).write(&file);
         let work = Work {
@@ -140,7 +140,8 @@ impl OtherLibrary {
         let text = serde_json::to_string(work).expect("JSON");
         let mut command = match &self.script {
             None => {
-                let mut us = Command::new(std::env::current_exe().map_err(|why| why.to_string())?);
+                let mut us =
+                    Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
                 us.arg("peer");
                 us
             }
@@ -159,14 +160,14 @@ impl OtherLibrary {
             .arg(text)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        command.spawn().map_err(|why| why.to_string())
+        command.spawn().map_err(|error| error.to_string())
     }
 }
 
 /// Ends a library's process, and returns its last report.
 fn last_word(process: &mut Child) -> Result<Value, String> {
-    process.kill().map_err(|why| why.to_string())?;
-    process.wait().map_err(|why| why.to_string())?;
+    process.kill().map_err(|error| error.to_string())?;
+    process.wait().map_err(|error| error.to_string())?;
     let output = process.stdout.take().ok_or("a pipe")?;
     let lines = BufReader::new(output).lines().map_while(Result::ok);
     let counts = lines.filter_map(|line| serde_json::from_str(&line).ok());

@@ -128,8 +128,8 @@ fn finish(measured: Outcome, figures: &[Figure], file: Option<&Path>) -> Outcome
     show(figures);
     match file.map(|file| fs::write(file, as_json(figures).to_string())) {
         None | Some(Ok(())) => measured,
-        Some(Err(why)) => {
-            println!("the figures could not be written: {why}");
+        Some(Err(reason)) => {
+            println!("the figures could not be written: {reason}");
             measured.and(Outcome::of(false))
         }
     }

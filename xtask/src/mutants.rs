@@ -73,7 +73,7 @@ fn judge(path: &Path, tree: &Path) -> Outcome {
         .and_then(|text| verdict(path, &text, tree));
     match &verdict {
         Ok(()) => println!("noticed: {name}"),
-        Err(why) => println!("NOT NOTICED: {name}: {why}"),
+        Err(reason) => println!("NOT NOTICED: {name}: {reason}"),
     }
     Outcome::of(verdict.is_ok())
 }

@@ -47,8 +47,8 @@ pub(crate) fn installed() -> Outcome {
     }
     built.and(match pack(&project()) {
         Ok(outcome) => outcome,
-        Err(why) => {
-            println!("{}: {why}", project().display());
+        Err(reason) => {
+            println!("{}: {reason}", project().display());
             Outcome::of(false)
         }
     })

@@ -19,7 +19,7 @@ pub(crate) fn suite() -> Outcome {
     let elsewhere = std::env::temp_dir().join(format!("oauth-python-{}", std::process::id()));
     let outcome = match fs::create_dir_all(&elsewhere) {
         Ok(()) => tests(&elsewhere).and(types(&elsewhere)),
-        Err(why) => said(&elsewhere, &why),
+        Err(reason) => said(&elsewhere, &reason),
     };
     // It is empty but for caches, and in the system's own place for such things.
     let _ = fs::remove_dir_all(&elsewhere);
@@ -45,8 +45,8 @@ fn place() -> PathBuf {
     target().join("python")
 }
 
-fn said(what: &Path, why: &io::Error) -> Outcome {
-    println!("{}: {why}", what.display());
+fn said(what: &Path, reason: &io::Error) -> Outcome {
+    println!("{}: {reason}", what.display());
     Outcome::of(false)
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn environment(folder: &Path, wanted: &Path) -> Outcome {
     match fs::copy(wanted, &stamp) {
         _ if installed.failed > 0 => installed,
         Ok(_) => installed,
-        Err(why) => installed.and(said(&stamp, &why)),
+        Err(reason) => installed.and(said(&stamp, &reason)),
     }
 }
 
@@ -108,9 +108,9 @@ fn python(folder: &Path) -> Command {
 fn wheel() -> Outcome {
     let dist = dist();
     if dist.exists()
-        && let Err(why) = fs::remove_dir_all(&dist)
+        && let Err(reason) = fs::remove_dir_all(&dist)
     {
-        return said(&dist, &why);
+        return said(&dist, &reason);
     }
     let mut maturin = python(&tools());
     maturin.args(["-m", "maturin", "build", "--release", "--locked"]);

@@ -61,8 +61,8 @@ fn packed() -> Outcome {
         fs::create_dir_all(&project)?;
         fs::write(project.join("package.json"), "{ \"private\": true }\n")
     };
-    if let Err(why) = made() {
-        println!("{}: {why}", project.display());
+    if let Err(reason) = made() {
+        println!("{}: {reason}", project.display());
         return Outcome::of(false);
     }
     let mut npm = Command::new("npm");
@@ -106,8 +106,8 @@ pub(crate) fn edge() -> Outcome {
     let glue = |ending| folder.join("oauth_core_edge").with_extension(ending);
     match fs::rename(glue("js"), glue("mjs")) {
         Ok(()) => built,
-        Err(why) => {
-            println!("{}: {why}", glue("js").display());
+        Err(reason) => {
+            println!("{}: {reason}", glue("js").display());
             built.and(Outcome::of(false))
         }
     }

@@ -126,7 +126,7 @@ impl NativeApi {
                 headers: &arguments.headers,
                 body: body.as_deref(),
             },
-            once: match body {
+            body_repeat: match body {
                 Some(_) => BodyRepeat::Possible,
                 None => BodyRepeat::Impossible,
             },

@@ -63,8 +63,8 @@ fn by_name(
 }
 
 fn not_available(what: &str) -> JsValue {
-    let why = format!("{what}: not available in an edge runtime");
-    fail(Error::from(Misuse::NotSupported).about(&why))
+    let reason = format!("{what}: not available in an edge runtime");
+    fail(Error::from(Misuse::NotSupported).about(&reason))
 }
 
 /// A client at one server.

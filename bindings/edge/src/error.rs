@@ -32,8 +32,8 @@ pub struct NativeFailure(pub(crate) Error);
 #[wasm_bindgen]
 impl NativeFailure {
     /// The error of a store, with this code.
-    pub fn of(code: &str, why: &str) -> Self {
-        Self(oauth_facade::error_from_code(code, why, None).at_endpoint("store"))
+    pub fn of(code: &str, reason: &str) -> Self {
+        Self(oauth_facade::error_from_code(code, reason, None).at_endpoint("store"))
     }
 
     /// Its code.
@@ -72,14 +72,14 @@ pub fn not_supported_error(verb: &str) -> String {
 /// The text of the error for a feature that edge runtimes do not have.
 #[wasm_bindgen(js_name = elsewhereError)]
 pub fn elsewhere_error(what: &str) -> String {
-    let why = format!("{what} is not available in an edge runtime");
-    text(&Error::from(Misuse::NotSupported).about(&why))
+    let reason = format!("{what} is not available in an edge runtime");
+    text(&Error::from(Misuse::NotSupported).about(&reason))
 }
 
 /// The text of the error with this code, which JavaScript detected.
 #[wasm_bindgen(js_name = errorOf)]
-pub fn error_of(code: &str, why: &str) -> String {
-    text(&oauth_facade::error_from_code(code, why, None))
+pub fn error_of(code: &str, reason: &str) -> String {
+    text(&oauth_facade::error_from_code(code, reason, None))
 }
 
 /// The text of the error for missing environment variables.

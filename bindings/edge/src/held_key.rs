@@ -140,8 +140,8 @@ pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey,
     let result = result.map_err(|_| malformed())?;
     let member = |name: &str| Reflect::get(&result, &name.into()).ok();
     if let Some(code) = member("code").and_then(|code| code.as_string()) {
-        let why = member("why").and_then(|why| why.as_string());
-        return Err(error_from_code(&code, &why.unwrap_or_default(), None));
+        let reason = member("why").and_then(|error| error.as_string());
+        return Err(error_from_code(&code, &reason.unwrap_or_default(), None));
     }
     let algs = member("algs").and_then(|algs| read(&algs, "algorithms must be strings").ok());
     let sign = member("signer").and_then(|sign| sign.dyn_into().ok());

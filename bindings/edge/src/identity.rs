@@ -60,8 +60,8 @@ impl NativeSignIn {
 
     /// Records that there is no subject token, and the reason.
     #[wasm_bindgen(js_name = leaveNone)]
-    pub fn leave_none(&self, why: String) {
-        self.slot.leave(Err(Error::lost(Cause::unsent(why))));
+    pub fn leave_none(&self, reason: String) {
+        self.slot.leave(Err(Error::lost(Cause::unsent(reason))));
     }
 }
 

@@ -336,8 +336,8 @@ impl NativeKeeper {
     }
 
     /// Continues after a failed call of the store.
-    pub fn failed(&self, at: &JsValue, why: &str) -> Result<Object, JsValue> {
-        self.step(at, |keeper, at| keeper.failed(at, why))
+    pub fn failed(&self, at: &JsValue, reason: &str) -> Result<Object, JsValue> {
+        self.step(at, |keeper, at| keeper.failed(at, reason))
     }
 
     /// Continues after a failed call of a built-in store.

@@ -286,8 +286,8 @@ impl NativeVisit {
     }
 
     /// Continues after a failed call of the store.
-    pub fn failed(&mut self, why: &str) -> Result<Object, JsValue> {
-        let lost = Error::lost(Cause::unknown(why.to_owned()));
+    pub fn failed(&mut self, reason: &str) -> Result<Object, JsValue> {
+        let lost = Error::lost(Cause::unknown(reason.to_owned()));
         self.resume(Event::Failed(oauth_facade::of_store(lost)))
     }
 
@@ -342,16 +342,16 @@ impl NativeVisit {
     pub fn unconnected(
         &mut self,
         code: &str,
-        why: &str,
+        reason: &str,
         retry_after: Option<f64>,
     ) -> Result<Object, JsValue> {
         let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
-        self.client_known(Err(oauth_facade::error_from_code(code, why, pause)))
+        self.client_known(Err(oauth_facade::error_from_code(code, reason, pause)))
     }
 
     /// Refuses the user.
-    pub fn refused(&mut self, why: String) -> Result<Object, JsValue> {
-        self.resume(Event::Admitted(Admission::Refused(why)))
+    pub fn refused(&mut self, reason: String) -> Result<Object, JsValue> {
+        self.resume(Event::Admitted(Admission::Refused(reason)))
     }
 }
 

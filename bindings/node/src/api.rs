@@ -148,7 +148,7 @@ impl NativeApi {
                 headers: &request.headers,
                 body: request.body.as_deref(),
             },
-            once: match request.body {
+            body_repeat: match request.body {
                 Some(_) => BodyRepeat::Possible,
                 None => BodyRepeat::Impossible,
             },

@@ -99,7 +99,7 @@ impl TokenCallback {
 
     /// Calls the function. Blocks this thread, but not the event loop's.
     fn call(&self, wanted: &AssertionRequest<'_>) -> StoredToken {
-        let runtime = Handle::try_current().map_err(|why| why.to_string())?;
+        let runtime = Handle::try_current().map_err(|error| error.to_string())?;
         let call = self.function.ask(NativeAsk {
             until: Some(wanted.expires_at.as_secs() as f64 * 1000.0),
             ..ask("assertion", wanted.audience)

@@ -90,7 +90,7 @@ impl Client {
     ) -> PyResult<ErasedExchange> {
         let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
         let exchange = self.inner.client.begin(number, arguments);
-        exchange.map_err(|why| value::refused(py, why))
+        exchange.map_err(|error| value::refused(py, error))
     }
 }
 
@@ -241,7 +241,7 @@ impl Client {
     ) -> PyResult<PendingAuthorization> {
         let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.0).collect();
         let request = Authorize::read(&mut Args::from(arguments));
-        let request = request.map_err(|why| value::refused(py, why))?;
+        let request = request.map_err(|error| value::refused(py, error))?;
         let at = OwnMoment(moment).take(py)?;
         let begun = self.inner.client.authorize(&at, &request);
         begun

@@ -294,8 +294,8 @@ impl FederatedAssertion {
         };
         if let Some(exchange_audience) = exchange_audience {
             if profile != AssertionProfile::Jwt {
-                let why = "profile is of tokens in place of a key, and not of exchanged ones";
-                return Err(PyValueError::new_err(why));
+                let reason = "profile is of tokens in place of a key, and not of exchanged ones";
+                return Err(PyValueError::new_err(reason));
             }
             let auth = Auth::exchanging(token, exchange_audience, audience, named);
             return Ok(ClientAuth(auth).with(Self));

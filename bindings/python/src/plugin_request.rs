@@ -50,7 +50,7 @@ impl Call {
                 headers: &headers.0,
                 body,
             },
-            once: if once {
+            body_repeat: if once {
                 BodyRepeat::Impossible
             } else {
                 BodyRepeat::Possible

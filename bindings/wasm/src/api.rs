@@ -66,7 +66,7 @@ impl Api {
                 headers: &pairs(headers),
                 body: None,
             },
-            once: if is_stream {
+            body_repeat: if is_stream {
                 BodyRepeat::Impossible
             } else {
                 BodyRepeat::Possible

@@ -32,8 +32,8 @@ pub(crate) fn fail(error: Error) -> JsValue {
 
 /// The error of a wait that ended without a response.
 #[wasm_bindgen(js_name = lostError)]
-pub fn lost_error(why: &str) -> JsValue {
-    fail(Error::lost(Cause::unknown_as(why)))
+pub fn lost_error(reason: &str) -> JsValue {
+    fail(Error::lost(Cause::unknown_as(reason)))
 }
 
 /// The error of a caller's own timeout.
@@ -58,8 +58,8 @@ pub fn redirect_error() -> JsValue {
 /// The error of a client secret, if the server is not known yet.
 #[wasm_bindgen(js_name = secretError)]
 pub fn secret_error() -> JsValue {
-    let why = "everyone who opens the page could read it";
-    fail(Error::from(Misuse::SecretNotAllowed).about(why))
+    let reason = "everyone who opens the page could read it";
+    fail(Error::from(Misuse::SecretNotAllowed).about(reason))
 }
 
 /// The error of a session that has ended.

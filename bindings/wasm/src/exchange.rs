@@ -51,8 +51,8 @@ impl NativeExchange {
     }
 
     /// Continues without a response: none arrived, or not in time.
-    pub fn lost(&mut self, now: f64, why: &str, late: bool) -> Result<Step, JsValue> {
-        let cause = Cause::unknown_as(why);
+    pub fn lost(&mut self, now: f64, reason: &str, late: bool) -> Result<Step, JsValue> {
+        let cause = Cause::unknown_as(reason);
         let cause = if late {
             cause.because(Loss::Timeout)
         } else {

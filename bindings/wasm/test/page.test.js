@@ -86,7 +86,7 @@ test('a refusal that no page may read is told as what it may be', async () => {
     for (const words of ['(CORS)', 'the origin may not be registered for this client', 'the request was refused']) {
       assert.ok(cause.includes(words), cause)
     }
-    assert.match(message, /the code may be spent, so begin the login anew/)
+    assert.match(message, /the code may have been used, so start a new login/)
     // The flow is used up: nobody sends the code again.
     assert.deepEqual(await handle(page, config), { value: false })
     assert.equal(asked, 1)

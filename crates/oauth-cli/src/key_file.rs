@@ -41,13 +41,13 @@ impl Passphrase {
         }
         let source = self.source().unwrap_or(Source::Prompt);
         let passphrase = source.read("passphrase of the key", PASSPHRASE_OPTIONS)?;
-        decrypt_pem(text.expose(), &passphrase).map_err(|why| match why {
+        decrypt_pem(text.expose(), &passphrase).map_err(|reason| match reason {
             KeyError::Passphrase => Failure::usage(
                 "usage.key_passphrase",
-                format_args!("{}: {why}", path.display()),
+                format_args!("{}: {reason}", path.display()),
                 PASSPHRASE_OPTIONS,
             ),
-            why => unusable(path, why),
+            reason => unusable(path, reason),
         })
     }
 }
@@ -90,7 +90,7 @@ impl KeyFile {
                 kid: None,
             })
         };
-        read.map_err(|why| unusable(path, why))
+        read.map_err(|error| unusable(path, error))
     }
 
     fn of_jwk(text: &str) -> Result<Self, KeyError> {
@@ -133,7 +133,7 @@ impl KeyFile {
 
 /// The text of a key's file; `-` is stdin.
 pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
-    let text = read_file(path).map_err(|why| unusable(path, why))?;
+    let text = read_file(path).map_err(|error| unusable(path, error))?;
     Ok(Secret::new(text))
 }
 
@@ -184,10 +184,10 @@ fn of_any_kind(read: impl Fn(Alg) -> Result<PrivateKey, KeyError>) -> Result<Pub
 }
 
 /// Why a file has no usable key; never its content.
-pub(crate) fn unusable(path: &Path, why: impl std::fmt::Display) -> Failure {
+pub(crate) fn unusable(path: &Path, reason: impl std::fmt::Display) -> Failure {
     Failure::usage(
         "usage.key",
-        format_args!("{}: {why}", path.display()),
+        format_args!("{}: {reason}", path.display()),
         "use a private key in PEM or JWK format; oauth key new generates one",
     )
 }

@@ -65,15 +65,15 @@ impl LoginRecord {
         match std::fs::read(path(profile)?) {
             // Its existence is enough, regardless of what it contains.
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default())),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(why) => Err(failed(&why)),
+            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(reason) => Err(failed(&reason)),
         }
     }
 
     /// Removes the record along with the profile.
     pub(crate) fn remove(profile: &str) -> Result<(), Failure> {
         match std::fs::remove_file(path(profile)?) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(failed(&why)),
+            Err(reason) if reason.kind() != std::io::ErrorKind::NotFound => Err(failed(&reason)),
             _ => Ok(()),
         }
     }
@@ -90,7 +90,7 @@ impl LoginRecord {
             file.write_all(&json)?;
             std::fs::rename(&draft, &path)
         };
-        write().map_err(|why| failed(&why))
+        write().map_err(|error| failed(&error))
     }
 }
 
@@ -102,10 +102,10 @@ fn path(profile: &str) -> Result<PathBuf, Failure> {
         .join(format!("{name}.json")))
 }
 
-fn failed(why: &std::io::Error) -> Failure {
+fn failed(reason: &std::io::Error) -> Failure {
     Failure::usage(
         "usage.store",
-        format_args!("cannot read or write the login record of the profile: {why}"),
+        format_args!("cannot read or write the login record of the profile: {reason}"),
         "make the files in $XDG_STATE_HOME/oauth readable and writable for you, or pass --no-store",
     )
 }

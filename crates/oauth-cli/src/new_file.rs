@@ -19,7 +19,7 @@ impl NewFile {
     /// Creates the file, which must not exist.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let file = token_file::private(path, OpenOptions::new().create_new(true));
-        let file = file.map_err(|why| unwritten(path, &why))?;
+        let file = file.map_err(|error| unwritten(path, &error))?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -31,7 +31,7 @@ impl NewFile {
     pub(crate) fn fill(mut self, text: &str) -> Result<(), Failure> {
         let written = self.file.write_all(text.as_bytes());
         let written = written.and_then(|()| self.file.sync_all());
-        written.map_err(|why| unwritten(&self.path, &why))?;
+        written.map_err(|error| unwritten(&self.path, &error))?;
         self.is_filled = true;
         Ok(())
     }
@@ -46,14 +46,14 @@ impl Drop for NewFile {
     }
 }
 
-fn unwritten(path: &Path, why: &io::Error) -> Failure {
-    let hint = match why.kind() {
+fn unwritten(path: &Path, reason: &io::Error) -> Failure {
+    let hint = match reason.kind() {
         io::ErrorKind::AlreadyExists => "existing files are never overwritten: choose another file",
         _ => "choose a file that you can write to",
     };
     Failure::usage(
         "usage.output",
-        format_args!("{}: {why}", path.display()),
+        format_args!("{}: {reason}", path.display()),
         hint,
     )
 }

@@ -202,19 +202,19 @@ impl Profile {
     /// The selected profile, or else the default profile, or else an empty one.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         let Some((path, file)) = File::find(global)? else {
-            let why = match default_path() {
+            let reason = match default_path() {
                 Some(path) => format!("{} does not exist", path.display()),
                 None => "no home directory".to_owned(),
             };
-            return missing(global.profile.as_deref(), &why);
+            return missing(global.profile.as_deref(), &reason);
         };
         let Some(name) = global.profile.as_ref().or(file.default_profile.as_ref()) else {
             return Ok(Self::default());
         };
         let Some(profile) = file.named(name, &path) else {
             let known: Vec<&str> = file.profile.keys().map(String::as_str).collect();
-            let why = format!("no profile `{name}`; the profiles are {}", known.join(", "));
-            return Err(bad(&path, &why));
+            let reason = format!("no profile `{name}`; the profiles are {}", known.join(", "));
+            return Err(bad(&path, &reason));
         };
         Ok(profile)
     }
@@ -247,7 +247,8 @@ impl Profile {
 
     /// Resolves relative file names of the command line against the current folder.
     pub(crate) fn named_here(self) -> Result<Self, Failure> {
-        let here = std::env::current_dir().map_err(|why| bad(Path::new("."), &why.to_string()))?;
+        let here =
+            std::env::current_dir().map_err(|error| bad(Path::new("."), &error.to_string()))?;
         Ok(self.beside(&here.join("-")))
     }
 
@@ -300,26 +301,26 @@ pub(crate) fn home() -> Option<PathBuf> {
 }
 
 /// A missing file is fine, unless one of its profiles was requested.
-fn missing(asked: Option<&str>, why: &str) -> Result<Profile, Failure> {
+fn missing(asked: Option<&str>, reason: &str) -> Result<Profile, Failure> {
     match asked {
         None => Ok(Profile::default()),
         Some(name) => Err(Failure::usage(
             "usage.profile",
-            format_args!("no profile `{name}`: {why}"),
+            format_args!("no profile `{name}`: {reason}"),
             "create it with oauth profile add, or pass the profile file with --config",
         )),
     }
 }
 
-pub(crate) fn bad(path: &Path, why: &str) -> Failure {
-    let hint = if why.contains("client_secret`") {
+pub(crate) fn bad(path: &Path, reason: &str) -> Failure {
+    let hint = if reason.contains("client_secret`") {
         "do not store secrets in this file: use client_secret_env or client_secret_file instead"
     } else {
         "correct the file, or choose another with --config or --profile"
     };
     Failure::usage(
         "usage.profile",
-        format_args!("{}: {why}", path.display()),
+        format_args!("{}: {reason}", path.display()),
         hint,
     )
 }

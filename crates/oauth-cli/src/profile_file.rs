@@ -27,8 +27,8 @@ impl ProfileFile {
         let path = std::fs::canonicalize(&path).unwrap_or(path);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
-            Err(why) => return Err(profile::bad(&path, &why.to_string())),
+            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => None,
+            Err(reason) => return Err(profile::bad(&path, &reason.to_string())),
         };
         let is_new = text.is_none();
         let text = text.unwrap_or_default();
@@ -50,7 +50,7 @@ impl ProfileFile {
         let path = Self::read(global)?.folder_made()?.path;
         let lock = private(&beside(&path, ".lock"), OpenOptions::new().create(true))
             .and_then(|file| file.lock().map(|()| file))
-            .map_err(|why| profile::bad(&path, &why.to_string()))?;
+            .map_err(|error| profile::bad(&path, &error.to_string()))?;
         let mut file = Self::read(global)?;
         let changed = change(&mut file)?;
         file.save()?;
@@ -114,8 +114,8 @@ impl ProfileFile {
         let all = all.and_then(Item::as_table_like_mut);
         let removed = all.and_then(|all| all.remove(name));
         let removed = removed.ok_or_else(|| {
-            let why = format!("no profile `{name}`");
-            profile::bad(&self.path, &why)
+            let reason = format!("no profile `{name}`");
+            profile::bad(&self.path, &reason)
         })?;
         if let Item::Table(table) = removed {
             self.keep_comments_before(&table);
@@ -157,13 +157,13 @@ impl ProfileFile {
         let draft = beside(&file.path, &format!(".{}.tmp", std::process::id()));
         let made = private(&draft, OpenOptions::new().create_new(true));
         made.and_then(|_| std::fs::remove_file(&draft))
-            .map_err(|why| profile::bad(&file.path, &why.to_string()))?;
+            .map_err(|error| profile::bad(&file.path, &error.to_string()))?;
         Ok(file)
     }
 
     fn folder_made(self) -> Result<Self, Failure> {
         let made = private_folder(self.path.parent());
-        made.map_err(|why| profile::bad(&self.path, &why.to_string()))?;
+        made.map_err(|error| profile::bad(&self.path, &error.to_string()))?;
         Ok(self)
     }
 
@@ -182,10 +182,10 @@ impl ProfileFile {
             file.sync_all()?;
             std::fs::rename(&draft, path)
         };
-        write().map_err(|why| {
+        write().map_err(|reason| {
             // An unfinished draft is of no use.
             let _ = std::fs::remove_file(&draft);
-            profile::bad(path, &why.to_string())
+            profile::bad(path, &reason.to_string())
         })
     }
 }
@@ -204,10 +204,10 @@ pub(crate) fn text(name: &str, profile: &Profile) -> Result<String, Failure> {
 fn table(profile: &Profile) -> Result<Table, Failure> {
     let written = |profile: &Profile| {
         let written = toml_edit::ser::to_document(profile);
-        written.map_err(|why| {
+        written.map_err(|reason| {
             Failure::usage(
                 "usage.profile",
-                format_args!("the profile: {why}"),
+                format_args!("the profile: {reason}"),
                 "edit the file by hand",
             )
         })

@@ -112,7 +112,7 @@ impl RegisteredResponses {
 
 fn key(path: &Path, alg: JweAlg) -> Result<DecryptionKey, Failure> {
     let text = key_file::text(path)?;
-    DecryptionKey::read(text.expose().trim(), alg).map_err(|why| key_file::unusable(path, why))
+    DecryptionKey::read(text.expose().trim(), alg).map_err(|error| key_file::unusable(path, error))
 }
 
 fn alg(name: &str) -> Result<Alg, Failure> {
@@ -126,6 +126,6 @@ fn unknown(name: &str) -> Failure {
     )
 }
 
-fn wrong(why: impl std::fmt::Display, hint: impl std::fmt::Display) -> Failure {
-    Failure::usage("usage.registered", why, hint)
+fn wrong(reason: impl std::fmt::Display, hint: impl std::fmt::Display) -> Failure {
+    Failure::usage("usage.registered", reason, hint)
 }

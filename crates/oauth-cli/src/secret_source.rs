@@ -68,7 +68,7 @@ impl Source {
 
     /// Reads the secret. `what` names it, and `options` lists the ways to pass it.
     pub(crate) fn read(&self, what: &str, options: &str) -> Result<Secret<String>, Failure> {
-        let fail = |why: String| Err(Failure::usage("usage.secret", why, options));
+        let fail = |reason: String| Err(Failure::usage("usage.secret", reason, options));
         let text = match self {
             Self::Env(name) => match std::env::var(name) {
                 Ok(text) => text,
@@ -76,7 +76,7 @@ impl Source {
             },
             Self::File(path) => match read_file(path) {
                 Ok(text) => text,
-                Err(why) => return fail(format!("{what}: {}: {why}", path.display())),
+                Err(reason) => return fail(format!("{what}: {}: {reason}", path.display())),
             },
             Self::Prompt if !io::stdin().is_terminal() => {
                 return fail(format!(
@@ -85,7 +85,7 @@ impl Source {
             }
             Self::Prompt => match rpassword::prompt_password(format!("{what}: ")) {
                 Ok(text) => text,
-                Err(why) => return fail(format!("cannot prompt for {what}: {why}")),
+                Err(reason) => return fail(format!("cannot prompt for {what}: {reason}")),
             },
         };
         let text = Secret::new(text);

@@ -359,10 +359,10 @@ pub(crate) fn provider_of(profile: &Profile) -> Result<Option<Provider>, Failure
     let provider = match (&profile.provider, &profile.provider_file) {
         (Some(name), _) => oauth_providers::provider(name)?,
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|why| {
+            let text = std::fs::read_to_string(path).map_err(|reason| {
                 Failure::usage(
                     "usage.provider_file",
-                    format_args!("{}: {why}", path.display()),
+                    format_args!("{}: {reason}", path.display()),
                     "pass a provider file that you can read",
                 )
             })?;

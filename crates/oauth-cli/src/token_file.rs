@@ -15,7 +15,7 @@ pub(crate) struct TokenFile(pub(crate) PathBuf);
 
 impl TokenFile {
     pub(crate) fn load(&self) -> Result<Tokens, Failure> {
-        let text = std::fs::read_to_string(&self.0).map_err(|why| self.failed(&why))?;
+        let text = std::fs::read_to_string(&self.0).map_err(|error| self.failed(&error))?;
         Tokens::from_json(&text).map_err(Failure::from)
     }
 
@@ -31,7 +31,7 @@ impl TokenFile {
     ) -> Result<Tokens, Failure> {
         let lock = private(&beside(&self.0, ".lock"), OpenOptions::new().create(true))
             .and_then(|file| file.lock().map(|()| file))
-            .map_err(|why| self.failed(&why))?;
+            .map_err(|error| self.failed(&error))?;
         let stored = self.load()?;
         let is_newer = |dead: &Tokens| !stored.access_token.matches(dead.access_token.expose());
         if dead.is_some_and(is_newer) {
@@ -49,16 +49,16 @@ impl TokenFile {
         let path = beside(&self.0, &format!(".{}.tmp", std::process::id()));
         let file = private(&path, OpenOptions::new().create_new(true));
         Ok(Draft {
-            file: file.map_err(|why| self.failed(&why))?,
+            file: file.map_err(|error| self.failed(&error))?,
             target: self.clone(),
             path,
         })
     }
 
-    fn failed(&self, why: &io::Error) -> Failure {
+    fn failed(&self, reason: &io::Error) -> Failure {
         Failure::usage(
             "usage.token_file",
-            format_args!("{}: {why}", self.0.display()),
+            format_args!("{}: {reason}", self.0.display()),
             "choose a file that you can read and write",
         )
     }
@@ -78,7 +78,7 @@ impl Draft {
             .write_all(json.expose().as_bytes())
             .and_then(|()| self.file.sync_all())
             .and_then(|()| std::fs::rename(&self.path, &self.target.0))
-            .map_err(|why| self.target.failed(&why))
+            .map_err(|error| self.target.failed(&error))
     }
 }
 

@@ -311,11 +311,11 @@ impl Tracer {
         self.show(received, Received::to_json);
     }
 
-    pub(crate) fn lost(self, why: &Cause) {
-        let why = why.to_string();
+    pub(crate) fn lost(self, reason: &Cause) {
+        let reason = reason.to_string();
         self.show(
-            &format_args!("✗ no response: {why}"),
-            |_| json!({ "lost": why }),
+            &format_args!("✗ no response: {reason}"),
+            |_| json!({ "lost": reason }),
         );
     }
 

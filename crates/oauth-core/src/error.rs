@@ -361,7 +361,7 @@ impl fmt::Display for Error {
             write!(f, ": {}", printable(&cause.root_message()))?;
         }
         if self.0.is_final && self.is_outcome_unknown() {
-            f.write_str(": the code may be spent, so begin the login anew")?;
+            f.write_str(": the code may have been used, so start a new login")?;
         }
         let pause = self.0.pause.filter(|_| self.0.is_repeated);
         if let (Some(pause), Advice::Retry { .. } | Advice::GiveUp) = (pause, self.advice()) {

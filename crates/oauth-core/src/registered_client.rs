@@ -120,11 +120,11 @@ impl RegisteredClient {
         object: Object<'_>,
         before: RegistrationContext<'_>,
     ) -> Result<Self, Error> {
-        // If the server's response contains none of these members, the server has registered them as requested.
-        let silent = before.requested().map(ClientMetadata::to_json);
+        // A member that the response does not contain was registered as requested.
+        let requested_json = before.requested().map(ClientMetadata::to_json);
         let mut object = object;
-        if let Some(silent) = &silent
-            && let Ok(Json::Object(requested)) = json::parse(silent.expose())
+        if let Some(requested_json) = &requested_json
+            && let Ok(Json::Object(requested)) = json::parse(requested_json.expose())
         {
             object.fill_missing(requested);
         }
@@ -208,8 +208,8 @@ impl RegisteredClient {
     }
 
     /// Refuses a redirect URI that was not requested: an attacker may wait for codes there. The server may register fewer
-    /// than were requested, but not none of them: no login could begin ("determine if the registration is sufficient for
-    /// use", RFC 7591 section 3.2.1).
+    /// than were requested, but at least one, because otherwise no login could begin ("determine if the registration is
+    /// sufficient for use", RFC 7591 section 3.2.1).
     fn check_redirect_uris(&self, requested: Option<&ClientMetadata>) -> Result<(), Error> {
         let Some(requested) = requested else {
             return Ok(());

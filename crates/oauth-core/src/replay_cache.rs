@@ -11,7 +11,8 @@ use crate::moment::UnixTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Replay {
-    /// In this process, shared by all clones of the client; at most ten thousand tokens, and a hundred thousand proofs.
+    /// In this process, shared by all clones of the client; at most ten thousand tokens, and a hundred thousand proofs,
+    /// which suffice for some 800 requests a second: beyond that, those that expire first are forgotten early.
     #[default]
     Process,
     /// By the caller, in a store that several processes share: insert [`issuer`] with [`jti`] of the token if they are
@@ -44,9 +45,9 @@ pub(crate) type LogoutTokens = ReplayCache<(String, String), 10_000>;
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
 pub(crate) type DpopProofs = ReplayCache<String, 100_000>;
 
-/// Names, each with the time until which it is remembered; at most `MAX_REMEMBERED_TOKENS` of them.
+/// Names, each with the time until which it is remembered; at most `CAPACITY` of them.
 #[derive(Debug)]
-pub(crate) struct ReplayCache<N, const MAX_REMEMBERED_TOKENS: usize>(Mutex<State<N>>);
+pub(crate) struct ReplayCache<N, const CAPACITY: usize>(Mutex<State<N>>);
 
 #[derive(Debug)]
 struct State<N> {
@@ -54,7 +55,7 @@ struct State<N> {
     by_end: BTreeSet<(UnixTime, Arc<N>)>,
 }
 
-impl<N: Ord, const MAX_REMEMBERED_TOKENS: usize> Default for ReplayCache<N, MAX_REMEMBERED_TOKENS> {
+impl<N: Ord, const CAPACITY: usize> Default for ReplayCache<N, CAPACITY> {
     fn default() -> Self {
         Self(Mutex::new(State {
             expiry_of: BTreeMap::new(),
@@ -63,7 +64,7 @@ impl<N: Ord, const MAX_REMEMBERED_TOKENS: usize> Default for ReplayCache<N, MAX_
     }
 }
 
-impl<N: Ord, const MAX_REMEMBERED_TOKENS: usize> ReplayCache<N, MAX_REMEMBERED_TOKENS> {
+impl<N: Ord, const CAPACITY: usize> ReplayCache<N, CAPACITY> {
     /// Remembers a token until this time. `false` if it is already remembered.
     pub(crate) fn remember(&self, name: N, expires_at: UnixTime, now: UnixTime) -> bool {
         let name = Arc::new(name);
@@ -74,7 +75,7 @@ impl<N: Ord, const MAX_REMEMBERED_TOKENS: usize> ReplayCache<N, MAX_REMEMBERED_T
         if state.expiry_of.contains_key(&name) {
             return false;
         }
-        if state.expiry_of.len() >= MAX_REMEMBERED_TOKENS {
+        if state.expiry_of.len() >= CAPACITY {
             state.forget_first();
         }
         state.expiry_of.insert(Arc::clone(&name), expires_at);
@@ -115,15 +116,15 @@ mod tests {
 
     #[test]
     fn with_too_many_tokens_the_first_to_expire_is_forgotten() {
-        const MAX_REMEMBERED_TOKENS: usize = 1_000;
-        let replays = ReplayCache::<_, MAX_REMEMBERED_TOKENS>::default();
-        let count = MAX_REMEMBERED_TOKENS as u64;
+        const CAPACITY: usize = 1_000;
+        let replays = ReplayCache::<_, CAPACITY>::default();
+        let count = CAPACITY as u64;
         for number in 0..=count {
             assert!(replays.remember(named("a", &number.to_string()), at(1000 + number), at(0)));
         }
         assert_eq!(
             replays.0.lock().map(|state| state.by_end.len()).ok(),
-            Some(MAX_REMEMBERED_TOKENS)
+            Some(CAPACITY)
         );
         assert!(!replays.remember(named("a", &count.to_string()), at(9999), at(0)));
         assert!(!replays.remember(named("a", "1"), at(9999), at(0)));

@@ -61,10 +61,10 @@ fn what_is_encrypted_otherwise_is_refused_before_any_work() {
     for broken in ["AAAA", "S3CRET!", "MAA="] {
         let label = "ENCRYPTED PRIVATE KEY";
         let text = format!("-----BEGIN {label}-----\n{broken}\n-----END {label}-----");
-        let why = read(&text, "correct").err();
+        let reason = read(&text, "correct").err();
         assert!(
-            matches!(why, Some(KeyError::Malformed | KeyError::Encryption)),
-            "{why:?}"
+            matches!(reason, Some(KeyError::Malformed | KeyError::Encryption)),
+            "{reason:?}"
         );
     }
     let cut = &file!("aes256")[..200];
@@ -77,15 +77,15 @@ fn what_is_encrypted_otherwise_is_refused_before_any_work() {
 
 #[test]
 fn each_reason_has_its_code() {
-    for (why, misuse) in [
+    for (reason, misuse) in [
         (KeyError::Encrypted, Misuse::KeyEncrypted),
         (KeyError::Passphrase, Misuse::KeyPassphrase),
         (KeyError::Encryption, Misuse::KeyMalformed),
     ] {
-        assert_eq!(Error::from(why).code(), misuse.code());
+        assert_eq!(Error::from(reason).code(), misuse.code());
     }
     // Nothing is said twice.
-    for (why, message) in [
+    for (reason, message) in [
         (
             KeyError::Encrypted,
             "the private key is encrypted, and no passphrase was given [key.encrypted]",
@@ -95,6 +95,6 @@ fn each_reason_has_its_code() {
             "the passphrase does not decrypt the private key [key.passphrase]",
         ),
     ] {
-        assert_eq!(Error::from(why).to_string(), message);
+        assert_eq!(Error::from(reason).to_string(), message);
     }
 }

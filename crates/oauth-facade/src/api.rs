@@ -155,8 +155,8 @@ impl Api {
         };
         let jkt = key.thumbprint();
         if self.core.dpop_jkt().is_some_and(|known| known != jkt) {
-            let why = "one API is called with the tokens of one DPoP key";
-            return Err(Error::from(Misuse::Setup).about(why));
+            let reason = "one API is called with the tokens of one DPoP key";
+            return Err(Error::from(Misuse::Setup).about(reason));
         }
         self.core = self.core.with_dpop(client.core())?;
         Ok(self)
@@ -202,10 +202,10 @@ impl Api {
 pub struct Call<'a> {
     /// The HTTP method; empty means `GET`.
     pub method: &'a str,
-    /// The parts of the request that the rules read. For a body that streams, see [`Self::once`].
+    /// The parts of the request that the rules read. For a body that streams, see [`Self::body_repeat`].
     pub request: Attachment<'a>,
-    /// Whether the body can be sent only once.
-    pub once: BodyRepeat,
+    /// Whether the body can be sent again.
+    pub body_repeat: BodyRepeat,
     /// How a pause that the API requires is handled.
     pub on_rate_limit: OnRateLimit,
     /// Whether the core or the HTTP client follows redirects.
@@ -301,7 +301,7 @@ impl ApiCall {
         if let Some(body) = call.request.body {
             request = request.body(Bytes::copy_from_slice(body));
         }
-        if call.once == BodyRepeat::Impossible {
+        if call.body_repeat == BodyRepeat::Impossible {
             request = request.body_once();
         }
         if call.redirects == Redirects::Host {

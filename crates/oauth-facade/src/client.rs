@@ -107,8 +107,8 @@ impl Client {
         let client = account.client(key.signing_key(account.private_key_id()), subject)?;
         let is_google = server.core.issuer().as_str() == client.server().issuer().as_str();
         if !is_google || client_id != account.client_email() {
-            let why = "a service account is a client of `google`, by its client_email";
-            return Err(Error::from(Misuse::Setup).about(why));
+            let reason = "a service account is a client of `google`, by its client_email";
+            return Err(Error::from(Misuse::Setup).about(reason));
         }
         Ok(Self::from(client))
     }
@@ -322,7 +322,7 @@ impl Client {
     }
 
     /// The grant of a refresh token that another program has obtained for this client, which is renewed before its first
-    /// use. Of the request only the scope counts: what the token was granted for, if known.
+    /// use. Only the scope of the request is used: the scope that the token was granted, if known.
     ///
     /// # Errors
     /// `argument.invalid` for an empty token or one with white space around it; those of [`TokenRequest`].

@@ -23,8 +23,8 @@ pub enum Auth {
     /// As the preset documents it, with this secret; without one, as a public client. For a server without a preset,
     /// its metadata determines the method; `client_secret_basic` if it lists none.
     Documented(Option<Secret<String>>),
-    /// As [`Documented`](Self::Documented) with a secret, whose HMACs the host makes if the server accepts secrets in
-    /// no other way.
+    /// Like [`Documented`](Self::Documented) with a secret, but the host makes the HMACs if the server accepts only
+    /// `client_secret_jwt`.
     #[cfg(feature = "held-keys")]
     DocumentedHolding(Secret<String>, Holder),
     /// A public client.
@@ -45,7 +45,7 @@ pub enum Auth {
     /// `client_secret_jwt`, whose HMACs the host makes.
     #[cfg(feature = "held-keys")]
     HeldSecretJwt(HeldSecretJwt),
-    /// A service account of Google, with the text of its file; its own tokens are those of the account, or of this
+    /// A service account of Google, with the text of its file; its own tokens are for the account, or for this
     /// user.
     #[cfg(all(feature = "crypto", feature = "providers"))]
     ServiceAccount(Secret<String>, Option<String>),
@@ -312,8 +312,8 @@ mod assertion {
         fn all(&self) -> Result<ClientKeys, Error> {
             let is_for_one_key = self.kid.is_some() || self.certificate_thumbprint.is_some();
             if self.keys.len() > 1 && is_for_one_key {
-                let why = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
-                return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
+                let reason = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
+                return Err(Error::from(Misuse::ArgumentsInconsistent).about(reason));
             }
             let keys = self.keys.iter().map(|key| self.decrypted(key));
             let keys = keys.collect::<Result<Vec<_>, _>>()?;

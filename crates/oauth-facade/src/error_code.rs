@@ -20,12 +20,12 @@ impl error::Error for HostMessage {}
 
 /// The error with this code, for hosts that received one as an error of their language. A refusal, or an unknown code,
 /// becomes the loss of an answer. `pause` is how long the host's error said to wait.
-pub fn error_from_code(code: &str, why: &str, pause: Option<Duration>) -> Error {
-    let cause = || Cause::unknown(HostMessage(why.to_owned()));
+pub fn error_from_code(code: &str, reason: &str, pause: Option<Duration>) -> Error {
+    let cause = || Cause::unknown(HostMessage(reason.to_owned()));
     let error = match Row::all().find(|row| row.code() == code) {
         Some(Row::Malformed(fault)) => Error::from(fault).caused_by(cause()),
         Some(Row::Untrusted(check)) => Error::from(check).caused_by(cause()),
-        Some(Row::Misuse(misuse)) => Error::from(misuse).about(why),
+        Some(Row::Misuse(misuse)) => Error::from(misuse).about(reason),
         Some(Row::Lost(loss)) => Error::lost(cause().because(loss)),
         Some(Row::Denied(_)) | None => Error::lost(cause()),
     };

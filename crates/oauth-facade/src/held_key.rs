@@ -81,10 +81,10 @@ impl HeldKeyJwt {
 
     /// The newest of several keys that the server supports.
     fn newest(&self, server: &Server, alg: Option<Alg>) -> Result<SigningKey, Error> {
-        let misnamed = |why: &str| Err(Error::from(Misuse::ClientKeys).about(why));
+        let misnamed = |reason: &str| Err(Error::from(Misuse::ClientKeys).about(reason));
         if self.kid.is_some() || self.certificate_thumbprint.is_some() {
-            let why = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
-            return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
+            let reason = "a kid and a certificate can be given for one key only: set the kid of several keys in their JWKs";
+            return Err(Error::from(Misuse::ArgumentsInconsistent).about(reason));
         }
         let mut kids: Vec<_> = self.keys.iter().map(|key| &key.kid).collect();
         kids.sort_unstable();

@@ -359,8 +359,8 @@ impl Keeper {
     ///
     /// # Errors
     /// The errors of [`Self::begin`].
-    pub fn failed(&self, at: &Moment, why: &str) -> Result<Task, Error> {
-        let error = Error::lost(Cause::unknown_as(why)).at_endpoint(STORE);
+    pub fn failed(&self, at: &Moment, reason: &str) -> Result<Task, Error> {
+        let error = Error::lost(Cause::unknown_as(reason)).at_endpoint(STORE);
         self.step(at, Event::Failed(error))
     }
 

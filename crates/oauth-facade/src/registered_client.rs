@@ -41,9 +41,9 @@ impl Auth {
             Self::SecretJwt(jwt) => own.assertion = Some(jwt.assertion()?),
             Self::Tls(certificate) => own.certificate = Some(certificate),
             _ => {
-                let why =
+                let reason =
                     "the registration says how the client authenticates, and has the secret for it";
-                return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
+                return Err(Error::from(Misuse::ArgumentsInconsistent).about(reason));
             }
         }
         #[cfg(not(feature = "crypto"))]

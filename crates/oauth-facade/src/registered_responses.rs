@@ -118,7 +118,7 @@ impl Registration {
 
     /// How authorization requests are signed, if they are.
     fn request_signing(&self, client: &Client) -> Result<Option<RequestSigning>, Error> {
-        let setup = |why: &str| Error::from(Misuse::ArgumentsInconsistent).about(why);
+        let setup = |reason: &str| Error::from(Misuse::ArgumentsInconsistent).about(reason);
         let Some(name) = &self.request_object_signing_alg else {
             return match self.request_object_signing_key {
                 Some(_) => Err(setup("a key for request objects without their alg")),
@@ -154,8 +154,8 @@ impl Registration {
                 Ok(Some(encryption.enc(enc_or_default(enc)?)))
             }
             None if enc.is_some() => {
-                let why = "a request_object_encryption_enc without its alg";
-                Err(Error::from(Misuse::ArgumentsInconsistent).about(why))
+                let reason = "a request_object_encryption_enc without its alg";
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(reason))
             }
             None => Ok(None),
         }
@@ -167,7 +167,7 @@ impl Registration {
         alg: Option<&str>,
         enc: Option<&str>,
     ) -> Result<Option<ResponseEncryption>, Error> {
-        let setup = |why: &str| Error::from(Misuse::ArgumentsInconsistent).about(why);
+        let setup = |reason: &str| Error::from(Misuse::ArgumentsInconsistent).about(reason);
         let Some(name) = alg else {
             return match enc {
                 Some(_) => Err(setup("an enc without its alg")),

@@ -131,8 +131,8 @@ impl Connect {
         }
         if let Some(uri) = &self.resource {
             if self.without_resource {
-                let why = "without_resource sends no resource: name none";
-                return Err(Error::from(Misuse::ArgumentsInconsistent).about(why));
+                let reason = "without_resource sends no resource: name none";
+                return Err(Error::from(Misuse::ArgumentsInconsistent).about(reason));
             }
             request = request.resource_value(uri)?;
         }

@@ -156,8 +156,8 @@ pub(crate) fn client(
 
 fn check(client_id: &str, settings: &ClientSettings) -> Result<(), Error> {
     if client_id != settings.client_id() {
-        let why = "these settings are of another client";
-        return Err(Error::from(Misuse::Setup).about(why));
+        let reason = "these settings are of another client";
+        return Err(Error::from(Misuse::Setup).about(reason));
     }
     Ok(())
 }
@@ -170,8 +170,8 @@ fn signing_key(server: &oauth_core::server::Server, key: KeyText<'_>) -> Result<
 /// Keys are not read in this build, because nothing could sign with one.
 #[cfg(not(feature = "crypto"))]
 fn signing_key(_: &oauth_core::server::Server, _: KeyText<'_>) -> Result<SigningKey, Error> {
-    let why = "no private key signs here: a client secret, or a workload's token";
-    Err(Error::from(Misuse::Setup).about(why))
+    let reason = "no private key signs here: a client secret, or a workload's token";
+    Err(Error::from(Misuse::Setup).about(reason))
 }
 
 /// The identity of a workload.

@@ -146,7 +146,7 @@ fn header_fields_that_say_nothing_are_in_nobodys_way() {
 fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
     let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
     let mut call = call("https://api.example/a");
-    call.once = BodyRepeat::Impossible;
+    call.body_repeat = BodyRepeat::Impossible;
     let mut request = ApiCall::new(&api, &call).unwrap();
     request.begin(&at(0)).unwrap();
     request.token(&at(0), &Tokens::bearer("abc")).unwrap();
@@ -155,7 +155,7 @@ fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
         CallStep::DoneRefused
     );
 
-    call.once = BodyRepeat::Possible;
+    call.body_repeat = BodyRepeat::Possible;
     call.redirects = Redirects::Host;
     let mut request = ApiCall::new(&api, &call).unwrap();
     request.begin(&at(0)).unwrap();

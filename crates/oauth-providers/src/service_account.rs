@@ -85,8 +85,8 @@ impl ServiceAccount {
         &self.private_key_id
     }
 
-    /// The account as a client of Google: its own tokens are those of the account, or with a `subject` those of this
-    /// user, whose organization has allowed the account to act for its members. `key` is the account's private key,
+    /// The account as a client of Google: its own tokens are for the account or, with a `subject`, for this user,
+    /// whose organization has allowed the account to act for its members. `key` is the account's private key,
     /// which signs by RS256.
     ///
     /// # Errors

@@ -117,10 +117,10 @@ fn private_file(path: &Path) -> std::io::Result<fs::File> {
     options.open(path)
 }
 
-fn io(why: std::io::Error) -> Error {
+fn io(reason: std::io::Error) -> Error {
     Error::from(Misuse::Setup)
         .about("the folder of flows")
-        .caused_by(Cause::unsent(why))
+        .caused_by(Cause::unsent(reason))
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -131,7 +131,7 @@ pub(crate) enum Proxies {
 
 /// Checks whether a request to this URL may be sent if addresses are checked, before its name is resolved.
 pub(crate) fn check(url: &Url, proxies: Proxies) -> Result<(), Cause> {
-    let refused = |why: NotPublic| Err(Cause::unsent(why).because(Loss::NotPublic));
+    let refused = |reason: NotPublic| Err(Cause::unsent(reason).because(Loss::NotPublic));
     if url.scheme() != "https" {
         return refused(NotPublic::PlainHttp);
     }

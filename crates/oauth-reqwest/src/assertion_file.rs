@@ -41,10 +41,10 @@ impl AssertionFile {
 
 impl AssertionSource for AssertionFile {
     fn assertion(&self, _: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
-        environment::read(&self.0).map_err(|why| {
+        environment::read(&self.0).map_err(|reason| {
             let path = self.0.display().to_string();
             Cause::unsent(format!(
-                "the client assertion in {}: {why}",
+                "the client assertion in {}: {reason}",
                 shown_name(&path)
             ))
         })

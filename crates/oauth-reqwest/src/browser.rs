@@ -64,11 +64,11 @@ fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let failed = |why: std::io::Error| {
+    let failed = |reason: std::io::Error| {
         let program = command.get_program().to_string_lossy().into_owned();
         Error::from(Misuse::BrowserUnavailable)
             .about(&format!("cannot start {program}"))
-            .caused_by(Cause::unsent(why))
+            .caused_by(Cause::unsent(reason))
     };
     let mut child = child.map_err(failed)?;
     // Some openers run as long as the browser, so they are waited for in another thread.

@@ -53,18 +53,18 @@ impl Environment for ProcessEnvironment {
     }
 
     fn file(&self, path: &str) -> Result<Secret<String>, Cause> {
-        read(Path::new(path)).map_err(|why| Cause::unsent(format!("{path}: {why}")))
+        read(Path::new(path)).map_err(|error| Cause::unsent(format!("{path}: {error}")))
     }
 }
 
 /// The text of a file, or in words why there is none.
 pub(crate) fn read(path: &Path) -> Result<Secret<String>, String> {
-    let file = File::open(path).map_err(|why| why.to_string())?;
+    let file = File::open(path).map_err(|error| error.to_string())?;
     let limit = MAX_BYTES as u64;
     let mut text = String::new();
     let read = file.take(limit + 1).read_to_string(&mut text);
     let text = Secret::new(text);
-    read.map_err(|why| why.to_string())?;
+    read.map_err(|error| error.to_string())?;
     if text.expose().len() <= MAX_BYTES {
         Ok(text)
     } else {

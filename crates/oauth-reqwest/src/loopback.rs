@@ -213,14 +213,14 @@ impl Listener {
             return Ok(login);
         }
         let begun = driver.run(client.begin_authorization(request)).await?;
-        if let Err(why) = open(&begun.url) {
+        if let Err(reason) = open(&begun.url) {
             let login = match turn {
                 DeviceLoginTiming::IfNotOpened => {
                     by_code(driver, client, token_request, code.as_ref(), turn).await?
                 }
                 _ => None,
             };
-            return login.ok_or(why);
+            return login.ok_or(reason);
         }
         let callback = self.wait(&begun.pending, patience).await?;
         driver.run(client.redeem(begun.pending, &callback)?).await

@@ -41,7 +41,7 @@ fn check(file: Option<OsString>, folders: Option<OsString>) -> Result<(), Error>
 
 fn of_file(path: &Path) -> Result<(), String> {
     let name = path.display();
-    let bytes = std::fs::read(path).map_err(|why| format!("{FILE} names {name}: {why}"))?;
+    let bytes = std::fs::read(path).map_err(|error| format!("{FILE} names {name}: {error}"))?;
     let mut trusted = RootCertStore::empty();
     let mut certificates = CertificateDer::pem_slice_iter(&bytes).flatten();
     if certificates.any(|certificate| trusted.add(certificate).is_ok()) {

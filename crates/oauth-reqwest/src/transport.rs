@@ -259,9 +259,9 @@ fn certificates(setting: &str, pem: &[u8]) -> Result<Vec<Certificate>, Error> {
     let unread = || bad_setting(&format!("{setting}: the certificates cannot be read"));
     let mut trusted = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|why| unread().caused_by(Cause::unsent(why)))?;
+        let certificate = certificate.map_err(|error| unread().caused_by(Cause::unsent(error)))?;
         let added = trusted.add(certificate);
-        added.map_err(|why| unread().caused_by(Cause::unsent(why)))?;
+        added.map_err(|error| unread().caused_by(Cause::unsent(error)))?;
     }
     if trusted.is_empty() {
         return Err(bad_setting(&format!(

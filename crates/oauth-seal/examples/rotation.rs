@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
     let alone = Keys::new(new);
     match alone.open(&text, b"greeting") {
         Ok(_) => println!("opens"),
-        Err(why) => println!("without the old key: {why}"),
+        Err(reason) => println!("without the old key: {reason}"),
     }
     Ok(())
 }

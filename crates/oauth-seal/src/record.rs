@@ -167,7 +167,7 @@ pub fn without_key(id: &str, reason: NoKey) -> Error {
 pub enum NoKey {
     /// The key is not among those that were given.
     Given,
-    /// No key of this id is known to any of the workers that were asked.
+    /// The key source that was asked knows no key of this id.
     Known,
 }
 

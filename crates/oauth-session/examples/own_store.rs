@@ -89,7 +89,7 @@ async fn main() {
     for report in contract::check(&[Arc::new(store.clone()), Arc::new(store)]).await {
         match report.outcome {
             Ok(()) => println!("kept    {}", report.case),
-            Err(why) => println!("broken  {}: {why}", report.case),
+            Err(reason) => println!("broken  {}: {reason}", report.case),
         }
     }
 }

@@ -80,7 +80,8 @@ pub async fn private<S: Store + ?Sized>(
             Saved::Conflict => new_key = Some((key, text)),
         }
     }
-    let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
+    let cause =
+        Cause::unsent_as("every save conflicted with another writer's").because(Loss::Contended);
     Err(Error::lost(cause).at_endpoint(ENDPOINT))
 }
 

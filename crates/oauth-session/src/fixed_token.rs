@@ -158,8 +158,9 @@ fn read_file(path: &std::path::Path) -> Result<Secret<String>, Error> {
         file.take(MAX_LENGTH + 1).read_to_string(&mut text)?;
         Ok(text)
     };
-    let text = read()
-        .map_err(|why: std::io::Error| unreadable_error(&name).caused_by(Cause::unsent(why)))?;
+    let text = read().map_err(|reason: std::io::Error| {
+        unreadable_error(&name).caused_by(Cause::unsent(reason))
+    })?;
     if text.len() as u64 > MAX_LENGTH {
         return Err(unreadable_error(&name).caused_by(Cause::unsent("it is longer than 64 KiB")));
     }

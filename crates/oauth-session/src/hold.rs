@@ -146,7 +146,8 @@ async fn extend(
     limit: Duration,
     dropped: &mut oneshot::Receiver<()>,
 ) -> bool {
-    let end = Instant::now() + limit;
+    // Longer than any exchange, and no instant is out of range.
+    let end = Instant::now() + limit.min(Duration::from_secs(24 * 60 * 60));
     loop {
         let next = (Instant::now() + lease.every).min(end);
         // Nothing is ever sent: it ends when the other half is dropped.

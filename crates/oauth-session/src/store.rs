@@ -286,7 +286,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 }
 
 /// The time for which a store keeps the tombstone of a removed record: long enough for every worker to read it.
-const REMOVAL_SHOWS: Duration = Duration::from_secs(30 * 24 * 3600);
+const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The version after this one, by the clock of this machine. `None` once versions are exhausted, which does not happen
 /// in practice.
@@ -300,7 +300,7 @@ fn next(version: u64) -> Option<u64> {
 /// Whether the tombstone of this version is old enough to delete.
 fn is_forgotten(version: u64) -> bool {
     let age = next(0).map_or(0, |now| now.saturating_sub(version));
-    u128::from(age) > REMOVAL_SHOWS.as_micros()
+    u128::from(age) > TOMBSTONE_LIFETIME.as_micros()
 }
 
 /// The longest lease: one year, so that no time overflows.

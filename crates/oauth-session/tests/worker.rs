@@ -51,7 +51,7 @@ async fn run() -> Outcome<()> {
             for report in contract::check(&[store, second]).await {
                 report
                     .outcome
-                    .map_err(|why| format!("{}: {why}", report.case))?;
+                    .map_err(|error| format!("{}: {error}", report.case))?;
                 println!("{}", report.case);
             }
         }

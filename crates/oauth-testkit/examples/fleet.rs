@@ -156,8 +156,8 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let hosts = match options.host.with(options.flaw.as_deref()) {
         Ok(hosts) => hosts,
-        Err(why) => {
-            eprintln!("{why}");
+        Err(reason) => {
+            eprintln!("{reason}");
             return ExitCode::FAILURE;
         }
     };

@@ -76,11 +76,11 @@ pub fn assert(driver: impl FnMut(Probe) -> Result<Seen, Error>) {
     let broken: Vec<String> = check(driver)
         .into_iter()
         .filter_map(|report| {
-            let why = report.outcome.err()?;
+            let reason = report.outcome.err()?;
             Some(format!(
                 "- {}:\n    {}",
                 report.promise,
-                why.replace('\n', "\n    ")
+                reason.replace('\n', "\n    ")
             ))
         })
         .collect();

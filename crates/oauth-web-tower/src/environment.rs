@@ -169,8 +169,8 @@ fn userinfo(environment: &Arc<dyn Environment>) -> Result<Userinfo, Error> {
     match value.as_ref().map_or("", |value| value.expose().as_str()) {
         "" => Ok(Userinfo::default()),
         name => Userinfo::named(name).ok_or_else(|| {
-            let why = "OAUTH_USERINFO: never or when_missing";
-            Error::from(Misuse::WebSetup).about(why)
+            let reason = "OAUTH_USERINFO: never or when_missing";
+            Error::from(Misuse::WebSetup).about(reason)
         }),
     }
 }

@@ -135,8 +135,8 @@ impl Host {
             }
             (_, _, Some(tokens)) => Arc::new(FixedToken::of_tokens((**tokens).clone())),
             _ => {
-                let why = "who signed in is kept, and no tokens";
-                return Err(Error::from(Misuse::WebSetup).about(why));
+                let reason = "who signed in is kept, and no tokens";
+                return Err(Error::from(Misuse::WebSetup).about(reason));
             }
         };
         Ok(SessionSource {

@@ -325,10 +325,10 @@ impl Rejected {
         }
     }
 
-    pub(crate) fn why(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Absent => "there is no cookie",
-            Self::Unopened(why) => why,
+            Self::Unopened(reason) => reason,
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
             CurrentSession::Absent("it is over".to_owned())
         }
         Ok(session) => CurrentSession::Session(Box::new(session)),
-        Err(rejected) => CurrentSession::Absent(rejected.why().to_owned()),
+        Err(rejected) => CurrentSession::Absent(rejected.reason().to_owned()),
     })
 }
 

@@ -29,8 +29,8 @@ impl Browser {
     /// Opens a URL, and continues until the redirect URI is reached, which is not requested. Returns the
     /// callback URL, or the form that would be posted there.
     pub(crate) fn visit(&self, url: &str, redirect_uri: &str) -> Result<String, String> {
-        let target = Url::parse(redirect_uri).map_err(|why| why.to_string())?;
-        let mut request = Request::get(Url::parse(url).map_err(|why| why.to_string())?);
+        let target = Url::parse(redirect_uri).map_err(|error| error.to_string())?;
+        let mut request = Request::get(Url::parse(url).map_err(|error| error.to_string())?);
         for _ in 0..MAX_PAGES {
             if is_same_place(&request.url, &target) {
                 return Ok(request.callback());
@@ -79,8 +79,8 @@ fn next(here: &Url, reply: Response) -> Result<Request, String> {
     if let Some(location) = reply.headers().get(LOCATION)
         && status.is_redirection()
     {
-        let location = location.to_str().map_err(|why| why.to_string())?;
-        let url = here.join(location).map_err(|why| why.to_string())?;
+        let location = location.to_str().map_err(|error| error.to_string())?;
+        let url = here.join(location).map_err(|error| error.to_string())?;
         return Ok(Request::get(url));
     }
     if !status.is_success() {
@@ -90,10 +90,10 @@ fn next(here: &Url, reply: Response) -> Result<Request, String> {
     reply
         .take(MAX_PAGE_BYTES)
         .read_to_end(&mut page)
-        .map_err(|why| why.to_string())?;
+        .map_err(|error| error.to_string())?;
     let form = Form::submitted_at_once(&String::from_utf8_lossy(&page))
         .ok_or_else(|| format!("the page at {} waits for a user", here.path()))?;
-    let mut url = here.join(&form.action).map_err(|why| why.to_string())?;
+    let mut url = here.join(&form.action).map_err(|error| error.to_string())?;
     let fields = Serializer::new(String::new())
         .extend_pairs(&form.fields)
         .finish();
@@ -215,6 +215,6 @@ mod tests {
         )]);
         assert!(visit(&base).is_err_and(|error| error.contains("waits for a user")));
         let (base, _) = serve(vec![to("/authorize?state=s"); MAX_PAGES]);
-        assert!(visit(&base).is_err_and(|why| why.contains("no end")));
+        assert!(visit(&base).is_err_and(|error| error.contains("no end")));
     }
 }

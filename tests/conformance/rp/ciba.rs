@@ -88,8 +88,8 @@ impl Ciba {
     }
 }
 
-fn setup(why: io::Error) -> Error {
-    Error::from(Misuse::Setup).about(&why.to_string())
+fn setup(reason: io::Error) -> Error {
+    Error::from(Misuse::Setup).about(&reason.to_string())
 }
 
 /// Waits for a notification, verifies it, and answers it.

@@ -75,7 +75,7 @@ fn alg(name: &str) -> Result<Alg, String> {
 
 fn read(path: &Path) -> Result<String, Error> {
     let read = std::fs::read_to_string(path);
-    read.map_err(|why| Error::from(Misuse::Setup).about(&format!("{}: {why}", path.display())))
+    read.map_err(|error| Error::from(Misuse::Setup).about(&format!("{}: {error}", path.display())))
 }
 
 /// Has the client sign its requests, if it has a key.
@@ -146,7 +146,8 @@ impl Fapi {
             return Ok(builder);
         };
         let identity = reqwest::Identity::from_pem(read(path)?.as_bytes());
-        let identity = identity.map_err(|why| Error::from(Misuse::Setup).about(&why.to_string()));
+        let identity =
+            identity.map_err(|error| Error::from(Misuse::Setup).about(&error.to_string()));
         Ok(builder.identity(identity?))
     }
 

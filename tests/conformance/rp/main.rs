@@ -143,7 +143,7 @@ impl Stage {
 /// The error that ended a flow, and its stage.
 struct FlowFailure {
     stage: Stage,
-    why: Why,
+    reason: Why,
 }
 
 enum Why {
@@ -156,23 +156,23 @@ impl Stage {
     fn failed(self) -> impl Fn(Error) -> FlowFailure {
         move |error| FlowFailure {
             stage: self,
-            why: Why::Library(Box::new(error)),
+            reason: Why::Library(Box::new(error)),
         }
     }
 
-    fn lost(self, why: impl Into<String>) -> FlowFailure {
+    fn lost(self, reason: impl Into<String>) -> FlowFailure {
         FlowFailure {
             stage: self,
-            why: Why::Page(why.into()),
+            reason: Why::Page(reason.into()),
         }
     }
 }
 
 impl FlowFailure {
     fn record(&self) -> Value {
-        let error = match &self.why {
+        let error = match &self.reason {
             Why::Library(error) => serde_json::to_value(error).unwrap_or_default(),
-            Why::Page(why) => json!({ "code": "rp.login_page", "message": why }),
+            Why::Page(reason) => json!({ "code": "rp.login_page", "message": reason }),
         };
         json!({ "stage": self.stage.as_str(), "error": error })
     }

@@ -42,7 +42,7 @@ impl Party {
         let driver = Driver::new(shown).map_err(&failed)?;
         let ask = discovery(cli).map_err(&failed)?;
         let server = driver.run(discover_with(ask)).map_err(&failed)?;
-        let browser = Browser::new(network(cli)).map_err(|why| Stage::Discovery.lost(why))?;
+        let browser = Browser::new(network(cli)).map_err(|error| Stage::Discovery.lost(error))?;
         let client = client(cli, server).map_err(&failed)?;
         Ok(Self {
             driver,
@@ -93,7 +93,7 @@ impl Party {
         let begun = self.driver.run(self.client.begin_authorization(ask));
         let begun = begun.map_err(&failed)?;
         let visited = self.browser.visit(begun.url.as_str(), redirect_uri(cli));
-        let callback = visited.map_err(|why| Stage::Authorization.lost(why))?;
+        let callback = visited.map_err(|error| Stage::Authorization.lost(error))?;
         if cli.stop_after == Some(Stage::Authorization) {
             let is_recognized = begun.pending.recognizes(&callback);
             return Ok(ControlFlow::Break(json!({

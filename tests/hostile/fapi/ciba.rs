@@ -195,7 +195,7 @@ fn every_variant_signs_in_calls_and_renews() {
                 } else {
                     desk.poll()
                 };
-                let login = login.unwrap_or_else(|why| panic!("{auth:?} {sender:?}: {why}"));
+                let login = login.unwrap_or_else(|error| panic!("{auth:?} {sender:?}: {error}"));
                 assert!(login.id_token.is_some());
                 assert_eq!(
                     *desk.pauses.borrow(),

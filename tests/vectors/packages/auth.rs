@@ -139,8 +139,8 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
         (input.get("issuer") == Some(&Value::Null), WITHOUT_ISSUER),
         (vector.text("endpoint") == Some("par"), PUSH),
     ];
-    if let Some((_, why)) = out_of_reach.iter().find(|(is_so, _)| *is_so) {
-        return Err(Failure::OutOfReach(why));
+    if let Some((_, reason)) = out_of_reach.iter().find(|(is_so, _)| *is_so) {
+        return Err(Failure::OutOfReach(reason));
     }
     if vector.text("build") == Some("jwt_grant") {
         return signed_grant(vector, runner);

@@ -100,8 +100,8 @@ pub(super) fn of(
         }
         let mut line = format!("| {} |", row.feature);
         for (column, cell) in row.cells() {
-            for why in doubts(column, cell, is_proved) {
-                unproved.push(format!("{} ({}): {why}", row.feature, column.key));
+            for reason in doubts(column, cell, is_proved) {
+                unproved.push(format!("{} ({}): {reason}", row.feature, column.key));
             }
             line += &format!(" {} |", shown(cell));
         }
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn an_operation_has_one_row_that_fits() {
         let text = ROW.replace(", \"b\"", "");
-        for (from, to, why) in [
+        for (from, to, reason) in [
             ("operation = \"o\"\n", "", "o has no row"),
             ("\"o\"", "\"p\"", "o has no row\np is no operation"),
             (
@@ -216,7 +216,7 @@ mod tests {
                 "f: browsers have o, or not",
             ),
         ] {
-            assert_eq!(table(&text.replace(from, to)), Err(why.to_owned()));
+            assert_eq!(table(&text.replace(from, to)), Err(reason.to_owned()));
         }
         assert_eq!(table(&text.repeat(2)), Err("o has several rows".to_owned()));
     }

@@ -530,7 +530,7 @@ class FederatedAssertion(ClientAuth):
     """A workload's token instead of a key (RFC 7521 section 4.2): Kubernetes, GitHub Actions, SPIFFE.
 
     source is the path of a file, or a function that takes an AssertionRequest and returns the token or a coroutine that
-    does; it is read again for each request, and again if the server refuses the token and it has been replaced
+    does; it is read for each request, and a second time if the server refuses the token and it has been replaced
     meanwhile. The token's only audience must be audience, by default the server's issuer:
     client_auth.assertion_audience otherwise. client_id says whether requests also contain the client id, as Microsoft
     Entra requires; by default they do not. With an exchange_audience the token is exchanged as that of WorkloadIdentity

@@ -363,10 +363,10 @@ fn finish(mut response: Response, output: Output) -> Result<(), Failure> {
     if output.json {
         let kind = header(response.headers(), "content-type").to_owned();
         let mut body = Vec::new();
-        std::io::Read::read_to_end(&mut response, &mut body).map_err(|why| {
+        std::io::Read::read_to_end(&mut response, &mut body).map_err(|reason| {
             Failure::refused(
                 "call.cut",
-                format_args!("the response body is incomplete: {why}"),
+                format_args!("the response body is incomplete: {reason}"),
                 "try again",
             )
         })?;

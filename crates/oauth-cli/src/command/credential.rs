@@ -69,10 +69,10 @@ const MAX_REQUEST_BYTES: u64 = 64 << 10;
 
 /// Reads a request from stdin.
 fn request() -> Result<Secret<String>, Failure> {
-    let malformed = |why: &str| {
+    let malformed = |reason: &str| {
         Failure::usage(
             "usage.credential_request",
-            format_args!("invalid request on stdin: {why}"),
+            format_args!("invalid request on stdin: {reason}"),
             "this command is meant to be called by git or docker",
         )
     };
@@ -81,7 +81,7 @@ fn request() -> Result<Secret<String>, Failure> {
         .take(MAX_REQUEST_BYTES + 1)
         .read_to_string(&mut text);
     let text = Secret::new(text);
-    read.map_err(|why| malformed(&why.to_string()))?;
+    read.map_err(|error| malformed(&error.to_string()))?;
     if text.expose().len() as u64 > MAX_REQUEST_BYTES {
         Err(malformed("longer than 64 KiB"))
     } else {

@@ -156,7 +156,7 @@ impl NewKeyArgs {
         let alg = self.alg.as_str();
         match file {
             Some(path) => {
-                write_new(&path, pem.as_bytes()).map_err(|why| not_written(&path, &why))?;
+                write_new(&path, pem.as_bytes()).map_err(|error| not_written(&path, &error))?;
                 let path = path.display().to_string();
                 let text = format!("wrote {path}, thumbprint {thumbprint}");
                 let record = json!({ "alg": alg, "thumbprint": thumbprint, "file": path });
@@ -180,7 +180,7 @@ impl Seal {
             Some(path) => {
                 let line = Secret::new(format!("{}\n", text.expose()));
                 write_new(&path, line.expose().as_bytes())
-                    .map_err(|why| not_written(&path, &why))?;
+                    .map_err(|error| not_written(&path, &error))?;
                 let path = path.display().to_string();
                 let record = json!({ "id": id, "file": path });
                 output.result(format_args!("wrote {path}, key {id}"), &record)
@@ -311,18 +311,18 @@ fn refused_terminal() -> Failure {
     )
 }
 
-fn not_written(path: &Path, why: &io::Error) -> Failure {
-    let hint = match why.kind() {
+fn not_written(path: &Path, reason: &io::Error) -> Failure {
+    let hint = match reason.kind() {
         io::ErrorKind::AlreadyExists => "a key is never overwritten: choose another file",
         _ => "choose a file that you can write to",
     };
     Failure::usage(
         "usage.key_output",
-        format_args!("{}: {why}", path.display()),
+        format_args!("{}: {reason}", path.display()),
         hint,
     )
 }
 
-fn not_generated(why: KeyError) -> Failure {
-    Failure::usage("usage.key", why, "try again, or choose another --alg")
+fn not_generated(reason: KeyError) -> Failure {
+    Failure::usage("usage.key", reason, "try again, or choose another --alg")
 }

@@ -285,14 +285,14 @@ fn readable(name: &str, value: &Value) -> String {
 
 /// The JSON object in a file.
 pub(super) fn object(path: &Path) -> Result<Map<String, Value>, Failure> {
-    let refused = |why: &str| {
+    let refused = |reason: &str| {
         Failure::usage(
             "usage.metadata",
-            format_args!("{}: {why}", path.display()),
+            format_args!("{}: {reason}", path.display()),
             "pass a file that contains a JSON object",
         )
     };
-    let text = read_file(path).map_err(|why| refused(&why.to_string()))?;
+    let text = read_file(path).map_err(|error| refused(&error.to_string()))?;
     match serde_json::from_str(&text) {
         Ok(Value::Object(members)) => Ok(members),
         _ => Err(refused("not a JSON object")),

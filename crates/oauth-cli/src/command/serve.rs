@@ -65,7 +65,7 @@ pub(crate) struct Serve {
 
 /// The base URL of a web application: without a trailing slash or a query.
 fn base_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|why| why.to_string())?;
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
     match url.query() {
         None => Ok(text.trim_end_matches('/').to_owned()),
         Some(_) => Err("the URL of the application must not have a query".to_owned()),
@@ -74,7 +74,9 @@ fn base_url(text: &str) -> Result<String, String> {
 
 /// An origin as browsers write it: anything else would silently match no page.
 fn origin(text: &str) -> Result<String, String> {
-    let origin = Url::parse(text).map_err(|why| why.to_string())?.origin();
+    let origin = Url::parse(text)
+        .map_err(|error| error.to_string())?
+        .origin();
     if origin == text {
         Ok(origin)
     } else {
@@ -171,10 +173,10 @@ impl Serve {
             self.configure(&users, &mut twin);
             twin
         };
-        let served = Served::start_on(self.port, twin).map_err(|why| {
+        let served = Served::start_on(self.port, twin).map_err(|reason| {
             Failure::usage(
                 "usage.port",
-                format_args!("cannot listen on port {}: {why}", self.port),
+                format_args!("cannot listen on port {}: {reason}", self.port),
                 "choose another port with --port, or remove --port to use any free one",
             )
         })?;

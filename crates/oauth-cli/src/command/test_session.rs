@@ -79,7 +79,7 @@ impl TestSession {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|why| Error::from(Misuse::Setup).about(&why.to_string()))?;
+            .map_err(|error| Error::from(Misuse::Setup).about(&error.to_string()))?;
         let visit = host.site().testing(identity);
         let Outcome::Respond(reply) = runtime.block_on(host.drive(visit))? else {
             return Err(Error::from(Misuse::OutOfOrder).into());

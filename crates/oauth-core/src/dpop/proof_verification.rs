@@ -146,7 +146,7 @@ impl ProofChecks {
             let detail = format!("iat is {iat}, expected {from} to {to}");
             return Err(Error::from(ValidationFailure::ProofTime).about(&detail));
         }
-        // No proof needs these, but one that has them is limited by them (RFC 7519 sections 4.1.4 and 4.1.5).
+        // Optional in a proof, but honoured if present (RFC 7519 sections 4.1.4 and 4.1.5).
         let time = |name| claims.time(name).map_err(|error| malformed(&error));
         let is_over = time("exp")?.is_some_and(|expires| now >= expires.after(clock_skew));
         let is_early = time("nbf")?.is_some_and(|begins| begins > now.after(clock_skew));
@@ -176,13 +176,18 @@ impl ProofChecks {
     /// Remembers a verified proof, unless the caller does.
     ///
     /// # Errors
-    /// `dpop_proof.replayed` if it was remembered before.
+    /// `dpop_proof.replayed` if it was remembered before; `dpop_proof.iat` if it has expired since it was checked, because it
+    /// would be forgotten at once.
     pub(crate) fn remember(
         &self,
         proof: &VerifiedDpopProof,
         known: &DpopProofs,
         now: UnixTime,
     ) -> Result<(), Error> {
+        if now >= proof.forget_at {
+            let detail = "it has expired while the token was verified";
+            return Err(Error::from(ValidationFailure::ProofTime).about(detail));
+        }
         if self.replay == Replay::Caller {
             return Ok(());
         }
@@ -236,8 +241,8 @@ impl Parsed {
         // "The dpop+jwt type value", which the abbreviated media type application/dpop+jwt is.
         if jws.typ.is_none() || !jws.has_type(&["dpop+jwt"]) {
             let typ = jws.typ.as_deref().unwrap_or("none");
-            return Err(Error::from(ValidationFailure::ProofType)
-                .about(&format!("it is {typ}, expected dpop+jwt")));
+            let detail = format!("it is {}, expected dpop+jwt", shortened(typ));
+            return Err(Error::from(ValidationFailure::ProofType).about(&detail));
         }
         let header = proof.split('.').next().unwrap_or_default();
         Ok(Self {
@@ -283,8 +288,13 @@ fn check_same(failure: ValidationFailure, named: &str, expected: &str) -> Result
     if named == expected {
         Ok(())
     } else {
-        Err(Error::from(failure).about(&format!("it is {named}, expected {expected}")))
+        Err(Error::from(failure).about(&format!("it is {}, expected {expected}", shortened(named))))
     }
+}
+
+/// The beginning of a text from an unauthenticated request, for an error.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 /// The failure with the details of another error.

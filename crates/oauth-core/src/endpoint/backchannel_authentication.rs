@@ -140,7 +140,8 @@ impl BackchannelAuthentication {
     /// Sets a short text that both devices show, by which the user recognizes this request.
     ///
     /// # Errors
-    /// `ciba.binding_message` if it is empty, of more than a hundred characters, or with control characters.
+    /// `ciba.binding_message` if it is empty, of more than a hundred characters, or with control characters or invisible
+    /// formatting characters.
     pub fn binding_message(mut self, text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let is_plain = !text.trim().is_empty() && printable(&text) == text;

@@ -294,7 +294,7 @@ mod tests {
                 "{value}"
             );
         }
-        for (member, value, why) in [
+        for (member, value, reason) in [
             (
                 "verification_uri",
                 r#""javascript:alert(1)""#,
@@ -317,7 +317,7 @@ mod tests {
             ),
         ] {
             let error = told(&[(member, value)]).unwrap_err();
-            let detail = format!("{member} is {why}");
+            let detail = format!("{member} is {reason}");
             assert_eq!(
                 (error.code(), error.detail()),
                 ("device.verification_uri", Some(&*detail))

@@ -227,7 +227,7 @@ table! {
         UserinfoNotSigned "userinfo.not_signed" GIVE_UP "the UserInfo response is not signed, though the client is registered for it"
         IntrospectionNotSigned "introspection.not_signed" GIVE_UP "the introspection response is not signed, though a signed one was requested"
         MetadataIssuer "metadata.issuer" GIVE_UP "the metadata document's issuer is not the expected one"
-        RegistrationRedirectUri "registration.redirect_uri" GIVE_UP "the server did not register the requested redirect URIs"
+        RegistrationRedirectUri "registration.redirect_uri" GIVE_UP "the server registered a redirect URI that was not requested, or none of those that were"
         RegistrationClient "registration.client_id" GIVE_UP "the registration response's client_id is not that of this client"
         WebfingerSubject "webfinger.subject" GIVE_UP "the WebFinger response's subject is not the requested identifier"
         ResourceMetadataResource "resource_metadata.resource" GIVE_UP "the resource metadata's resource is not the requested one"

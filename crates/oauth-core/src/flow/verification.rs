@@ -26,7 +26,7 @@ use crate::token::logout_token::{LogoutToken, LogoutTokenChecks};
 
 /// The pause before looking again for keys that another verification is fetching.
 const POLL_PAUSE: Duration = Duration::from_millis(250);
-/// The largest number of looks: the clock of a replay may stand still.
+/// The largest number of polls, because the clock may not advance when a recording is replayed.
 const MAX_POLLS: u8 = 40;
 
 /// The verification of a signature with the server's keys.
@@ -130,7 +130,7 @@ impl Verification {
     fn begin(&mut self, at: &Moment) -> Result<Step<Jws>, Error> {
         let token = std::mem::replace(&mut self.token, Secret::new(String::new()));
         let signed = decrypt_if_encrypted(token, self.encryption.as_deref())?;
-        // No page verifies access tokens.
+        // Only the verification of access tokens uses this, which browser builds do not contain.
         let jws = match self.other_algs {
             OtherAlgs::BoundToKeys if !IS_BROWSER_BUILD => {
                 let known = Alg::ALL.iter().copied();
@@ -191,7 +191,7 @@ impl Verification {
         }
     }
 
-    /// The keys that may have signed the token, or others.
+    /// Tries the keys that may have signed the token; fetches others if there are none.
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
         self.tried = Some(Arc::clone(keys));
         let kid = jws.kid.as_deref();

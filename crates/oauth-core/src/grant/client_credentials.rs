@@ -24,11 +24,11 @@ impl Grant for ClientCredentials {
         Ok(())
     }
 
-    /// "The client credentials grant type MUST only be used by confidential clients" (4.4)
     fn is_user_grant(&self) -> bool {
         false
     }
 
+    /// "The client credentials grant type MUST only be used by confidential clients" (4.4)
     fn is_for_confidential_clients(&self) -> bool {
         true
     }

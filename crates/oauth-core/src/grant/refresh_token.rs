@@ -1,7 +1,8 @@
 //! `grant_type=refresh_token`: a new access token for an existing grant.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-6>. If the response contains no new refresh token, the old
-//! one is kept: `endpoint/token.rs`. When a token is refreshed, and by which worker, is decided in `flow/keeper/`.
+//! one is kept: `endpoint/token.rs`, where the key or certificate that a token is bound to is checked, too (RFC 9449
+//! section 5, RFC 8705 section 4). When a token is refreshed, and by which worker, is decided in `flow/keeper/`.
 
 use std::borrow::Cow;
 

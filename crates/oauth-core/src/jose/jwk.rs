@@ -51,6 +51,8 @@ enum Family {
     Rsa,
 }
 
+/// The longest public exponent of an RSA key, in bytes.
+const MAX_EXPONENT: usize = 8;
 /// Members that only a private or a symmetric key has (RFC 7518 sections 6.2.2, 6.3.2, 6.4).
 pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -127,11 +129,11 @@ impl PublicJwk {
             alg_family,
             prepared: Prepared::default(),
         };
-        if key.has_acceptable_size() {
+        if key.has_acceptable_numbers() {
             Ok(key)
         } else {
             Err(malformed_key(
-                "an RSA key has 2048 to 8192 bits, an odd modulus, and an odd exponent above 1",
+                "an RSA key has 2048 to 8192 bits, an odd modulus, and an odd exponent above 1 of at most 8 bytes",
             ))
         }
     }
@@ -198,9 +200,9 @@ impl PublicJwk {
         prepared_key.downcast_ref()
     }
 
-    /// Whether the key has an acceptable size: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here at
-    /// most 8192, an odd modulus, and an odd exponent above one.
-    fn has_acceptable_size(&self) -> bool {
+    /// Whether the numbers of the key are acceptable: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here at
+    /// most 8192, an odd modulus, and an odd exponent above one. A long exponent would make verifying as slow as signing.
+    fn has_acceptable_numbers(&self) -> bool {
         if self.alg_family != Family::Rsa {
             return true;
         }
@@ -213,7 +215,11 @@ impl PublicJwk {
             .map_or(0, |byte| 8 - byte.leading_zeros() as usize);
         let bits = n.len().saturating_sub(1) * 8 + first;
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-        (2048..=8192).contains(&bits) && is_odd(&n) && is_odd(&e) && e != [1]
+        (2048..=8192).contains(&bits)
+            && is_odd(&n)
+            && is_odd(&e)
+            && e != [1]
+            && e.len() <= MAX_EXPONENT
     }
 
     /// The key as the text of a JWK.

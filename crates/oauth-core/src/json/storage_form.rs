@@ -85,9 +85,9 @@ macro_rules! json_form {
     };
     (@read $object:ident, $field:ident, native) => {
         if $crate::browser_build::IS_BROWSER_BUILD {
-Some(Default::default())
+            Some(Default::default())
         } else {
-$crate::json_form!(@read $object, $field, skip)
+            $crate::json_form!(@read $object, $field, skip)
         }
     };
     (@read $object:ident, $field:ident, $how:ident) => {

@@ -270,9 +270,9 @@ impl IdTokenChecks {
             let detail = format!("it names {acr_text}, expected {required}");
             return Err(Error::from(ValidationFailure::IdTokenAcr).about(&detail));
         }
-        // "JSON array of strings" (section 2), unlike `aud`, which may be one string.
+        // "JSON array of strings" (section 2), unlike `aud`. An error at a refresh would lose the new refresh token.
         match claims.get("amr") {
-            Some(Value::String(_)) => Err(malformed_claim("amr")),
+            Some(Value::String(_)) if self.original.is_none() => Err(malformed_claim("amr")),
             _ => claims.texts("amr").map(drop),
         }
     }

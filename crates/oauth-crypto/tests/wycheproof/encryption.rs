@@ -65,7 +65,7 @@ fn opens(key: &DecryptionKey, job: &DecryptionJob, text: &[u8]) -> bool {
 fn content(judge: &mut Judge, name: aead::TestName, enc_of: impl Fn(usize) -> Enc) {
     for group in aead::TestSet::load(name).expect("the cases").test_groups {
         let enc = enc_of(group.key_size);
-        let why = (group.nonce_size / 8 != enc.iv_bytes()).then_some(Why::IvLength);
+        let reason = (group.nonce_size / 8 != enc.iv_bytes()).then_some(Why::IvLength);
         for test in group.tests {
             let key = DecryptionKey::shared(&test.key, JweAlg::Dir).expect("a shared key");
             let job = DecryptionJob {
@@ -76,7 +76,7 @@ fn content(judge: &mut Judge, name: aead::TestName, enc_of: impl Fn(usize) -> En
                 ..job(JweAlg::Dir, enc)
             };
             let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-            judge.judge(case, test.result, opens(&key, &job, &test.pt), why);
+            judge.judge(case, test.result, opens(&key, &job, &test.pt), reason);
         }
     }
 }
@@ -118,14 +118,14 @@ fn aes_key_wrap() {
         for test in group.tests {
             let key = DecryptionKey::shared(&test.key, alg).expect("a shared key");
             let enc = enc_of(test.pt.len());
-            let why = enc.is_none().then_some(Why::NoContentKey);
+            let reason = enc.is_none().then_some(Why::NoContentKey);
             let content = enc.map(|enc| with_content(alg, enc, &test.pt));
             let job = DecryptionJob {
                 encrypted_key: test.ct.to_vec(),
                 ..content.unwrap_or_else(|| with_content(alg, Enc::A128Gcm, &[0; 16]))
             };
             let case = format!("{} {}", test.tc_id, test.comment);
-            judge.judge(case, test.result, opens(&key, &job, TEXT), why);
+            judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
         }
     }
     judge.end(165);
@@ -148,7 +148,7 @@ fn rsa_oaep() {
             let key = DecryptionKey::from_pem(&group.pem, alg).expect("a private key");
             for test in group.tests {
                 let enc = enc_of(test.pt.len());
-                let why = match (test.label.is_empty(), enc) {
+                let reason = match (test.label.is_empty(), enc) {
                     (false, _) => Some(Why::Label),
                     (true, None) => Some(Why::NoContentKey),
                     (true, Some(_)) => None,
@@ -159,7 +159,7 @@ fn rsa_oaep() {
                     ..content.unwrap_or_else(|| with_content(alg, Enc::A128Gcm, &[0; 16]))
                 };
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, opens(&key, &job, TEXT), why);
+                judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
             }
         }
     }
@@ -217,9 +217,9 @@ fn ecdh_es() {
                 let (x, y) = (x.to_vec(), y.to_vec());
                 let job = agreed(&test.shared_secret, EphemeralKey { curve, x, y });
                 let is_compressed = matches!(test.public_key.first(), Some(2 | 3));
-                let why = is_compressed.then_some(Why::CompressedPoint);
+                let reason = is_compressed.then_some(Why::CompressedPoint);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, opens(&key, &job, TEXT), why);
+                judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
             }
         }
     }
@@ -242,14 +242,14 @@ fn x25519() {
             y: Vec::new(),
         };
         let is_zero = test.shared_secret.iter().all(|byte| *byte == 0);
-        let why = match (test.result, is_zero) {
+        let reason = match (test.result, is_zero) {
             (TestResult::Acceptable, true) => Some(Why::ZeroSecret),
             (TestResult::Acceptable, false) => Some(Why::OddCoordinate),
             _ => None,
         };
         let job = agreed(&test.shared_secret, epk);
         let case = format!("{} {}", test.tc_id, test.comment);
-        judge.judge(case, test.result, opens(&key, &job, TEXT), why);
+        judge.judge(case, test.result, opens(&key, &job, TEXT), reason);
     }
     judge.end(518);
 }

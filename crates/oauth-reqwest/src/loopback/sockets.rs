@@ -28,7 +28,7 @@ impl ListenerSockets {
             }
             bound => bound,
         };
-        let failed = |why| failed(port, why);
+        let failed = |error| failed(port, error);
         let socket = bound.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let host = host_of(&literal(address.ip()), address.port());
@@ -50,7 +50,7 @@ impl ListenerSockets {
         }
         let named = has_port(uri.as_str());
         let wanted = if named { url.port() } else { 0 };
-        let failed = |why| failed(wanted, why);
+        let failed = |error| failed(wanted, error);
         let bound = match ip {
             Some(ip) => Self::one(TcpListener::bind((ip, wanted)).await.map_err(failed)?),
             None => Self::both(wanted).await.map_err(failed)?,
@@ -113,14 +113,14 @@ impl ListenerSockets {
     }
 }
 
-fn failed(port: u16, why: io::Error) -> Error {
+fn failed(port: u16, reason: io::Error) -> Error {
     let what = match port {
         0 => "cannot listen".to_owned(),
-        _ => format!("cannot listen on port {port}: {}", why.kind()),
+        _ => format!("cannot listen on port {port}: {}", reason.kind()),
     };
     Error::from(Misuse::ListenerUnavailable)
         .about(&what)
-        .caused_by(Cause::unsent(why))
+        .caused_by(Cause::unsent(reason))
 }
 
 /// Whether a URI names its port.

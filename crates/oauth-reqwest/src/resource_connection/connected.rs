@@ -95,7 +95,7 @@ impl Connected {
         }
     }
 
-    /// Tokens, for which the user signs in if necessary.
+    /// Returns tokens; the user signs in if necessary.
     pub(super) async fn obtain(
         &self,
         settings: &Settings,
@@ -133,7 +133,7 @@ impl Connected {
         entered.map_err(|error| self.failure(error))
     }
 
-    /// Tokens, for which the user signs in with the browser.
+    /// Signs the user in with the browser; returns the tokens.
     pub(super) async fn obtain_with_browser(
         &self,
         settings: &Settings,

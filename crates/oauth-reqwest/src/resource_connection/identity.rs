@@ -78,8 +78,8 @@ impl IdentityProvider {
 pub(super) fn provider(settings: &Settings) -> Result<Option<&IdentityProvider>, Error> {
     match (settings.request.chosen_grant(), &settings.identity) {
         (GrantChoice::IdentityAssertion, None) => {
-            let why = "identity assertions are those of an identity provider: name it";
-            Err(Error::from(Misuse::ArgumentsInconsistent).about(why))
+            let reason = "identity assertions are those of an identity provider: name it";
+            Err(Error::from(Misuse::ArgumentsInconsistent).about(reason))
         }
         (GrantChoice::IdentityAssertion, provider) => Ok(provider.as_ref()),
         _ => Ok(None),

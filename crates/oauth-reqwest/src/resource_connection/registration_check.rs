@@ -17,8 +17,8 @@ use crate::loopback::Listener;
 /// The time that the user waits for the answer. Without one, the login continues.
 const MAX_CHECK_WAIT: Duration = Duration::from_secs(10);
 
-/// Tokens, for which the user signs in with the browser, and the connection that has them: `listener` is that of a client
-/// that has just been registered.
+/// Signs the user in with the browser; returns the tokens, and the connection that they belong to. `listener` is that of a
+/// client that has just been registered.
 pub(super) async fn sign_in(
     settings: &Settings,
     state: &State,

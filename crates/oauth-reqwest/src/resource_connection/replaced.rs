@@ -32,7 +32,7 @@ pub(super) async fn note_replaced(
     }
     match name_of(settings, &connection).await {
         Some(ours) => connection.replacing(grants, &ours),
-        // It has no tokens: which are its own is not known.
+        // Without its name, its tokens cannot be found.
         None => connection,
     }
 }

@@ -157,13 +157,13 @@ fn pem(setting: &str, text_or_path: &str) -> Result<String, Error> {
             "{setting}: neither PEM nor the name of a file"
         )));
     }
-    std::fs::read_to_string(text_or_path).map_err(|why| {
+    std::fs::read_to_string(text_or_path).map_err(|reason| {
         let about = if is_surely_a_name(text_or_path) {
             format!("{setting}: {text_or_path}")
         } else {
             format!("{setting}: neither PEM nor the name of a file that can be read")
         };
-        bad_setting(&about).caused_by(Cause::unsent(why))
+        bad_setting(&about).caused_by(Cause::unsent(reason))
     })
 }
 

@@ -344,7 +344,7 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
     let transport = Transport::default().without_proxy().trust_only(ours.pem());
     let driver = transport.driver().unwrap();
     let good = served(issued("127.0.0.1", 2090)).await;
-    for (why, port, seen) in [
+    for (reason, port, seen) in [
         ("good", good, "a token"),
         ("self-signed", served(self_signed).await, "lost.tls"),
         (
@@ -355,7 +355,7 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
         ("over", served(issued("127.0.0.1", 2021)).await, "lost.tls"),
     ] {
         let base = format!("https://127.0.0.1:{port}");
-        assert_eq!(code(token(&driver, &base).await), seen, "{why}");
+        assert_eq!(code(token(&driver, &base).await), seen, "{reason}");
     }
     assert_eq!(asked.lock().unwrap().len(), 1, "no secret left");
     // Without roots of the caller's the same server is a stranger's.

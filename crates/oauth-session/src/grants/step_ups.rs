@@ -81,7 +81,8 @@ fn written(listed: &Vec<StepUp>) -> Secret<String> {
 }
 
 fn contended() -> Error {
-    let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
+    let cause =
+        Cause::unsent_as("every save conflicted with another writer's").because(Loss::Contended);
     Error::lost(cause).at_endpoint(ENDPOINT)
 }
 
@@ -128,8 +129,11 @@ impl Grants {
             let mut listed = listed.ok().flatten().unwrap_or_default();
             listed.retain(|listed_step_up| listed_step_up != step_up);
             if listed.len() >= LISTED {
-                self.end_beside(id, Ending::Surplus).await?;
-                continue;
+                match self.end_beside(id, Ending::Surplus).await {
+                    Err(error) if error.endpoint() == Some(ENDPOINT) => return Err(error),
+                    // A failed revocation must not lose the new tokens; the other's record is removed anyway.
+                    Ok(()) | Err(_) => continue,
+                }
             }
             listed.push(step_up.clone());
             let version = entry.map_or(0, |entry| entry.version);

@@ -2,7 +2,7 @@
 
 #![cfg_attr(
     not(feature = "postgres-tls"),
-    allow(clippy::clone_on_copy, reason = "what connects with TLS is no copy")
+    allow(clippy::clone_on_copy, reason = "the connector with TLS is not `Copy`")
 )]
 
 mod errors;
@@ -20,8 +20,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
-    micros,
+    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, Saved, Store, TOMBSTONE_LIFETIME, Times,
+    malformed, micros,
 };
 use errors::{database_error, description, is_broken, late_by, setup, unsent_error};
 use tls::Tls;
@@ -399,7 +399,7 @@ impl Store for PostgresStore {
     fn remove<'a>(&'a self, key: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
             let rows = self.query(REMOVE, &[(&key, Type::TEXT)]).await?;
-            let age = micros(REMOVAL_SHOWS).cast_signed();
+            let age = micros(TOMBSTONE_LIFETIME).cast_signed();
             self.query(DELETE_TOMBSTONES, &[(&age, Type::INT8)]).await?;
             rows.first().map_or(Ok(false), |row| column(row, 0))
         })

@@ -15,8 +15,8 @@ use redis::{
 };
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
-    micros,
+    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, Saved, Store, TOMBSTONE_LIFETIME, Times,
+    malformed, micros,
 };
 use address::Address;
 use connection::{Connections, NumberedConnection, ServerConnection, is_broken, is_elsewhere};
@@ -370,7 +370,7 @@ impl Store for RedisStore {
 }
 
 fn removal_shows() -> String {
-    REMOVAL_SHOWS.as_millis().to_string()
+    TOMBSTONE_LIFETIME.as_millis().to_string()
 }
 
 fn setup(detail: &str) -> Error {

@@ -15,8 +15,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::file::run_blocking;
 use super::folder::lease::{Change, LeaseRecord, clock, decide};
 use super::{
-    Access, Answer, Entry, Lease, PAGE_KEYS, Page, REMOVAL_SHOWS, Saved, Store, Times, malformed,
-    millis, next,
+    Access, Answer, Entry, Lease, PAGE_KEYS, Page, Saved, Store, TOMBSTONE_LIFETIME, Times,
+    malformed, millis, next,
 };
 use database::{ConnectionReuse, Database};
 
@@ -252,7 +252,7 @@ fn lease(
 
 fn remove(transaction: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
     let version = next(0).ok_or_else(|| malformed("version"))?;
-    let oldest = u64::try_from(REMOVAL_SHOWS.as_micros()).unwrap_or(u64::MAX);
+    let oldest = u64::try_from(TOMBSTONE_LIFETIME.as_micros()).unwrap_or(u64::MAX);
     let oldest = version.saturating_sub(oldest).cast_signed();
     transaction.prepare(DELETE_TOMBSTONES)?.execute([oldest])?;
     let stored = load(transaction, key)?;

@@ -115,10 +115,10 @@ fn said(command: &mut Command) -> Result<String, String> {
     }
 }
 
-fn refused(command: &mut Command, why: &str) {
+fn refused(command: &mut Command, reason: &str) {
     let error = said(command).expect_err("refused");
     assert!(error.contains("store.setup"), "{error}");
-    assert!(error.contains(why), "{error}");
+    assert!(error.contains(reason), "{error}");
 }
 
 fn share(kind: &'static str) {
@@ -170,12 +170,12 @@ fn two_users_share_a_database() {
 fn unless_it_is_asked_for_a_groups_files_are_refused() {
     for kind in ["file", "sqlite"] {
         let volume = Volume::new(kind);
-        let why = if is_root() {
+        let reason = if is_root() {
             "another user's folder"
         } else {
             "others may write to it"
         };
-        refused(&mut volume.member(ANN, &["load", KEY]), why);
+        refused(&mut volume.member(ANN, &["load", KEY]), reason);
     }
 }
 
@@ -194,13 +194,13 @@ fn what_all_may_read_is_refused() {
         }
         set_mode(&file, 0o660);
         volume.ask(BEN, &["load", KEY]);
-        for (wide, why) in [
+        for (wide, reason) in [
             (0o2772, "all may write"),
             (0o2750, "its group may not write"),
             (0o2740, "its group may not write"),
         ] {
             set_mode(&volume.path(), wide);
-            refused(&mut volume.member(ANN, &["load", KEY]), why);
+            refused(&mut volume.member(ANN, &["load", KEY]), reason);
         }
     }
 }

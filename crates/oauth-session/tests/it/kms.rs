@@ -239,8 +239,8 @@ async fn a_failure_costs_no_record_and_is_not_kept() {
             assert_eq!((error.code(), error.endpoint()), (code, Some("store")));
             let shown = error.to_string();
             assert!(shown.contains("the key service"), "{shown}");
-            let why = shown.contains("the line is dead") || shown.contains("no role");
-            assert!(why, "{shown}");
+            let reason = shown.contains("the line is dead") || shown.contains("no role");
+            assert!(reason, "{shown}");
         }
         let after = stored(&memory).await;
         assert_eq!(after.version, before.version);

@@ -93,7 +93,7 @@ impl Simulation {
             is_open: true,
         });
         self.report.callers += 1;
-        self.send_message(0, worker, grant, Message::Ask(caller));
+        self.notify(0, worker, grant, Message::Ask(caller));
     }
 
     pub(super) fn ask(&mut self, caller: usize) -> Result<(), Breach> {
@@ -142,16 +142,16 @@ impl Simulation {
 
     pub(super) fn begin(&mut self, worker: usize, grant: usize) {
         let round = self.slot(worker, grant).round;
-        self.send_message(0, worker, grant, Message::Begin(round));
+        self.notify(0, worker, grant, Message::Begin(round));
     }
 
     fn wait(&mut self, caller: usize) {
         let Caller { worker, grant, .. } = self.callers[caller];
         self.slot(worker, grant).waiting.push(caller);
-        self.send_message(GOOD_ENOUGH, worker, grant, Message::Impatient(caller));
+        self.notify(GOOD_ENOUGH, worker, grant, Message::Impatient(caller));
         if !self.calm && self.rng.chance(self.setup.odds.cancel) {
             let after = self.rng.between(10, 5000);
-            self.send_message(after, worker, grant, Message::Cancel(caller));
+            self.notify(after, worker, grant, Message::Cancel(caller));
         }
     }
 
@@ -214,7 +214,7 @@ impl Simulation {
         self.copy(grant, tokens);
         self.callers[caller].held = Some(Arc::clone(tokens));
         let after = self.rng.between(1, 2000);
-        self.send_message(after, worker, grant, Message::Use(caller));
+        self.notify(after, worker, grant, Message::Use(caller));
         Ok(())
     }
 
@@ -243,7 +243,7 @@ impl Simulation {
             CallerPatience::Hasty => self.callers[caller].close(),
             CallerPatience::Patient => {
                 let after = pause.max(self.rng.between(1000, 3000));
-                self.send_message(after, worker, grant, Message::Ask(caller));
+                self.notify(after, worker, grant, Message::Ask(caller));
             }
         }
         Ok(())
@@ -271,7 +271,7 @@ impl Simulation {
         }
         caller_state.refused = Some(tokens);
         let after = self.rng.between(0, 200);
-        self.send_message(after, worker, grant, Message::Ask(caller));
+        self.notify(after, worker, grant, Message::Ask(caller));
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl Simulation {
         self.ledger.login(grant, &tokens);
         self.report.logins += 1;
         let after = self.rng.between(1, 100);
-        self.send_message(after, worker, grant, Message::Login(tokens));
+        self.notify(after, worker, grant, Message::Login(tokens));
         Ok(())
     }
 

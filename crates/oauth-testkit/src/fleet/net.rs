@@ -40,7 +40,7 @@ impl Simulation {
             event,
             until: None,
         };
-        self.send_message(failure, worker, grant, message);
+        self.notify(failure, worker, grant, message);
     }
 
     /// Draws whether the order is executed and answered, and the time after which the worker gives up.
@@ -186,7 +186,7 @@ impl Simulation {
             self.report.network_faults += 1;
             self.note_of(worker, grant, |_| "the request is lost".to_owned());
             let lost = Input::Lost(Cause::unknown("no answer in time"));
-            self.send_message(patience, worker, grant, Message::Net { send, input: lost });
+            self.notify(patience, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         } else if hits(odds.lost_reply) {
@@ -200,7 +200,7 @@ impl Simulation {
             self.report.network_faults += 1;
             let after = self.rng.between(1, 500);
             let lost = Input::Lost(Cause::unsent("no connection"));
-            self.send_message(after, worker, grant, Message::Net { send, input: lost });
+            self.notify(after, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl Simulation {
         };
         self.post(way, ev);
         let lost = Input::Lost(Cause::unknown("no answer in time"));
-        self.send_message(patience, worker, grant, Message::Net { send, input: lost });
+        self.notify(patience, worker, grant, Message::Net { send, input: lost });
         Ok(())
     }
 

@@ -313,8 +313,8 @@ impl Simulation {
                 let text = format!("{name} was sent twice to a server that revokes");
                 Self::breach(Rule::Kept, text)
             }
-            (Err(why), Reuse::Unknown) => {
-                let text = format!("{name} was sent twice, although {why}");
+            (Err(reason), Reuse::Unknown) => {
+                let text = format!("{name} was sent twice, although {reason}");
                 Self::breach(Rule::Kept, text)
             }
             // The server tolerates reuse for a while, and this came later.

@@ -380,13 +380,7 @@ impl Simulation {
         }));
     }
 
-    pub(super) fn send_message(
-        &mut self,
-        after: u64,
-        worker: usize,
-        grant: usize,
-        message: Message,
-    ) {
+    pub(super) fn notify(&mut self, after: u64, worker: usize, grant: usize, message: Message) {
         let epoch = self.workers[worker].epoch;
         self.post(
             after,

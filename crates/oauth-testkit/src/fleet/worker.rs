@@ -153,7 +153,7 @@ impl Simulation {
         self.workers[worker].awake_since = self.now;
         self.note(|| format!("worker {worker} goes on"));
         for (grant, message) in std::mem::take(&mut self.workers[worker].inbox) {
-            self.send_message(0, worker, grant, message);
+            self.notify(0, worker, grant, message);
         }
     }
 
@@ -205,7 +205,7 @@ impl Simulation {
         let slot = self.slot(worker, grant);
         slot.is_flying = matches!(step, Step::Run(_));
         let round = slot.round;
-        self.send_message(after, worker, grant, Message::Act(round, step));
+        self.notify(after, worker, grant, Message::Act(round, step));
         Ok(())
     }
 
@@ -220,10 +220,10 @@ impl Simulation {
             Ok(_) => {}
             Err(error) => self.check_refusal(worker, grant, error, !callers.is_empty())?,
         }
-        self.send_message(0, worker, grant, Message::Answer(callers, outcome));
+        self.notify(0, worker, grant, Message::Answer(callers, outcome));
         let now = self.clock(worker);
         if let Some(pause) = self.slot(worker, grant).keeper.retry_after(now) {
-            self.send_message(millis(pause), worker, grant, Message::Tend);
+            self.notify(millis(pause), worker, grant, Message::Tend);
         }
         self.look_after(worker, grant);
         Ok(())
@@ -236,7 +236,7 @@ impl Simulation {
         let wait = slot.keeper.upkeep_after(now);
         if let (Some(wait), false) = (wait, slot.is_looked_after) {
             slot.is_looked_after = true;
-            self.send_message(millis(wait), worker, grant, Message::Upkeep);
+            self.notify(millis(wait), worker, grant, Message::Upkeep);
         }
     }
 
@@ -286,7 +286,7 @@ impl Simulation {
                     event,
                     until: None,
                 };
-                self.send_message(millis(pause), worker, grant, message);
+                self.notify(millis(pause), worker, grant, message);
             }
             Step::Run(exchange) => {
                 let flight = Flight {
@@ -299,11 +299,11 @@ impl Simulation {
                 let extension = extension.filter(|_| flaw != Some(Flaw::NoExtension));
                 if let Some(extension) = extension {
                     let message = Message::Extend(slot.round, extension.clone());
-                    self.send_message(millis(extension.every), worker, grant, message);
+                    self.notify(millis(extension.every), worker, grant, message);
                 }
                 let after = self.rng.between(0, 3);
                 let round = self.slot(worker, grant).round;
-                self.send_message(after, worker, grant, Message::Launch(round));
+                self.notify(after, worker, grant, Message::Launch(round));
             }
             Step::Done(_) => {}
         }
@@ -323,7 +323,7 @@ impl Simulation {
         if let (false, Some(lease)) = (is_done, &mut self.slot(worker, grant).lease) {
             lease.is_missed = true;
         }
-        self.send_message(every, worker, grant, Message::Extend(round, extension));
+        self.notify(every, worker, grant, Message::Extend(round, extension));
     }
 
     /// The store has extended the lease, or has found another holder.
@@ -434,7 +434,7 @@ impl Simulation {
                 if !callers.is_empty() {
                     self.check_hand_out(worker, grant, &tokens)?;
                 }
-                self.send_message(0, worker, grant, Message::Answer(callers, Ok(tokens)));
+                self.notify(0, worker, grant, Message::Answer(callers, Ok(tokens)));
             }
             (Err(error), Some(Flaw::RetryLostReply))
                 if error
@@ -469,7 +469,7 @@ impl Simulation {
         }
         let left = std::mem::take(&mut self.slot(worker, grant).waiting);
         let lost = Error::lost(Cause::unknown("the renewal was abandoned"));
-        self.send_message(0, worker, grant, Message::Answer(left, Err(lost)));
+        self.notify(0, worker, grant, Message::Answer(left, Err(lost)));
     }
 
     /// [`Flaw::DropOnCancel`](super::Flaw): drops the request with the caller that began it.
@@ -493,7 +493,7 @@ impl Simulation {
         );
         self.slot(worker, grant).call = None;
         for caller in left {
-            self.send_message(0, worker, grant, Message::Ask(caller));
+            self.notify(0, worker, grant, Message::Ask(caller));
         }
     }
 }

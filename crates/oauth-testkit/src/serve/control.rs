@@ -20,7 +20,7 @@ pub(super) fn answer(
     let route = request.uri().path().strip_prefix("/_twin/")?;
     let (status, body) = match respond(state, request.method(), route, request.body()) {
         Ok(body) => (StatusCode::OK, body),
-        Err((status, why)) => (status, json!({ "error": why })),
+        Err((status, reason)) => (status, json!({ "error": reason })),
     };
     let mut reply = http::Response::new(Bytes::from(body.to_string()));
     *reply.status_mut() = status;
@@ -152,8 +152,8 @@ enum DeliveryOption {
 }
 
 fn delivery(body: &[u8]) -> Result<BackchannelDelivery, String> {
-    let wanted = serde_json::from_slice(body).map_err(|why| why.to_string())?;
-    let uri = |text: String| text.parse::<Uri>().map_err(|why| why.to_string());
+    let wanted = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let uri = |text: String| text.parse::<Uri>().map_err(|error| error.to_string());
     Ok(match wanted {
         DeliveryOption::Poll => BackchannelDelivery::Poll,
         DeliveryOption::Ping { endpoint } => BackchannelDelivery::Ping(uri(endpoint)?),
@@ -177,8 +177,8 @@ fn respond(
     route: &str,
     body: &[u8],
 ) -> Result<Value, (StatusCode, String)> {
-    let misread = |why: String| (StatusCode::BAD_REQUEST, why);
-    let bad = |why: serde_json::Error| misread(why.to_string());
+    let misread = |reason: String| (StatusCode::BAD_REQUEST, reason);
+    let bad = |reason: serde_json::Error| misread(reason.to_string());
     let now = state.moment().now();
     let twin = &mut state.twin;
     match (method, route) {
@@ -232,7 +232,7 @@ fn respond(
             };
             let done = twin.encrypt_responses(&wanted.jwk.to_string(), alg, enc);
             done.map(|()| json!({}))
-                .map_err(|why| misread(why.to_string()))
+                .map_err(|error| misread(error.to_string()))
         }
         (&Method::POST, "dpop_nonces") => {
             let wanted: Nonces = serde_json::from_slice(body).map_err(bad)?;
@@ -283,19 +283,19 @@ fn respond(
             let key: AssertionKey = serde_json::from_slice(body).map_err(bad)?;
             let done = twin.register_assertion_key(&key.issuer, &key.jwk.to_string());
             done.map(|()| json!({}))
-                .map_err(|why| misread(why.to_string()))
+                .map_err(|error| misread(error.to_string()))
         }
         (&Method::POST, "trust_identity_provider") => {
             let provider: IdentityProvider = serde_json::from_slice(body).map_err(bad)?;
             let done = twin.trust_identity_provider(&provider.issuer, &provider.jwks);
             done.map(|()| json!({}))
-                .map_err(|why| misread(why.to_string()))
+                .map_err(|error| misread(error.to_string()))
         }
         (&Method::POST, "trust_publisher") => {
             let publisher: IdentityProvider = serde_json::from_slice(body).map_err(bad)?;
             let done = twin.trust_publisher(&publisher.issuer, &publisher.jwks);
             done.map(|()| json!({}))
-                .map_err(|why| misread(why.to_string()))
+                .map_err(|error| misread(error.to_string()))
         }
         (&Method::POST, "accept_client_id_metadata") => {
             twin.accept_client_id_metadata();

@@ -190,7 +190,7 @@ async fn restart_login(context: &RequestContext) -> Result<Reply, Error> {
     if recent_logins.is_restarted() {
         return Ok(unknown_callback_page(
             context,
-            "a sign-in was begun anew just now",
+            "the sign-in was already restarted a moment ago",
         ));
     }
     let recent_logins_cookie = recent_logins

@@ -178,9 +178,9 @@ fn a_provider_returns_in_every_mode_that_reaches_a_server() {
             ),
             Err(SettingError::Type { name, wanted }) => {
                 let words = r#"one of "query", "form_post", "jwt", "query.jwt", "form_post.jwt""#;
-                let why = "browsers do not send a fragment to servers";
+                let reason = "browsers do not send a fragment to servers";
                 assert_eq!((name.as_str(), is_fragment), ("response_mode", true));
-                assert_eq!(wanted, format!("{words}: {why}"));
+                assert_eq!(wanted, format!("{words}: {reason}"));
             }
             Err(error) => panic!("{error:?}"),
         }

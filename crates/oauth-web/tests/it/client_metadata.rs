@@ -95,7 +95,7 @@ fn a_document_that_the_site_cannot_serve_is_refused_at_the_start() {
         made.map_or_else(|error| error.to_string(), |_| String::new())
     };
     assert_eq!(refused(&|_, _| {}), "");
-    for (id, why) in [
+    for (id, reason) in [
         ("https://other.example/c.json", "below no base URL"),
         ("https://shop.example/auth/login", "no free path"),
         ("https://shop.example/auth/callback", "no free path"),
@@ -104,7 +104,7 @@ fn a_document_that_the_site_cannot_serve_is_refused_at_the_start() {
         ("http://shop.example/c.json", "client id"),
     ] {
         let said = refused(&|document, _| document["client_id"] = id.into());
-        assert!(said.contains(why), "{id}: {said}");
+        assert!(said.contains(reason), "{id}: {said}");
     }
     let said = refused(&|document, _| {
         document["redirect_uris"] = json!([format!("{SHOP}/auth/callback/other")]);

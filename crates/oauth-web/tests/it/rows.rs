@@ -48,7 +48,7 @@ fn each_row_of_the_design_has_its_vector_or_test() {
             for test in texts(row, "covered_by") {
                 let (file, name) = test.split_once("::").unwrap();
                 let source = std::fs::read_to_string(format!("{root}/{file}"));
-                let source = source.unwrap_or_else(|why| panic!("{file}: {why}"));
+                let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
                 assert!(source.contains(&format!("fn {name}(")), "{row}: no {test}");
                 tests += 1;
             }

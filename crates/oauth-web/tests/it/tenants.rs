@@ -141,8 +141,8 @@ fn tenant_from_database_no_mix_up() {
         let reply = ann.send(&mut world, request, Access::SignedIn).reply();
         assert_eq!(location(&reply), back);
     }
-    let why = world.notes_of("web.callback_unknown");
-    assert!(why[1].contains("another provider"), "{why:?}");
+    let reason = world.notes_of("web.callback_unknown");
+    assert!(reason[1].contains("another provider"), "{reason:?}");
     // The application's mistakes are nobody's session.
     let mut wrong = world.directory[1].clone();
     wrong.id = "acme".to_owned();

@@ -17,8 +17,8 @@ const FILES: [&str; 5] = ["sign_ins", "pages", "cookies", "security", "complaint
 pub(crate) fn read(name: &str) -> Value {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/web");
     let text = std::fs::read_to_string(format!("{root}/{name}.json"));
-    let text = text.unwrap_or_else(|why| panic!("{name}: {why}"));
-    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{name}: {why}"))
+    let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 pub(crate) fn sign_ins() -> Vec<Value> {

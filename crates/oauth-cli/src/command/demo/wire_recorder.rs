@@ -226,6 +226,6 @@ fn map(fields: &[httparse::Header<'_>]) -> HeaderMap {
     headers
 }
 
-fn odd(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+fn odd(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }

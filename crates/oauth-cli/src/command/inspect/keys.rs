@@ -252,14 +252,14 @@ fn placeholder_key_set(header: &Map<String, Value>) -> Bytes {
 }
 
 fn document(path: &Path) -> Result<Bytes, Failure> {
-    let unusable = |why: &dyn std::fmt::Display| {
+    let unusable = |reason: &dyn std::fmt::Display| {
         Failure::usage(
             "usage.jwks",
-            format_args!("{}: {why}", path.display()),
+            format_args!("{}: {reason}", path.display()),
             "pass a JWK Set (RFC 7517 section 5), such as the one at the issuer's jwks_uri",
         )
     };
-    let text = read_file(path).map_err(|why| unusable(&why))?;
+    let text = read_file(path).map_err(|error| unusable(&error))?;
     KeySet::parse(&text).map_err(|error| unusable(&error))?;
     Ok(text.into())
 }

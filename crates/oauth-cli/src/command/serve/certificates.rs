@@ -27,11 +27,11 @@ impl Serve {
                 "add --system fapi, or remove --mutual-tls",
             ));
         }
-        let refused = |why: std::io::Error| {
+        let refused = |reason: std::io::Error| {
             Failure::usage(
                 "usage.mutual_tls",
                 format_args!(
-                    "cannot serve with certificates in {}: {why}",
+                    "cannot serve with certificates in {}: {reason}",
                     folder.display()
                 ),
                 "choose a folder that you can write to",

@@ -38,18 +38,20 @@ impl User {
 
     /// Reads the users in a file: a JSON array of objects with claims.
     pub(super) fn read(path: &Path) -> Result<Vec<Self>, Failure> {
-        let wrong = |why: &str| {
+        let wrong = |reason: &str| {
             Failure::usage(
                 "usage.users",
-                format_args!("{}: {why}", path.display()),
+                format_args!("{}: {reason}", path.display()),
                 "pass a JSON array of objects with claims, such as [{\"sub\": \"ann\", \"name\": \"Ann\"}]",
             )
         };
-        let text = read_file(path).map_err(|why| wrong(&why.to_string()))?;
+        let text = read_file(path).map_err(|error| wrong(&error.to_string()))?;
         let users: Vec<Map<String, Value>> =
-            serde_json::from_str(&text).map_err(|why| wrong(&why.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| wrong(&error.to_string()))?;
         let users = users.into_iter().map(Self::of);
-        users.collect::<Result<_, _>>().map_err(|why| wrong(&why))
+        users
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(&error))
     }
 
     fn of(mut claims: Map<String, Value>) -> Result<Self, String> {

@@ -1,5 +1,6 @@
 //! Verification of a request to an API: which token it carries and by which scheme, and its DPoP proof, whose rules are
-//! in `dpop/proof_verification.rs`.
+//! in `dpop/proof_verification.rs`. The characters of a bearer token (`b64token`, RFC 6750 section 2.1) are checked where
+//! one is sent, in `flow/resource.rs`.
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-7>
 

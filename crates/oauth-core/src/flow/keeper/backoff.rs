@@ -143,7 +143,7 @@ impl Backoff {
         error.pausing(self.remaining(now).max(MIN_REPORTED_PAUSE))
     }
 
-    /// Like the function above, but the pause applies only while the token is valid.
+    /// Like [`Self::record_failure`], but the pause applies only while the token is valid.
     pub(super) fn record_soft_failure(&mut self, at: &Moment, error: Error) -> Error {
         let error = self.record_failure(at, error);
         self.is_soft = true;
@@ -162,7 +162,7 @@ impl Backoff {
         self.is_soft = false;
     }
 
-    /// Like the function above, but the pause applies only while the token is valid.
+    /// Like [`Self::set`], but the pause applies only while the token is valid.
     pub(super) fn set_soft(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         self.set(since, until, error);
         self.is_soft = true;

@@ -12,7 +12,7 @@ use crate::token::Tokens;
 
 /// How long a removed record certainly leaves a tombstone: stores keep it for 30 days. Within that time, an absent
 /// record was lost and not removed.
-const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(29 * 24 * 3600);
+const CERTAIN_TOMBSTONE_LIFETIME: Duration = Duration::from_secs(29 * 24 * 3600);
 
 /// How the stored record compares with the known one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Keeper {
         let is_lost = version < self.version
             && ours.tokens.is_some()
             && match version {
-                0 => at.now().since(self.seen) < TOMBSTONE_LIFETIME,
+                0 => at.now().since(self.seen) < CERTAIN_TOMBSTONE_LIFETIME,
                 _ => stored.login == ours.login || ours.received_at() > stored.received_at(),
             };
         is_lost || ours.is_later_than(stored)

@@ -301,7 +301,7 @@ pub(super) struct Stored {
     pub(super) attempt: Option<InFlightMarker>,
     pub(super) ended: Option<GrantEnd>,
     pub(super) pause: Option<Pause>,
-    /// [`Record::unconfirmed_refusal`]: stored records of earlier versions have it by this name.
+    /// [`Record::unconfirmed_refusal`], under the name that all versions store.
     pub(super) suspicion: Option<Box<UnconfirmedRefusal>>,
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,

@@ -104,7 +104,7 @@ pub enum Event {
     Saved(Saved),
     /// The pause has ended.
     Elapsed,
-    /// The store failed: the step may or might not have taken effect.
+    /// The store failed: the step may or may not have taken effect.
     Failed(Error),
 }
 

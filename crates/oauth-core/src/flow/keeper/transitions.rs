@@ -246,7 +246,8 @@ impl Keeper {
     }
 
     fn too_many_conflicts(&mut self, at: &Moment, next: State) -> Step {
-        let cause = Cause::unsent_as("every save met another").because(Loss::Contended);
+        let cause = Cause::unsent_as("every save conflicted with another writer's")
+            .because(Loss::Contended);
         let error = Error::lost(cause).at_endpoint("store");
         match next {
             State::ResolveConflict(unsaved) => self.hand_out_unsaved(at, &unsaved, &error),

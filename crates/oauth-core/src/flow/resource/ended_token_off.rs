@@ -8,14 +8,17 @@ pub(super) const MAX_PEEKED_BYTES: usize = 0;
 pub(super) struct EndedTokens(());
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "only rules tell the others")]
+#[allow(dead_code, reason = "only rules produce the other variants")]
 pub(super) enum TokenVerdict {
     Ended,
     PerhapsInTheBody,
     Nothing,
 }
 
-#[allow(clippy::unused_self, reason = "as of the rules that there are not")]
+#[allow(
+    clippy::unused_self,
+    reason = "the same signature as in ended_token.rs"
+)]
 impl EndedTokens {
     pub(super) const fn field(&self, _: &[u8]) -> Option<HeaderName> {
         None

@@ -164,7 +164,7 @@ impl ResourceRequest {
         }
     }
 
-    /// Sets the header fields of the request; the errors of [`super::READ_BEFORE`] are read.
+    /// Sets the header fields of the request; those of [`super::READ_BEFORE`] are read.
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;

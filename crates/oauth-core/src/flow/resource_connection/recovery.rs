@@ -19,7 +19,14 @@ impl Connection {
     /// A client that was registered by hand, or that publishes a metadata document, is not registered by the
     /// program: for it `denied.invalid_client` must be resolved by hand.
     pub fn recovery(&self, error: &Error) -> Option<Recovery> {
-        let is_forgotten = matches!(error.kind(), Kind::Denied(server) if matches!(server.denial(), Denial::InvalidClient | Denial::UnauthorizedClient));
+        let denial = match error.kind() {
+            Kind::Denied(server) => Some(server.denial()),
+            _ => None,
+        };
+        let is_forgotten = matches!(
+            denial,
+            Some(Denial::InvalidClient | Denial::UnauthorizedClient)
+        );
         if is_forgotten && self.registration.is_some() {
             return Some(Recovery::Register);
         }

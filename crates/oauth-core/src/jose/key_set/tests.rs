@@ -63,7 +63,7 @@ fn a_name_that_no_key_has_may_be_of_one_without_a_name() {
 #[test]
 fn what_no_key_fits_is_told_apart() {
     let keys = set(&[key(r#","kid":"a""#), key(r#","kid":"b""#)]);
-    for (alg, kid, why) in [
+    for (alg, kid, reason) in [
         (Alg::Es256, None, "none of 2 keys is for ES256"),
         (Alg::EdDsa, Some("z"), "none of 2 keys has the kid z"),
         (
@@ -73,7 +73,7 @@ fn what_no_key_fits_is_told_apart() {
         ),
     ] {
         assert!(keys.candidates(alg, kid).is_empty());
-        assert_eq!(keys.no_candidate_reason(alg, kid), why);
+        assert_eq!(keys.no_candidate_reason(alg, kid), reason);
     }
 }
 

@@ -136,10 +136,12 @@ pub(in crate::store) fn check_file(data: &Metadata, trusted: Trusted) -> Result<
         match trusted {
             Trusted::Owner if !is_own_file => return Err("another user's file"),
             Trusted::Owner if mode & 0o077 != 0 => {
-                return Err("others may read or write it: chmod 600, and log in anew if they did");
+                return Err(
+                    "others may read or write it: chmod 600, and log in again if anyone did",
+                );
             }
             Trusted::Group(_) if mode & 0o007 != 0 => {
-                return Err("all may read or write it: chmod 660, and log in anew if they did");
+                return Err("all may read or write it: chmod 660, and log in again if anyone did");
             }
             Trusted::Group(group) if data.gid() != group && (!is_own_file || mode & 0o070 != 0) => {
                 return Err("another group's file");

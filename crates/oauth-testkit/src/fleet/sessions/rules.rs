@@ -201,8 +201,8 @@ impl Simulation {
                 let text = format!("{name} was sent twice to a server that revokes");
                 breach(Rule::Kept, text)
             }
-            (Err(why), Reuse::Unknown) => {
-                let text = format!("{name} was sent twice, although {why}");
+            (Err(reason), Reuse::Unknown) => {
+                let text = format!("{name} was sent twice, although {reason}");
                 breach(Rule::Kept, text)
             }
             _ => Ok(()),

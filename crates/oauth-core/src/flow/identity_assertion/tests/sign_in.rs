@@ -101,11 +101,11 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
         (vec![refused()], "denied.invalid_grant"),
         (vec![both()[0].clone(), refused()], "denied.invalid_grant"),
     ];
-    for (round, (replies, why)) in refusals.into_iter().enumerate() {
+    for (round, (replies, reason)) in refusals.into_iter().enumerate() {
         let moment = later(3600 * (round as u64 + 1));
         leave(&slot, &id_token(9000));
         let (_, got) = play(renewal(&mut keeper, &moment), &moment, &replies);
-        assert_eq!(got.map(drop), Err(why));
+        assert_eq!(got.map(drop), Err(reason));
         leave(&slot, &id_token(9000));
         let mut again = by_identity(&slot).client_credentials(Scope::none());
         let mut left = replies.iter();
@@ -120,7 +120,7 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
                 Err(error) => break error,
             }
         };
-        assert_eq!(end(&mut keeper, &moment, Err(error)), Err(why));
+        assert_eq!(end(&mut keeper, &moment, Err(error)), Err(reason));
         assert_eq!(keeper.status(), GrantStatus::Good);
     }
     // The person has signed in again: after its pause the grant goes on.
