@@ -35,16 +35,16 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
       signal?.removeEventListener('abort', abort)
       settle(value)
     }
+    const isOurCallback = (data) => data?.type === CALLBACK_TYPE && typeof data.url === 'string' && recognizes(data.url)
+    // Any page can post a message: it must come from the redirect URI's origin and from the window that was opened, and
+    // carry this flow's state. Other messages are ignored.
     const hear = (event) => {
-      // Any page can post a message: it must come from the redirect URI's origin and from the window
-      // that was opened, and carry this flow's state. Other messages are ignored.
       const { data, source } = event
-      if (event.origin !== origin || source !== popup || data?.type !== CALLBACK_TYPE) return
-      if (typeof data.url === 'string' && recognizes(data.url)) end(resolve, data.url)
+      if (event.origin === origin && source === popup && isOurCallback(data)) end(resolve, data.url)
     }
     // Any page of this origin can post to the channel, so the state must match as well.
     const take = ({ data }) => {
-      if (data?.type !== CALLBACK_TYPE || typeof data.url !== 'string' || !recognizes(data.url)) return
+      if (!isOurCallback(data)) return
       channel.postMessage({ type: TAKEN_TYPE, id: data.id })
       end(resolve, data.url)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::secret::{self, Wipe as _};
 
@@ -116,7 +117,8 @@ impl Form {
             return;
         }
         let more = match most {
-            // Counting takes longer than memory that stays unused.
+            // Counting takes longer than memory that stays unused, and more code than a page needs.
+            _ if IS_BROWSER_BUILD => most,
             ..=256 => most,
             _ => encoded_length(name) + encoded_length(value) + 2,
         };
@@ -148,6 +150,9 @@ impl fmt::Debug for Form {
 
 /// The bit of a name among those that a form has seen. The usual parameters of one request differ in theirs.
 fn seen_bit(name: &str) -> u64 {
+    if IS_BROWSER_BUILD {
+        return 1; // A page sends few requests: the text is searched for each name.
+    }
     let bytes = name.as_bytes();
     let end = |byte: Option<&u8>| byte.copied().unwrap_or_default();
     let (first, last) = (end(bytes.first()), end(bytes.last()));
@@ -197,6 +202,9 @@ fn encoded_length(text: &str) -> usize {
 /// The number of bytes before the first that must be encoded. Checks sixteen bytes at a time, which the compiler makes one
 /// comparison of.
 fn unencoded_length(bytes: &[u8]) -> usize {
+    if IS_BROWSER_BUILD {
+        return bytes.iter().take_while(|&&b| is_unencoded(b)).count();
+    }
     let (blocks, _) = bytes.as_chunks::<16>();
     let is_plain = |block: &&[u8; 16]| block.iter().fold(true, |all, &b| all & is_unencoded(b));
     let start = 16 * blocks.iter().take_while(is_plain).count();

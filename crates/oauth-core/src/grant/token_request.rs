@@ -193,7 +193,7 @@ impl TokenRequest {
 
     /// Appends the parameters to the form.
     pub(crate) fn fill(&self, form: &mut Form, rules: &Rules) -> Result<(), Error> {
-        if self.parameters.is_empty() {
+        if !IS_BROWSER_BUILD && self.parameters.is_empty() {
             return Ok(());
         }
         let grant_form = form.clone();
