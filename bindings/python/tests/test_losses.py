@@ -205,4 +205,4 @@ def test_only_the_exception_itself_says_that_nothing_was_sent() -> None:
         with pytest.raises(oauth_core.LostError) as caught:
             exchange.throw(error)
         assert caught.value.code == "lost.connect"
-        assert ("may be spent" in str(caught.value)) is may_be_spent
+        assert ("may have been used" in str(caught.value)) is may_be_spent

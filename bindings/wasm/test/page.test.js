@@ -63,7 +63,7 @@ test('replies without CORS headers are lost, with the likely reason', async () =
     assert.equal(result.code, 'lost')
     assert.ok(result.cause.includes(`${us.origin} read its replies (CORS)`), result.cause)
   }
-  assert.match(redeemed.message, /the code may be spent/)
+  assert.match(redeemed.message, /the code may have been used/)
 })
 
 test('a refusal that no page may read is told as what it may be', async () => {

@@ -86,7 +86,7 @@ fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
 #[test]
 fn what_may_be_spent_is_told_where_no_answer_came() {
     let unknown = || Error::lost(Cause::unknown("no answer"));
-    let spent = "the code may be spent";
+    let spent = "the code may have been used";
     assert!(unknown().once_only().to_string().contains(spent));
     assert!(!unknown().to_string().contains(spent));
     // It was never sent, or it was answered.
