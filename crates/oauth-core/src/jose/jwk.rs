@@ -366,6 +366,20 @@ mod tests {
         assert_eq!(key(0xff, "Ag"), Err("key.malformed"));
     }
 
+    #[test]
+    fn the_exponent_of_an_rsa_key_is_bounded() {
+        let n = base64::url_safe([0xff; 256]);
+        for (length, expected) in [
+            (8, Ok(())),
+            (9, Err("key.malformed")),
+            (256, Err("key.malformed")),
+        ] {
+            let e = base64::url_safe(vec![0xff; length]);
+            let key = PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
+            assert_eq!(code(key.map(drop)), expected, "{length}");
+        }
+    }
+
     /// RFC 7638 section 7: the representation has to be unambiguous, as RFC 7518 section 2 defines it.
     #[cfg(feature = "sha2")]
     #[test]
