@@ -37,7 +37,7 @@ pub fn client() -> &'static Client {
                 server.with_endpoint(EndpointKind::Authorization, "https://as.example/authorize")
             })
             .expect("an endpoint");
-        let client = Client::new(server, ClientId::new("client1"), ClientAuth::none());
+        let client = Client::new(server, ClientId::new("client1"), ClientAuth::basic("a secret of the client"));
         let client = client.expect("a client").with_id_token_algs([Alg::Es256]);
         let keys = KeySet::parse(KEYS).expect("keys");
         client.keep_keys(UnixTime::from_secs(NOW), keys);
