@@ -4,10 +4,10 @@
 /** The CSRF header, which scripts of other origins cannot send without CORS (RFC 10017 section 6.1.3.3). */
 const PROTECTION = ['x-csrf-protection', '1']
 /** The longest delay that browsers support in timers, in milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+const MAX_DELAY = 2 ** 31 - 1
 /** Sent to other tabs before the sign-out reaches the server; they request the session after this many milliseconds. */
-const SIGN_OUT_NOTICE = { leaving: 5000 }
-const SIGNED_OUT_STATE = Object.fromEntries(['user', 'provider', 'tenant', 'until', 'error', 'session'].map((name) => [name, undefined]))
+const LEAVING = { leaving: 5000 }
+const SIGNED_OUT = Object.fromEntries(['user', 'provider', 'tenant', 'until', 'error', 'session'].map((name) => [name, undefined]))
 
 const sessions = new Map()
 
@@ -22,7 +22,7 @@ export function sessionOf({ prefix = '/auth', config } = {}) {
 export class ServerSession {
   #prefix
   #config
-  #state = { ...SIGNED_OUT_STATE, isLoading: true }
+  #state = { ...SIGNED_OUT, isLoading: true }
   #pages = {}
   #listeners = new Set()
   #loading
@@ -56,8 +56,8 @@ export class ServerSession {
     if (typeof BroadcastChannel !== 'undefined' && !this.#config) {
       this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
       this.#channel.onmessage = ({ data }) => {
-        if (data?.leaving) return this.#otherTabSignedOut(data.leaving)
-        if (data !== this.#userId()) this.#loadOnce().catch(() => {})
+        if (data?.leaving) return this.#left(data.leaving)
+        if (data !== this.#subject()) this.#loadOnce().catch(() => {})
       }
     }
     this.actions.refresh().catch(() => {})
@@ -70,7 +70,7 @@ export class ServerSession {
   }
 
   /** Another tab signs out: so does this one. An answer that is under way may be older. */
-  async #otherTabSignedOut(pause) {
+  async #left(pause) {
     await this.#loading?.catch(() => {})
     if (!this.#channel) return
     this.set({})
@@ -79,7 +79,7 @@ export class ServerSession {
 
   async refresh() {
     await this.#loadOnce()
-    this.#channel?.postMessage(this.#userId())
+    this.#channel?.postMessage(this.#subject())
     return this.#state
   }
 
@@ -103,10 +103,10 @@ export class ServerSession {
   }
 
   set(state) {
-    const { until } = (this.#state = { ...SIGNED_OUT_STATE, ...state, isLoading: false })
+    const { until } = (this.#state = { ...SIGNED_OUT, ...state, isLoading: false })
     clearTimeout(this.#timer)
     if (until && this.#listeners.size > 0) {
-      const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, MAX_TIMER_MS)
+      const pause = Math.min(Math.max(until - Date.now(), 0) + 1000, MAX_DELAY)
       this.#timer = setTimeout(() => this.refresh().catch(() => {}), pause)
     }
     for (const listener of [...this.#listeners]) listener()
@@ -118,7 +118,7 @@ export class ServerSession {
     throw error
   }
 
-  #userId() {
+  #subject() {
     return this.#state.user?.sub
   }
 
@@ -130,7 +130,7 @@ export class ServerSession {
     const form = document.createElement('form')
     Object.assign(form, { method: 'post', action: this.#page('logout', { return_to: returnTo }) })
     document.body.append(form)
-    this.#channel?.postMessage(SIGN_OUT_NOTICE)
+    this.#channel?.postMessage(LEAVING)
     form.submit()
   }
 
