@@ -18,6 +18,10 @@ fuzz_target!(|rest: &str| {
         url.path() == "/v1" || url.path().starts_with("/v1/"),
         "{sent}"
     );
-    // The parser that sends it changes nothing.
-    assert_eq!(url.as_str(), sent);
+    // The parser that sends it changes nothing but an apostrophe in the query (URL Standard, special-query percent-encode
+    // set).
+    let (path, query) = sent.split_once('?').unwrap_or((&sent, ""));
+    let separator = if sent.contains('?') { "?" } else { "" };
+    let expected = format!("{path}{separator}{}", query.replace('\'', "%27"));
+    assert_eq!(url.as_str(), expected);
 });
