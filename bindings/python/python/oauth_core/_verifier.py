@@ -104,9 +104,10 @@ class AccessTokenVerifier:
     are accepted with the algorithms of ``dpop_algs``, by default all but those with a shared secret, and until they are
     ``dpop_max_age`` seconds old (60); with ``dpop_nonce_key``, 32 random bytes in base64url, they need a nonce of this
     API. This verifier remembers the proofs that it has received, or you do (``dpop_replay="caller"``). With
-    ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with the server, and plain ones refused: the content with ``access_token_encryption_enc``, by default
-    ``A128CBC-HS256``, and ``decryption_keys`` are in PEM or JWKs, the newest first. The server's keys are fetched as
-    needed, and cached for all calls of this verifier, in all threads.
+    ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with the server, and plain ones
+    refused: the content with ``access_token_encryption_enc``, by default ``A128CBC-HS256``, and ``decryption_keys`` are
+    in PEM or JWKs, the newest first. The server's keys are fetched as needed, and cached for all calls of this
+    verifier, in all threads.
 
     For opaque tokens use ``introspecting``.
 

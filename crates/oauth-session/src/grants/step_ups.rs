@@ -101,9 +101,11 @@ impl Grants {
     ) -> Result<(), Error> {
         let key = self.0.client.keeper(id.clone()).key();
         let seen = self.version_of(&key).await?;
-        self.list_beside(id, step_up).await?;
+        // A failed revocation of what gives way must not lose the new tokens: it is reported once they are stored.
+        let mut gave_way = Ok(());
+        self.list_beside(id, step_up, &mut gave_way).await?;
         self.get(id).log_in_seen(tokens, seen).await?;
-        self.end_beside(id, Ending::Surplus).await
+        gave_way.and(self.end_beside(id, Ending::Surplus).await)
     }
 
     /// The version of a record. One that cannot be read is removed, as any login does.
@@ -120,7 +122,12 @@ impl Grants {
     }
 
     /// Lists a grant beside the ordinary one, as the newest.
-    async fn list_beside(&self, id: &GrantId, step_up: &StepUp) -> Result<(), Error> {
+    async fn list_beside(
+        &self,
+        id: &GrantId,
+        step_up: &StepUp,
+        gave_way: &mut Result<(), Error>,
+    ) -> Result<(), Error> {
         let key = self.list_of(id);
         for _ in 0..MAX_SAVE_ATTEMPTS {
             let entry = self.0.store.load(&key).await?;
@@ -131,9 +138,10 @@ impl Grants {
             if listed.len() >= LISTED {
                 match self.end_beside(id, Ending::Surplus).await {
                     Err(error) if error.endpoint() == Some(ENDPOINT) => return Err(error),
-                    // A failed revocation must not lose the new tokens; the other's record is removed anyway.
-                    Ok(()) | Err(_) => continue,
+                    Err(error) if gave_way.is_ok() => *gave_way = Err(error),
+                    Ok(()) | Err(_) => {}
                 }
+                continue;
             }
             listed.push(step_up.clone());
             let version = entry.map_or(0, |entry| entry.version);

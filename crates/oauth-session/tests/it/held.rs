@@ -318,6 +318,20 @@ async fn a_hold_is_over_after_its_limit_also_with_a_store() {
     drop((held, next));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_hold_without_end_is_extended_and_released() {
+    let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
+    let store: Arc<dyn Store> = store;
+    let here = signed_in(&servers, Some(&store)).await;
+    let held = here.hold(Duration::MAX).await.expect("held");
+    let minute = Duration::from_secs(60);
+    let waits = tokio::time::timeout(minute, here.hold(minute)).await;
+    assert!(waits.is_err(), "it is extended");
+    drop(held);
+    let next = tokio::time::timeout(Duration::from_secs(1), here.hold(minute)).await;
+    drop(next.expect("released").expect("held"));
+}
+
 /// One that goes away while it waits gets no lease that nobody would release.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_leaves_no_lease_behind() {

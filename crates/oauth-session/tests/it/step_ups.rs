@@ -194,4 +194,18 @@ async fn a_step_up_that_gives_way_and_cannot_be_revoked_is_reported() {
         (names.len(), names.contains(&"acr-0".to_owned())),
         (8, false)
     );
+    // Nor are new tokens lost where the list is full before they are stored.
+    let key = format!("step-ups:{}", client("id").keeper(ann.clone()).key());
+    let entry = store.load(&key).await.expect("read").expect("a list");
+    let more: String = (0..8)
+        .map(|number| format!(r#",{{"acr_values":["more-{number}"]}}"#))
+        .collect();
+    let list = entry.record.expose().replace("}]", &format!("}}{more}]"));
+    let list = Secret::new(list);
+    let saved = store.save(&key, &list, entry.version, Times::NONE).await;
+    saved.expect("saved");
+    let error = login("acr-9".to_owned()).await.expect_err("no way");
+    assert_eq!(error.code(), "lost.unsent");
+    let new = ann.clone().stepped_up(&required("acr-9"));
+    assert_eq!(used(&grants, &new).await.as_deref(), Ok("of-acr-9"));
 }

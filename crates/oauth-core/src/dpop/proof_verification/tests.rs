@@ -342,6 +342,22 @@ fn it_was_made_recently() {
     }
 }
 
+/// The sender is not authenticated, and the error may be logged.
+#[test]
+fn an_error_repeats_the_beginning_of_a_claim_alone() {
+    let long = "x".repeat(5_000);
+    let url = format!("https://api.example/{long}");
+    for (proof, code) in [
+        (Proof::new().header("typ", long.as_str()), "dpop_proof.typ"),
+        (Proof::new().claim("htm", long.as_str()), "dpop_proof.htm"),
+        (Proof::new().claim("htu", url), "dpop_proof.htu"),
+    ] {
+        let (refused_by, detail) = refused(&proof);
+        assert_eq!(refused_by, code);
+        assert!(detail.len() < 300, "{code}: {} bytes", detail.len());
+    }
+}
+
 #[test]
 fn it_contains_a_nonce_of_this_api_if_one_is_required() {
     let key = DpopNonceKey::new(NONCE_KEY);

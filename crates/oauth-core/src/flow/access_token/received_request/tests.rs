@@ -268,6 +268,25 @@ fn a_proof_is_accepted_once() {
     assert_eq!(seen(&by_caller, "1", 0), Ok(()));
 }
 
+/// It would be forgotten as soon as it is remembered, and could be used again.
+#[test]
+fn a_proof_that_expires_while_the_token_is_verified_is_refused() {
+    let token = token_with(BOUND);
+    for replay in [Replay::Process, Replay::Caller] {
+        let verifier = verifier().with_dpop_replay(replay);
+        for (seconds, outcome) in [(120, Ok(())), (121, Err("dpop_proof.iat"))] {
+            let request = bound_request(&token, &seconds.to_string(), "");
+            let mut exchange = verifier.verify_request(request);
+            let proof = exchange.resume(&at(0), Input::Begin).unwrap();
+            assert!(matches!(proof, Step::Verify(_)));
+            let signature = exchange.resume(&at(0), Input::Verified(true)).unwrap();
+            assert!(matches!(signature, Step::Verify(_)));
+            let ended = exchange.resume(&at(seconds), Input::Verified(true));
+            assert_eq!(code(ended.map(drop)), outcome, "{replay:?} {seconds}");
+        }
+    }
+}
+
 #[test]
 fn a_request_that_is_refused_uses_up_no_proof() {
     let (verifier, good) = (verifier(), token_with(BOUND));
