@@ -241,7 +241,7 @@ impl Parsed {
         // "The dpop+jwt type value", which the abbreviated media type application/dpop+jwt is.
         if jws.typ.is_none() || !jws.has_type(&["dpop+jwt"]) {
             let typ = jws.typ.as_deref().unwrap_or("none");
-            let detail = format!("it is {}, expected dpop+jwt", shortened(typ));
+            let detail = format!("it is {typ}, expected dpop+jwt");
             return Err(Error::from(ValidationFailure::ProofType).about(&detail));
         }
         let header = proof.split('.').next().unwrap_or_default();
@@ -288,13 +288,8 @@ fn check_same(failure: ValidationFailure, named: &str, expected: &str) -> Result
     if named == expected {
         Ok(())
     } else {
-        Err(Error::from(failure).about(&format!("it is {}, expected {expected}", shortened(named))))
+        Err(Error::from(failure).about(&format!("it is {named}, expected {expected}")))
     }
-}
-
-/// The beginning of a text from an unauthenticated request, for an error.
-fn shortened(text: &str) -> String {
-    text.chars().take(200).collect()
 }
 
 /// The failure with the details of another error.
