@@ -99,7 +99,7 @@ export interface BeginAuthorizationArguments {
   push?: Push | undefined
   /**
    * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
-   * `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
+   * `requestObject` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
    */
   requestUri?: string | undefined
   /**
@@ -427,7 +427,7 @@ export interface VerifyAccessTokenArguments {
   audience: string | readonly string[]
   /**
    * The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section 4.3), as a
-   * gateway may do; verify_api_request verifies the proof itself.
+   * gateway may do; `verifyApiRequest` verifies the proof itself.
    */
   jkt?: string | undefined
   /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
@@ -451,8 +451,8 @@ export interface VerifyAccessTokenArguments {
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
   clockSkew?: number | undefined
   /**
-   * The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all but
-   * those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+   * The accepted algorithms of DPoP proofs, which challenges announce. By default `verifyApiRequest` accepts all but
+   * those with a shared secret, and challenges of `verifyAccessToken` do not mention DPoP.
    */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
@@ -484,7 +484,7 @@ export interface VerifyApiRequestArguments {
   dpopNonceKey?: string | undefined
   /**
    * Where received DPoP proofs are remembered against replay: "process", in this client, by default, or "caller": then
-   * refuse a request whose dpop_replay_key is in your store, and keep it there until dpop_forget_at.
+   * refuse a request whose `dpopReplayKey` is in your store, and keep it there until `dpopForgetAt`.
    */
   dpopReplay?: Replay | undefined
   /**
@@ -506,8 +506,8 @@ export interface VerifyApiRequestArguments {
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
   clockSkew?: number | undefined
   /**
-   * The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all but
-   * those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+   * The accepted algorithms of DPoP proofs, which challenges announce. By default `verifyApiRequest` accepts all but
+   * those with a shared secret, and challenges of `verifyAccessToken` do not mention DPoP.
    */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
@@ -673,7 +673,7 @@ export class UserClaims {
   readonly picture: string | undefined
   /** The URL of the user's web page. */
   readonly website: string | undefined
-  /** The e-mail address; `email_verified` says whether it is known to be the user's. */
+  /** The e-mail address; `emailVerified` says whether it is known to be the user's. */
   readonly email: string | undefined
   /** Whether the server has verified that the address is the user's. */
   readonly emailVerified: boolean | undefined
@@ -825,12 +825,12 @@ export class VerifiedAccessToken {
   readonly mayAct: Readonly<Record<string, unknown>> | undefined
   /**
    * The nonce to send with the response, in the DPoP-Nonce field, because that of the proof expires soon (RFC 9449
-   * section 8.2); only from verify_api_request.
+   * section 8.2); only from `verifyApiRequest`.
    */
   readonly dpopNonce: string | undefined
   /** What identifies the DPoP proof of the request, if you remember received proofs. */
   readonly dpopReplayKey: string | undefined
-  /** When dpop_replay_key may be forgotten: from then on the proof is refused because of its age. */
+  /** When `dpopReplayKey` may be forgotten: from then on the proof is refused because of its age. */
   readonly dpopForgetAt: Date | undefined
   /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
@@ -878,7 +878,7 @@ export class IdToken {
   readonly preferredUsername: string | undefined
   /** The URL of a picture. */
   readonly picture: string | undefined
-  /** The e-mail address; `email_verified` says whether it is known to be the user's. */
+  /** The e-mail address; `emailVerified` says whether it is known to be the user's. */
   readonly email: string | undefined
   /** Whether the server has verified that the address is the user's. */
   readonly emailVerified: boolean | undefined
@@ -1067,7 +1067,7 @@ export interface Operations {
    * @param args.push Whether the request is pushed to the server first (RFC 9126): by default only if that is required;
    * with `always`, always.
    * @param args.requestUri An `https` URL of your own from which the server fetches the signed request (RFC 9101
-   * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the
+   * section 5.2): serve `requestObject` there, as `application/oauth-authz-req+jwt`, before you send the user to the
    * server.
    * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
@@ -1161,7 +1161,7 @@ export interface Operations {
   /**
    * Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
    * The server is polled at its interval until the request expires; after its notification (ping), leave out
-   * `expires_at`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+   * `expiresAt`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
    * `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.authReqId The server's id of the request.
@@ -1322,7 +1322,7 @@ export interface Operations {
    * @param args.token The token, without the scheme of the Authorization header.
    * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
-   * 4.3), as a gateway may do; verify_api_request verifies the proof itself.
+   * 4.3), as a gateway may do; `verifyApiRequest` verifies the proof itself.
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
@@ -1334,7 +1334,7 @@ export interface Operations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
    * DPoP.
    * @param args.realm The realm, for the challenge.
    */
@@ -1344,7 +1344,7 @@ export interface Operations {
    * section 7).
    * A token that is bound to a key is accepted only with a proof of the key, which is for this request and token,
    * recent, and was not used before. dpop_proof.* for a proof that is refused, access_token.missing for a request
-   * without a token, url.syntax if the URL is not absolute, and the errors of verify_access_token. The error contains
+   * without a token, url.syntax if the URL is not absolute, and the errors of `verifyAccessToken`. The error contains
    * the response to send: a status, and its header fields.
    * @param args.method The method of the request.
    * @param args.url The absolute URL to which the client sent the request. Behind a proxy it is not the one that the
@@ -1359,8 +1359,8 @@ export interface Operations {
    * @param args.dpopNonceKey Requires in each DPoP proof a nonce that this API has issued (RFC 9449 section 9), and
    * issues them: a key of 32 random bytes in base64url, the same in all processes of the API.
    * @param args.dpopReplay Where received DPoP proofs are remembered against replay: "process", in this client, by
-   * default, or "caller": then refuse a request whose dpop_replay_key is in your store, and keep it there until
-   * dpop_forget_at.
+   * default, or "caller": then refuse a request whose `dpopReplayKey` is in your store, and keep it there until
+   * `dpopForgetAt`.
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
    * @param args.scope The required scope.
@@ -1371,7 +1371,7 @@ export interface Operations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
    * DPoP.
    * @param args.realm The realm, for the challenge.
    */
@@ -1438,7 +1438,7 @@ export interface Operations {
   /**
    * Updates the registration of a client (RFC 7592 section 2.2).
    * Store the result in place of the stored client. The metadata is checked first, with `client_metadata.*` for
-   * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+   * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `readRegistration`,
    * `registration.*` and `lost.*` as for `register`.
    * @param args.registered The client, as it was `stored`.
    * @param args.metadata All metadata of the client: members that are left out are deleted, or get the server's
@@ -1448,7 +1448,7 @@ export interface Operations {
   /**
    * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
    * Delete the stored client, too: it is no longer valid. `registration.not_managed`, `stored.issuer` and `denied.*` as
-   * for `read_registration`, `lost.*` if no answer arrives.
+   * for `readRegistration`, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
@@ -1484,7 +1484,7 @@ export interface Operations {
    * Makes or checks the document of this client, whose id is the URL where the document is published
    * (draft-ietf-oauth-client-id-metadata-document). No request is sent.
    * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of this library does so
-   * with its setting `client_metadata`. `client_id_metadata.url` for an id that is not such a URL,
+   * with its setting `clientMetadata`. `client_id_metadata.url` for an id that is not such a URL,
    * `client_id_metadata.client_id` for a document of another client, `client_id_metadata.client_secret` and
    * `client_id_metadata.shared_secret` for one with a secret, `client_metadata.*` for contradictions.
    * @param args.metadata The client metadata, by its registered names (RFC 7591 section 2). With a `client_id` it is a
@@ -1559,7 +1559,7 @@ export interface ExchangeOperations {
    * @param args.push Whether the request is pushed to the server first (RFC 9126): by default only if that is required;
    * with `always`, always.
    * @param args.requestUri An `https` URL of your own from which the server fetches the signed request (RFC 9101
-   * section 5.2): serve `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the
+   * section 5.2): serve `requestObject` there, as `application/oauth-authz-req+jwt`, before you send the user to the
    * server.
    * @param args.stepUp The step-up that an API requires (RFC 9470): it is requested instead of `acr_values`, `max_age`
    * and `claims`, with the scope of `tokens`.
@@ -1663,7 +1663,7 @@ export interface ExchangeOperations {
   /**
    * Waits until the user has answered a backchannel request, and signs the user in (CIBA Core section 10.1).
    * The server is polled at its interval until the request expires; after its notification (ping), leave out
-   * `expires_at`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
+   * `expiresAt`: then it is asked once. Scope and resources are those of the request. The ID token is verified.
    * `denied.access_denied` if the user refuses, `denied.expired_token` if the user has not answered in time, other
    * `denied.*`, `id_token.*`, `jws.*` and `jwt.*`.
    * @param args.authReqId The server's id of the request.
@@ -1824,7 +1824,7 @@ export interface ExchangeOperations {
    * @param args.token The token, without the scheme of the Authorization header.
    * @param args.audience The identifier of the API, or several, one of which must be an audience of the token.
    * @param args.jkt The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
-   * 4.3), as a gateway may do; verify_api_request verifies the proof itself.
+   * 4.3), as a gateway may do; `verifyApiRequest` verifies the proof itself.
    * @param args.x5tS256 The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
@@ -1836,7 +1836,7 @@ export interface ExchangeOperations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
    * DPoP.
    * @param args.realm The realm, for the challenge.
    */
@@ -1846,7 +1846,7 @@ export interface ExchangeOperations {
    * section 7).
    * A token that is bound to a key is accepted only with a proof of the key, which is for this request and token,
    * recent, and was not used before. dpop_proof.* for a proof that is refused, access_token.missing for a request
-   * without a token, url.syntax if the URL is not absolute, and the errors of verify_access_token. The error contains
+   * without a token, url.syntax if the URL is not absolute, and the errors of `verifyAccessToken`. The error contains
    * the response to send: a status, and its header fields.
    * @param args.method The method of the request.
    * @param args.url The absolute URL to which the client sent the request. Behind a proxy it is not the one that the
@@ -1861,8 +1861,8 @@ export interface ExchangeOperations {
    * @param args.dpopNonceKey Requires in each DPoP proof a nonce that this API has issued (RFC 9449 section 9), and
    * issues them: a key of 32 random bytes in base64url, the same in all processes of the API.
    * @param args.dpopReplay Where received DPoP proofs are remembered against replay: "process", in this client, by
-   * default, or "caller": then refuse a request whose dpop_replay_key is in your store, and keep it there until
-   * dpop_forget_at.
+   * default, or "caller": then refuse a request whose `dpopReplayKey` is in your store, and keep it there until
+   * `dpopForgetAt`.
    * @param args.profile The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their
    * audience distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
    * @param args.scope The required scope.
@@ -1873,7 +1873,7 @@ export interface ExchangeOperations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
+   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
    * DPoP.
    * @param args.realm The realm, for the challenge.
    */
@@ -1940,7 +1940,7 @@ export interface ExchangeOperations {
   /**
    * Updates the registration of a client (RFC 7592 section 2.2).
    * Store the result in place of the stored client. The metadata is checked first, with `client_metadata.*` for
-   * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `read_registration`,
+   * contradictions. `registration.not_managed`, `stored.issuer` and `denied.*` as for `readRegistration`,
    * `registration.*` and `lost.*` as for `register`.
    * @param args.registered The client, as it was `stored`.
    * @param args.metadata All metadata of the client: members that are left out are deleted, or get the server's
@@ -1950,7 +1950,7 @@ export interface ExchangeOperations {
   /**
    * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
    * Delete the stored client, too: it is no longer valid. `registration.not_managed`, `stored.issuer` and `denied.*` as
-   * for `read_registration`, `lost.*` if no answer arrives.
+   * for `readRegistration`, `lost.*` if no answer arrives.
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
@@ -1986,7 +1986,7 @@ export interface ExchangeOperations {
    * Makes or checks the document of this client, whose id is the URL where the document is published
    * (draft-ietf-oauth-client-id-metadata-document). No request is sent.
    * Serve it at that URL with status 200, as `application/json` and without a redirect; a site of this library does so
-   * with its setting `client_metadata`. `client_id_metadata.url` for an id that is not such a URL,
+   * with its setting `clientMetadata`. `client_id_metadata.url` for an id that is not such a URL,
    * `client_id_metadata.client_id` for a document of another client, `client_id_metadata.client_secret` and
    * `client_id_metadata.shared_secret` for one with a secret, `client_metadata.*` for contradictions.
    * @param args.metadata The client metadata, by its registered names (RFC 7591 section 2). With a `client_id` it is a

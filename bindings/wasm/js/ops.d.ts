@@ -68,7 +68,7 @@ export interface AskedFor {
   push?: Push | undefined
   /**
    * An `https` URL of your own from which the server fetches the signed request (RFC 9101 section 5.2): serve
-   * `request_object` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
+   * `requestObject` there, as `application/oauth-authz-req+jwt`, before you send the user to the server.
    */
   requestUri?: string | undefined
   /**

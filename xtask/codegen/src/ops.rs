@@ -189,6 +189,29 @@ pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
         .collect()
 }
 
+/// Names in texts that are ours, and written in the case of the language. Others, such as `redirect_uris`, are
+/// parameters and claims of the specifications, which are written alike everywhere.
+const OWN_NAMES: &[&str] = &[
+    "client_metadata",
+    "dpop_forget_at",
+    "dpop_replay_key",
+    "email_verified",
+    "expires_at",
+    "request_object",
+];
+
+/// The paragraphs of a string for JavaScript: operations and our own names are in its case.
+pub(crate) fn javascript_paragraphs(text: &[&str]) -> Vec<String> {
+    let in_case = |paragraph: String| {
+        let operations = TABLE.iter().map(|entry| entry.name);
+        let names = operations.chain(OWN_NAMES.iter().copied());
+        names.fold(paragraph, |text, name| {
+            text.replace(&format!("`{name}`"), &format!("`{}`", camel(name)))
+        })
+    };
+    paragraphs(text).into_iter().map(in_case).collect()
+}
+
 /// A string in lines of at most `width`, what stands before each included.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let room = width.saturating_sub(indent.len());
@@ -243,5 +266,8 @@ mod tests {
         assert_eq!(wrapped("incomprehensible", 8, "  "), "incomprehensible");
         let text = [" One,", " two.", "", " Three."];
         assert_eq!(paragraphs(&text), ["One, two.", "Three."]);
+        let text = ["As for `read_registration`: `request_object`, `redirect_uris`."];
+        let own = "As for `readRegistration`: `requestObject`, `redirect_uris`.";
+        assert_eq!(javascript_paragraphs(&text), [own]);
     }
 }

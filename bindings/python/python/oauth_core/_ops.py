@@ -1093,8 +1093,8 @@ class Operations:
             audience: The identifier of the API, or several, one of which must be an audience of
                 the token.
             jkt: The thumbprint of the key of a DPoP proof that you have verified for this
-                request (RFC 9449 section 4.3), as a gateway may do; verify_api_request verifies the
-                proof itself.
+                request (RFC 9449 section 4.3), as a gateway may do; verify_api_request verifies
+                the proof itself.
             x5t_s256: The thumbprint of the client's certificate of this connection (RFC 8705
                 section 3.1).
             profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
@@ -1162,8 +1162,8 @@ class Operations:
         A token that is bound to a key is accepted only with a proof of the key, which is for this
         request and token, recent, and was not used before. dpop_proof.* for a proof that is
         refused, access_token.missing for a request without a token, url.syntax if the URL is not
-        absolute, and the errors of verify_access_token. The error contains the response to send: a
-        status, and its header fields.
+        absolute, and the errors of verify_access_token. The error contains the response to send:
+        a status, and its header fields.
 
         Args:
             method: The method of the request.
@@ -1184,8 +1184,8 @@ class Operations:
                 9449 section 9), and issues them: a key of 32 random bytes in base64url, the same in
                 all processes of the API.
             dpop_replay: Where received DPoP proofs are remembered against replay: "process", in
-                this client, by default, or "caller": then refuse a request whose dpop_replay_key is
-                in your store, and keep it there until dpop_forget_at.
+                this client, by default, or "caller": then refuse a request whose dpop_replay_key
+                is in your store, and keep it there until dpop_forget_at.
             profile: The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs,
                 which only their audience distinguishes from ID tokens of the same server: it must
                 identify an API, and never be a client's id.

@@ -479,8 +479,8 @@ class VerifiedAccessToken(Record):
             of the proof expires soon (RFC 9449 section 8.2); only from verify_api_request.
         dpop_replay_key: What identifies the DPoP proof of the request, if you remember received
             proofs.
-        dpop_forget_at: When dpop_replay_key may be forgotten: from then on the proof is refused
-            because of its age.
+        dpop_forget_at: When dpop_replay_key may be forgotten: from then on the proof is
+            refused because of its age.
         claims: All claims.
     """
 

@@ -33,7 +33,7 @@ arguments! {
         /// The identifier of the API, or several, one of which must be an audience of the token.
         pub audience: OneOrMore,
         /// The thumbprint of the key of a DPoP proof that you have verified for this request (RFC 9449 section
-        /// 4.3), as a gateway may do; verify_api_request verifies the proof itself.
+        /// 4.3), as a gateway may do; `verify_api_request` verifies the proof itself.
         pub jkt: Option<String>,
         /// The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1).
         pub x5t_s256: Option<String>,
@@ -52,7 +52,7 @@ arguments! {
     ///
     /// A token that is bound to a key is accepted only with a proof of the key, which is for this request and token,
     /// recent, and was not used before. dpop_proof.* for a proof that is refused, access_token.missing for a request
-    /// without a token, url.syntax if the URL is not absolute, and the errors of verify_access_token. The error contains
+    /// without a token, url.syntax if the URL is not absolute, and the errors of `verify_access_token`. The error contains
     /// the response to send: a status, and its header fields.
     pub struct VerifyApiRequest {
         /// The method of the request.
@@ -74,7 +74,7 @@ arguments! {
         /// 32 random bytes in base64url, the same in all processes of the API.
         pub dpop_nonce_key: Option<Secret<String>>,
         /// Where received DPoP proofs are remembered against replay: "process", in this client, by default, or "caller":
-        /// then refuse a request whose dpop_replay_key is in your store, and keep it there until dpop_forget_at.
+        /// then refuse a request whose `dpop_replay_key` is in your store, and keep it there until `dpop_forget_at`.
         pub dpop_replay: Option<Replay>,
         ..required: AccessTokenRequirements,
     }
@@ -101,8 +101,8 @@ arguments! {
         pub algs: Vec<String>,
         /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,
-        /// The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all
-        /// but those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+        /// The accepted algorithms of DPoP proofs, which challenges announce. By default `verify_api_request` accepts all
+        /// but those with a shared secret, and challenges of `verify_access_token` do not mention DPoP.
         pub dpop_algs: Vec<String>,
         /// The realm, for the challenge.
         pub realm: Option<String>,
@@ -250,11 +250,11 @@ outcome! {
         /// section 4.4).
         pub may_act: Option<Extra>,
         /// The nonce to send with the response, in the DPoP-Nonce field, because that of the proof expires soon (RFC
-        /// 9449 section 8.2); only from verify_api_request.
+        /// 9449 section 8.2); only from `verify_api_request`.
         pub dpop_nonce: Option<String>,
         /// What identifies the DPoP proof of the request, if you remember received proofs.
         pub dpop_replay_key: Option<String>,
-        /// When dpop_replay_key may be forgotten: from then on the proof is refused because of its age.
+        /// When `dpop_replay_key` may be forgotten: from then on the proof is refused because of its age.
         pub dpop_forget_at: Option<UnixTime>,
         /// All claims.
         pub claims: Extra,

@@ -8,8 +8,8 @@ use std::fs;
 use oauth_facade::{Entry, Exposure, Kind, Shape};
 
 use super::{
-    arguments, camel, fingerprint, inner, is_secret, paragraphs, pascal, records, table, words,
-    wrapped,
+    arguments, camel, fingerprint, inner, is_secret, javascript_paragraphs, pascal, records, table,
+    words, wrapped,
 };
 use crate::{HEADER, region, root};
 
@@ -26,7 +26,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         fingerprint()
     );
     for record in records() {
-        let text = paragraphs(record.text)
+        let text = javascript_paragraphs(record.text)
             .into_iter()
             .next()
             .unwrap_or_default();
@@ -116,14 +116,14 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         module += &interface(entry)?;
     }
     for record in records() {
-        let text = comment(&paragraphs(record.text), "");
+        let text = comment(&javascript_paragraphs(record.text), "");
         let _ = write!(
             module,
             "\n{text}export class {} {{\n  private constructor()\n",
             record.name
         );
         for member in record.members {
-            let text = comment(&paragraphs(member.text), "  ");
+            let text = comment(&javascript_paragraphs(member.text), "  ");
             let (name, kind) = (camel(member.name), of_member(member.shape)?);
             let _ = writeln!(module, "{text}  readonly {name}: {kind}");
         }
@@ -149,7 +149,7 @@ fn interface(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let mut text = format!("\nexport interface {name}Arguments {{\n");
     for field in arguments(entry) {
         let kind = argument(field.shape)?;
-        text += &comment(&paragraphs(field.text), "  ");
+        text += &comment(&javascript_paragraphs(field.text), "  ");
         let _ = if field.is_optional {
             writeln!(text, "  {}?: {kind} | undefined", camel(field.name))
         } else {
@@ -160,9 +160,9 @@ fn interface(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
 }
 
 fn method(entry: &'static Entry, options: &str, result: &str) -> String {
-    let mut lines = paragraphs(entry.text);
+    let mut lines = javascript_paragraphs(entry.text);
     for field in arguments(entry) {
-        let said = paragraphs(field.text).join(" ");
+        let said = javascript_paragraphs(field.text).join(" ");
         lines.push(format!("@param args.{} {said}", camel(field.name)));
     }
     let is_optional = arguments(entry).all(|field| field.is_optional);

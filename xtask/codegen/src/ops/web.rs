@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use oauth_facade::{Entry, Kind, Shape};
 
 use super::node::{argument, comment};
-use super::{arguments, camel, inner, paragraphs, table};
+use super::{arguments, camel, inner, javascript_paragraphs, table};
 use crate::HEADER;
 
 fn offered() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
@@ -27,7 +27,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
         let names = names.join(", ");
         let given = given(entry);
-        let text = paragraphs(entry.text)
+        let text = javascript_paragraphs(entry.text)
             .into_iter()
             .next()
             .unwrap_or_default();
@@ -54,7 +54,7 @@ fn given(entry: &'static Entry) -> String {
 /// An authorization needs values that the page draws and hashes.
 fn authorization(entry: &'static Entry) -> String {
     let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
-    let text = paragraphs(entry.text)
+    let text = javascript_paragraphs(entry.text)
         .into_iter()
         .next()
         .unwrap_or_default();
@@ -99,7 +99,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         let _ = write!(
             module,
             "\n{}export function {}<NativeExchange>(client: Client<NativeExchange>, args: {{\n{fields}}}): NativeExchange\n",
-            comment(&paragraphs(entry.text), ""),
+            comment(&javascript_paragraphs(entry.text), ""),
             camel(entry.name),
         );
     }
@@ -111,7 +111,7 @@ fn fields(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let mut fields = String::new();
     for field in arguments(entry) {
         let kind = argument(field.shape)?;
-        fields += &comment(&paragraphs(field.text), "  ");
+        fields += &comment(&javascript_paragraphs(field.text), "  ");
         let _ = if field.is_optional {
             writeln!(fields, "  {}?: {kind} | undefined", camel(field.name))
         } else {
