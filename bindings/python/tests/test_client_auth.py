@@ -1,4 +1,4 @@
-"""Ways to authenticate: what is sent, what is refused, what never shows."""
+"""Client authentication methods: what is sent, what is rejected, and what is never shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def token(**claims: Any) -> str:
     def part(value: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    # Any other is refused: nobody would notice that it was stolen.
+    # Any other claim is rejected: otherwise a stolen token would go unnoticed.
     claims = {"exp": 4_000_000_000, **claims}
     return f"{part({'alg': 'ES256'})}.{part({k: v for k, v in claims.items() if v is not None})}.c2ln"
 
@@ -150,7 +150,7 @@ def test_a_function_may_be_a_coroutine_function() -> None:
 
 @pytest.fixture
 def shown() -> Iterator[tuple[str, list[str]]]:
-    """A server that issues tokens to whoever comes, and the assertions that it was shown."""
+    """A server that issues tokens to any client, and records the assertions it receives."""
     assertions: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

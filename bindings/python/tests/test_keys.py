@@ -1,4 +1,4 @@
-"""Keys that somebody else holds: a key management service, or the keyring."""
+"""External keys: a key management service, or the keyring."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_its_failure_costs_nothing_and_is_not_kept(person: Person) -> None:
     error = caught.value
     assert (error.code, error.endpoint) == ("lost.unsent", "store")
     assert "RuntimeError" in str(error) and "secret" not in f"{error}{error.__cause__}"
-    # Who has a good token goes on.
+    # A caller with a valid token is not affected.
     assert source.token().access_token == tokens.access_token
     assert memory.records == before
     kms.trouble = None
@@ -175,7 +175,7 @@ def test_records_move_to_a_service_and_back() -> None:
 
 
 class Listed(MemoryStore):
-    """A store of one's own that can list."""
+    """A custom store that can list its records."""
 
     def scan(self, cursor: str | None = None, /) -> tuple[list[str], str | None]:
         return list(self.records), None

@@ -52,7 +52,7 @@ def hang_up(one: socket.socket) -> None:
 
 @pytest.fixture(scope="module")
 def tls() -> Iterator[str]:
-    """A server whose certificate nobody trusts."""
+    """A server with an untrusted certificate."""
     with process(example("tls"), ROOT) as said:
         yield str(said["base"])
 
@@ -100,7 +100,7 @@ def test_httpx_tells_why(library: Any, tls: str) -> None:
 
 
 def thrown(act: Callable[[], object]) -> str:
-    """The code of an exchange that is told of what this raises."""
+    """The code of the error if the exchange gets what this raises."""
     exchange = exchange_at("https://as.example")
     next(exchange)
     try:

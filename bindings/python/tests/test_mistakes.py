@@ -1,4 +1,4 @@
-"""What users get wrong at first, and what they are told."""
+"""Common mistakes of users, and their error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_nothing_is_printed_where_no_logging_is_configured(tmp_path: Path) -> No
     command = [sys.executable, "-c", NOBODY, str(tmp_path / "grants")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    # And it says what is the matter.
+    # The message says what is wrong.
     assert done.stdout.startswith("grant.no_refresh_token ") and "nobody has logged in" in done.stdout
 
 
@@ -115,7 +115,7 @@ TEXTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_core.Client, name: str) -> None:
-    # As os.environ has bytes that are no UTF-8.
+    # Like os.environ, which may contain bytes that are not UTF-8.
     with pytest.raises(ValueError, match="lone surrogate") as caught:
         TEXTS[name](client, SURROGATE)
     error: BaseException | None = caught.value

@@ -14,7 +14,7 @@ import pytest
 import worker
 from conftest import Twin
 from test_store import MemoryStore, Person
-from test_stores import config_of, long_ago, said
+from test_stores import config_of, long_ago, read_reports
 
 import oauth_core
 from oauth_core import stores
@@ -42,7 +42,7 @@ def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path:
     command = [sys.executable, worker.__file__, json.dumps(config)]
     two = [subprocess.Popen(command) for _ in range(2)]
     assert [process.wait(60) for process in two] == [0, 0]
-    one, other = said(tmp_path)
+    one, other = read_reports(tmp_path)
     assert one == other and len(one) == 1
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
@@ -51,7 +51,7 @@ def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path:
     stored = written(grants)
     for secret in (fresh.access_token, str(fresh.refresh_token), text_of(worker.KEY)):
         assert secret not in stored
-    # An open store beside it has the token in its file, so the look above could find it.
+    # A control: an unsealed store has the token in its file, so the search above would have found it.
     plain = stores.FileStore(tmp_path / "plain")
     worker.client_of(config).source(store=plain, subject="ann").log_in(fresh)
     assert fresh.access_token in written(tmp_path / "plain")

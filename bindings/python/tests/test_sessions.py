@@ -26,7 +26,7 @@ def a_login(client: oauth_core.Client) -> oauth_core.Tokens:
 
 
 def aged(store: Any, key: str) -> None:
-    """As if nobody had asked for two days."""
+    """As if no token had been requested for two days."""
     version, record = store.load(key)
     stored = json.loads(record)
     stored["tokens"]["received_at"] -= int(2 * DAY)
