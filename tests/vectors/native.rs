@@ -78,7 +78,7 @@ impl Party<'_> {
                 return Ok(TurnOutput::Open);
             }
             let turn = machine.begin(at)?;
-            return self.to_output(turn);
+            return self.take_output(turn);
         }
         match input {
             TurnInput::Authorize(authorization_request) => {
@@ -265,10 +265,10 @@ impl Party<'_> {
             }
             _ => machine.begin(at)?,
         };
-        self.to_output(turn)
+        self.take_output(turn)
     }
 
-    fn to_output(&mut self, turn: ErasedStep) -> Result<TurnOutput, Error> {
+    fn take_output(&mut self, turn: ErasedStep) -> Result<TurnOutput, Error> {
         self.show(&turn);
         Ok(match turn {
             ErasedStep::Send(request) => TurnOutput::Send(Sent {

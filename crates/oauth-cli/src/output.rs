@@ -90,7 +90,7 @@ impl Failure {
     }
 
     /// Marks the failure as one of the client's own token request, in which no login is involved.
-    pub(crate) fn from_client(self) -> Self {
+    pub(crate) fn for_client(self) -> Self {
         if self.code != "denied.invalid_grant" {
             return self;
         }

@@ -309,7 +309,7 @@ impl ProfileTokens {
             (Owner::Login, "stored.malformed") => failure.with_hint(format!(
                 "replace it by logging in again with oauth login --profile {profile}"
             )),
-            (Owner::Client(_), _) => failure.from_client(),
+            (Owner::Client(_), _) => failure.for_client(),
             _ => failure,
         }
     }

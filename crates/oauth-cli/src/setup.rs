@@ -240,7 +240,7 @@ impl Setup {
     /// Requests a new token for the client itself.
     pub(crate) fn client_token(&self, token_request: TokenRequest) -> Result<Tokens, Failure> {
         let tokens = self.net.run(self.client.client_credentials(token_request));
-        tokens.map_err(|error| Failure::from(error).from_client())
+        tokens.map_err(|error| Failure::from(error).for_client())
     }
 
     /// Lets a login use the redirect URI it listens at, if the registered one leaves the port open

@@ -59,14 +59,15 @@ impl Sessions {
     pub fn run(&self) -> Result<Report, Violation> {
         let result = self.run_with_transcript(None).map_err(|_| ());
         result.or_else(|()| {
-            self.run_with_transcript(Some(Vec::new()))
-                .map_err(|(Breach(rule, text), transcript)| Violation {
+            self.run_with_transcript(Some(Vec::new())).map_err(
+                |(Breach(rule, text), transcript)| Violation {
                     seed: self.seed,
                     rule,
                     text,
                     setup: Box::new(self.setup.clone()),
                     transcript,
-                })
+                },
+            )
         })
     }
 
