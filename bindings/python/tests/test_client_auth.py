@@ -76,7 +76,7 @@ def test_a_workload_token_comes_from_a_function_too() -> None:
         body(oauth_core.FederatedAssertion(fails))
 
 
-def test_a_function_is_told_what_the_token_is_needed_for() -> None:
+def test_the_function_receives_the_audience_and_expiry() -> None:
     told: list[oauth_core.AssertionRequest] = []
 
     def made(request: oauth_core.AssertionRequest) -> str:
@@ -233,7 +233,7 @@ def test_an_x509_svid_names_the_client_by_its_spiffe_id() -> None:
     assert caught.value.code == "misuse.setup"
 
 
-def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
+def test_an_unsuitable_key_is_rejected_immediately() -> None:
     with pytest.raises(oauth_core.MisuseError) as none:
         oauth_core.PrivateKeyJwt("no key")
     assert none.value.code == "key.malformed"
@@ -250,14 +250,14 @@ def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize("key", [None, b"-----BEGIN", 7, [None], ["key", 7]])
-def test_what_is_no_key_is_named_as_the_argument_it_is(key: Any) -> None:
+def test_an_invalid_key_is_reported_by_argument_name(key: Any) -> None:
     with pytest.raises(TypeError) as caught:
         oauth_core.PrivateKeyJwt(key)
     assert str(caught.value) == "key must be a private key as a str, or a list of them"
 
 
 @pytest.mark.parametrize("origins", ["https://api.example", None, 7, [None]])
-def test_what_are_no_origins_are_named_as_the_argument_they_are(origins: Any) -> None:
+def test_invalid_origins_are_reported_by_argument_name(origins: Any) -> None:
     with pytest.raises(TypeError, match=r"^origins must be a list of URLs, or a Server"):
         oauth_core.fixed_token("a-token", origins=origins)
     if origins is not None:

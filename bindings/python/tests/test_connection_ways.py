@@ -105,7 +105,7 @@ def test_an_identity_provider_vouches_for_a_person(twins: dict[str, Twin], kept:
     assert served.counters["token_requests"] == before + 1
 
 
-def test_without_an_id_token_nobody_is_vouched_for(twins: dict[str, Twin]) -> None:
+def test_without_an_id_token_there_is_no_identity_assertion(twins: dict[str, Twin]) -> None:
     idp, served = trusting(twins)
     client = generic_client(idp)
     nameless = client.client_credentials(scope="read")

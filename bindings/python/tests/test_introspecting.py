@@ -145,7 +145,7 @@ def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain
 
 
 @pytest.mark.parametrize("options", [{}, {"cache_max_age": 60}])
-def test_a_token_is_good_over_the_connection_of_its_certificate_alone(
+def test_a_bound_token_is_accepted_only_over_its_certificates_connection(
     plain: Callable[[Answer], Plain], options: dict[str, Any]
 ) -> None:
     """RFC 8705 section 3.2: the server says to which certificate a token is bound."""
@@ -156,7 +156,7 @@ def test_a_token_is_good_over_the_connection_of_its_certificate_alone(
         assert refused(verifier, "t", **shown)[0] == "access_token.proof_required"
 
 
-def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(
+def test_an_unreachable_server_does_not_make_the_token_invalid(
     plain: Callable[[Answer], Plain],
 ) -> None:
     denying = api_at(plain(reply(401, b'{"error":"invalid_client"}')), cache_max_age=60)
@@ -167,7 +167,7 @@ def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(
     assert refused(cut, "t") == ("introspection.malformed", 503, None)
 
 
-def test_what_no_header_can_carry_is_refused_and_not_asked_about(
+def test_a_token_that_no_header_can_carry_is_rejected_without_introspection(
     plain: Callable[[Answer], Plain],
 ) -> None:
     server = plain(reply(400, b'{"error":"invalid_request"}'))
@@ -205,7 +205,7 @@ UNUSABLE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_what_is_mistyped_is_not_left_out(plain: Callable[[Answer], Plain]) -> None:
+def test_mistyped_options_are_rejected(plain: Callable[[Answer], Plain]) -> None:
     server = plain(introspection_reply(GOOD))
     for wrong in MISTYPED:
         with pytest.raises(TypeError, match=next(iter(wrong))):

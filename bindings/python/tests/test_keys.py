@@ -77,7 +77,7 @@ def read(store: stores.SealedStore, name: str = NAME) -> str:
 
 
 @pytest.mark.parametrize("kind", [lambda kms: kms, Later], ids=["function", "coroutine"])
-def test_a_service_is_asked_for_each_key_once(kind: type[Later]) -> None:
+def test_a_service_is_called_once_per_key(kind: type[Later]) -> None:
     kms, memory = Kms(), MemoryStore()
     one, two = (stores.SealedStore(memory, kind(kms)) for _ in range(2))
     for name in ("a", "b", "c"):
@@ -126,7 +126,7 @@ def test_its_failure_costs_nothing_and_is_not_kept(person: Person) -> None:
     assert other.token().access_token == tokens.access_token
 
 
-def test_an_id_that_nobody_knows_is_asked_for_once() -> None:
+def test_an_unknown_key_id_is_requested_once() -> None:
     kms, memory = Kms(), MemoryStore()
     stores.SealedStore(memory, kms).save(NAME, TEXT, 0)
     kms.keys.clear()
@@ -302,7 +302,7 @@ def test_a_key_of_the_keyring_is_made_once(session: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is always one")
-def test_no_keyring_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_keyring_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bus"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))

@@ -114,7 +114,7 @@ TEXTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_core.Client, name: str) -> None:
+def test_the_error_for_a_secret_with_invalid_unicode_does_not_show_it(client: oauth_core.Client, name: str) -> None:
     # Like os.environ, which may contain bytes that are not UTF-8.
     with pytest.raises(ValueError, match="lone surrogate") as caught:
         TEXTS[name](client, SURROGATE)
@@ -125,7 +125,7 @@ def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_cor
         error = error.__cause__ or error.__context__
 
 
-def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Client) -> None:
+def test_empty_values_are_reported_as_unset_variables(client: oauth_core.Client) -> None:
     empties: dict[str, Any] = {
         "path must not be empty": lambda: stores.FileStore(""),
         "path must not be empty ": lambda: stores.SqliteStore(""),
@@ -141,7 +141,7 @@ def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Cl
             call()
 
 
-def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
+def test_a_str_is_neither_a_list_nor_bytes(client: oauth_core.Client) -> None:
     source, text = client.client_credentials(), "https://api.example"
     calls: dict[str, Any] = {
         "content": lambda: source.post(text, content=cast(Any, "text"), origins=[text]),

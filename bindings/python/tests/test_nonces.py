@@ -100,7 +100,7 @@ def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
     assert server.during(six_minutes) == {}
 
 
-def test_a_plug_in_is_told_the_new_nonce(server: Server) -> None:
+def test_a_plugin_learns_the_new_nonce(server: Server) -> None:
     auth = oauth_core.httpx.Auth(server.source, origins=server.origins)
     for again in (1, 1, 0):
         if again:

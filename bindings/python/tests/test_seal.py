@@ -127,7 +127,7 @@ def test_any_store_can_be_sealed(person: Person) -> None:
     [NEW[1:], NEW + b"2", b"", text_of(NEW)[1:], text_of(NEW) + "=", "k3y!" * 11, ""],
     ids=["short", "long", "no bytes", "short text", "padded", "not base64", "no text"],
 )
-def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: SealingKey) -> None:
+def test_an_invalid_key_is_reported_without_showing_it(tmp_path: Path, key: SealingKey) -> None:
     files = stores.FileStore(tmp_path)
     cases: list[tuple[SealingKey, list[SealingKey]]] = [(key, []), (NEW, [OLD, key])]
     for current, old in cases:
@@ -137,7 +137,7 @@ def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: SealingKey) -
         assert not key or repr(key)[2:-1] not in str(caught.value)
 
 
-def test_what_is_no_key_at_all(tmp_path: Path) -> None:
+def test_an_invalid_key(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     with pytest.raises(TypeError, match="bytes, a str, a SealingKey, or an object with data_key"):
         stores.SealedStore(files, 7)  # type: ignore[arg-type]

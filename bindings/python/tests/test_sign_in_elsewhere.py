@@ -220,7 +220,7 @@ def test_a_keeper_is_driven_by_hand(stage: Stage) -> None:
         assert stage.there.introspect(token=tokens.access_token).active
 
 
-def test_half_a_sign_in_is_none(stage: Stage) -> None:
+def test_an_incomplete_sign_in_is_rejected(stage: Stage) -> None:
     for wrong in (
         {"sign_in": lambda: "x"},
         {"identity_provider": stage.us},
