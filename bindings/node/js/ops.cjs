@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation-support.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'c0c91041acde5f80'
+const FINGERPRINT = '9e71218b1fba102c'
 
 /** A postal address (OpenID Connect Core section 5.1.1). */
 class Address extends Record {
@@ -117,6 +117,7 @@ class VerifiedAccessToken extends Record {
     dpopNonce: 'plain',
     dpopReplayKey: 'plain',
     dpopForgetAt: 'time',
+    dpopReplayChallenge: 'plain',
     claims: 'plain',
   }
 }

@@ -452,7 +452,7 @@ export interface VerifyAccessTokenArguments {
   clockSkew?: number | undefined
   /**
    * The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all but
-   * those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+   * those with a shared secret, which cannot be named, and challenges of verify_access_token do not mention DPoP.
    */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
@@ -507,7 +507,7 @@ export interface VerifyApiRequestArguments {
   clockSkew?: number | undefined
   /**
    * The accepted algorithms of DPoP proofs, which challenges announce. By default verify_api_request accepts all but
-   * those with a shared secret, and challenges of verify_access_token do not mention DPoP.
+   * those with a shared secret, which cannot be named, and challenges of verify_access_token do not mention DPoP.
    */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
@@ -828,10 +828,15 @@ export class VerifiedAccessToken {
    * section 8.2); only from verify_api_request.
    */
   readonly dpopNonce: string | undefined
-  /** What identifies the DPoP proof of the request, if you remember received proofs. */
+  /** What identifies the DPoP proof of the request, if you remember received proofs (dpop_replay: "caller"). */
   readonly dpopReplayKey: string | undefined
   /** When dpop_replay_key may be forgotten: from then on the proof is refused because of its age. */
   readonly dpopForgetAt: Date | undefined
+  /**
+   * The WWW-Authenticate field of the response, with status 401, to a request whose dpop_replay_key is in your store
+   * already; only if you remember received proofs.
+   */
+  readonly dpopReplayChallenge: string | undefined
   /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -1334,8 +1339,8 @@ export interface Operations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
-   * DPoP.
+   * verify_api_request accepts all but those with a shared secret, which cannot be named, and challenges of
+   * verify_access_token do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<VerifiedAccessToken>
@@ -1371,8 +1376,8 @@ export interface Operations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
-   * DPoP.
+   * verify_api_request accepts all but those with a shared secret, which cannot be named, and challenges of
+   * verify_access_token do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyApiRequest(args: VerifyApiRequestArguments, options?: CallOptions): Promise<VerifiedAccessToken>
@@ -1836,8 +1841,8 @@ export interface ExchangeOperations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
-   * DPoP.
+   * verify_api_request accepts all but those with a shared secret, which cannot be named, and challenges of
+   * verify_access_token do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
@@ -1873,8 +1878,8 @@ export interface ExchangeOperations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * verify_api_request accepts all but those with a shared secret, and challenges of verify_access_token do not mention
-   * DPoP.
+   * verify_api_request accepts all but those with a shared secret, which cannot be named, and challenges of
+   * verify_access_token do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyApiRequest(args: VerifyApiRequestArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
