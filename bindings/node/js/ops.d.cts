@@ -468,9 +468,9 @@ export interface VerifyApiRequestArguments {
    */
   url: string
   /** The value of the Authorization field, or of each if there are several; nothing if there is none. */
-  authorization?: string | readonly string[] | undefined
+  authorization?: string | readonly string[] | null | undefined
   /** The value of the DPoP field, or of each if there are several; nothing if there is none. */
-  dpop?: string | readonly string[] | undefined
+  dpop?: string | readonly string[] | null | undefined
   /** The identifier of the API, or several, one of which must be an audience of the token. */
   audience: string | readonly string[]
   /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
