@@ -41,8 +41,10 @@ fn fapi_asks_for_no_signed_answer_whose_algorithm_it_forbids() {
         assert_eq!(clause(claims(&[Alg::Rs256])), section);
         assert_eq!(claims(&[Alg::Rs256, Alg::Ps256]).unwrap(), "/userinfo");
         let introspected = |algs: &[Alg]| {
-            let mut signed = SignedResponse::default();
-            signed.algs = algs.to_vec();
+            let signed = SignedResponse {
+                algs: algs.to_vec(),
+                ..SignedResponse::default()
+            };
             first(bank.introspect(Introspection::new("t").signed(signed)))
         };
         assert_eq!(clause(introspected(&[Alg::Rs256, Alg::Es384])), section);
