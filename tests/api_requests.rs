@@ -1,14 +1,15 @@
 //! The requests of this client to an API, with proofs of the keys to which its tokens are bound, verified as an API
 //! verifies them (RFC 9449 sections 4.3, 7 and 9); and the published example.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use oauth_core::dpop::{DPOP, DpopNonceKey};
+use oauth_core::dpop::{DPOP, DpopNonceKey, VerifiedDpopProof};
 use oauth_core::flow::access_token::{AccessTokenVerifier, ReceivedRequest};
 use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step as CallStep};
 use oauth_core::issuer::Issuer;
@@ -16,9 +17,11 @@ use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::access_token::VerifiedAccessToken;
+use oauth_core::token::logout_token::ReplayProtection;
 use oauth_core::{
-    Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Step, Tokens,
+    Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step, Tokens,
 };
+use oauth_session::store::{FileStore, MemoryStore, SaveOutcome, Store, RecordTimes};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -245,6 +248,56 @@ fn the_client_recovers_from_a_nonce_challenge_and_follows_the_next_nonces() {
     call.resume(Event::Reply(StatusCode::OK, &fields));
     let mut call = Call::new(&client, &Method::GET, url, 400);
     assert!(verified(&verifier, request(&call.begin(&tokens)), &jkt, 400).is_ok());
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().expect("a runtime")
+}
+
+/// Whether no process that shares this store has received the proof before, as in the guide.
+fn is_new(store: &dyn Store, token: &VerifiedAccessToken) -> bool {
+    let proof = token.dpop_proof().expect("a proof");
+    let key = format!("dpop-proof:{}", proof.replay_key());
+    let (received, times) = (Secret::from("received"), RecordTimes::until(proof.forget_at()));
+    let saved = runtime().block_on(store.save(&key, &received, 0, times));
+    matches!(saved.expect("a store"), SaveOutcome::At(_))
+}
+
+#[test]
+fn processes_that_share_a_store_accept_a_proof_once() {
+    let client = client(Alg::Es256);
+    let (url, jkt) = ("https://api.example/orders", thumbprint(&client));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = || FileStore::new(folder.path().join("proofs")).expect("a store");
+    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let stores: [[Arc<dyn Store>; 2]; 2] = [
+        [Arc::clone(&memory), memory],
+        [Arc::new(file()), Arc::new(file())],
+    ];
+    // The clock of a store is that of the machine.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time");
+    let now = now.as_secs() - NOW;
+    for (round, stores) in stores.iter().enumerate() {
+        let seconds = now + 10 * round as u64;
+        let headers = Call::new(&client, &Method::GET, url, seconds).begin(&tokens(&client));
+        let verdicts = stores.each_ref().map(|store| {
+            let verifier = verifier(&client).with_dpop_replay(ReplayProtection::Caller);
+            let request = ReceivedRequest::new("GET", url).with_headers(&headers);
+            let token = verified(&verifier, request, &jkt, seconds).expect("a good request");
+            let refusal = token
+                .dpop_proof()
+                .and_then(VerifiedDpopProof::replay_refusal);
+            let refusal = refusal.expect("a response to a replay");
+            assert_eq!(refusal.status, 401);
+            let challenge = refusal.challenge.as_deref().unwrap_or_default();
+            assert!(challenge.starts_with(r#"DPoP error="invalid_dpop_proof", algs="#));
+            is_new(store, &token)
+        });
+        assert_eq!(verdicts, [true, false], "{round}");
+    }
 }
 
 /// The vector of this name.

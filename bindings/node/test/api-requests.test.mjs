@@ -1,45 +1,21 @@
 // For API servers: requests verified, with the DPoP proofs of their tokens (RFC 9449).
 import assert from 'node:assert/strict'
-import { createHash, createHmac, generateKeyPairSync, randomBytes, randomUUID, sign } from 'node:crypto'
-import { test } from 'node:test'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
 import { inspect } from 'node:util'
+import { AUDIENCE, URL_OF_REQUEST, flaws, hash, holder, issuing, jkt, keys, now, proofFor, tokenOf, unusable } from './api-request-proofs.mjs'
 import { core, listen, rejection } from './helper.mjs'
 
-const { AccessTokenVerifier, Client, DpopKey, Server } = core
-const AUDIENCE = 'https://api.example'
-const URL_OF_REQUEST = 'https://api.example/orders'
-
-const keyPair = () => generateKeyPairSync('ec', {
-  namedCurve: 'P-256',
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  publicKeyEncoding: { format: 'jwk' },
-})
-const issuing = keyPair()
-const holder = keyPair()
-const { thumbprint: jkt } = new DpopKey(holder.privateKey)
-const now = () => Math.floor(Date.now() / 1000)
-const encode = (part) => Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
-
-function signed(header, claims, { privateKey }) {
-  const input = `${encode(header)}.${encode(claims)}`
-  return `${input}.${sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
-}
-
-const hash = (text) => createHash('sha256').update(text).digest('base64url')
-
-/** A proof for a token; members of `header` and `claims` replace or, if undefined, remove its own. */
-function proofFor(token, { header = {}, claims = {}, key = holder } = {}) {
-  const proofClaims = { jti: randomUUID(), htm: 'GET', htu: URL_OF_REQUEST, iat: now(), ath: hash(token) }
-  return signed({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicKey, ...header }, { ...proofClaims, ...claims }, key)
-}
+const { AccessTokenVerifier, Client, DpopKey, FileStore, MemoryStore, Server, SqliteStore } = core
 
 /** A server that issues bound tokens for client credentials, and an API at the same address. */
 async function world(options = {}) {
   const seen = []
   let verifier
-  const token = (more = { cnf: { jkt } }) => signed({ typ: 'at+jwt', alg: 'ES256', kid: '1' }, {
-    iss: base, aud: AUDIENCE, sub: 'u', client_id: 'c', jti: 'j', scope: 'read', iat: now(), exp: now() + 60, ...more,
-  }, issuing)
+  const token = (more) => tokenOf(base, more)
   const base = await listen(async (request, reply) => {
     const json = (value) => reply.setHeader('content-type', 'application/json').end(JSON.stringify(value))
     if (request.url === '/jwks') return json({ keys: [{ ...issuing.publicKey, kid: '1', alg: 'ES256' }] })
@@ -119,43 +95,7 @@ test('a bound token is accepted with a valid proof, and the claims of both are r
   assert.deepEqual([bearer.dpopReplayKey, bearer.dpopForgetAt], [undefined, undefined])
 })
 
-const HMAC = (token) => {
-  const input = proofFor(token, { header: { alg: 'HS256' } }).split('.').slice(0, 2).join('.')
-  return `${input}.${createHmac('sha256', JSON.stringify(holder.publicKey)).update(input).digest('base64url')}`
-}
-const other = keyPair()
-const header = (header) => (token) => proofFor(token, { header })
-const claims = (claims) => (token) => proofFor(token, { claims })
-
-for (const [flaw, dpop, code] of [
-  ['is missing', () => undefined, 'dpop_proof.missing'],
-  ['comes in no field of several', () => [], 'dpop_proof.missing'],
-  ['comes twice', (token) => [proofFor(token), proofFor(token)], 'dpop_proof.duplicate'],
-  ['comes twice in one field', (token) => `${proofFor(token)}, ${proofFor(token)}`, 'dpop_proof.duplicate'],
-  ['is no JWT', () => 'proof', 'dpop_proof.malformed'],
-  ['is too long', claims({ x: 'x'.repeat(20_000) }), 'dpop_proof.malformed'],
-  ['has no typ', header({ typ: undefined }), 'dpop_proof.typ'],
-  ['is of another type', header({ typ: 'JWT' }), 'dpop_proof.typ'],
-  ['is not signed', header({ alg: 'none' }), 'dpop_proof.alg'],
-  ['is signed with a shared secret', HMAC, 'dpop_proof.alg'],
-  ['is signed by an algorithm that is not named', header({ alg: 'ES384' }), 'dpop_proof.alg'],
-  ['has no key', header({ jwk: undefined }), 'dpop_proof.jwk'],
-  ['has a private key', header({ jwk: { ...holder.publicKey, d: 'AAAA' } }), 'dpop_proof.jwk'],
-  ['has a shared key', header({ jwk: { kty: 'oct', k: 'AAAA' } }), 'dpop_proof.jwk'],
-  ['is signed with another key than its own', header({ jwk: other.publicKey }), 'dpop_proof.signature'],
-  ['has no jti', claims({ jti: undefined }), 'dpop_proof.missing_claim'],
-  ['has no htm', claims({ htm: undefined }), 'dpop_proof.missing_claim'],
-  ['has no htu', claims({ htu: undefined }), 'dpop_proof.missing_claim'],
-  ['has no iat', claims({ iat: undefined }), 'dpop_proof.missing_claim'],
-  ['is for another method', claims({ htm: 'POST' }), 'dpop_proof.htm'],
-  ['is for another path', claims({ htu: `${URL_OF_REQUEST}/1` }), 'dpop_proof.htu'],
-  ['is for another host', claims({ htu: 'https://other.example/orders' }), 'dpop_proof.htu'],
-  ['has no ath', claims({ ath: undefined }), 'dpop_proof.ath'],
-  ['is for another token', claims({ ath: hash('other') }), 'dpop_proof.ath'],
-  ['is too old', () => undefined, 'dpop_proof.iat', -121],
-  ['is of the future', () => undefined, 'dpop_proof.iat', 65],
-  ['is by another key than the token\'s', (token) => proofFor(token, { key: other }), 'access_token.proof_required'],
-].map(([flaw, dpop, code, iat]) => [flaw, iat === undefined ? dpop : (token) => proofFor(token, { claims: { iat: now() + iat } }), code])) {
+for (const [flaw, dpop, code] of flaws) {
   test(`a proof that ${flaw} is refused`, async () => {
     const { verifier, token, request } = await world()
     const bound = token()
@@ -171,20 +111,72 @@ for (const [flaw, dpop, code] of [
   })
 }
 
+test('a proof with any algorithm is accepted', async () => {
+  const { verifier, token, request } = await world({ dpopAlgs: Object.keys(keys) })
+  for (const [alg, key] of Object.entries(keys)) {
+    const bound = token({ cnf: { jkt: new DpopKey(key.privateKey, { alg }).thumbprint } })
+    assert.equal((await verifier.verifyRequest(request(`DPoP ${bound}`, proofFor(bound, { alg })))).subject, 'u', alg)
+  }
+})
+
+test('a proof that no library can verify is the fault of its sender', async () => {
+  const { verifier, token, request } = await world({ dpopAlgs: Object.keys(keys) })
+  const bound = token()
+  for (const [flaw, dpop] of unusable) {
+    const error = await rejection(verifier.verifyRequest(request(`DPoP ${bound}`, dpop(bound))))
+    assert.deepEqual([error.code, error.responseStatus], ['dpop_proof.signature', 401], flaw)
+  }
+})
+
 test('a proof is accepted once', async () => {
   const { server, verifier, token, request } = await world()
   const bound = token()
   const shown = request(`DPoP ${bound}`, proofFor(bound))
   const verdicts = await Promise.all(Array.from({ length: 20 }, () => verifier.verifyRequest(shown).then(() => 'ok', ({ code }) => code)))
   assert.deepEqual(verdicts.sort(), ['dpop_proof.replayed', 'ok'].flatMap((verdict, at) => Array(at === 0 ? 19 : 1).fill(verdict)))
-  // A store of the application knows it from the same name, in every process.
-  const keys = []
-  for (let count = 0; count < 2; count += 1) {
-    const callerReplayVerifier = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopReplay: 'caller' })
-    keys.push((await callerReplayVerifier.verifyRequest(shown)).dpopReplayKey)
-  }
-  assert.equal(new Set(keys).size, 1)
 })
+
+/** Stores as processes open them: each has an object of its own for the same records. */
+const places = {
+  MemoryStore() {
+    const store = new MemoryStore()
+    return () => store
+  },
+  FileStore: () => opener(FileStore, 'proofs'),
+  SqliteStore: () => opener(SqliteStore, 'proofs.db'),
+}
+function opener(Store, name) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  return () => new Store(path.join(folder, name))
+}
+
+for (const [kind, place] of Object.entries(places)) {
+  test(`a proof is accepted once by all processes that share a store: ${kind}`, async () => {
+    const { server, token, request } = await world()
+    const open = place()
+    /** A process: its verdicts are the status of each response, and its challenge. */
+    const processes = Array.from({ length: 4 }, () => {
+      const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopAlgs: ['ES256'], dpopReplay: 'caller' })
+      const store = open()
+      return async (shown) => {
+        const { dpopReplayKey: key, dpopForgetAt: until, dpopReplayChallenge: challenge } = await verifier.verifyRequest(shown)
+        const isNew = (await store.save(`dpop-proof:${key}`, 'received', 0, undefined, until)) !== undefined
+        return isNew ? [200, undefined] : [401, challenge]
+      }
+    })
+    const bound = token()
+    const challenge = 'DPoP error="invalid_dpop_proof", algs="ES256", Bearer'
+    for (let count = 0; count < 2; count += 1) {
+      const shown = request(`DPoP ${bound}`, proofFor(bound))
+      const verdicts = await Promise.all([...processes, ...processes].map((verdict) => verdict(shown)))
+      assert.deepEqual(verdicts.sort(), [[200, undefined], ...Array(7).fill([401, challenge])])
+    }
+    // Where proofs are remembered here, there is no replay to answer.
+    const callerReplayVerifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
+    assert.equal((await callerReplayVerifier.verifyRequest(request(`DPoP ${bound}`, proofFor(bound)))).dpopReplayChallenge, undefined)
+  })
+}
 
 test('a bound token is rejected as a bearer token, and an unbound token is rejected with a proof', async () => {
   const { verifier, token, request } = await world()
@@ -225,6 +217,8 @@ test('mistakes are reported, at startup if possible', async () => {
   for (const [options, code] of [
     [{ dpopNonceKey: 'short' }, 'key.sealing'],
     [{ dpopAlgs: ['XS256'] }, 'form.malformed_parameter'],
+    // All others would be accepted.
+    [{ dpopAlgs: ['HS256'] }, 'form.malformed_parameter'],
   ]) assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, ...options }), { code })
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, dpopMaxAge: '1' }), TypeError)
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, dpopReplay: 'never' }), TypeError)

@@ -194,6 +194,7 @@ test('a fixed token in a Worker ends, and is not repeated', async (context) => {
 await import('./web-edge-vectors.mjs')
 await import('./web-edge-keys.mjs')
 await import('./web-edge-stores.mjs')
+await import('./web-edge-api-requests.mjs')
 
 // What the documentation says of runtimes is what this prints.
 if (process.env.OAUTH_CORE_TABLE) after(() => console.table(table))

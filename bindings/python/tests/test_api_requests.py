@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import oauth_core
 import oauth_core.httpx
+from oauth_core import stores
 
 AUDIENCE = "https://api.example"
 URL = "https://api.example/orders"
@@ -272,10 +274,79 @@ def test_a_proof_is_accepted_once(world: World) -> None:
     with ThreadPoolExecutor(8) as threads:
         verdicts = sorted(threads.map(verdict, range(20)))
     assert verdicts == ["dpop_proof.replayed"] * 19 + ["u"]
-    # A store of the application knows it from the same name, in every process.
-    request: dict[str, Any] = {"method": "GET", "url": URL, "authorization": f"DPoP {token}", "dpop": shown}
-    keys = [world.other_verifier(dpop_replay="caller").verify_request(**request).dpop_replay_key for _ in "12"]
-    assert len(set(keys)) == 1
+    # There is no replay for the caller to answer.
+    assert world.verify(f"DPoP {token}", proof(token)).dpop_replay_challenge is None
+
+
+def one_in_memory(_: Path) -> Callable[[], stores.MemoryStore]:
+    store = stores.MemoryStore()
+    return lambda: store
+
+
+@pytest.mark.parametrize(
+    "opener",
+    [
+        pytest.param(one_in_memory, id="MemoryStore"),
+        pytest.param(lambda folder: lambda: stores.FileStore(folder / "proofs"), id="FileStore"),
+        pytest.param(lambda folder: lambda: stores.SqliteStore(folder / "proofs.db"), id="SqliteStore"),
+    ],
+)
+def test_a_proof_is_accepted_once_by_all_processes_that_share_a_store(
+    world: World, tmp_path: Path, opener: Callable[[Path], Callable[[], Any]]
+) -> None:
+    opened = opener(tmp_path)
+    # A verifier and a store for each process.
+    processes = [(world.other_verifier(dpop_algs=["ES256"], dpop_replay="caller"), opened()) for _ in "1234"]
+    token = world.token()
+    request: dict[str, Any] = {"method": "GET", "url": URL, "authorization": f"DPoP {token}"}
+
+    def verdict(number: int) -> tuple[int, str | None]:
+        verifier, store = processes[number % 4]
+        told = verifier.verify_request(**request)
+        saved = store.save(f"dpop-proof:{told.dpop_replay_key}", "received", 0, until=told.dpop_forget_at)
+        return (401, told.dpop_replay_challenge) if saved is None else (200, None)
+
+    challenge = 'DPoP error="invalid_dpop_proof", algs="ES256", Bearer'
+    for _ in "12":
+        request["dpop"] = proof(token)
+        with ThreadPoolExecutor(8) as threads:
+            verdicts = sorted(threads.map(verdict, range(8)))
+        assert verdicts == [(200, None), *[(401, challenge)] * 7]
+
+
+def with_jwk(**jwk: str) -> Callable[[str], Any]:
+    return with_header(jwk={**HOLDER.jwk, **jwk})
+
+
+def ending_in(signature: bytes) -> Callable[[str], Any]:
+    return lambda token: f"{proof(token).rpartition('.')[0]}.{encoded(signature)}"
+
+
+RSA_JWK = {"kty": "RSA", "n": encoded(b"\xff" * 256), "e": encoded(b"\xff" * 8)}
+
+
+@pytest.mark.parametrize(
+    "flawed",
+    [
+        pytest.param(with_jwk(y=HOLDER.jwk["x"]), id="a point off the curve"),
+        pytest.param(with_jwk(x=encoded(bytes(32)), y=encoded(bytes(32))), id="coordinates of zero"),
+        pytest.param(with_jwk(x=encoded(b"\xff" * 32)), id="a coordinate beyond the field"),
+        pytest.param(ending_in(b""), id="no signature"),
+        pytest.param(ending_in(bytes(64)), id="a signature of zeros"),
+        pytest.param(ending_in(b"\x01" * 63), id="a short signature"),
+        pytest.param(with_header(alg="Ed25519", jwk={"kty": "OKP", "crv": "Ed25519", "x": encoded(b"\x02" * 32)}), id="no point"),
+        pytest.param(with_header(alg="PS256", jwk=RSA_JWK), id="an exponent of eight bytes"),
+        pytest.param(with_header(alg="RS256", jwk={**RSA_JWK, "e": "AQAB"}), id="a modulus that is no product"),
+    ],
+)
+def test_a_proof_that_no_library_can_verify_is_the_fault_of_its_sender(
+    world: World, flawed: Callable[[str], Any]
+) -> None:
+    token = world.token()
+    verifier = world.other_verifier()
+    with pytest.raises(oauth_core.UntrustedError) as raised:
+        verifier.verify_request(method="GET", url=URL, authorization=f"DPoP {token}", dpop=flawed(token))
+    assert (raised.value.code, raised.value.response_status) == ("dpop_proof.signature", 401)
 
 
 def test_a_bound_token_is_no_bearer_token_and_an_unbound_one_is_nothing_else(world: World) -> None:
@@ -310,6 +381,11 @@ def test_mistakes_are_reported_at_startup_if_possible(world: World) -> None:
     with pytest.raises(oauth_core.MisuseError) as raised:
         world.other_verifier(dpop_nonce_key="short")
     assert raised.value.code == "key.sealing"
+    # Without any algorithm left, all others would be accepted.
+    for algs in (["HS256"], ["ES256", "HS256"], ["XS256"]):
+        with pytest.raises(oauth_core.MisuseError) as raised:
+            world.other_verifier(dpop_algs=algs)
+        assert raised.value.code == "form.malformed_parameter"
     mistakes: list[dict[str, Any]] = [{"dpop_max_age": "1"}, {"dpop_replay": "never"}, {"dpop_nonce_keys": []}]
     for wrong in mistakes:
         with pytest.raises(TypeError):

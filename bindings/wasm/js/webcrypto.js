@@ -39,8 +39,8 @@ async function verified({ job, signature }) {
     const imported = await crypto.subtle.importKey('jwk', JSON.parse(key), kind, false, ['verify'])
     return await crypto.subtle.verify(verifyParams, imported, signature, encode(text))
   } catch (error) {
-    // WebCrypto cannot import the key, so it cannot have made the signature.
-    if (error.name === 'DataError') return false
+    // WebCrypto cannot use the key, so it cannot have made the signature.
+    if (error.name === 'DataError' || error.name === 'OperationError') return false
     throw error
   }
 }

@@ -351,6 +351,24 @@ impl ClientConfig {
         Ok(())
     }
 
+    /// Whether the client's profile allows signatures of this algorithm.
+    pub(crate) fn allows_alg(&self, alg: Alg) -> bool {
+        self.profile.is_none_or(|profile| profile.allows(alg))
+    }
+
+    /// Refuses agreed algorithms none of which the client's profile allows.
+    ///
+    /// # Errors
+    /// `profile.forbidden`.
+    pub(crate) fn check_agreed_algs(&self, agreed: &[Alg]) -> Result<(), Error> {
+        let Some(profile) = self.profile else {
+            return Ok(());
+        };
+        let is_met = || agreed.iter().any(|alg| profile.allows(*alg));
+        let names: Vec<_> = agreed.iter().map(|alg| alg.as_str()).collect();
+        profile.require(Requirement::Algorithms, is_met, &names.join(" "))
+    }
+
     /// Whether the client is registered for UserInfo responses in the form of JWTs.
     pub(crate) const fn has_userinfo_jwt(&self) -> bool {
         // A browser page never registers for JWT responses.

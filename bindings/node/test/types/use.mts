@@ -50,7 +50,10 @@ export async function use(signal: AbortSignal): Promise<void> {
   const received: AccessTokenRequest = { method: 'GET', url: 'https://api.example/', authorization: undefined, dpop: ['p'], scope: 'read' }
   const proven: VerifiedAccessToken = await verifier.verifyRequest({ ...received, signal })
   const { dpopNonce, dpopReplayKey, dpopForgetAt }: { dpopNonce: string | undefined; dpopReplayKey: string | undefined; dpopForgetAt: Date | undefined } = proven
-  texts.push(dpopNonce ?? '', dpopReplayKey ?? '', `${dpopForgetAt}`)
+  const replayed: string | undefined = proven.dpopReplayChallenge
+  const { headers } = new Request('https://api.example/')
+  await verifier.verifyRequest({ ...received, authorization: headers.get('authorization'), dpop: headers.get('dpop') })
+  texts.push(dpopNonce ?? '', dpopReplayKey ?? '', `${dpopForgetAt}`, replayed ?? '')
   new AccessTokenVerifier(found, { audience: 'https://api.example', dpopAlgs: ['ES256'], dpopMaxAge: 30, dpopNonceKey: 'k', dpopReplay: 'caller' })
   // @ts-expect-error a gateway has verified the proof, or this does
   await verifier.verifyRequest({ ...received, jkt: 'k' })

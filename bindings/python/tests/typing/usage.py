@@ -91,6 +91,7 @@ def blocking() -> None:
     )
     assert_type(shown.dpop_nonce, "str | None")
     assert_type(shown.dpop_forget_at, "datetime | None")
+    assert_type(shown.dpop_replay_challenge, "str | None")
     oauth_core.AccessTokenVerifier(
         server, audience="a", dpop_max_age=30, dpop_nonce_key="k", dpop_replay="caller"
     )

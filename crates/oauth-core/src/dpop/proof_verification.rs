@@ -127,6 +127,7 @@ impl ProofChecks {
                 replay_key,
                 forget_at: latest.after(Duration::from_secs(1)),
                 next_nonce,
+                replay_refusal: None,
             },
         })
     }

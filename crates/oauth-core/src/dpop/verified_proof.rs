@@ -1,5 +1,6 @@
 //! [`VerifiedDpopProof`]: what an API learns from a DPoP proof. The checks are in `proof_verification.rs`.
 
+use crate::error::ApiRefusal;
 use crate::moment::UnixTime;
 
 /// The DPoP proof of a request to an API, which has been verified (RFC 9449 section 4.3).
@@ -9,6 +10,7 @@ pub struct VerifiedDpopProof {
     pub(super) replay_key: String,
     pub(super) forget_at: UnixTime,
     pub(super) next_nonce: Option<String>,
+    pub(crate) replay_refusal: Option<ApiRefusal>,
 }
 
 impl VerifiedDpopProof {
@@ -18,7 +20,7 @@ impl VerifiedDpopProof {
     }
 
     /// What identifies this proof: a hash of its key, its target URI and its `jti`. For [`ReplayProtection::Caller`]: insert it into
-    /// your store if it is not there yet, in one atomic step, and refuse the request if it was.
+    /// your store if it is not there yet, in one atomic step, and answer with [`Self::replay_refusal`] if it was.
     ///
     /// [`ReplayProtection::Caller`]: crate::token::logout_token::ReplayProtection::Caller
     pub fn replay_key(&self) -> &str {
@@ -28,6 +30,14 @@ impl VerifiedDpopProof {
     /// The time from which [`Self::replay_key`] need not be remembered, because the proof is then refused for its age.
     pub const fn forget_at(&self) -> UnixTime {
         self.forget_at
+    }
+
+    /// The response to the request if [`Self::replay_key`] was in your store already. `None` unless you remember proofs
+    /// ([`Replay::Caller`]).
+    ///
+    /// [`Replay::Caller`]: crate::token::logout_token::Replay::Caller
+    pub const fn replay_refusal(&self) -> Option<&ApiRefusal> {
+        self.replay_refusal.as_ref()
     }
 
     /// The nonce to send with the response, in `DPoP-Nonce`, because that of the proof expires soon (section 8.2).

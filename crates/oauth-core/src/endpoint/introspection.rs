@@ -199,6 +199,7 @@ impl Endpoint for Introspect {
         match signed {
             None => Ok(request),
             Some(signed) => {
+                cx.identity.check_agreed_algs(&signed.algs)?;
                 signed.check_server_support(cx.server)?;
                 Ok(request.accept(JWT))
             }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::http::StatusCode;
 use crate::jose::Claims;
@@ -40,6 +41,9 @@ impl Endpoint for UserInfo {
     fn request(&self, cx: &Context<'_>) -> Result<EndpointRequest, Error> {
         let request = EndpointRequest::get(EndpointKind::Userinfo);
         let request = request.auth(Auth::Token(Arc::clone(&self.tokens)));
+        if !IS_BROWSER_BUILD && let Some(agreed) = &cx.identity.userinfo_algs {
+            cx.identity.check_agreed_algs(agreed)?;
+        }
         Ok(if cx.identity.has_userinfo_jwt() {
             request.accept(JWT)
         } else {

@@ -29,6 +29,7 @@ use crate::jose::{Alg, DecryptJwe, KeySet, ResponseEncryption};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::security_profile::Requirement;
 use crate::server::Server;
 use crate::token::access_token::{
     AccessTokenProfile, Checks, MAX_SKEW, ProvenKeys, VerifiedAccessToken,
@@ -78,12 +79,18 @@ impl AccessTokenVerifier {
 
     /// A verifier that shares its keys with a client of the same server.
     pub(crate) fn for_config(config: Arc<ClientConfig>, audience: String) -> Self {
+        let checks = Checks {
+            binding_clause: config
+                .profile
+                .and_then(|profile| profile.clause(Requirement::SenderConstrainedTokens)),
+            ..Checks::new(audience)
+        };
         Self {
             algs: id_token::metadata_algs(&config.server).into(),
             are_algs_named: false,
             encryption: config.access_token_encryption.clone(),
             config,
-            checks: Arc::new(Checks::new(audience)),
+            checks: Arc::new(checks),
             challenge_parameters: refusal::ChallengeParameters::default(),
             #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
             proofs: Arc::default(),

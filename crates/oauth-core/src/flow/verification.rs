@@ -88,11 +88,15 @@ enum State {
 }
 
 impl Verification {
-    pub(crate) const fn new(
+    /// A verification that accepts these algorithms, as far as the client's profile allows them.
+    pub(crate) fn new(
         config: Arc<ClientConfig>,
         token: Secret<String>,
-        allowed: Vec<Alg>,
+        mut allowed: Vec<Alg>,
     ) -> Self {
+        if !IS_BROWSER_BUILD {
+            allowed.retain(|alg| config.allows_alg(*alg));
+        }
         Self {
             config,
             token,
@@ -134,7 +138,9 @@ impl Verification {
         let jws = match self.other_algs {
             OtherAlgs::BoundToKeys if !IS_BROWSER_BUILD => {
                 let algs = Alg::ALL.iter().copied();
-                let with_key_pairs: Vec<_> = algs.filter(|alg| !alg.is_symmetric()).collect();
+                let with_key_pairs: Vec<_> = algs
+                    .filter(|alg| !alg.is_symmetric() && self.config.allows_alg(*alg))
+                    .collect();
                 Jws::parse(signed.expose(), &with_key_pairs)?
             }
             _ => Jws::parse(signed.expose(), &self.allowed)?,

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+mod api;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -17,6 +17,7 @@ use crate::jose::{CLOCK_SKEW, Claims, Jws, Validity};
 use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
+use crate::security_profile::Clause;
 use crate::server::Server;
 use crate::token::id_token;
 
@@ -163,6 +164,8 @@ pub(crate) struct Checks {
     pub(crate) acr_values: Vec<String>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) clock_skew: Duration,
+    /// The clause of the API's profile that accepts only tokens that are bound to a key.
+    pub(crate) binding_clause: Option<&'static Clause>,
 }
 
 impl Checks {
@@ -174,6 +177,7 @@ impl Checks {
             acr_values: Vec::new(),
             max_age: None,
             clock_skew: CLOCK_SKEW,
+            binding_clause: None,
         }
     }
 
@@ -224,7 +228,7 @@ impl Checks {
         validity: &Validity,
         proven_keys: &ProvenKeys,
     ) -> Result<(), Error> {
-        check_possession(claims, proven_keys)?;
+        check_possession(claims, proven_keys, self.binding_clause)?;
         self.check_authentication(claims, validity)?;
         if scope.covers(&self.scope) {
             return Ok(());
@@ -275,11 +279,18 @@ impl Checks {
 
 /// Checks that the possession of every key to which the token is bound was proved (RFC 9449 section 7.1, RFC 8705
 /// section 3). An unknown confirmation method counts as not proved.
-fn check_possession(claims: &Claims, proven_keys: &ProvenKeys) -> Result<(), Error> {
+fn check_possession(
+    claims: &Claims,
+    proven_keys: &ProvenKeys,
+    binding_clause: Option<&Clause>,
+) -> Result<(), Error> {
     let unproven =
         |reason: &str| Err(Error::from(ValidationFailure::AccessTokenProofRequired).about(reason));
     let confirmation = match claims.as_map().get("cnf") {
-        None => None,
+        None => match binding_clause {
+            Some(clause) => return unproven(&format!("{clause}; the token is bound to none")),
+            None => None,
+        },
         // "the members of that object identify the proof-of-possession key" (RFC 7800 section 3.1): without any, no key
         // can be proved to be the one.
         Some(Value::Object(confirmation)) if confirmation.iter().next().is_none() => {

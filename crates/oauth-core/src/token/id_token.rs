@@ -456,7 +456,7 @@ pub(crate) fn accepted_algs(
         }
         None => listed_algs(&config.server, member),
     };
-    algs.retain(|alg| config.profile.is_none_or(|profile| profile.allows(*alg)));
+    algs.retain(|alg| config.allows_alg(*alg));
     algs
 }
 

@@ -102,7 +102,8 @@ arguments! {
         /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,
         /// The accepted algorithms of DPoP proofs, which challenges announce. By default `verify_api_request` accepts all
-        /// but those with a shared secret, and challenges of `verify_access_token` do not mention DPoP.
+        /// but those with a shared secret, which cannot be named, and challenges of `verify_access_token` do not mention
+        /// DPoP.
         pub dpop_algs: Vec<String>,
         /// The realm, for the challenge.
         pub realm: Option<String>,
@@ -209,8 +210,15 @@ impl AccessTokenRequirements {
             .fold(verifier, AccessTokenVerifier::or_audience)
             .with_profile(self.profile.unwrap_or_default())
             .require_scope(self.scope)
-            .require_acr(self.acr_values.iter().map(String::as_str))?
-            .with_dpop_algs(algs("dpop_algs", &self.dpop_algs)?);
+            .require_acr(self.acr_values.iter().map(String::as_str))?;
+        if !self.dpop_algs.is_empty() {
+            let named = algs("dpop_algs", &self.dpop_algs)?;
+            if let Some(shared) = named.iter().find(|alg| alg.is_symmetric()) {
+                return Err(Error::from(Misuse::ParameterValue)
+                    .about(&format!("dpop_algs: {}", shared.as_str())));
+            }
+            verifier = verifier.with_dpop_algs(named);
+        }
         if let Some(age) = self.max_age {
             verifier = verifier.require_max_age(Duration::from_secs(age));
         }
@@ -254,10 +262,13 @@ outcome! {
         /// The nonce to send with the response, in the DPoP-Nonce field, because that of the proof expires soon (RFC
         /// 9449 section 8.2); only from `verify_api_request`.
         pub dpop_nonce: Option<String>,
-        /// What identifies the DPoP proof of the request, if you remember received proofs.
+        /// What identifies the DPoP proof of the request, if you remember received proofs (dpop_replay: "caller").
         pub dpop_replay_key: Option<String>,
         /// When `dpop_replay_key` may be forgotten: from then on the proof is refused because of its age.
         pub dpop_forget_at: Option<UnixTime>,
+        /// The WWW-Authenticate field of the response, with status 401, to a request whose dpop_replay_key is in your
+        /// store already; only if you remember received proofs.
+        pub dpop_replay_challenge: Option<String>,
         /// All claims.
         pub claims: Extra,
     }
@@ -270,6 +281,9 @@ impl From<access_token::VerifiedAccessToken> for VerifiedAccessToken {
             dpop_nonce: proof.and_then(|proof| proof.next_nonce().map(str::to_owned)),
             dpop_replay_key: proof.map(|proof| proof.replay_key().to_owned()),
             dpop_forget_at: proof.map(VerifiedDpopProof::forget_at),
+            dpop_replay_challenge: proof
+                .and_then(VerifiedDpopProof::replay_refusal)
+                .and_then(|refusal| refusal.challenge.clone()),
             subject: token.subject().to_owned(),
             client_id: token.client_id().map(str::to_owned),
             scope: token.scope().clone(),

@@ -195,6 +195,10 @@ pub(crate) fn comment(lines: &[String], indent: &str) -> String {
 }
 
 pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
+    // `Headers.get` returns null for a field that is absent.
+    if let Shape::Maybe(Shape::OneOrMore) = shape {
+        return Ok("string | readonly string[] | null");
+    }
     Ok(match inner(shape) {
         Shape::Text | Shape::Secret | Shape::Personal => "string",
         Shape::Flag => "boolean",

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessTokenVerifier, Scheme};
+use super::{AccessTokenVerifier, ApiRefusal, Scheme};
 use crate::dpop::{DPOP, DpopNonceKey, ProvenRequest, UnverifiedProof, VerifiedDpopProof};
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step, host_step};
@@ -226,7 +226,7 @@ impl RequestVerification {
         &mut self,
         at: &Moment,
         mut exchange: Boxed<VerifiedAccessToken>,
-        proof: Option<VerifiedDpopProof>,
+        mut proof: Option<VerifiedDpopProof>,
         input: Input,
     ) -> Result<Step<VerifiedAccessToken>, Error> {
         let mut token = match exchange.resume(at, input)? {
@@ -236,12 +236,16 @@ impl RequestVerification {
                 return host_step(step);
             }
         };
-        if let Some(proof) = &proof {
+        if let Some(proof) = &mut proof {
             // Last, so that only the holder of a valid token can fill the memory.
             let AccessTokenVerifier { proofs, config, .. } = &self.verifier;
             proofs
                 .remember(proof, &config.shared.proofs, at.now())
                 .map_err(|error| error.at_endpoint("dpop_proof"))?;
+            if proofs.replay == ReplayProtection::Caller {
+                let replayed = ValidationFailure::ProofReplayed.code();
+                proof.replay_refusal = Some(self.refusal(at, replayed));
+            }
         }
         token.proof = proof;
         Ok(Step::Done(token))
@@ -249,18 +253,26 @@ impl RequestVerification {
 
     /// The error with the response to the request.
     fn refused(&self, at: &Moment, error: Error) -> Error {
-        let mut refusal = match error.refusal() {
-            Some(refusal) => refusal.clone(),
-            None => {
-                self.verifier
-                    .refuse_request(self.scheme, error.code(), &self.verifier.proof_algs())
-            }
+        let refusal = match error.refusal() {
+            Some(refusal) => self.with_nonce(at, refusal.clone()),
+            None => self.refusal(at, error.code()),
         };
+        error.with_refusal(refusal)
+    }
+
+    /// The response to the request if it fails with the error of this code.
+    fn refusal(&self, at: &Moment, code: &str) -> ApiRefusal {
+        let algs = self.verifier.proof_algs();
+        let refusal = self.verifier.refuse_request(self.scheme, code, &algs);
+        self.with_nonce(at, refusal)
+    }
+
+    fn with_nonce(&self, at: &Moment, mut refusal: ApiRefusal) -> ApiRefusal {
         if self.scheme == Scheme::Dpop && refusal.challenge.is_some() {
             let key = self.verifier.proofs.nonce_key.as_ref();
             refusal.dpop_nonce = key.map(|key| key.nonce(at.now()));
         }
-        error.with_refusal(refusal)
+        refusal
     }
 }
 

@@ -36,7 +36,8 @@ impl Scheme {
 pub(super) struct ChallengeParameters {
     realm: Option<String>,
     resource_metadata: Option<Url>,
-    dpop_algs: Vec<Alg>,
+    /// The algorithms of DPoP proofs, if the API has named them.
+    dpop_algs: Option<Vec<Alg>>,
 }
 
 impl AccessTokenVerifier {
@@ -60,31 +61,37 @@ impl AccessTokenVerifier {
     }
 
     /// Accepts DPoP proofs by these algorithms only, and announces them in every challenge (RFC 9449 section 7.1).
-    /// Algorithms with a shared secret are dropped. Without this, [`verify_request`] accepts and announces all others, and
-    /// challenges of [`verify`](Self::verify) do not mention DPoP.
+    /// Algorithms with a shared secret are dropped; if none is left, no proof is accepted. Without this,
+    /// [`verify_request`] accepts and announces all others, and challenges of [`verify`](Self::verify) do not mention
+    /// DPoP.
     ///
     /// [`verify_request`]: Self::verify_request
     #[must_use]
     pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        self.challenge_parameters.dpop_algs =
-            algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
+        let algs = algs.into_iter().filter(|alg| !alg.is_symmetric());
+        self.challenge_parameters.dpop_algs = Some(algs.collect());
         self
+    }
+
+    /// The algorithms that the API has named.
+    fn named_proof_algs(&self) -> &[Alg] {
+        let named = &self.challenge_parameters.dpop_algs;
+        named.as_deref().unwrap_or_default()
     }
 
     /// The algorithms of the proofs that are accepted.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     pub(super) fn proof_algs(&self) -> Vec<Alg> {
-        if !self.challenge_parameters.dpop_algs.is_empty() {
-            return self.challenge_parameters.dpop_algs.clone();
-        }
-        let algs = Alg::ALL.iter().copied();
-        algs.filter(|alg| !alg.is_symmetric()).collect()
+        let named = self.challenge_parameters.dpop_algs.as_deref();
+        let algs = named.unwrap_or(Alg::ALL).iter().copied();
+        algs.filter(|alg| !alg.is_symmetric() && self.config.allows_alg(*alg))
+            .collect()
     }
 
     /// The response to a request without a token: 401, with the supported schemes. "The resource server
     /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
     pub fn refuse_missing(&self) -> ApiRefusal {
-        let algs = &self.challenge_parameters.dpop_algs;
+        let algs = self.named_proof_algs();
         ApiRefusal::new(401, Some(self.challenge(Scheme::Bearer, None, algs)))
     }
 
@@ -95,7 +102,7 @@ impl AccessTokenVerifier {
 
     /// The response of [`Self::refuse`], for an error of which only the code is known.
     pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
-        self.refuse_request(scheme, code, &self.challenge_parameters.dpop_algs)
+        self.refuse_request(scheme, code, self.named_proof_algs())
     }
 
     /// The same, for an API that accepts DPoP proofs by these algorithms.

@@ -29,9 +29,8 @@ fn a_header_field_has_no_value_or_one_or_several() {
     assert_eq!(read(Arg::Number(1.0)), None);
 }
 
-#[test]
-fn a_refused_request_has_the_fields_of_its_response() {
-    let request = VerifyApiRequest {
+fn request() -> VerifyApiRequest {
+    VerifyApiRequest {
         method: "GET".to_owned(),
         url: "https://api.example/".to_owned(),
         authorization: FieldValues(vec!["DPoP t".into()]),
@@ -45,7 +44,25 @@ fn a_refused_request_has_the_fields_of_its_response() {
             dpop_algs: vec!["ES256".to_owned()],
             ..AccessTokenRequirements::default()
         },
-    };
+    }
+}
+
+#[test]
+fn no_proof_is_made_with_a_shared_secret() {
+    for algs in [&["HS256"][..], &["ES256", "HS512"], &["ES257"]] {
+        let mut request = request();
+        request.required.dpop_algs = algs.iter().map(|alg| (*alg).to_owned()).collect();
+        let refused = client().verify_api_request(request).map(drop);
+        let error = refused.expect_err("an algorithm of shared secrets");
+        assert_eq!(error.code(), "form.malformed_parameter", "{algs:?}");
+        let detail = error.detail().unwrap_or_default();
+        assert!(detail.starts_with("dpop_algs"), "{detail}");
+    }
+}
+
+#[test]
+fn a_refused_request_has_the_fields_of_its_response() {
+    let request = request();
     let shown = format!("{request:?}");
     assert!(
         !shown.contains("DPoP t") && !shown.contains("AAECAw"),

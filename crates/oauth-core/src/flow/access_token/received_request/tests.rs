@@ -262,10 +262,50 @@ fn a_proof_is_accepted_once() {
     );
     assert_eq!(seen(&verifier, "1", 121), Err("dpop_proof.iat"));
     assert_eq!(seen(&verifier, "2", 0), Ok(()));
-    // The application stores `replay_key` until `forget_at`.
-    let by_caller = verifier.with_dpop_replay(ReplayProtection::Caller);
-    assert_eq!(seen(&by_caller, "1", 0), Ok(()));
-    assert_eq!(seen(&by_caller, "1", 0), Ok(()));
+    let accepted = run(&verifier, bound_request(&token, "3", ""), &at(0)).unwrap();
+    assert_eq!(accepted.dpop_proof().unwrap().replay_refusal(), None);
+}
+
+/// The application remembers them, and has a name, a time and a response until `forget_at`.
+#[test]
+fn a_proof_that_the_caller_remembers_has_the_response_to_a_replay() {
+    let token = token_with(BOUND);
+    let refused = |verifier: &AccessTokenVerifier| {
+        run(verifier, bound_request(&token, "1", ""), &at(0)).map(|token| {
+            let proof = token.dpop_proof().unwrap();
+            (
+                proof.replay_key().to_owned(),
+                proof.replay_refusal().cloned(),
+            )
+        })
+    };
+    let own = verifier().with_dpop_algs([Alg::Es256]);
+    let by_caller = own.clone().with_dpop_replay(ReplayProtection::Caller);
+    let (key, refusal) = refused(&by_caller).unwrap();
+    assert_eq!(refused(&by_caller).unwrap(), (key, refusal.clone()));
+    let refusal = refusal.unwrap();
+    let challenge = r#"DPoP error="invalid_dpop_proof", algs="ES256", Bearer"#;
+    assert_eq!(
+        (refusal.status, refusal.challenge.as_deref()),
+        (401, Some(challenge))
+    );
+    assert_eq!(refusal.dpop_nonce, None);
+    // The same as of a verifier that remembers it itself.
+    refused(&own).unwrap();
+    assert_eq!(refused(&own).unwrap_err().refusal(), Some(&refusal));
+}
+
+#[test]
+fn without_an_algorithm_no_proof_is_accepted() {
+    for algs in [&[][..], &[Alg::Hs256]] {
+        let verifier = verifier().with_dpop_algs(algs.iter().copied());
+        let request = bound_request(&token_with(BOUND), "1", "");
+        assert_eq!(
+            error_code(run(&verifier, request, &at(0)).map(drop)),
+            Err("dpop_proof.alg"),
+            "{algs:?}"
+        );
+    }
 }
 
 /// It would be forgotten as soon as it is remembered, and could be used again.
