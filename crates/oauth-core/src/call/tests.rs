@@ -287,6 +287,28 @@ fn left_of(secret: &str, said: &str) -> (String, String) {
     (description.unwrap().to_owned(), error.to_string())
 }
 
+/// Errors show no control characters, which the comparison must not depend on.
+#[test]
+fn a_secret_with_characters_that_errors_do_not_show_is_cut_out() {
+    for (secret, said) in [
+        ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file\n."),
+        // The server trims what it receives.
+        ("s3cr3t-from-a-file\r\n", "got s3cr3t-from-a-file."),
+        ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file\\n."),
+        ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file%0A."),
+        ("s3cr3t\tof two words", "got s3cr3t\tof two words."),
+        ("s3cr3t\tof two words", "got s3cr3t\\tof two words."),
+        (
+            "s3cr3t\u{200b}of\u{202e}two",
+            "got s3cr3t\u{200b}of\u{202e}two.",
+        ),
+        ("\u{feff}s3cr3t\u{0}", "got \u{feff}s3cr3t\u{0}."),
+    ] {
+        assert_eq!(left_of(secret, said).0, "got [redacted].", "{said:?}");
+    }
+    assert_eq!(left_of("\n", "a line").0, "a line");
+}
+
 #[test]
 fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
     for (secret, said, left) in [
