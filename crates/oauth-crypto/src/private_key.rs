@@ -160,7 +160,7 @@ impl PrivateKey {
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?);
                 Self::from_ed25519(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
-            "RSA" if is_rsa(alg) => Self::from_rsa(rsa_pair(&*jwk.rsa_private_key()?)?, alg),
+            "RSA" if is_rsa(alg) => Self::from_rsa(rsa_pair(&jwk.rsa_private_key()?)?, alg),
             "OKP" | "RSA" => Err(KeyError::Algorithm),
             _ => Err(KeyError::Malformed),
         }
