@@ -296,6 +296,7 @@ fn a_secret_with_characters_that_errors_do_not_show_is_cut_out() {
         ("s3cr3t-from-a-file\r\n", "got s3cr3t-from-a-file."),
         ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file\\n."),
         ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file%0A."),
+        ("s3cr3t-from-a-file ", "got s3cr3t-from-a-file."),
         ("s3cr3t\tof two words", "got s3cr3t\tof two words."),
         ("s3cr3t\tof two words", "got s3cr3t\\tof two words."),
         (
