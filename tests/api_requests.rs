@@ -21,7 +21,7 @@ use oauth_core::token::logout_token::ReplayProtection;
 use oauth_core::{
     Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step, Tokens,
 };
-use oauth_session::store::{FileStore, MemoryStore, SaveOutcome, Store, RecordTimes};
+use oauth_session::store::{FileStore, MemoryStore, RecordTimes, SaveOutcome, Store};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -259,7 +259,10 @@ fn runtime() -> tokio::runtime::Runtime {
 fn is_new(store: &dyn Store, token: &VerifiedAccessToken) -> bool {
     let proof = token.dpop_proof().expect("a proof");
     let key = format!("dpop-proof:{}", proof.replay_key());
-    let (received, times) = (Secret::from("received"), RecordTimes::until(proof.forget_at()));
+    let (received, times) = (
+        Secret::from("received"),
+        RecordTimes::until(proof.forget_at()),
+    );
     let saved = runtime().block_on(store.save(&key, &received, 0, times));
     matches!(saved.expect("a store"), SaveOutcome::At(_))
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::ask::{Runner, as_example, confidential, flow, public, stored_tokens};
 use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::fields::Reply;
-use crate::format::{Vector, Verdict, holds};
+use crate::format::{Failure, Vector, Verdict, holds};
 use crate::lang::Lang;
 use crate::token::{client, moment};
 
@@ -42,7 +42,13 @@ impl ShownTexts {
     }
 }
 
+const PAGES: &str =
+    "a page shows its errors to the user whose secrets they are, and looks for few spellings";
+
 pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
+    if runner.lang == Lang::Browser && vector.input["in_pages"] == false {
+        return Err(Failure::OutOfReach(PAGES));
+    }
     let claimed = vector.text("value").unwrap_or("S3CR3T");
     let needle = vector
         .expected
@@ -57,7 +63,8 @@ pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
         .unwrap_or(claimed);
     let callback = vector.text("callback_error_for");
     let mut texts = Vec::new();
-    for conversation in conversations(claimed, callback, runner.lang) {
+    let is_sent = vector.input["is_sent"] != false;
+    for conversation in conversations(claimed, callback.zip(Some(is_sent)), runner.lang) {
         texts.extend(runner.shown(&conversation)?);
     }
     clean(texts.iter().map(|text| (runner.lang.name(), text)), needle)?;
@@ -92,7 +99,9 @@ fn clean<'a>(shown: impl Iterator<Item = (&'a str, &'a String)>, needle: &str) -
 
 /// Conversations with the secret in each possible position: as client secret, code, state,
 /// verifier, token of either kind, password, and in the server's responses.
-fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Conversation> {
+///
+/// Of a callback, whether the code in it is sent, with the right state.
+fn conversations(value: &str, callback: Option<(&str, bool)>, lang: Lang) -> Vec<Conversation> {
     let server = Some(as_example(&Rules::default()));
     let is_page = lang == Lang::Browser;
     let client = if is_page {
@@ -105,20 +114,20 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
         callback,
         flow: Some(flow(members)),
     };
-    if let Some(callback) = callback {
+    if let Some((callback, is_sent)) = callback {
         let other = json!({ "state": "another-state" });
         let elsewhere = json!({ "redirect_uri": "https://app.example/other" });
         let public = Conversation::new(server.clone(), Some(public("s6BhdRkqt3")));
-        return vec![
-            public
-                .then(0, redeem(callback.to_owned(), other.clone()))
-                .then(0, redeem(callback.to_owned(), elsewhere))
-                .then(0, redeem(callback.to_owned(), json!({ "state": "S3CR3T" })))
-                .then(
-                    0,
-                    TurnInput::Reply(Reply::json(&json!({ "access_token": "S3CR3T" }))),
-                ),
-        ];
+        let refused = public
+            .then(0, redeem(callback.to_owned(), other.clone()))
+            .then(0, redeem(callback.to_owned(), elsewhere))
+            .then(0, redeem(callback.to_owned(), json!({ "state": "S3CR3T" })));
+        let reply = || TurnInput::Reply(Reply::json(&json!({ "access_token": "S3CR3T" })));
+        return vec![if is_sent {
+            refused.then(0, reply())
+        } else {
+            refused
+        }];
     }
     let verifier = verifier(value);
     let query = serde_urlencoded::to_string([("code", value), ("state", value)]);

@@ -1,6 +1,6 @@
 // Rotating a client's keys, at npm's oidc-provider.
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -51,6 +51,8 @@ test('values that are not key sets are rejected', () => {
   const half = createPublicKey(young).export({ type: 'spki', format: 'pem' })
   const publicJwk = JSON.stringify(createPublicKey(young).export({ format: 'jwk' }))
   const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024, ...encodings })
+  const jwk = (key, more) => JSON.stringify({ ...createPrivateKey(key).export({ format: 'jwk' }), ...more })
+  assert.ok(privateKeyJwt(jwk(young, { use: 'sig', key_ops: ['verify', 'sign'] })))
   for (const [key, options, code, argument] of [
     [[], {}, 'client_auth.keys', 'key'],
     [[young, young], {}, 'client_auth.keys', 'key'],
@@ -59,6 +61,10 @@ test('values that are not key sets are rejected', () => {
     [half, {}, 'key.malformed', 'key'],
     [publicJwk, {}, 'key.malformed', 'key'],
     [short, {}, 'key.algorithm', 'key'],
+    [jwk(short), {}, 'key.algorithm', 'key'],
+    [jwk(young, { use: 'enc' }), {}, 'key.algorithm', 'key'],
+    [jwk(old, { key_ops: ['decrypt'] }), {}, 'key.algorithm', 'key'],
+    [jwk(old, { oth: [{ r: 'AQ', d: 'AQ', t: 'AQ' }] }), {}, 'key.malformed', 'key'],
     [young, { alg: 'RS256' }, 'key.algorithm', 'alg'],
     [[young], { alg: 'HS256' }, 'key.algorithm', 'alg'],
     [young, { alg: 'none' }, 'key.algorithm', 'alg'],

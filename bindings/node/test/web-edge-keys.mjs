@@ -287,6 +287,8 @@ test('an invalid key is rejected in a Worker when the client is created, as in N
     [JSON.stringify({ ...jwk, d: undefined }), 'key.malformed'], [unnamed, 'key.malformed'],
     [small, 'key.algorithm'], [koblitz, 'key.algorithm'], [x25519, 'key.algorithm'],
     [JSON.stringify({ ...jwk, alg: 'ES384' }), 'key.algorithm'], [young, 'key.algorithm', { alg: 'RS256' }],
+    [JSON.stringify({ ...jwk, use: 'enc' }), 'key.algorithm'], [JSON.stringify({ ...jwk, key_ops: ['verify'] }), 'key.algorithm'],
+    [JSON.stringify({ ...kinds.RSA.privateKey.export({ format: 'jwk' }), oth: [{ r: 'AQ', d: 'AQ', t: 'AQ' }] }), 'key.malformed'],
     [sealed, 'key.encrypted'],
     [[], 'client_auth.keys'], [[young, young], 'client_auth.keys'], [[young, pkcs8('RSA')], 'arguments.inconsistent', { kid: 'k' }],
     [[young, 'no key'], 'key.malformed'],
@@ -296,8 +298,8 @@ test('an invalid key is rejected in a Worker when the client is created, as in N
     if (typeof key === 'string' && key.length > 9) assert.equal(text.includes(key.slice(30, 60)), false)
     const server = core.Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` }, { transport: 'loopback_http' })
     const createOnNode = () => new core.Client(server, { clientId: 'me', clientAuth: core.privateKeyJwt(key, more) })
-    // Of PKCS#8 that is cut off, Node.js says that it fits no algorithm; it reads no name of a key that stands alone.
-    if (key !== cut && key !== unnamed) assert.throws(createOnNode, { code: expected })
+    // Node.js reads no name of a key that stands alone.
+    if (key !== unnamed) assert.throws(createOnNode, { code: expected })
   }
   assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'q' })).code, 'key.passphrase')
 })

@@ -17,6 +17,15 @@ import oauth_core
 
 SUPPORTED = "token_endpoint_auth_signing_alg_values_supported"
 
+PRIVATE_JWK = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+}
+"""The key of RFC 7515 appendix A.3."""
+
 
 def rsa_pem(bits: int) -> tuple[str, str]:
     """A private key and its public half."""
@@ -100,10 +109,14 @@ def test_an_invalid_key_set_is_rejected(pems: tuple[str, str]) -> None:
         (json.dumps(key_set), {}, "key.malformed", "key"),
         (rsa_pem(2048)[1], {}, "key.malformed", "key"),
         (rsa_pem(1024)[0], {}, "key.algorithm", "key"),
+        (json.dumps({**PRIVATE_JWK, "use": "enc"}), {}, "key.algorithm", "key"),
+        (json.dumps({**PRIVATE_JWK, "key_ops": ["verify"]}), {}, "key.algorithm", "key"),
+        (pems[1].replace(pems[1].splitlines()[-2], ""), {}, "key.malformed", "key"),
         (pems[0], {"alg": "RS256"}, "key.algorithm", "alg"),
         ([pems[0]], {"alg": "HS256"}, "key.algorithm", "alg"),
         (pems[0], {"alg": "none"}, "key.algorithm", "alg"),
     ]
+    assert oauth_core.PrivateKeyJwt(json.dumps({**PRIVATE_JWK, "use": "sig"}))
     for key, options, code, argument in refused:
         # Where the value is made, and with the name of the argument.
         with pytest.raises(oauth_core.MisuseError) as wrong:

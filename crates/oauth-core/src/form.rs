@@ -47,14 +47,15 @@ impl Form {
 
     /// Adds a parameter that may occur several times, such as `resource` (RFC 8707).
     pub fn push_repeated(&mut self, name: &str, value: &str) {
-        self.reserve(name, value);
+        let plain = unencoded_length(value.as_bytes());
+        self.reserve(name, value, plain);
         if !self.text.is_empty() {
             self.text.push('&');
         }
         self.name_bits |= seen_bit(name);
         encode(name, &mut self.text);
         self.text.push('=');
-        encode(value, &mut self.text);
+        encode_after(plain, value, &mut self.text);
     }
 
     /// Whether the form has a parameter of this name.
@@ -109,8 +110,9 @@ impl Form {
         secret::zeroizing_bytes(std::mem::take(&mut self.text))
     }
 
-    /// Makes room for a parameter without leaving copies of secrets in freed memory.
-    fn reserve(&mut self, name: &str, value: &str) {
+    /// Makes room for a parameter without leaving copies of secrets in freed memory. The first `plain` bytes of the value
+    /// are not encoded.
+    fn reserve(&mut self, name: &str, value: &str, plain: usize) {
         let spare = self.text.capacity() - self.text.len();
         let most = 3 * (name.len() + value.len()) + 2;
         if spare >= most {
@@ -120,6 +122,7 @@ impl Form {
             // Reserving too much is faster than counting, and needs less code in a page.
             _ if IS_BROWSER_BUILD => most,
             ..=256 => most,
+            _ if plain == value.len() => encoded_length(name) + plain + 2,
             _ => encoded_length(name) + encoded_length(value) + 2,
         };
         if spare < needed {
@@ -162,15 +165,19 @@ fn seen_bit(name: &str) -> u64 {
 
 /// Encodes one name or value, space as plus, leaving `A-Za-z0-9*-._` alone.
 pub fn encode(text: &str, into: &mut String) {
+    encode_after(unencoded_length(text.as_bytes()), text, into);
+}
+
+/// [`encode`] for a text of which the first `plain` bytes stand for themselves.
+fn encode_after(plain: usize, text: &str, into: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let hex = |nibble: u8| {
         HEX.get(usize::from(nibble))
             .map_or('0', |&digit| char::from(digit))
     };
-    let mut rest = text;
+    let (mut rest, mut stop) = (text, plain);
     // The search stops at a whole character, so all slices are on character boundaries.
     loop {
-        let stop = unencoded_length(rest.as_bytes());
         into.push_str(rest.get(..stop).unwrap_or_default());
         let next = rest.get(stop..).unwrap_or_default();
         if next.is_empty() {
@@ -187,6 +194,7 @@ pub fn encode(text: &str, into: &mut String) {
             }
         }
         rest = next.get(width..).unwrap_or_default();
+        stop = unencoded_length(rest.as_bytes());
     }
 }
 

@@ -11,7 +11,6 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
     PrivateDecryptingKey,
 };
-use aws_lc_rs::signature::RsaKeyPair;
 use aws_lc_rs::{constant_time, digest};
 use oauth_core::Secret;
 use oauth_core::crypto::{Decrypter, DecryptionFailed, DecryptionJob};
@@ -19,7 +18,7 @@ use oauth_core::jose::{Curve, Enc, EphemeralKey, JweAlg};
 use zeroize::Zeroizing;
 
 use crate::decrypt::{self, Bytes};
-use crate::{KeyError, der, jwk};
+use crate::{KeyError, der, jwk, private_key};
 
 /// A key that decrypts in this process, for one algorithm. `Debug` shows only the algorithm.
 ///
@@ -85,13 +84,14 @@ impl DecryptionKey {
             .ok_or(KeyError::Algorithm)
     }
 
-    /// Reads a private or symmetric JWK (RFC 7517). Its `alg`, if it has one, must be `alg`; its `kid` is the
-    /// key's name.
+    /// Reads a private or symmetric JWK (RFC 7517). Its `alg`, if it has one, must be `alg`; its `use` and `key_ops`,
+    /// if it has them, must permit decryption; its `kid` is the key's name.
     ///
     /// # Errors
     /// Why the key was not accepted.
     pub fn from_jwk(text: &str, alg: JweAlg) -> Result<Self, KeyError> {
         let jwk = jwk::PrivateJwk::parse(text)?;
+        jwk.check_purpose(jwk::Purpose::Decryption)?;
         if jwk
             .text("alg")
             .is_some_and(|named_alg| named_alg != alg.as_str())
@@ -187,7 +187,7 @@ impl DecryptionKey {
 
     /// Reads an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
     fn from_rsa_numbers(der: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
-        let pair = RsaKeyPair::from_der(der).map_err(|_| KeyError::Malformed)?;
+        let pair = private_key::rsa_pair(der)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Malformed)?;
         Self::from_rsa(&Zeroizing::new(der.as_ref().to_vec()), alg)
     }

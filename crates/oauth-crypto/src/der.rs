@@ -31,7 +31,12 @@ pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyE
         if !label.ends_with("PRIVATE KEY") {
             continue;
         }
-        return Ok((label, decode_body(body)?));
+        let der = decode_body(body)?;
+        // A truncated key must not look like one for another algorithm.
+        return match element(&der) {
+            Some((SEQUENCE, _, [])) => Ok((label, der)),
+            _ => Err(KeyError::Malformed),
+        };
     }
 }
 
@@ -62,6 +67,40 @@ fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let der = STANDARD.decode(compact.as_bytes());
     der.map(Zeroizing::new).map_err(|_| KeyError::Malformed)
+}
+
+/// The tags of an INTEGER and a SEQUENCE.
+const INTEGER: u8 = 2;
+const SEQUENCE: u8 = 0x30;
+
+/// Splits the first element off: its tag, its content, and the bytes after it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match first {
+        ..0x80 => (usize::from(first), rest),
+        _ => {
+            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            // A key has at most 64 KiB. DER has no indefinite length.
+            let fits = (1..=3).contains(&digits.len());
+            let number = |sum, digit: &u8| sum << 8 | usize::from(*digit);
+            (fits.then(|| digits.iter().fold(0, number))?, rest)
+        }
+    };
+    let (content, after) = rest.split_at_checked(length)?;
+    Some((tag, content, after))
+}
+
+/// The size of the modulus of an `RSAPrivateKey`, without leading zeros.
+pub(crate) fn rsa_modulus_bytes(der: &[u8]) -> Option<usize> {
+    let (_, numbers, _) = element(der)?;
+    let (_, _, after_version) = element(numbers)?;
+    match element(after_version)? {
+        (INTEGER, modulus, _) => {
+            let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+            Some(modulus.len() - zeros)
+        }
+        _ => None,
+    }
 }
 
 /// A DER structure as PEM.
@@ -116,7 +155,7 @@ pub(crate) fn rsa_public_key_info(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
 
 fn sequence(body: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut der = Zeroizing::new(Vec::with_capacity(body.len() + 8));
-    der.push(0x30);
+    der.push(SEQUENCE);
     length(body.len(), &mut der);
     der.extend_from_slice(body);
     der
@@ -127,7 +166,7 @@ fn integer(number: &[u8], out: &mut Vec<u8>) {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let (_, significant) = number.split_at(zeros.min(number.len().saturating_sub(1)));
     let is_high = significant.first().is_some_and(|byte| byte & 0x80 != 0);
-    out.push(2);
+    out.push(INTEGER);
     length(significant.len() + usize::from(is_high), out);
     if is_high {
         out.push(0);

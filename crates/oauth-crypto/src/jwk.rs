@@ -15,6 +15,13 @@ pub(crate) fn is_jwk(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
+/// What a private key is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Signing,
+    Decryption,
+}
+
 /// A private JWK whose members are wiped with it.
 pub(crate) struct PrivateJwk(Value);
 
@@ -25,6 +32,25 @@ impl PrivateJwk {
         }
         let jwk = serde_json::from_str(text);
         jwk.map(Self).map_err(|_| KeyError::Malformed)
+    }
+
+    /// Checks `use` and `key_ops`, which name what the key is for (RFC 7517 sections 4.2 and 4.3).
+    pub(crate) fn check_purpose(&self, purpose: Purpose) -> Result<(), KeyError> {
+        let (key_use, operations): (_, &[&str]) = match purpose {
+            Purpose::Signing => ("sig", &["sign"]),
+            Purpose::Decryption => ("enc", &["decrypt", "unwrapKey", "deriveKey", "deriveBits"]),
+        };
+        let is_permitted =
+            |name: &Value| name.as_str().is_some_and(|name| operations.contains(&name));
+        let fits_use = self.0.get("use").is_none_or(|named| named == key_use);
+        let listed = self.0.get("key_ops").map(Value::as_array);
+        let fits_operations =
+            listed.is_none_or(|list| list.is_some_and(|list| list.iter().any(is_permitted)));
+        if fits_use && fits_operations {
+            Ok(())
+        } else {
+            Err(KeyError::Purpose)
+        }
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
@@ -46,6 +72,10 @@ impl PrivateJwk {
 
     /// `RSAPrivateKey` of an RSA key.
     pub(crate) fn rsa_private_key(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        // A key with more than two primes must not be used without support for them (RFC 7518 section 6.3.2.7).
+        if self.0.get("oth").is_some() {
+            return Err(KeyError::Malformed);
+        }
         let parts = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
         let numbers = parts
             .iter()

@@ -22,7 +22,11 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::der;
-use crate::jwk::{PrivateJwk, is_jwk};
+use crate::jwk::{PrivateJwk, Purpose, is_jwk};
+
+/// The sizes of RSA keys (RFC 7518 section 3.3).
+const MIN_RSA_BYTES: usize = 2048 / 8;
+const MAX_RSA_BYTES: usize = 8192 / 8;
 
 /// A private key that signs in this process. `Debug` shows only its algorithm.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub enum KeyError {
     Encryption,
     /// A key of the wrong type for the algorithm, or of a size that is not allowed.
     Algorithm,
+    /// A JWK whose `use` or `key_ops` is for something else, such as encryption.
+    Purpose,
     /// The system could not generate a key.
     Generation,
 }
@@ -60,7 +66,8 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => {
-                "neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK"
+                "neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK (of RSA, \
+                 with two primes and their exponents)"
             }
             Self::Encrypted => "the key is encrypted, and there is no passphrase",
             Self::Passphrase => "the passphrase does not decrypt the key",
@@ -71,6 +78,7 @@ impl fmt::Display for KeyError {
             Self::Algorithm => {
                 "the key does not support this algorithm, or has a size that is not allowed"
             }
+            Self::Purpose => "the key's use or key_ops does not permit this",
             Self::Generation => "the system could not make a key",
         })
     }
@@ -110,10 +118,7 @@ impl PrivateKey {
         let (label, der) = der::private_pem(text)?;
         match label {
             "PRIVATE KEY" => Self::from_pkcs8(&der, alg),
-            "RSA PRIVATE KEY" if is_rsa(alg) => Self::from_rsa(
-                RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
-                alg,
-            ),
+            "RSA PRIVATE KEY" if is_rsa(alg) => Self::from_rsa(rsa_pair(&der)?, alg),
             "EC PRIVATE KEY" => {
                 let signing = ecdsa(alg).ok_or(KeyError::Algorithm)?;
                 let pair = EcdsaKeyPair::from_private_key_der(signing, &der)
@@ -124,12 +129,14 @@ impl PrivateKey {
         }
     }
 
-    /// Reads a private JWK (RFC 7517). Its `alg`, if it has one, must be `alg`.
+    /// Reads a private JWK (RFC 7517). Its `alg`, if it has one, must be `alg`; its `use` and `key_ops`, if it has
+    /// them, must permit signatures.
     ///
     /// # Errors
     /// Why the key was not accepted.
     pub fn from_jwk(text: &str, alg: Alg) -> Result<Self, KeyError> {
         let jwk = PrivateJwk::parse(text)?;
+        jwk.check_purpose(Purpose::Signing)?;
         if jwk
             .text("alg")
             .is_some_and(|named_alg| named_alg != alg.as_str())
@@ -153,13 +160,7 @@ impl PrivateKey {
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?);
                 Self::from_ed25519(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
-            "RSA" if is_rsa(alg) => {
-                let der = jwk.rsa_private_key()?;
-                Self::from_rsa(
-                    RsaKeyPair::from_der(&der).map_err(|_| KeyError::Malformed)?,
-                    alg,
-                )
-            }
+            "RSA" if is_rsa(alg) => Self::from_rsa(rsa_pair(&jwk.rsa_private_key()?)?, alg),
             "OKP" | "RSA" => Err(KeyError::Algorithm),
             _ => Err(KeyError::Malformed),
         }
@@ -229,7 +230,7 @@ impl PrivateKey {
         let n = key.modulus().big_endian_without_leading_zero();
         let e = key.exponent().big_endian_without_leading_zero();
         let public = json!({ "kty": "RSA", "n": text(n), "e": text(e) });
-        if !(2048..=8192).contains(&(n.len() * 8)) {
+        if !(MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) {
             return Err(KeyError::Algorithm);
         }
         Self::new(KeyPair::Rsa(pair), alg, &public)
@@ -311,7 +312,7 @@ impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
         use oauth_core::error::Misuse;
         let misuse = match error {
-            KeyError::Algorithm => Misuse::KeyAlgorithm,
+            KeyError::Algorithm | KeyError::Purpose => Misuse::KeyAlgorithm,
             KeyError::Encrypted => Misuse::KeyEncrypted,
             KeyError::Passphrase => Misuse::KeyPassphrase,
             _ => Misuse::KeyMalformed,
@@ -322,6 +323,15 @@ impl From<KeyError> for Error {
             _ => Self::from(misuse).about(&error.to_string()),
         }
     }
+}
+
+/// The key of an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
+pub(crate) fn rsa_pair(der: &[u8]) -> Result<RsaKeyPair, KeyError> {
+    RsaKeyPair::from_der(der).map_err(|_| match der::rsa_modulus_bytes(der) {
+        // The library refuses small keys without saying so.
+        Some(..MIN_RSA_BYTES) => KeyError::Algorithm,
+        _ => KeyError::Malformed,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -204,6 +204,46 @@ fn a_key_is_for_its_algorithm_alone() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn a_jwk_for_something_else_decrypts_nothing() -> Outcome {
+    let shared = |members: Value| {
+        let mut jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode([0; 16]) });
+        for (name, value) in members.as_object().into_iter().flatten() {
+            jwk[name] = value.clone();
+        }
+        DecryptionKey::from_jwk(&jwk.to_string(), JweAlg::A128Kw).err()
+    };
+    for fit in [
+        json!({ "use": "enc" }),
+        json!({ "key_ops": ["wrapKey", "unwrapKey"] }),
+        json!({ "use": "enc", "key_ops": ["decrypt"] }),
+    ] {
+        assert_eq!(shared(fit.clone()), None, "{fit}");
+    }
+    for unfit in [
+        json!({ "use": "sig" }),
+        json!({ "key_ops": ["encrypt", "wrapKey"] }),
+        json!({ "key_ops": ["sign"] }),
+        json!({ "use": "sig", "key_ops": ["decrypt"] }),
+    ] {
+        assert_eq!(shared(unfit.clone()), Some(KeyError::Purpose), "{unfit}");
+    }
+    Ok(())
+}
+
+/// Such a key must not be used without support for it (RFC 7518 section 6.3.2.7).
+#[test]
+fn an_rsa_key_with_more_than_two_primes_is_refused() -> Outcome {
+    let mut key: Value = serde_json::from_str(RSA)?;
+    key["oth"] = json!([{ "r": "AQ", "d": "AQ", "t": "AQ" }]);
+    let key = key.to_string();
+    let refused = DecryptionKey::from_jwk(&key, JweAlg::RsaOaep).map(drop);
+    assert_eq!(refused, Err(KeyError::Malformed));
+    let refused = PrivateKey::from_jwk(&key, Alg::Ps256).map(drop);
+    assert_eq!(refused, Err(KeyError::Malformed));
+    Ok(())
+}
+
 /// A key's public half is written beside it: one that is another's is a mistake.
 #[test]
 fn a_private_key_with_the_public_half_of_another_is_refused() -> Outcome {

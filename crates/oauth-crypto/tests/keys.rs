@@ -185,3 +185,95 @@ fn the_halves_of_a_jwk_belong_together() -> Outcome {
     assert_eq!(read(&jwk, Alg::Es256), Some(KeyError::Malformed));
     Ok(())
 }
+
+#[test]
+fn a_jwk_for_something_else_signs_nothing() -> Outcome {
+    let key = |members: serde_json::Value| {
+        let mut jwk = serde_json::json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+            "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+        });
+        for (name, value) in members.as_object().into_iter().flatten() {
+            jwk[name] = value.clone();
+        }
+        PrivateKey::from_jwk(&jwk.to_string(), Alg::Es256).err()
+    };
+    for fit in [
+        serde_json::json!({ "use": "sig" }),
+        serde_json::json!({ "key_ops": ["verify", "sign"] }),
+        serde_json::json!({ "use": "sig", "key_ops": ["sign"] }),
+    ] {
+        assert_eq!(key(fit.clone()), None, "{fit}");
+    }
+    for unfit in [
+        serde_json::json!({ "use": "enc" }),
+        serde_json::json!({ "use": "SIG" }),
+        serde_json::json!({ "use": null }),
+        serde_json::json!({ "key_ops": ["verify"] }),
+        serde_json::json!({ "key_ops": ["deriveKey", "deriveBits"] }),
+        serde_json::json!({ "key_ops": [] }),
+        serde_json::json!({ "key_ops": "sign" }),
+        serde_json::json!({ "use": "enc", "key_ops": ["sign"] }),
+    ] {
+        assert_eq!(key(unfit.clone()), Some(KeyError::Purpose), "{unfit}");
+    }
+    let error = Error::from(KeyError::Purpose);
+    assert_eq!(error.code(), "key.algorithm");
+    assert!(error.to_string().contains("key_ops"), "{error}");
+    Ok(())
+}
+
+/// RSA keys of 1024 bits, made by OpenSSL.
+#[test]
+fn a_small_rsa_key_is_not_called_malformed() -> Outcome {
+    let pkcs1 = include_str!("openssl/rsa1024.pkcs1.pem");
+    let pkcs8 = include_str!("openssl/rsa1024.pkcs8.pem");
+    let jwk = include_str!("openssl/rsa1024.jwk");
+    for alg in [Alg::Rs256, Alg::Ps512] {
+        assert_eq!(
+            PrivateKey::from_pem(pkcs1, alg).err(),
+            Some(KeyError::Algorithm)
+        );
+        assert_eq!(
+            PrivateKey::from_pem(pkcs8, alg).err(),
+            Some(KeyError::Algorithm)
+        );
+        assert_eq!(
+            PrivateKey::from_jwk(jwk, alg).err(),
+            Some(KeyError::Algorithm)
+        );
+    }
+    Ok(())
+}
+
+/// Otherwise the error would be about the algorithm, whatever was tried.
+#[test]
+fn a_truncated_key_is_malformed() -> Outcome {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    for alg in asymmetric() {
+        let pem = PrivateKey::generate(alg)?.to_pem()?;
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = STANDARD.decode(body).map_err(|_| "no base64")?;
+        for length in [0, 1, 2, 3, 4, 30, der.len() - 1] {
+            let body = STANDARD.encode(&der[..length]);
+            let text = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+            let refused = PrivateKey::from_pem(&text, alg).err();
+            assert_eq!(
+                refused,
+                Some(KeyError::Malformed),
+                "{} {length}",
+                alg.as_str()
+            );
+        }
+        let longer = STANDARD.encode([&der[..], &[0]].concat());
+        let text = format!("-----BEGIN PRIVATE KEY-----\n{longer}\n-----END PRIVATE KEY-----\n");
+        assert_eq!(
+            PrivateKey::from_pem(&text, alg).err(),
+            Some(KeyError::Malformed)
+        );
+    }
+    Ok(())
+}

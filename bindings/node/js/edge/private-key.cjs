@@ -17,8 +17,9 @@ class KeyError extends Error {
   }
 }
 
-const malformed = () => new KeyError('key.malformed', 'neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK')
+const malformed = () => new KeyError('key.malformed', 'neither a private key in PEM (PKCS#8, PKCS#1, SEC1) nor a private JWK (of RSA, with two primes and their exponents)')
 const unfit = () => new KeyError('key.algorithm', 'the key does not support this algorithm, or has a size that is not allowed')
+const otherwiseUsed = () => new KeyError('key.algorithm', "the key's use or key_ops does not permit this")
 const encrypted = () => new KeyError('key.encrypted', '')
 const ENCRYPTED = 'ENCRYPTED PRIVATE KEY'
 const UNSUPPORTED_ENCRYPTION = 'the key is encrypted otherwise than by PBES2 with PBKDF2 of at most ten million iterations and AES-CBC: convert it with openssl pkcs8 -topk8 -v2 aes256'
@@ -181,6 +182,7 @@ class PrivateKey {
   constructor(text, decrypt) {
     if (text.length > MAX_TEXT) throw malformed()
     const { jwk, pkcs8 } = text.trimStart().startsWith('{') ? parseJwk(text) : parsePem(text, decrypt)
+    if (!isForSigning(jwk)) throw otherwiseUsed()
     const { algs, members } = inspectJwk(jwk)
     for (const name of ['alg', 'kid']) if (jwk[name] === '' || !['undefined', 'string'].includes(typeof jwk[name])) throw malformed()
     this.algs = jwk.alg === undefined ? algs : algs.filter((name) => name === jwk.alg)
@@ -234,9 +236,16 @@ class PrivateKey {
   }
 }
 
+/** Whether `use` and `key_ops` permit signatures (RFC 7517 sections 4.2 and 4.3). */
+function isForSigning({ use = 'sig', key_ops = ['sign'] }) {
+  return use === 'sig' && Array.isArray(key_ops) && key_ops.includes('sign')
+}
+
 /** The algorithms with which a JWK can sign, and its members (RFC 7518 section 6, RFC 8037 section 2). */
 function inspectJwk(jwk) {
   if (jwk.kty === 'RSA') {
+    // A key with more than two primes must not be used without support for them (RFC 7518 section 6.3.2.7).
+    if (jwk.oth !== undefined) throw malformed()
     const { length } = decodeMember(jwk.n)
     for (const name of RSA_MEMBERS) decodeMember(jwk[name])
     if (length < RSA_BYTES.least || length > RSA_BYTES.most) throw unfit()

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::sent::Sent;
 use crate::browser_build::IS_BROWSER_BUILD;
 use crate::client_config::ClientConfig;
+use crate::error::printable;
 use crate::form;
 use crate::json::{self, Json};
 use crate::secret::Secret;
@@ -27,7 +28,7 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         .chain(credentials.map(|(_, credentials)| credentials))
         .filter(|text| !text.is_empty());
     if !IS_BROWSER_BUILD {
-        return secrets.map(Secret::from).collect();
+        return secrets.flat_map(spellings).collect();
     }
     // Shorter texts would also be replaced within words.
     let secrets = secrets.filter(|text| text.len() >= 4);
@@ -39,6 +40,21 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
         written.extend([Secret::from(secret), Secret::new(encoded)]);
     }
     written
+}
+
+/// The secret, and what an error shows of it: no control characters, and of a page no runs of white space. A secret from
+/// a file often ends with a line break, which the server may leave out too.
+fn spellings(secret: &str) -> Vec<Secret<String>> {
+    let words: Vec<_> = secret.split_whitespace().collect();
+    let words = Secret::new(words.join(" "));
+    let mut all = vec![Secret::from(secret)];
+    for shown in [printable(secret), printable(words.expose())].map(Secret::new) {
+        let is_known = all.iter().any(|known| known.expose() == shown.expose());
+        if !is_known && !shown.expose().is_empty() {
+            all.push(shown);
+        }
+    }
+    all
 }
 
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;

@@ -1,6 +1,7 @@
 //! The request of a call: its URL, signatures and credentials. No code here is generic, so that it is compiled once and
 //! not once per endpoint.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -155,15 +156,16 @@ impl Unsent {
                 let (role, shared) = (self.server_role(), &config.shared);
                 let nonce = shared.nonces.newest_nonce(role, &self.url);
                 self.proved_at = shared.clocks.server_time(role, &self.url, at.now());
-                self.proof_input(config, at, nonce)?
-                    .ok_or(Misuse::KeyMissing)?
+                let proof = self.proof_input(config, at, nonce)?;
+                let (key, input) = proof.ok_or(Misuse::KeyMissing)?;
+                (Cow::Borrowed(key), input)
             }
         };
         if key.sign_in_place(&mut input)? {
             self.set_signature(missing, Secret::new(input));
             Ok(SigningStep::Complete)
         } else {
-            Ok(SigningStep::Sign(key.job(input), key))
+            Ok(SigningStep::Sign(key.job(input), key.into_owned()))
         }
     }
 
@@ -202,12 +204,12 @@ impl Unsent {
     }
 
     #[cfg(feature = "sha2")]
-    fn proof_input(
+    fn proof_input<'a>(
         &self,
-        config: &ClientConfig,
+        config: &'a ClientConfig,
         at: &Moment,
         nonce: Option<String>,
-    ) -> Result<Option<(SigningKey, String)>, Error> {
+    ) -> Result<Option<(&'a SigningKey, String)>, Error> {
         let proof = dpop::Proof {
             method: self.method.as_str(),
             url: &self.url,
@@ -218,21 +220,21 @@ impl Unsent {
             nonce,
             issued_at: self.proved_at,
         };
-        let input = |key: &dpop::DpopKey| {
+        let input = |key: &'a dpop::DpopKey| {
             let input = key.signing_input(&proof, at)?;
-            Ok((key.signing_key().clone(), input))
+            Ok((key.signing_key(), input))
         };
         config.dpop.as_ref().map(input).transpose()
     }
 
     /// Without the hash there is no [`crate::dpop::DpopKey`].
     #[cfg(not(feature = "sha2"))]
-    fn proof_input(
+    fn proof_input<'a>(
         &self,
-        _: &ClientConfig,
+        _: &'a ClientConfig,
         _: &Moment,
         _: Option<String>,
-    ) -> Result<Option<(SigningKey, String)>, Error> {
+    ) -> Result<Option<(&'a SigningKey, String)>, Error> {
         Ok(None)
     }
 

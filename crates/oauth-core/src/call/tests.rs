@@ -290,6 +290,29 @@ fn redacted_description(secret: &str, server_text: &str) -> (String, String) {
     (description.unwrap().to_owned(), error.to_string())
 }
 
+/// Errors show no control characters, which the comparison must not depend on.
+#[test]
+fn a_secret_with_characters_that_errors_do_not_show_is_cut_out() {
+    for (secret, said) in [
+        ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file\n."),
+        // The server trims what it receives.
+        ("s3cr3t-from-a-file\r\n", "got s3cr3t-from-a-file."),
+        ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file\\n."),
+        ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file%0A."),
+        ("s3cr3t-from-a-file ", "got s3cr3t-from-a-file."),
+        ("s3cr3t\tof two words", "got s3cr3t\tof two words."),
+        ("s3cr3t\tof two words", "got s3cr3t\\tof two words."),
+        (
+            "s3cr3t\u{200b}of\u{202e}two",
+            "got s3cr3t\u{200b}of\u{202e}two.",
+        ),
+        ("\u{feff}s3cr3t\u{0}", "got \u{feff}s3cr3t\u{0}."),
+    ] {
+        assert_eq!(redacted_description(secret, said).0, "got [redacted].", "{said:?}");
+    }
+    assert_eq!(redacted_description("\n", "a line").0, "a line");
+}
+
 #[test]
 fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
     for (secret, server_text, remaining) in [

@@ -4,6 +4,7 @@
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the audience is the
 //! issuer, as a single string, and the type is explicit.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use super::jwt::{self, JWT_BEARER};
@@ -227,7 +228,7 @@ impl ClientJwt for ClientAssertion {
         self.key.use_at(server.issuer().as_str(), audience)
     }
 
-    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome<'_>, Error> {
         let now = facts.at.now().as_secs();
         let mut claims = String::with_capacity(256);
         let mut members = Members::begin(&mut claims);
@@ -241,7 +242,7 @@ impl ClientJwt for ClientAssertion {
         members.end();
         let header = self.header.get_or_init(|| self.encoded_header());
         let input = jose::signing_input_after(header, &claims, self.key.alg());
-        Ok(ClientJwtOutcome::Unsigned(self.key.clone(), input))
+        Ok(ClientJwtOutcome::Unsigned(Cow::Borrowed(&self.key), input))
     }
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {

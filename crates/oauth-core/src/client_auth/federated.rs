@@ -104,7 +104,7 @@ impl FederatedAssertion {
         audience.unwrap_or_else(|| server.issuer().as_str())
     }
 
-    fn read_token(&self, server: &Server, now: UnixTime) -> Result<ClientJwtOutcome, Error> {
+    fn read_token(&self, server: &Server, now: UnixTime) -> Result<ClientJwtOutcome<'_>, Error> {
         match self.token.find(self.expected(server), now)? {
             TokenLookup::Token(token) => self
                 .checked(token, server, now)
@@ -180,7 +180,7 @@ impl ClientJwt for FederatedAssertion {
     }
 
     /// The current token, if it may be sent. An expired token is read again, because it may be about to be replaced.
-    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome<'_>, Error> {
         match self.read_token(facts.server, facts.at.now()) {
             Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::AssertionExpired)) => {
                 self.read_token(facts.server, facts.at.now())

@@ -4,6 +4,7 @@
 //! The methods implement a trait, so that a build without them, such as that of a web page, does not contain their
 //! code.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why there is no JWT.
-    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error>;
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome<'_>, Error>;
 
     /// The JWT in the response to the request for it.
     ///
@@ -86,11 +87,11 @@ pub(crate) struct RequestFacts<'a> {
 }
 
 /// The JWT for a request, or the next step to obtain it.
-pub(crate) enum ClientJwtOutcome {
+pub(crate) enum ClientJwtOutcome<'a> {
     /// The JWT.
     Ready(Secret<String>),
     /// The input that this key has to sign.
-    Unsigned(SigningKey, String),
+    Unsigned(Cow<'a, SigningKey>, String),
     /// The request for the JWT, to another server.
     #[cfg_attr(
         all(feature = "js", target_family = "wasm"),
@@ -107,7 +108,7 @@ pub(crate) struct Remote(());
 #[derive(Debug)]
 pub(crate) enum Remote {}
 
-impl ClientJwtOutcome {
+impl ClientJwtOutcome<'_> {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[allow(clippy::unnecessary_wraps)] // as the other
     pub(super) const fn remote(request: Box<Request<Bytes>>) -> Result<Self, Error> {

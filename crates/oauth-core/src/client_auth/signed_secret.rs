@@ -1,6 +1,8 @@
 //! Client secrets that are short-lived JWTs, signed by a key of the host (Sign in with Apple, "Creating a client
 //! secret").
 
+use std::borrow::Cow;
+
 use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
 use crate::crypto::SigningKey;
 use crate::error::Error;
@@ -39,7 +41,7 @@ impl ClientJwt for SignedSecret {
         "client_secret_post"
     }
 
-    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
+    fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome<'_>, Error> {
         let now = facts.at.now().as_secs();
         let (mut header, mut claims) = (String::new(), String::new());
         let mut members = Members::begin(&mut header);
@@ -55,7 +57,7 @@ impl ClientJwt for SignedSecret {
         members.end();
         let key = SigningKey::host(&self.key_id, Alg::Es256);
         Ok(ClientJwtOutcome::Unsigned(
-            key,
+            Cow::Owned(key),
             jose::signing_input(&header, &claims),
         ))
     }

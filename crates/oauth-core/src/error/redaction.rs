@@ -168,11 +168,19 @@ fn percent_lens(text: &[u8], is_byte: impl Fn(u8) -> bool) -> impl Iterator<Item
     (0..MAX_PERCENT_ENCODINGS).filter_map(encoded)
 }
 
-/// `\/`, `\u002f`
+/// `\/`, `\u002f`, `\n`
 fn escape_len(text: &[u8], is_byte: impl Fn(u8) -> bool) -> Option<usize> {
     let escaped = text.strip_prefix(b"\\")?;
     let (&kind, digits) = escaped.split_first()?;
-    if is_byte(kind) {
+    let short_escape = match kind {
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => kind,
+    };
+    if is_byte(kind) || is_byte(short_escape) {
         return Some(2);
     }
     let code = (kind == b'u').then(|| digits.get(..4)).flatten()?;

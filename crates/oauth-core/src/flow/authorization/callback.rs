@@ -5,9 +5,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{ResponseMode, jarm};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, ProtocolViolation, ServerError, ValidationFailure};
 use crate::form::{self, Pairs};
 use crate::issuer::Issuer;
@@ -50,7 +52,8 @@ impl<'a> Callback<'a> {
             return Err(ProtocolViolation::CallbackTooLarge.into());
         }
         let arrived = uri.match_callback(callback).map_err(|actual_uri| {
-            let detail = format!("it arrived at {actual_uri}, this flow's is {uri}");
+            let place = without_userinfo(actual_uri);
+            let detail = format!("it arrived at {place}, this flow's is {uri}");
             Error::from(ValidationFailure::CallbackRedirectUri).about(&detail)
         })?;
         let form = match (mode, arrived) {
@@ -154,6 +157,18 @@ impl<'a> Callback<'a> {
         is_required: bool,
     ) -> Result<(), Error> {
         check_issuers(issuer, rules, is_required, [self.issuer()])
+    }
+}
+
+/// A URI without a user name and a password, which an error must not show.
+fn without_userinfo(uri: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = uri.split_once("//").filter(|_| !IS_BROWSER_BUILD) else {
+        return uri.into(); // The address of a page has none.
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}//{host}{path}").into(),
+        None => uri.into(),
     }
 }
 

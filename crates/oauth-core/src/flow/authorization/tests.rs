@@ -403,6 +403,20 @@ fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
         );
         assert!(!detail.contains("c1"));
     }
+    for (elsewhere, named) in [
+        ("https://ann:pw@app.example/cb", "https://app.example/cb"),
+        ("https://ann:p@w@app.example", "https://app.example"),
+        ("//ann@app.example/a@b", "//app.example/a@b"),
+        ("https://app.example/a@b", "https://app.example/a@b"),
+    ] {
+        let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
+        let error = client().redeem(pending, elsewhere).map(drop).unwrap_err();
+        let detail = error.detail().unwrap_or_default();
+        assert_eq!(
+            detail,
+            format!("it arrived at {named}, this flow's is {CB}")
+        );
+    }
 }
 
 #[test]
