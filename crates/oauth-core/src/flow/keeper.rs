@@ -311,6 +311,8 @@ impl Keeper {
         // A renewal that has not taken its first step can still use the login.
         if matches!(self.state, None | Some(State::Begun)) {
             self.adopt_login(at);
+        } else {
+            self.note_late_login();
         }
         Ok(())
     }

@@ -25,6 +25,13 @@ pub(super) struct Login {
     pub(super) replaced_login: Option<String>,
     /// The version of the record that the host had read before: a removal after that ends this login, too.
     pub(super) seen: Option<u64>,
+    /// The version of the record that was first read for this login: one that is removed later, before the login could be
+    /// saved, ends it.
+    pub(super) first_read: Option<u64>,
+    /// Whether the record could not be read at once: it may have been removed meanwhile.
+    pub(super) is_late: bool,
+    /// Whether the user has logged out of this very login.
+    pub(super) is_ended: bool,
 }
 
 impl Login {
@@ -36,13 +43,21 @@ impl Login {
             is_copy: false,
             replaced_login: None,
             seen: None,
+            first_read: None,
+            is_late: false,
+            is_ended: false,
         }
     }
 
-    /// Whether the record was removed after the host had read it.
+    /// Whether the record was removed after the host had read it, or after this login.
     fn is_removed_since(&self, entry: Option<&Entry>) -> bool {
         let is_gone = entry.is_none_or(Entry::is_removed);
-        is_gone && self.seen.is_some_and(|seen| seen != version(entry))
+        let is_later = |tombstone: &Entry| match self.first_read {
+            Some(version) => tombstone.version > version,
+            None => self.is_late && tombstone.saved_at() > self.tokens.received_at,
+        };
+        (is_gone && self.seen.is_some_and(|seen| seen != version(entry)))
+            || entry.is_some_and(|entry| entry.is_removed() && is_later(entry))
     }
 
     pub(super) fn record(&self, until: Option<UnixTime>) -> Record {
@@ -70,17 +85,35 @@ impl Keeper {
         Ok(())
     }
 
+    /// Ends a login that is not stored yet, because the user has logged out, and returns its tokens, which the host
+    /// revokes. If it is being saved at this moment, it is revoked by that renewal instead, or the host removes the record.
+    pub fn end_unsaved_login(&mut self, at: &Moment) -> Option<Arc<Tokens>> {
+        let is_busy = self.is_busy();
+        let UnsavedState::Login(login) = &mut self.unsaved else {
+            return None;
+        };
+        login.is_ended = true;
+        if is_busy {
+            return None;
+        }
+        let tokens = Arc::clone(&login.tokens);
+        self.unsaved = UnsavedState::Nothing;
+        self.adopt(at, Record::default(), self.version);
+        Some(tokens)
+    }
+
     /// Saves a login over any stored record, unless the login may be stored already: then its renewals by other workers
-    /// are newer, and so is a later login.
+    /// are newer, and so is a later login. One that had to wait for the store is not saved over a later logout.
     pub(super) fn save_login(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let UnsavedState::Login(login) = &mut self.unsaved else {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
-        if !IS_BROWSER_BUILD && login.is_removed_since(entry.as_ref()) {
+        if !IS_BROWSER_BUILD && (login.is_ended || login.is_removed_since(entry.as_ref())) {
             let unwanted = Arc::clone(&login.tokens);
+            let stored = self.parse_entry(entry).unwrap_or_default();
             self.unsaved = UnsavedState::Nothing;
-            self.adopt(at, Record::default(), version);
+            self.adopt(at, stored, version);
             let error =
                 Error::from(Misuse::NoRefreshToken).about("the user has logged out meanwhile");
             self.pause_briefly(at, &error);
@@ -106,6 +139,9 @@ impl Keeper {
             return self.finish_stored(at);
         }
         login.replaced_login = replaced_login;
+        if !IS_BROWSER_BUILD {
+            login.first_read.get_or_insert(version);
+        }
         let (record, id) = (login.record(self.until), login.id.clone());
         // Callers get the tokens of the login in the meantime: the known record may be older than the one just
         // read.
@@ -129,6 +165,13 @@ impl Keeper {
                 self.unsaved = UnsavedState::Nothing;
                 self.finish_stored(at)
             }
+        }
+    }
+
+    /// Records that a login cannot be saved at once.
+    pub(super) fn note_late_login(&mut self) {
+        if !IS_BROWSER_BUILD && let UnsavedState::Login(login) = &mut self.unsaved {
+            login.is_late = true;
         }
     }
 
