@@ -55,7 +55,8 @@ impl Turns {
             if worker.is_finished() {
                 return false;
             }
-            sleep(Duration::from_millis(1)).await;
+            // It may be waiting for a lease.
+            sleep(Duration::from_millis(100)).await;
         }
         self.turns.add_permits(1);
         // Time passes only where nobody can do anything.
@@ -335,9 +336,9 @@ async fn cross_with_room(before: Before, turns: [usize; 4]) {
 #[tokio::test(start_paused = true)]
 async fn no_login_ends_with_what_another_worker_ends_to_make_room() {
     for before in [Before::Nothing, Before::Login] {
-        for first in 0..9 {
-            for second in 0..16 {
-                for third in [0, 1, 3, 9] {
+        for first in 0..8 {
+            for second in 0..14 {
+                for third in [0, 2, 9] {
                     cross_with_room(before, [first, second, third, 2]).await;
                 }
             }
