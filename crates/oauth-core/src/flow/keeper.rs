@@ -95,6 +95,7 @@ mod login;
 mod policy;
 mod reconcile;
 mod record;
+mod removals;
 mod renew_unsaved;
 mod send_deadline;
 mod send_decision;

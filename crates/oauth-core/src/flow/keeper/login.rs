@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::reconcile::version;
 use super::record::Record;
+use super::removals::Removals;
 use super::state::State;
 use super::{Entry, Keeper, Step, UnsavedState};
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -23,41 +23,20 @@ pub(super) struct Login {
     pub(super) is_copy: bool,
     /// The login that was stored before that.
     pub(super) replaced_login: Option<String>,
-    /// The version of the record that the host had read before: a removal after that ends this login, too.
-    pub(super) seen: Option<u64>,
-    /// The version of the record that was first read for this login: one that is removed later, before the login could be
-    /// saved, ends it.
-    pub(super) first_read: Option<u64>,
-    /// Whether the record could not be read at once: it may have been removed meanwhile.
-    pub(super) is_late: bool,
-    /// Whether the user has logged out of this very login.
-    pub(super) is_ended: bool,
+    /// Which removals of the record end this login.
+    pub(super) removals: Removals,
 }
 
 impl Login {
-    pub(super) const fn new(id: String, tokens: Arc<Tokens>) -> Self {
+    pub(super) fn new(id: String, tokens: Arc<Tokens>) -> Self {
         Self {
             id,
             tokens,
             may_be_stored: false,
             is_copy: false,
             replaced_login: None,
-            seen: None,
-            first_read: None,
-            is_late: false,
-            is_ended: false,
+            removals: Removals::default(),
         }
-    }
-
-    /// Whether the record was removed after the host had read it, or after this login.
-    fn is_removed_since(&self, entry: Option<&Entry>) -> bool {
-        let is_gone = entry.is_none_or(Entry::is_removed);
-        let is_later = |tombstone: &Entry| match self.first_read {
-            Some(version) => tombstone.version > version,
-            None => self.is_late && tombstone.saved_at() > self.tokens.received_at,
-        };
-        (is_gone && self.seen.is_some_and(|seen| seen != version(entry)))
-            || entry.is_some_and(|entry| entry.is_removed() && is_later(entry))
     }
 
     pub(super) fn record(&self, until: Option<UnixTime>) -> Record {
@@ -80,7 +59,7 @@ impl Keeper {
     pub fn replace_seen(&mut self, at: &Moment, tokens: Tokens, seen: u64) -> Result<(), Error> {
         self.replace(at, tokens)?;
         if let UnsavedState::Login(login) = &mut self.unsaved {
-            login.seen = Some(seen);
+            login.removals.note_seen(seen);
         }
         Ok(())
     }
@@ -92,7 +71,7 @@ impl Keeper {
         let UnsavedState::Login(login) = &mut self.unsaved else {
             return None;
         };
-        login.is_ended = true;
+        login.removals.note_logout();
         if is_busy {
             return None;
         }
@@ -109,7 +88,7 @@ impl Keeper {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
-        if !IS_BROWSER_BUILD && (login.is_ended || login.is_removed_since(entry.as_ref())) {
+        if login.removals.end(&login.tokens, entry.as_ref()) {
             let unwanted = Arc::clone(&login.tokens);
             let stored = self.parse_entry(entry).unwrap_or_default();
             self.unsaved = UnsavedState::Nothing;
@@ -139,9 +118,7 @@ impl Keeper {
             return self.finish_stored(at);
         }
         login.replaced_login = replaced_login;
-        if !IS_BROWSER_BUILD {
-            login.first_read.get_or_insert(version);
-        }
+        login.removals.note_first_read(version);
         let (record, id) = (login.record(self.until), login.id.clone());
         // Callers get the tokens of the login in the meantime: the known record may be older than the one just
         // read.
@@ -170,8 +147,8 @@ impl Keeper {
 
     /// Records that a login cannot be saved at once.
     pub(super) fn note_late_login(&mut self) {
-        if !IS_BROWSER_BUILD && let UnsavedState::Login(login) = &mut self.unsaved {
-            login.is_late = true;
+        if let UnsavedState::Login(login) = &mut self.unsaved {
+            login.removals.note_late();
         }
     }
 
