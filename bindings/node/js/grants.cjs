@@ -7,13 +7,14 @@ const native = require('#native')
 const { Client, createSource } = require('./client.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
-const { takeLease } = require('./hold.cjs')
+const { excludeRenewals } = require('./hold.cjs')
+const { Keeper } = require('./keeper.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { tokenRequestArguments } = require('./operation-support.cjs')
 const { optionsOf } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
-const { stepUpKey, endBeside, isList, addStepUp, selectSurplus } = require('./step-ups.cjs')
+const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, nothing, selectSurplus, takeTurn, unreadable } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -26,9 +27,6 @@ const CONCURRENT_RENEWALS = 8
 
 const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
 
-/** A record that the store cannot read, or that no key decrypts. */
-const unreadable = Symbol('unreadable')
-
 /** A grant's members without the provider's own parameters, which may be secret. */
 function withoutExtra({ extra, ...rest }) {
   return rest
@@ -39,6 +37,17 @@ function groupByName(pairs) {
   const extra = {}
   for (const [name, value] of pairs) (extra[name] ??= []).push(value)
   return extra
+}
+
+/** Ends a grant. The error of its revocation is added to `failures`; it has ended nevertheless. */
+async function noteRevocation(failures, end) {
+  try {
+    return await end()
+  } catch (error) {
+    if (!(error instanceof OAuthError) || error.endpoint === 'store') throw error
+    failures.push(error)
+    return undefined
+  }
 }
 
 /** All grants of a client in a store: one for each user, and the client's own. */
@@ -127,11 +136,16 @@ class Grants {
     const stepUp = stepUpKey(nativeTokens(tokens).stepUp() ?? undefined)
     if (stepUp === undefined) return ordinary.logIn(tokens)
     const failures = []
-    const makeRoom = () => this.#endBeside(subject, options, (listed) => this.#surplus(subject, options, listed), failures)
+    const makeRoom = () => this.#makeRoom(subject, options, failures)
     const source = this.get(subject, { ...options, stepUp })
-    const seenVersion = await this.#loadVersion(source.key)
-    await addStepUp(this.#store, ordinary.key, stepUp, makeRoom)
-    await GrantSource.logInSeen(source, tokens, seenVersion)
+    const endTurn = await takeTurn(this.#store, GrantSource.getKeeper(source))
+    try {
+      const seen = await this.#loadVersion(source.key)
+      await addStepUp(this.#store, ordinary.key, stepUp, makeRoom)
+      await GrantSource.logInSeen(source, tokens, seen)
+    } finally {
+      await endTurn?.()
+    }
     await makeRoom()
     if (failures.length > 0) throw failures[0]
     return undefined
@@ -154,26 +168,38 @@ class Grants {
     }
   }
 
-  /** The step-ups that make room for others: the oldest beyond the number allowed, and those that have ended or expired. */
-  #surplus(subject, options, listed) {
-    return selectSurplus(listed, async (stepUp) => {
-      const entry = await this.#loadIfReadable(this.get(subject, { ...options, stepUp }).key)
-      // Without a record, another worker may be about to store it. One that cannot be read may be a grant.
-      return entry !== unreadable && entry?.record ? native.isOver(entry.record) : false
-    })
+  /** Ends the step-ups beside an ordinary grant that `isMeant` names, whatever is stored of them by now. */
+  async #endBeside(subject, options, isMeant, failures, clear) {
+    const { key } = this.get(subject, { ...options, stepUp: undefined })
+    await endBeside(this.#store, key, async (listed) => {
+      const meant = listed.filter(isMeant)
+      for (const stepUp of meant) await noteRevocation(failures, () => this.#end(subject, { ...options, stepUp }))
+      return meant
+    }, clear)
   }
 
-  /** Ends the chosen step-ups beside an ordinary grant. Failed revocations are added to `failures`. */
-  async #endBeside(subject, options, choose, failures, clear) {
-    const { key } = this.get(subject, { ...options, stepUp: undefined })
-    await endBeside(this.#store, key, choose, async (stepUp) => {
-      try {
-        await this.#end(subject, { ...options, stepUp })
-      } catch (error) {
-        if (!(error instanceof OAuthError) || error.endpoint === 'store') throw error
-        failures.push(error)
+  /**
+   * Ends what is over beside an ordinary grant, and the oldest step-ups beyond the number allowed. What another worker
+   * stores or renews meanwhile is left to the next login.
+   */
+  async #makeRoom(subject, options, failures) {
+    const keeperOf = (stepUp) => GrantSource.getKeeper(this.get(subject, { ...options, stepUp }))
+    await endBeside(this.#store, keeperOf(undefined).key, async (listed) => {
+      const ended = []
+      for (const { stepUp, found } of await selectSurplus(listed, (one) => this.#loadIfReadable(keeperOf(one).key))) {
+        const keeper = keeperOf(stepUp)
+        // A login of this worker that waits for the store.
+        const endTurn = found === nothing && !keeper.isStored ? undefined : await takeTurn(this.#store, keeper, 0)
+        if (endTurn === undefined) continue
+        const endIt = () => (found === unreadable ? this.#end(subject, { ...options, stepUp }) : this.#endFound(keeper, found))
+        try {
+          if (await noteRevocation(failures, endIt) !== false) ended.push(stepUp)
+        } finally {
+          await endTurn()
+        }
       }
-    }, clear)
+      return ended
+    })
   }
 
   /**
@@ -193,7 +219,7 @@ class Grants {
     const isSelected = (stepUp) => onlyStepUp === undefined || stepUp === onlyStepUp
     // A logout of all clears a list that cannot be read, and reports it.
     const clear = onlyStepUp === undefined ? (error) => (failures.push(error), []) : undefined
-    const stepUps = () => this.#endBeside(subject, options, (listed) => listed.filter(isSelected), failures, clear)
+    const stepUps = () => this.#endBeside(subject, options, isSelected, failures, clear)
     if (subject !== undefined) await attempt(stepUps)
     await attempt(() => this.#end(subject, options))
     // Again, for the login of a step-up that was being stored meanwhile.
@@ -201,24 +227,50 @@ class Grants {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Ends one grant, and none of its step-ups. */
+  /** Ends one grant, and none beside it; a login of this worker that is not stored yet ends, too. */
   async #end(subject, options) {
     const keeper = GrantSource.getKeeper(this.get(subject, options))
-    const release = await takeLease(this.#store, keeper, MAX_WAIT, () => {})
-    let failure
-    try {
+    const release = await excludeRenewals(this.#store, keeper, MAX_WAIT, () => {})
+    const failures = []
+    const attempt = (work) => work().catch((error) => void failures.push(error))
+    await attempt(async () => this.#revoke(Keeper.endUnsavedLogin(keeper)))
+    await attempt(async () => {
       await this.#reload(keeper)
       await this.#revoke(keeper.tokens)
-    } catch (error) {
-      failure = { error }
-    }
+    })
     try {
       await this.#remove(keeper.key)
     } finally {
       await release()
     }
     await this.#reload(keeper)
-    if (failure) throw failure.error
+    if (failures.length > 0) throw failures[0]
+  }
+
+  /** Ends the grant that was found, and none of a later login. Returns whether it is the one that was there. */
+  async #endFound(keeper, found) {
+    const release = found === nothing ? undefined : await excludeRenewals(this.#store, keeper, MAX_WAIT, () => {})
+    const failures = []
+    try {
+      for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
+        const entry = await this.#loadIfReadable(keeper.key)
+        if (foundIn(entry) !== found) return false
+        if (found !== nothing && tries === 0) {
+          await (async () => {
+            keeper.learn(entry)
+            await this.#revoke(keeper.tokens)
+          })().catch((error) => void failures.push(error))
+        }
+        if ((await this.#store.save(keeper.key, '', entry?.version ?? 0)) ?? undefined) {
+          await this.#reload(keeper)
+          if (failures.length > 0) throw failures[0]
+          return true
+        }
+      }
+    } finally {
+      await release?.()
+    }
+    throw waitTimeoutError('others keep saving the record')
   }
 
   async #reload(keeper) {

@@ -66,29 +66,34 @@ function extendLease(store, key, { holder, ms, every }, onLost) {
 }
 
 /**
- * Takes the lease of a grant, after the renewal under way has ended, and extends it for at most so many milliseconds.
- * Returns a function that releases it.
+ * Takes a lease, for which it waits at most `wait` milliseconds if another holder has it, and extends it for at most
+ * `limit`. Returns a function that releases it, or nothing if the other holder still has it.
  */
-async function takeLease(store, keeper, ms, onLost) {
-  const { key } = keeper
-  const lease = Keeper.leaseOfUse(keeper)
+async function takeLease(store, key, lease, { wait, limit }, lost = () => {}) {
   const start = performance.now()
   for (;;) {
     const remaining = (await store.lease(key, lease.holder, lease.ms)) ?? 0
     if (!(remaining > 0)) break
-    if (performance.now() - start > ms) throw waitTimeoutError('the grant is renewed again and again')
+    if (performance.now() - start >= wait) return undefined
     await pause(Math.min(remaining, POLL_INTERVAL))
   }
-  const stop = extendLease(store, key, lease, onLost)
+  const stop = extendLease(store, key, lease, lost)
   let released
   // A lease that could not be released ends with its time.
   const release = () => (released ??= stop().then(() => store.lease(key, lease.holder, 0)).catch(() => {}))
-  const end = setTimeout(release, ms)
+  const end = setTimeout(release, limit)
   idle(end)
   return async () => {
     clearTimeout(end)
     await release()
   }
+}
+
+/** Takes the lease of a grant, after the renewal under way has ended, for at most so many milliseconds. */
+async function excludeRenewals(store, keeper, ms, lost) {
+  const release = await takeLease(store, keeper.key, Keeper.leaseOfUse(keeper), { wait: ms, limit: ms }, lost)
+  if (release === undefined) throw waitTimeoutError('the grant is renewed again and again')
+  return release
 }
 
 /**
@@ -106,7 +111,7 @@ async function holdGrant(keeper, store, ms, onLost) {
     }
     return heldTokens(release, () => keeper.settledTokens())
   }
-  const release = await takeLease(store, keeper, ms, onLost)
+  const release = await excludeRenewals(store, keeper, ms, onLost)
   return heldTokens(release, async () => keeper.settledTokens((await store.load(keeper.key)) ?? undefined))
 }
 
@@ -119,4 +124,4 @@ async function heldTokens(release, read) {
   }
 }
 
-module.exports = { HOLD, extendLease, holdGrant, acquireHold, takeLease, useAlone }
+module.exports = { HOLD, excludeRenewals, extendLease, holdGrant, acquireHold, takeLease, useAlone }

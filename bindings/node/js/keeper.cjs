@@ -93,6 +93,12 @@ class Keeper {
     callNative(() => keeper.#handle.replaceSeen(at, tokensHandle, seenVersion))
   }
 
+  /** Ends a login that is not stored yet, and returns its tokens, to be revoked. */
+  static endUnsavedLogin(keeper) {
+    const ended = callNative(() => keeper.#handle.endUnsavedLogin(readMoment(keeper.#moment))) ?? undefined
+    return ended && new Tokens(ended)
+  }
+
   /** The lease of a use of the refresh token outside a renewal: `{ holder, ms, every }`. */
   static leaseOfUse(keeper) {
     if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')

@@ -452,7 +452,7 @@ export interface VerifyAccessTokenArguments {
   clockSkew?: number | undefined
   /**
    * The accepted algorithms of DPoP proofs, which challenges announce. By default `verifyApiRequest` accepts all but
-   * those with a shared secret, and challenges of `verifyAccessToken` do not mention DPoP.
+   * those with a shared secret, which cannot be named, and challenges of `verifyAccessToken` do not mention DPoP.
    */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
@@ -468,9 +468,9 @@ export interface VerifyApiRequestArguments {
    */
   url: string
   /** The value of the Authorization field, or of each if there are several; nothing if there is none. */
-  authorization?: string | readonly string[] | undefined
+  authorization?: string | readonly string[] | null | undefined
   /** The value of the DPoP field, or of each if there are several; nothing if there is none. */
-  dpop?: string | readonly string[] | undefined
+  dpop?: string | readonly string[] | null | undefined
   /** The identifier of the API, or several, one of which must be an audience of the token. */
   audience: string | readonly string[]
   /** The thumbprint of the client's certificate of this connection (RFC 8705 section 3.1). */
@@ -507,7 +507,7 @@ export interface VerifyApiRequestArguments {
   clockSkew?: number | undefined
   /**
    * The accepted algorithms of DPoP proofs, which challenges announce. By default `verifyApiRequest` accepts all but
-   * those with a shared secret, and challenges of `verifyAccessToken` do not mention DPoP.
+   * those with a shared secret, which cannot be named, and challenges of `verifyAccessToken` do not mention DPoP.
    */
   dpopAlgs?: readonly string[] | undefined
   /** The realm, for the challenge. */
@@ -828,10 +828,15 @@ export class VerifiedAccessToken {
    * section 8.2); only from `verifyApiRequest`.
    */
   readonly dpopNonce: string | undefined
-  /** What identifies the DPoP proof of the request, if you remember received proofs. */
+  /** What identifies the DPoP proof of the request, if you remember received proofs (dpop_replay: "caller"). */
   readonly dpopReplayKey: string | undefined
   /** When `dpopReplayKey` may be forgotten: from then on the proof is refused because of its age. */
   readonly dpopForgetAt: Date | undefined
+  /**
+   * The WWW-Authenticate field of the response, with status 401, to a request whose dpop_replay_key is in your store
+   * already; only if you remember received proofs.
+   */
+  readonly dpopReplayChallenge: string | undefined
   /** All claims. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
@@ -1334,8 +1339,8 @@ export interface Operations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
-   * DPoP.
+   * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
+   * `verifyAccessToken` do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: CallOptions): Promise<VerifiedAccessToken>
@@ -1371,8 +1376,8 @@ export interface Operations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
-   * DPoP.
+   * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
+   * `verifyAccessToken` do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyApiRequest(args: VerifyApiRequestArguments, options?: CallOptions): Promise<VerifiedAccessToken>
@@ -1836,8 +1841,8 @@ export interface ExchangeOperations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
-   * DPoP.
+   * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
+   * `verifyAccessToken` do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyAccessToken(args: VerifyAccessTokenArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>
@@ -1873,8 +1878,8 @@ export interface ExchangeOperations {
    * ignored.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
-   * `verifyApiRequest` accepts all but those with a shared secret, and challenges of `verifyAccessToken` do not mention
-   * DPoP.
+   * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
+   * `verifyAccessToken` do not mention DPoP.
    * @param args.realm The realm, for the challenge.
    */
   verifyApiRequest(args: VerifyApiRequestArguments, options?: MomentOptions): Exchange<VerifiedAccessToken>

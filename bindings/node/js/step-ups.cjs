@@ -6,6 +6,8 @@
 
 const native = require('#native')
 const { OAuthError, callNative, waitTimeoutError } = require('./errors.cjs')
+const { takeLease } = require('./hold.cjs')
+const { Keeper } = require('./keeper.cjs')
 
 /** The prefix of the names of the lists. */
 const LIST_PREFIX = 'step-ups:'
@@ -13,8 +15,15 @@ const LIST_PREFIX = 'step-ups:'
 const MAX_STEP_UP_GRANTS = 8
 /** The longest list: the oldest stay on it until they have been ended. */
 const LISTED = 2 * MAX_STEP_UP_GRANTS
-/** The number of attempts to save a list against concurrent workers. */
+/** The number of attempts to save against concurrent workers. */
 const MAX_SAVE_ATTEMPTS = 16
+/** The longest times for which a login waits for its turn, and holds it, in milliseconds. */
+const LONGEST_WAIT = 10_000
+const LONGEST_TURN = 60_000
+
+/** What is stored of a grant, if it is not the tokens of a login. */
+const nothing = Symbol('nothing')
+const unreadable = Symbol('unreadable')
 
 /** What distinguishes the grant of this step-up, as JSON; nothing for an ordinary one. */
 function stepUpKey(stepUp) {
@@ -58,31 +67,52 @@ async function addStepUp(store, key, added, makeRoom) {
 }
 
 /**
- * Ends those of the listed step-ups of this grant that `choose` returns with `end`, and takes them off the list. A list
+ * Ends some of the listed step-ups of this grant with `endSome`, which returns them, and takes them off the list. A list
  * that cannot be read is left as it is, unless `clear` gets the error.
  */
-async function endBeside(store, key, choose, end, clear) {
+async function endBeside(store, key, endSome, clear) {
   const name = LIST_PREFIX + key
   for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
     const entry = await store.load(name)
     if (!entry?.record) return
     const listed = clear === undefined ? listedIn(entry) : listedOr(entry, (error) => clear(error))
-    const ended = await choose(listed)
+    const ended = await endSome(listed)
     if (ended.length === 0 && listed.length > 0) return
-    for (const stepUp of ended) await end(stepUp)
     if (await saveList(store, name, listed.filter((stepUp) => !ended.includes(stepUp)), entry)) return
   }
   throw waitTimeoutError('others keep saving the record')
 }
 
-/** Chooses the oldest step-ups beyond the number allowed, and those for which `isOver` is true. */
-async function selectSurplus(listed, isOver) {
-  const [ended, remaining] = [[], []]
-  for (const stepUp of listed) (await isOver(stepUp) ? ended : remaining).push(stepUp)
-  return [...ended, ...remaining.slice(0, Math.max(0, remaining.length - MAX_STEP_UP_GRANTS))]
+/** What is stored of a grant: nothing, what cannot be read, or the login from which its tokens come. */
+function foundIn(entry) {
+  if (entry === unreadable) return unreadable
+  return entry?.record ? (native.loginOf(entry.record) ?? unreadable) : nothing
+}
+
+/**
+ * Chooses the step-ups that make room for others: what is over, what was listed and never stored, and the oldest beyond
+ * the number allowed. `load` returns the entry of one. Returns what was found with each.
+ */
+async function selectSurplus(listed, load) {
+  const [over, kept] = [[], []]
+  for (const stepUp of listed) {
+    const entry = await load(stepUp)
+    const found = foundIn(entry)
+    const isOver = found === nothing || (found !== unreadable && native.isOver(entry.record))
+    void (isOver ? over : kept).push({ stepUp, found })
+  }
+  return [...over, ...kept.slice(0, Math.max(0, kept.length - MAX_STEP_UP_GRANTS))]
+}
+
+/**
+ * Takes the turn of a step-up, which a login holds until it is stored, so that no other worker ends it to make room.
+ * Returns a function that ends the turn, or nothing if another worker still has it after so many milliseconds.
+ */
+async function takeTurn(store, keeper, wait = LONGEST_WAIT) {
+  return takeLease(store, LIST_PREFIX + keeper.key, Keeper.leaseOfUse(keeper), { wait, limit: LONGEST_TURN })
 }
 
 /** Whether a record is such a list, and no grant. */
 const isList = (key) => key.startsWith(LIST_PREFIX)
 
-module.exports = { stepUpKey, endBeside, isList, addStepUp, selectSurplus }
+module.exports = { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, nothing, selectSurplus, takeTurn, unreadable }

@@ -19,8 +19,22 @@ pub(crate) fn is_over(record: String, at: Option<NativeMoment>) -> Result<bool> 
     Ok(summary.is_ok_and(|summary| summary.is_over(now)))
 }
 
+/// The id of the login from which the tokens of a record come, empty if it has none. Absent if the record cannot be read.
+#[napi]
+pub(crate) fn login_of(record: String) -> Option<String> {
+    let summary = GrantSummary::read(&Secret::new(record)).ok()?;
+    Some(summary.login.unwrap_or_default())
+}
+
 #[napi]
 impl NativeKeeper {
+    /// Ends a login that is not stored yet, and returns its tokens, to be revoked.
+    #[napi]
+    pub fn end_unsaved_login(&self, at: Option<NativeMoment>) -> Result<Option<NativeTokens>> {
+        let ended = self.0.end_unsaved_login(&moment(at)?);
+        Ok(ended.map(NativeTokens))
+    }
+
     /// Replaces the grant's tokens with those of a new login, unless the record was removed after it was read at this
     /// version.
     #[napi]

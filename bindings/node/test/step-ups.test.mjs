@@ -123,3 +123,99 @@ test('a list that cannot be read is reported, cleared by a logout of all, and re
   await grants.logOut('ann')
   assert.ok(!(await names(grants)).includes('new'))
 })
+
+/** Takes the refresh token out of what is stored of a step-up, and makes it expire. */
+async function expire(store, grants, acr) {
+  const { key } = grants.get('ann', { stepUp: { acr_values: [acr] } })
+  const { version, record } = await store.load(key)
+  const old = record.replace(/"refresh_token":"[^"]*"/, '"refresh_token":null').replaceAll(/"received_at":(\d+)/g, '"received_at":1')
+  assert.ok(await store.save(key, old, version))
+}
+
+test('no login ends with what another worker ends to make room', async () => {
+  for (const isStored of [true, false]) {
+    for (const isLoginFirst of [true, false]) {
+      for (let number = 1, isOver = false; !isOver; number += 1) {
+        const store = new MemoryStore()
+        const others = new Grants(client, store)
+        await others.logIn('ann', login('phr'))
+        if (isStored) await expire(store, others, 'phr')
+        else await store.remove(others.get('ann', { stepUp: { acr_values: ['phr'] } }).key)
+        seen.revoked.length = 0
+        const anew = (grants) => grants.logIn('ann', login('phr', { access_token: 'anew', refresh_token: 'rt-anew' }))
+        const makesRoom = (grants) => grants.logIn('ann', login('mfa'))
+        const [first, second] = isLoginFirst ? [anew, makesRoom] : [makesRoom, anew]
+        // The second comes in the middle of the first, and may have to wait for it.
+        let crossing
+        const crossed = interrupted(store, number, async () => {
+          crossing = second(new Grants(client, store))
+          crossing.catch(() => {})
+          await Promise.race([crossing, new Promise((wake) => setTimeout(wake, 40))])
+        })
+        await first(new Grants(client, crossed.store))
+        await crossing
+        isOver = crossed.isOver()
+        if (isOver) break
+        const what = `operation ${number}, ${isStored}, ${isLoginFirst}`
+        const token = await new Grants(client, store).get('ann', { stepUp: { acr_values: ['phr'] } }).token()
+        assert.equal(token.accessToken, 'anew', what)
+        assert.deepEqual(await names(others), ['mfa', 'phr'], what)
+        assert.ok((await store.load(`step-ups:${others.get('ann').key}`)).record.includes('phr'), what)
+        assert.ok(!seen.revoked.includes('rt-anew'), what)
+      }
+    }
+  }
+})
+
+test('what a dead worker has listed and not stored makes room first', async () => {
+  const store = new MemoryStore()
+  const grants = new Grants(client, store)
+  await grants.logIn('ann', login('first'))
+  const list = `step-ups:${grants.get('ann').key}`
+  const { version, record } = await store.load(list)
+  const dead = Array.from({ length: 7 }, (_, number) => JSON.stringify({ acr_values: [`dead-${number}`] }))
+  const [first] = JSON.parse(record)
+  assert.ok(await store.save(list, JSON.stringify([first, ...dead.map((one) => ({ ...first, ...JSON.parse(one) }))]), version))
+  // The last of them is not dead: it has its turn.
+  const { key } = grants.get('ann', { stepUp: { acr_values: ['dead-6'] } })
+  assert.ok(!(await store.lease(`step-ups:${key}`, 'another', 10_000) > 0))
+  await grants.logIn('ann', login('next'))
+  const left = JSON.parse((await store.load(list)).record).map(({ acr_values: [name] }) => name)
+  assert.deepEqual(left, ['first', 'dead-6', 'next'])
+  assert.deepEqual(await names(grants), ['first', 'next'])
+})
+
+/** A store that fails while it is down. */
+function failing(store) {
+  const state = { isDown: false }
+  const calls = ['load', 'save', 'lease', 'remove', 'scan'].map((verb) => [verb, async (...all) => {
+    if (state.isDown) throw new Error('down')
+    return store[verb](...all)
+  }])
+  return [Object.fromEntries(calls), state]
+}
+
+test('a login that waited for the store is not stored after a logout, here or elsewhere', async () => {
+  for (const isHere of [true, false]) {
+    const store = new MemoryStore()
+    const [flaky, state] = failing(store)
+    const [here, elsewhere] = [new Grants(client, flaky), new Grants(client, store)]
+    state.isDown = true
+    const received = now() - (isHere ? 0 : 5)
+    const refused = await rejection(here.logIn('ann', login(undefined, { refresh_token: 'rt-late', received_at: received })))
+    assert.equal(refused.code, 'lost')
+    seen.revoked.length = 0
+    if (isHere) state.isDown = false
+    await (isHere ? here : elsewhere).logOut('ann')
+    state.isDown = false
+    const late = await rejection((async () => {
+      for (let tries = 0; tries < 60; tries += 1) {
+        await here.get('ann').token()
+        await new Promise((wake) => setTimeout(wake, 100))
+      }
+    })())
+    assert.equal(late.code, 'grant.no_refresh_token', String(isHere))
+    assert.deepEqual(seen.revoked, ['rt-late'], String(isHere))
+    assert.ok(await isGone(store), String(isHere))
+  }
+})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,10 +24,11 @@ class Stage:
         self.plain = plain(lambda handler: reply(self.status, b"{}", content_type="application/json")(handler))
         self.client = oauth_core.Client(server_at(self.plain.base), client_id="app", client_secret="secret")
 
-    def login(self, acr: str | None) -> oauth_core.Tokens:
+    def login(self, acr: str | None, name: str | None = None, age: int = 0) -> oauth_core.Tokens:
+        name = name or str(acr)
         stored: dict[str, Any] = {
-            "version": 1, "issuer": self.plain.base, "client_id": "app", "received_at": int(time.time()),
-            "access_token": f"at-{acr}", "expires_in": 600, "scope": "read", "refresh_token": f"rt-{acr}",
+            "version": 1, "issuer": self.plain.base, "client_id": "app", "received_at": int(time.time()) - age,
+            "access_token": f"at-{name}", "expires_in": 600, "scope": "read", "refresh_token": f"rt-{name}",
             "refresh_scope": None, "id_token": None,
         }  # fmt: skip
         if acr is not None:
@@ -104,7 +106,9 @@ class Interrupted:
         return self.store.save(key, record, version)
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        self.come()
+        # A lease is released at its own time.
+        if seconds:
+            self.come()
         return self.store.lease(key, holder, seconds)
 
     def remove(self, key: str, /) -> bool:
@@ -139,3 +143,108 @@ def test_no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in(stag
         stage.plain.seen.clear()
         if interrupted.count < number:
             return
+
+
+@pytest.mark.parametrize("before", ["expired", "removed"])
+@pytest.mark.parametrize("first", ["anew", "room"])
+def test_no_login_ends_with_what_another_worker_ends_to_make_room(stage: Stage, first: str, before: str) -> None:
+    for number in range(1, 100):
+        store = stores.MemoryStore()
+        others = oauth_core.Grants(stage.client, store)
+        others.log_in("ann", stage.login("phr"))
+        key = others.get("ann", step_up={"acr_values": ["phr"]}).key
+        assert key is not None
+        version, record = store.load(key) or (0, "")
+        if before == "expired":
+            stored = json.loads(record)
+            stored["tokens"] |= {"refresh_token": None, "received_at": 1}
+            assert store.save(key, json.dumps(stored), version)
+        else:
+            assert store.remove(key)
+        stage.plain.seen.clear()
+        verbs: dict[str, Callable[[oauth_core.Grants], None]] = {
+            "anew": lambda grants: grants.log_in("ann", stage.login("phr", "anew")),
+            "room": lambda grants: grants.log_in("ann", stage.login("mfa")),
+        }
+        second = verbs["room" if first == "anew" else "anew"]
+        # The second comes in the middle of the first, and may have to wait for it.
+        crossing = Thread(target=lambda: second(oauth_core.Grants(stage.client, store)))
+
+        def cross() -> None:
+            crossing.start()
+            crossing.join(0.05)
+
+        interrupted = Interrupted(store, number, cross)
+        verbs[first](oauth_core.Grants(stage.client, interrupted))
+        if interrupted.count < number:
+            return
+        crossing.join(20)
+        assert not crossing.is_alive()
+        source = oauth_core.Grants(stage.client, store).get("ann", step_up={"acr_values": ["phr"]})
+        assert source.token().access_token == "at-anew", number
+        assert names(others) == ["mfa", "phr"], number
+        assert "rt-anew" not in stage.revoked(), number
+
+
+def test_what_a_dead_worker_has_listed_and_not_stored_makes_room_first(stage: Stage) -> None:
+    store = stores.MemoryStore()
+    grants = oauth_core.Grants(stage.client, store)
+    grants.log_in("ann", stage.login("first"))
+    of_list = f"step-ups:{grants.get('ann').key}"
+    version, record = store.load(of_list) or (0, "")
+    (one,) = json.loads(record)
+    listed = [one] + [one | {"acr_values": [f"dead-{number}"]} for number in range(7)]
+    assert store.save(of_list, json.dumps(listed), version)
+    # The last of them is not dead: it has its turn.
+    turn = f"step-ups:{grants.get('ann', step_up={'acr_values': ['dead-6']}).key}"
+    assert not store.lease(turn, "another", 10)
+    grants.log_in("ann", stage.login("next"))
+    _, record = store.load(of_list) or (0, "")
+    assert [one["acr_values"] for one in json.loads(record)] == [["first"], ["dead-6"], ["next"]]
+    assert names(grants) == ["first", "next"]
+
+
+class Failing:
+    """A store that fails while it is down."""
+
+    def __init__(self, store: stores.MemoryStore) -> None:
+        self.store, self.is_down = store, False
+
+    def up(self) -> stores.MemoryStore:
+        if self.is_down:
+            raise OSError("down")
+        return self.store
+
+    def load(self, key: str, /) -> tuple[int, str] | None:
+        return self.up().load(key)
+
+    def save(self, key: str, record: str, version: int, /) -> int | None:
+        return self.up().save(key, record, version)
+
+    def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
+        return self.up().lease(key, holder, seconds)
+
+    def remove(self, key: str, /) -> bool:
+        return self.up().remove(key)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_login_that_waited_for_the_store_is_not_stored_after_a_logout(stage: Stage, where: str) -> None:
+    store = stores.MemoryStore()
+    failing = Failing(store)
+    here, elsewhere = oauth_core.Grants(stage.client, failing), oauth_core.Grants(stage.client, store)
+    failing.is_down = True
+    with pytest.raises(oauth_core.LostError) as refused:
+        here.log_in("ann", stage.login(None, "late", 0 if where == "here" else 5))
+    assert refused.value.endpoint == "store"
+    if where == "here":
+        failing.is_down = False
+    (here if where == "here" else elsewhere).log_out("ann")
+    failing.is_down = False
+    with pytest.raises(oauth_core.OAuthError) as gone:
+        for _ in range(100):
+            here.get("ann").token()
+            time.sleep(0.1)
+    assert gone.value.code == "grant.no_refresh_token"
+    assert stage.revoked() == ["rt-late"]
+    assert store.scan()[0] == []

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { answer } from '../js/webcrypto.js'
+import { resumeWithWebCrypto } from '../js/webcrypto.js'
 
 const step = (alg, jwk, signature) => ({ kind: 'verify', job: [alg, JSON.stringify(jwk), 'header.claims'], signature })
 /** An exchange that tells what it is resumed with. */
@@ -15,8 +15,8 @@ const { publicKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurv
 const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
 
 test('a key that is no point of its curve has made no signature', async () => {
-  assert.equal(await answer(exchange, step('ES256', { kty, crv, x, y: x }, new Uint8Array(64))), false)
-  assert.equal(await answer(exchange, step('ES256', { kty, crv, x, y }, new Uint8Array(64))), false)
+  assert.equal(await resumeWithWebCrypto(exchange, step('ES256', { kty, crv, x, y: x }, new Uint8Array(64))), false)
+  assert.equal(await resumeWithWebCrypto(exchange, step('ES256', { kty, crv, x, y }, new Uint8Array(64))), false)
 })
 
 for (const [name, outcome] of [
@@ -26,6 +26,6 @@ for (const [name, outcome] of [
 ]) {
   test(`what a browser says about a key that it cannot use: ${name}`, async (context) => {
     context.mock.method(crypto.subtle, 'importKey', async () => { throw new DOMException('no', name) })
-    assert.equal(await answer(exchange, step('Ed25519', { kty: 'OKP', crv: 'Ed25519', x }, new Uint8Array(63))), outcome)
+    assert.equal(await resumeWithWebCrypto(exchange, step('Ed25519', { kty: 'OKP', crv: 'Ed25519', x }, new Uint8Array(63))), outcome)
   })
 }

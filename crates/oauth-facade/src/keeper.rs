@@ -201,6 +201,12 @@ impl Keeper {
             .replace_at_version(at, tokens, known_version)
     }
 
+    /// Ends a login that is not stored yet, and returns its tokens, to be revoked: see
+    /// [`oauth_core::flow::keeper::Keeper::end_unsaved_login`].
+    pub fn end_unsaved_login(&self, at: &Moment) -> Option<Arc<Tokens>> {
+        self.state().keeper.end_unsaved_login(at)
+    }
+
     /// The lease of a host that uses the refresh token outside a renewal: its duration, and how often to extend it.
     pub fn lease_of_use(&self) -> (Duration, Duration) {
         let lease = self.state().keeper.lease_for(String::new());

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::runtime;
-use crate::store::{ENDPOINT, Store};
+use crate::store::Store;
 
 /// The pause between two attempts to take a lease.
 const LEASE_RETRY_PAUSE: Duration = Duration::from_millis(250);
@@ -65,25 +65,29 @@ impl HeldTokens {
 }
 
 impl HeldLease {
-    /// Acquires a lease, after the renewal under way has ended, and extends it for at most `limit`. `lost` is called if
-    /// another holder has it before that.
+    /// Acquires a lease, for which it waits if another holder has it, and extends it for at most `limit`. `None` if the
+    /// other holder still has it after `wait`. `lost` is called if another holder has it before the limit.
     ///
     /// All of it is done by one task, so that no extension overtakes the release.
     pub(crate) async fn take(
         store: &Arc<dyn Store>,
         key: &str,
         lease: LeaseExtension,
-        limit: Duration,
+        (wait, limit): (Duration, Duration),
         lost: impl FnOnce() + Send + 'static,
-    ) -> Result<Self, Error> {
+    ) -> Result<Option<Self>, Error> {
         let (until_dropped, mut dropped) = oneshot::channel();
         let (result_sender, taken) = oneshot::channel();
         let (store, key) = (Arc::clone(store), key.to_owned());
         runtime::current()?.spawn(async move {
-            let outcome = take(&*store, &key, &lease, limit, &mut dropped).await;
-            let is_taken = outcome.is_ok();
+            let outcome = take(&*store, &key, &lease, wait, &mut dropped).await;
+            let is_held_elsewhere = matches!(outcome, Ok(false));
+            let is_taken = matches!(outcome, Ok(true));
             // The caller may have been cancelled.
             let _ = result_sender.send(outcome);
+            if is_held_elsewhere {
+                return;
+            }
             if !is_taken || extend(&*store, &key, &lease, limit, &mut dropped).await {
                 // One that could not be released expires.
                 let _ = store.lease(&key, &lease.holder, Duration::ZERO).await;
@@ -96,10 +100,10 @@ impl HeldLease {
                 "the task of the lease was stopped",
             )))
         };
-        taken.await.unwrap_or_else(stopped)?;
-        Ok(Self {
+        let is_taken = taken.await.unwrap_or_else(stopped)?;
+        Ok(is_taken.then_some(Self {
             _until_dropped: until_dropped,
-        })
+        }))
     }
 }
 
@@ -117,23 +121,23 @@ pub(crate) fn lock_for(
     Ok(held)
 }
 
-/// Acquires a lease, after the renewal under way has ended, unless the caller is cancelled.
+/// Acquires a lease, unless another holder still has it after `wait`, or the caller is cancelled.
 async fn take(
     store: &dyn Store,
     key: &str,
     lease: &LeaseExtension,
-    limit: Duration,
+    wait: Duration,
     dropped: &mut oneshot::Receiver<()>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let started = Instant::now();
     loop {
         let pause = match store.lease(key, &lease.holder, lease.ttl).await? {
-            Lease::Won => return Ok(()),
+            Lease::Won => return Ok(true),
             Lease::Held(remaining) => remaining.min(LEASE_RETRY_PAUSE),
         };
-        let is_late = started.elapsed() > limit;
+        let is_late = started.elapsed() >= wait;
         if is_late || timeout(pause, &mut *dropped).await.is_ok() {
-            return Err(contended().at_endpoint(ENDPOINT));
+            return Ok(false);
         }
     }
 }

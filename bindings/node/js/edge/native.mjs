@@ -7,8 +7,8 @@ import { NativeSite } from './visit.cjs'
 export {
   NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeyUse, NativeKeys, NativeServer, NativeSettings, NativeSignIn, NativeTokens,
   NativeVerifier,
-  checkLogoutReturn, claimsSources, discovery, fingerprint, lateError, missingVariablesError, notSupportedError, outline, overdueError, providerNames,
-  readFields, requestKey, stepUp, userAgent, userClaims, webSetupError,
+  checkLogoutReturn, claimsSources, discovery, distinguishingStepUp, fingerprint, isOver, lateError, listedStepUps, loginOf, missingVariablesError, notSupportedError,
+  outline, overdueError, providerNames, readFields, requestKey, stepUp, userAgent, userClaims, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 
 const notSupportedHere = (feature) => new Error(wasm.unsupportedRuntimeError(feature))

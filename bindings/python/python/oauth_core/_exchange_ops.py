@@ -834,8 +834,8 @@ class ExchangeOperations:
                 alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
-                default verify_api_request accepts all but those with a shared secret, which cannot
-                be named, and challenges of verify_access_token do not mention DPoP.
+                default verify_api_request accepts all but those with a shared secret, which
+                cannot be named, and challenges of verify_access_token do not mention DPoP.
             realm: The realm, for the challenge.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.
@@ -906,8 +906,8 @@ class ExchangeOperations:
                 alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
-                default verify_api_request accepts all but those with a shared secret, which cannot
-                be named, and challenges of verify_access_token do not mention DPoP.
+                default verify_api_request accepts all but those with a shared secret, which
+                cannot be named, and challenges of verify_access_token do not mention DPoP.
             realm: The realm, for the challenge.
             moment: For tests and replays: gives the Unix time in seconds and 32 random bytes,
                 at each step.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "c43fd6986c66c5ac"
+FINGERPRINT = "3d9a3823d091ca52"
 
 
 class Operations:
@@ -1108,8 +1108,8 @@ class Operations:
                 alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
-                default verify_api_request accepts all but those with a shared secret, and
-                challenges of verify_access_token do not mention DPoP.
+                default verify_api_request accepts all but those with a shared secret, which
+                cannot be named, and challenges of verify_access_token do not mention DPoP.
             realm: The realm, for the challenge.
         """
         answer: VerifiedAccessToken = self._call(20, (token, audience, jkt, x5t_s256, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm))
@@ -1197,8 +1197,8 @@ class Operations:
                 alg or its curve. Those with a shared secret are ignored.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
-                default verify_api_request accepts all but those with a shared secret, and
-                challenges of verify_access_token do not mention DPoP.
+                default verify_api_request accepts all but those with a shared secret, which
+                cannot be named, and challenges of verify_access_token do not mention DPoP.
             realm: The realm, for the challenge.
         """
         answer: VerifiedAccessToken = self._call(21, (method, url, authorization, dpop, audience, x5t_s256, dpop_max_age, dpop_nonce_key, dpop_replay, profile, scope, acr_values, max_age, algs, clock_skew, dpop_algs, realm))

@@ -478,9 +478,12 @@ class VerifiedAccessToken(Record):
         dpop_nonce: The nonce to send with the response, in the DPoP-Nonce field, because that
             of the proof expires soon (RFC 9449 section 8.2); only from verify_api_request.
         dpop_replay_key: What identifies the DPoP proof of the request, if you remember received
-            proofs.
+            proofs (dpop_replay: "caller").
         dpop_forget_at: When dpop_replay_key may be forgotten: from then on the proof is
             refused because of its age.
+        dpop_replay_challenge: The WWW-Authenticate field of the response, with status 401, to a
+            request whose dpop_replay_key is in your store already; only if you remember received
+            proofs.
         claims: All claims.
     """
 
@@ -504,10 +507,14 @@ class VerifiedAccessToken(Record):
         """The nonce to send with the response, in the DPoP-Nonce field, because that of the proof
         expires soon (RFC 9449 section 8.2); only from verify_api_request."""
         dpop_replay_key: str | None = None
-        """What identifies the DPoP proof of the request, if you remember received proofs."""
+        """What identifies the DPoP proof of the request, if you remember received proofs
+        (dpop_replay: "caller")."""
         dpop_forget_at: datetime | None = None
         """When dpop_replay_key may be forgotten: from then on the proof is refused because of its
         age."""
+        dpop_replay_challenge: str | None = None
+        """The WWW-Authenticate field of the response, with status 401, to a request whose
+        dpop_replay_key is in your store already; only if you remember received proofs."""
         claims: dict[str, Any] = {}
         """All claims."""
     else:
@@ -522,6 +529,7 @@ class VerifiedAccessToken(Record):
             "dpop_nonce",
             "dpop_replay_key",
             "dpop_forget_at",
+            "dpop_replay_challenge",
             "claims",
         )
         _absent = {
@@ -532,6 +540,7 @@ class VerifiedAccessToken(Record):
             "dpop_nonce": None,
             "dpop_replay_key": None,
             "dpop_forget_at": None,
+            "dpop_replay_challenge": None,
             "claims": {},
         }
 

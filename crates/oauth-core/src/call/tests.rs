@@ -308,7 +308,11 @@ fn a_secret_with_characters_that_errors_do_not_show_is_cut_out() {
         ),
         ("\u{feff}s3cr3t\u{0}", "got \u{feff}s3cr3t\u{0}."),
     ] {
-        assert_eq!(redacted_description(secret, said).0, "got [redacted].", "{said:?}");
+        assert_eq!(
+            redacted_description(secret, said).0,
+            "got [redacted].",
+            "{said:?}"
+        );
     }
     assert_eq!(redacted_description("\n", "a line").0, "a line");
 }

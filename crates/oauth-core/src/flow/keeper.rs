@@ -95,6 +95,7 @@ mod login;
 mod policy;
 mod reconcile;
 mod record;
+mod removals;
 mod renew_unsaved;
 mod send_deadline;
 mod send_decision;
@@ -311,6 +312,8 @@ impl Keeper {
         // A renewal that has not taken its first step can still use the login.
         if matches!(self.state, None | Some(State::Begun)) {
             self.adopt_login(at);
+        } else {
+            self.note_late_login();
         }
         Ok(())
     }

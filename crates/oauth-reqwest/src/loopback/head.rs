@@ -58,16 +58,33 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Flaw::Malformed);
     };
-    let target = request.path.filter(|target| target.starts_with('/'));
     let host = std::str::from_utf8(host.value).ok();
-    match (request.method, target, host) {
-        (Some(method), Some(target), Some(host)) => Ok(Head {
+    let place = request
+        .path
+        .zip(host)
+        .and_then(|(target, host)| place(target, host));
+    match (request.method, place) {
+        (Some(method), Some((host, target))) => Ok(Head {
             method: method.to_owned(),
-            target: target.to_owned(),
+            target,
             host: host.to_owned(),
         }),
         _ => Err(Flaw::Malformed),
     }
+}
+
+/// The host, and path and query. A target may be a whole URL, as a proxy is sent it: its host then counts, and not the
+/// field's (RFC 9112 section 3.2.2).
+fn place<'a>(target: &'a str, host: &'a str) -> Option<(&'a str, String)> {
+    if target.starts_with('/') {
+        return Some((host, target.to_owned()));
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, target) = rest.split_at_checked(end)?;
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let is_http = scheme.eq_ignore_ascii_case("http");
+    is_http.then(|| (host, format!("{slash}{target}")))
 }
 
 #[cfg(test)]
@@ -86,11 +103,24 @@ mod tests {
     }
 
     #[test]
+    fn the_host_of_a_whole_url_counts() {
+        for (target, host, path) in [
+            ("http://b:1/cb?code=a", "b:1", "/cb?code=a"),
+            ("HTTP://b", "b", "/"),
+            ("http://b?c=/", "b", "/?c=/"),
+        ] {
+            let head = parse(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            let head = head.unwrap();
+            assert_eq!((head.host.as_str(), head.target.as_str()), (host, path));
+        }
+    }
+
+    #[test]
     fn odd_heads_are_refused() {
         for head in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
-            "GET http://evil.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
             "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",

@@ -9,7 +9,7 @@ use super::{GrantSource, Inner};
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::runtime;
-use crate::store::Store;
+use crate::store::{Entry, Store};
 
 impl GrantSource {
     /// Sets the limits of renewals. Has no effect on a session that callers already use.
@@ -41,16 +41,35 @@ impl GrantSource {
         self.store_login(at.now(), &runtime).await
     }
 
-    /// Adopts the current record of the store.
-    pub(crate) async fn refresh_from(&self, store: &dyn Store, key: &str) -> Result<(), Error> {
-        let Some(entry) = store.load(key).await? else {
-            return Ok(());
-        };
+    /// Ends a login that is not stored yet, and returns its tokens, to be revoked.
+    pub(crate) fn end_unsaved_login(&self) -> Result<Option<Arc<Tokens>>, Error> {
+        let at = crate::clock::moment()?;
+        let mut state = self.0.state();
+        let ended = state.keeper.end_unsaved_login(&at);
+        self.0.publish(&state);
+        Ok(ended)
+    }
+
+    /// Whether the store has the newest tokens.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.0.state().keeper.is_stored()
+    }
+
+    /// Adopts this record.
+    pub(crate) fn adopt(&self, entry: Entry) -> Result<(), Error> {
         let at = crate::clock::moment()?;
         let mut state = self.0.state();
         let learnt = state.keeper.learn(&at, entry);
         self.0.publish(&state);
         learnt
+    }
+
+    /// Adopts the current record of the store.
+    pub(crate) async fn refresh_from(&self, store: &dyn Store, key: &str) -> Result<(), Error> {
+        match store.load(key).await? {
+            Some(entry) => self.adopt(entry),
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::hold::{HeldLease, HeldTokens, contended, lock_for};
 use crate::observe::GrantEvent;
 use crate::source::{Token, TokenSource};
-use crate::store::{Answer, Store};
+use crate::store::{Answer, ENDPOINT, Store};
 
 impl GrantSource {
     /// The latest tokens of the grant, which no worker renews until the [`HeldTokens`] is dropped, or `limit` is over: to use
@@ -58,7 +58,8 @@ impl GrantSource {
         let lease = self.0.state().keeper.lease_for(holder);
         let session = Arc::clone(&self.0);
         let lost = move || session.notify(&GrantEvent::LeaseLost);
-        HeldLease::take(store, key, lease, limit, lost).await
+        let taken = HeldLease::take(store, key, lease, (limit, limit), lost).await?;
+        taken.ok_or_else(|| contended().at_endpoint(ENDPOINT))
     }
 }
 

@@ -4,12 +4,18 @@
 //! No grant is ever stored that the list does not name, whichever worker dies or sleeps between two steps:
 //!
 //! - a login reads the version of its record, then saves the list with its entry, then saves the record: at that version,
-//!   or over another login, but over no later removal ([`Keeper::replace_at_version`](oauth_core::flow::keeper::Keeper));
+//!   or over another login, but over no later removal ([`Keeper::replace_seen`](oauth_core::flow::keeper::Keeper));
 //! - what is taken off the list was ended after the list was read, which removes its record even if there is none, and the
 //!   list is saved only over the version that was read.
 //!
 //! So if a login has saved the list before it was read, the removal follows the reading of its record, and the login
 //! ends; if later, the shorter list cannot be saved.
+//!
+//! A logout may end a login that it crosses, but what only makes room for others must not: the login holds a lease of its
+//! own, the *turn*, until it is stored. Without the turn nothing is taken off the list to make room, and with it only the
+//! grant that was found before.
+
+use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::flow::keeper::{GrantId, GrantOwner, GrantSummary};
@@ -18,6 +24,7 @@ use oauth_core::{Secret, Tokens, json};
 
 use super::Grants;
 use crate::clock;
+use crate::hold::HeldLease;
 use crate::store::{ENDPOINT, Entry, RecordTimes, STEP_UPS, SaveOutcome};
 
 /// The maximum number of step-up grants per user. The oldest gives way to a new one.
@@ -26,16 +33,45 @@ const MAX_STEP_UP_GRANTS: usize = 8;
 /// The longest list: the oldest stay on it until they have been ended.
 const LISTED: usize = 2 * MAX_STEP_UP_GRANTS;
 
-/// The number of attempts to save the list against concurrent workers.
-const MAX_SAVE_ATTEMPTS: usize = 16;
+/// The number of attempts to save against concurrent workers.
+pub(super) const MAX_SAVE_ATTEMPTS: usize = 16;
+
+/// The longest time for which a login waits for its turn. Without it, another worker may end the login to make room.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest time for which a turn is held.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 /// Which of the listed grants to end.
 #[derive(Clone, Copy)]
 pub(super) enum EndSelection<'a> {
     All,
     One(&'a StepUp),
-    /// The oldest beyond [`MAX_STEP_UP_GRANTS`], and those that have ended or expired.
+    /// The oldest beyond [`MAX_STEP_UP_GRANTS`], those that have ended or expired, and those whose login was never
+    /// stored.
     Surplus,
+}
+
+/// What is stored of a listed grant.
+#[derive(PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// It may be a grant.
+    Unreadable,
+    /// The tokens of this login; earlier versions gave logins no id.
+    Login(Option<String>),
+}
+
+impl Found {
+    pub(super) fn of(entry: Option<&Entry>) -> Self {
+        match entry.filter(|entry| !entry.is_removed()) {
+            None => Self::Nothing,
+            Some(entry) => match GrantSummary::read(&entry.record) {
+                Ok(summary) => Self::Login(summary.login),
+                Err(_) => Self::Unreadable,
+            },
+        }
+    }
 }
 
 /// The id under which these tokens are kept: that of their step-up, if they come from one.
@@ -80,7 +116,7 @@ fn to_record(listed: &Vec<StepUp>) -> Secret<String> {
     })
 }
 
-fn contended() -> Error {
+pub(super) fn contended() -> Error {
     let cause =
         Cause::unsent_as("every save conflicted with another writer's").because(Loss::Contended);
     Error::lost(cause).at_endpoint(ENDPOINT)
@@ -100,6 +136,7 @@ impl Grants {
         tokens: Tokens,
     ) -> Result<(), Error> {
         let key = self.0.client.keeper(id.clone()).key();
+        let turn = self.turn(id, LONGEST_WAIT).await?;
         let known_version = self.load_version(&key).await?;
         // A failed revocation of a superseded grant must not lose the new tokens, so it is reported after they are stored.
         let mut superseded = Ok(());
@@ -107,7 +144,16 @@ impl Grants {
         self.get(id)
             .log_in_at_version(tokens, known_version)
             .await?;
+        drop(turn);
         superseded.and(self.end_beside(id, EndSelection::Surplus).await)
+    }
+
+    /// The turn of a grant, unless another worker still has it after `wait`.
+    async fn turn(&self, id: &GrantId, wait: Duration) -> Result<Option<HeldLease>, Error> {
+        let keeper = self.0.client.keeper(id.clone());
+        let lease = keeper.lease_for(clock::moment()?.ticket()?);
+        let name = format!("{STEP_UPS}{}", keeper.key());
+        HeldLease::take(&self.0.store, &name, lease, (wait, LONGEST_TURN), || ()).await
     }
 
     /// The version of a record. One that cannot be read is removed, as any login does.
@@ -187,15 +233,17 @@ impl Grants {
                 }
                 (Err(error), _) => return outcome.and(Err(error)),
             };
-            let ended = self.select(id, &listed, ending).await?;
+            let ended = match ending {
+                EndSelection::All => self.end_each(id, listed.clone(), &mut outcome).await?,
+                EndSelection::One(step_up) => {
+                    let mut one = listed.clone();
+                    one.retain(|listed_step_up| listed_step_up == step_up);
+                    self.end_each(id, one, &mut outcome).await?
+                }
+                EndSelection::Surplus => self.make_room(id, &listed, &mut outcome).await?,
+            };
             if ended.is_empty() && !listed.is_empty() {
                 return outcome;
-            }
-            for step_up in &ended {
-                match self.end(&id.clone().stepped_up(step_up)).await {
-                    Err(error) if error.endpoint() == Some(ENDPOINT) => return Err(error),
-                    revoked => outcome = outcome.and(revoked),
-                }
             }
             listed.retain(|step_up| !ended.contains(step_up));
             let (text, version) = (to_record(&listed), entry.version);
@@ -211,41 +259,91 @@ impl Grants {
         outcome.and(Err(contended()))
     }
 
-    async fn select(
+    /// Ends these, whatever is stored of them by now.
+    async fn end_each(
+        &self,
+        id: &GrantId,
+        step_ups: Vec<StepUp>,
+        outcome: &mut Result<(), Error>,
+    ) -> Result<Vec<StepUp>, Error> {
+        for step_up in &step_ups {
+            let ended = self.end(&id.clone().stepped_up(step_up)).await;
+            note_revocation(ended, outcome)?;
+        }
+        Ok(step_ups)
+    }
+
+    /// Ends what is over and the oldest beyond [`MAX_STEP_UP_GRANTS`], and returns what has ended. What another worker
+    /// stores or renews meanwhile is left to the next login.
+    async fn make_room(
         &self,
         id: &GrantId,
         listed: &[StepUp],
-        ending: EndSelection<'_>,
+        outcome: &mut Result<(), Error>,
     ) -> Result<Vec<StepUp>, Error> {
-        match ending {
-            EndSelection::All => return Ok(listed.to_vec()),
-            EndSelection::One(step_up) => {
-                let one = listed
-                    .iter()
-                    .filter(|listed_step_up| *listed_step_up == step_up);
-                return Ok(one.cloned().collect());
-            }
-            EndSelection::Surplus => {}
-        }
         let now = clock::now()?;
-        let (mut ended, mut remaining) = (Vec::new(), Vec::new());
+        let (mut chosen, mut kept) = (Vec::new(), Vec::new());
         for step_up in listed {
-            let keeper = self.0.client.keeper(id.clone().stepped_up(step_up));
-            // Without a record, another worker may be about to store it. One that cannot be read may be a grant.
-            let entry = self.0.store.load(&keeper.key()).await;
-            let record = match entry {
-                Err(error) if error.is_unreadable_record() => None,
-                entry => entry?.filter(|entry| !entry.is_removed()),
+            let one = id.clone().stepped_up(step_up);
+            let entry = match self
+                .0
+                .store
+                .load(&self.0.client.keeper(one.clone()).key())
+                .await
+            {
+                Err(error) if error.is_unreadable_record() => Err(()),
+                entry => Ok(entry?),
             };
-            let summary = record.and_then(|entry| GrantSummary::read(&entry.record).ok());
-            if summary.is_some_and(|summary| summary.is_over(now)) {
-                ended.push(step_up.clone())
-            } else {
-                remaining.push(step_up)
+            let found = entry
+                .as_ref()
+                .map_or(Found::Unreadable, |entry| Found::of(entry.as_ref()));
+            let summary = entry
+                .ok()
+                .flatten()
+                .map(|entry| GrantSummary::read(&entry.record));
+            let is_over = match found {
+                // Its worker has died or sleeps, unless it has the turn.
+                Found::Nothing => self.get(&one).is_stored(),
+                Found::Login(_) => {
+                    summary.is_some_and(|read| read.is_ok_and(|read| read.is_over(now)))
+                }
+                Found::Unreadable => false,
+            };
+            if is_over { &mut chosen } else { &mut kept }.push((one, step_up, found));
+        }
+        let surplus = kept.len().saturating_sub(MAX_STEP_UP_GRANTS);
+        chosen.extend(kept.into_iter().take(surplus));
+        let mut all_ended = Vec::new();
+        for (one, step_up, found) in chosen {
+            let Some(turn) = self.turn(&one, Duration::ZERO).await? else {
+                continue;
+            };
+            let ended = match found {
+                Found::Unreadable => self.end(&one).await.map(|()| true),
+                found => self.end_found(&one, &found).await,
+            };
+            drop(turn);
+            if note_revocation(ended, outcome)? != Some(false) {
+                all_ended.push(step_up.clone());
             }
         }
-        let surplus = remaining.len().saturating_sub(MAX_STEP_UP_GRANTS);
-        ended.extend(remaining.into_iter().take(surplus).cloned());
-        Ok(ended)
+        Ok(all_ended)
+    }
+}
+
+/// The outcome of an ending that only the store can prevent; that of a revocation is added to `outcome`.
+fn note_revocation<T>(
+    ended: Result<T, Error>,
+    outcome: &mut Result<(), Error>,
+) -> Result<Option<T>, Error> {
+    match ended {
+        Ok(ended) => Ok(Some(ended)),
+        Err(error) if error.endpoint() == Some(ENDPOINT) => Err(error),
+        Err(error) => {
+            if outcome.is_ok() {
+                *outcome = Err(error);
+            }
+            Ok(None)
+        }
     }
 }

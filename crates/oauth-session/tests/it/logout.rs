@@ -1,12 +1,15 @@
 //! Logouts by this and by other processes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use oauth_session::Store as _;
-use oauth_session::store::MemoryStore;
+use oauth_core::Secret;
+use oauth_core::error::{Cause, Error};
+use oauth_session::Grants;
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome, Store};
 
-use crate::sessions::{Rotating, person, requests, sessions, stale, tokens};
+use crate::sessions::{Rotating, client, person, requests, sessions, stale, tokens};
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_revokes_and_every_worker_learns_of_it() {
@@ -121,4 +124,68 @@ async fn what_a_renewal_brings_after_a_logout_is_revoked() {
     let error = session.token().await.expect_err("logged out");
     assert_eq!(error.code(), "grant.no_refresh_token");
     assert_eq!(requests(&server), 1);
+}
+
+/// A store that fails while it is down.
+struct Flaky(Arc<MemoryStore>, AtomicBool);
+
+impl Flaky {
+    fn up(&self) -> Result<&MemoryStore, Error> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err(Error::lost(Cause::unknown("down")).at_endpoint("store"));
+        }
+        Ok(&self.0)
+    }
+}
+
+impl Store for Flaky {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        Box::pin(async move { self.up()?.load(key).await })
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
+        Box::pin(async move { self.up()?.save(key, record, version, times).await })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        Box::pin(async move { self.up()?.lease(key, holder, ttl).await })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_waited_for_the_store_is_not_stored_after_a_logout_here_or_elsewhere() {
+    let ann = person(1);
+    for is_here in [true, false] {
+        let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+        let flaky = Arc::new(Flaky(Arc::clone(&store), AtomicBool::new(true)));
+        let as_store: Arc<dyn Store> = Arc::clone(&flaky) as _;
+        let here = Grants::new(server.clone(), &client("id"), as_store);
+        let elsewhere = sessions(&server, &store);
+        let age = Duration::from_secs(if is_here { 0 } else { 5 });
+        let failed = here.log_in(&ann, tokens("late", age)).await;
+        assert_eq!(failed.expect_err("down").endpoint(), Some("store"));
+        // The tokens are used meanwhile.
+        here.get(&ann).token().await.expect("a token");
+        flaky.1.store(!is_here, Ordering::SeqCst);
+        let worker = if is_here { &here } else { &elsewhere };
+        worker.log_out(&ann).await.expect("logged out");
+        flaky.1.store(false, Ordering::SeqCst);
+        if is_here {
+            let nobody = here.get(&ann).token().await;
+            assert!(nobody.is_err(), "the token of an ended login");
+        }
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        let nobody = here.get(&ann).token().await.expect_err("logged out");
+        assert_eq!(nobody.code(), "grant.no_refresh_token");
+        let keys = store.scan(None).await.expect("listed").keys;
+        assert!(keys.is_empty(), "{keys:?}");
+        let revoked = server.0.revoked.lock().expect("no panic").join(" ");
+        assert_eq!(revoked.matches("rt-late").count(), 1, "{revoked}");
+    }
 }

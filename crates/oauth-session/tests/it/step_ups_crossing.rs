@@ -33,11 +33,20 @@ struct Turns {
     leases: Leases,
 }
 
+/// An operation that waits; it may be given up.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Turns {
     async fn come(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
         self.turns.acquire().await.expect("open").forget();
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Lets one operation through, once the worker asks for one. Returns false if it has ended instead.
@@ -46,7 +55,8 @@ impl Turns {
             if worker.is_finished() {
                 return false;
             }
-            sleep(Duration::from_millis(1)).await;
+            // It may be waiting for a lease.
+            sleep(Duration::from_millis(100)).await;
         }
         self.turns.add_permits(1);
         // Time passes only where nobody can do anything.
@@ -259,4 +269,116 @@ async fn a_worker_that_dies_in_a_logout_or_in_the_ninth_step_up_leaves_the_rest_
             assert!(!keys.iter().any(|key| is_grant(key)), "{steps}");
         }
     }
+}
+
+/// Makes what is stored of a step-up expire.
+async fn expire(store: &Arc<MemoryStore>, id: &GrantId) {
+    let key = client("id").keeper(id.clone()).key();
+    let entry = store.load(&key).await.expect("read").expect("stored");
+    let record = entry.record.expose().replacen(
+        r#""refresh_token":"rt-earlier""#,
+        r#""refresh_token":null"#,
+        1,
+    );
+    let (record, _) = (
+        record.replace(r#""received_at":"#, r#""received_at":1,"was":"#),
+        (),
+    );
+    let record = Secret::new(record);
+    let saved = store
+        .save(&key, &record, entry.version, RecordTimes::NONE)
+        .await;
+    assert!(matches!(saved, Ok(SaveOutcome::At(_))));
+}
+
+/// Ann signs in anew for a step-up that has expired while another worker makes room for another.
+async fn cross_with_room(before: Before, turns: [usize; 4]) {
+    let when = format!("{before:?}, {turns:?}");
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let (ann, others) = (person(1), sessions(&server, &store));
+    let phr = ann.clone().stepped_up(&required_acr("phr"));
+    others
+        .log_in(&ann, stepped_up("earlier", "phr"))
+        .await
+        .expect("stored");
+    match before {
+        Before::Nothing => {
+            let key = client("id").keeper(phr.clone()).key();
+            assert!(store.remove(&key).await.expect("removed"));
+        }
+        _ => expire(&store, &phr).await,
+    }
+    let ((here, coming), (there, ninth)) = (worker(&server, &store), worker(&server, &store));
+    let id = ann.clone();
+    let coming = tokio::spawn(async move { coming.log_in(&id, stepped_up("phr", "phr")).await });
+    let id = ann.clone();
+    let ninth = tokio::spawn(async move { ninth.log_in(&id, stepped_up("mfa", "mfa")).await });
+    for (position, count) in turns.into_iter().chain([usize::MAX; 2]).enumerate() {
+        let (turns, worker) = match position % 2 {
+            0 => (&here, &coming),
+            _ => (&there, &ninth),
+        };
+        for _ in 0..count {
+            if !turns.step(worker).await {
+                break;
+            }
+            check(&server, &store, &ann, &when).await;
+        }
+        // What is done after the end of a login: its turn is released.
+        turns
+            .turns
+            .add_permits(if worker.is_finished() { 100 } else { 0 });
+    }
+    ninth.await.expect("no panic").expect("stored");
+    let stored = coming.await.expect("no panic");
+    stored.unwrap_or_else(|error| panic!("{when}: {error}"));
+    let token = sessions(&server, &store).get(&phr).token().await;
+    let token = token.unwrap_or_else(|error| panic!("{when}: {error}"));
+    assert_eq!(token.access_token.expose(), "of-phr", "{when}");
+    let revoked = server.0.revoked.lock().expect("no panic").join(" ");
+    assert!(!revoked.contains("phr"), "{when}: {revoked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_login_ends_with_what_another_worker_ends_to_make_room() {
+    for before in [Before::Nothing, Before::Login] {
+        for first in 0..8 {
+            for second in 0..14 {
+                for third in [0, 2, 9] {
+                    cross_with_room(before, [first, second, third, 2]).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_worker_has_listed_and_not_stored_makes_room_first() {
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let (ann, others) = (person(1), sessions(&server, &store));
+    let first = stepped_up("first", "first");
+    others.log_in(&ann, first).await.expect("stored");
+    for number in 0..7 {
+        let ((turns, grants), id) = (worker(&server, &store), ann.clone());
+        let acr = format!("dead-{number}");
+        let dying = stepped_up(&acr, &acr);
+        let dying = tokio::spawn(async move { grants.log_in(&id, dying).await });
+        while !listed_step_ups(&store, &ann).await.contains(&acr) {
+            assert!(turns.step(&dying).await);
+        }
+        dying.abort();
+    }
+    assert_eq!(listed_step_ups(&store, &ann).await.len(), 8);
+    // The turns of the dead last a while.
+    let next = stepped_up("soon", "soon");
+    others.log_in(&ann, next).await.expect("stored");
+    assert_eq!(listed_step_ups(&store, &ann).await.len(), 9);
+    let (_, later) = worker_with(&server, &store, 1000, Leases::Expired);
+    let next = stepped_up("next", "next");
+    later.log_in(&ann, next).await.expect("stored");
+    let left = listed_step_ups(&store, &ann).await;
+    assert_eq!(left, ["first", "soon", "next"]);
+    let of_first = ann.clone().stepped_up(&required_acr("first"));
+    let token = others.get(&of_first).token().await.expect("kept");
+    assert_eq!(token.access_token.expose(), "of-first");
 }

@@ -21,7 +21,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         const {{ authorizationOf, begin, nothing, perform, recordOf, tokensOf }} = require('./operation-support.cjs')\n\
+         const {{ begin, nothing, perform, recordConverter, toAuthorization, tokensOf }} = require('./operation-support.cjs')\n\
          const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
         fingerprint()
     );
@@ -64,8 +64,8 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         let finish = match entry.outcome {
             Kind::Nothing => "nothing".to_owned(),
             Kind::Tokens => "tokensOf".to_owned(),
-            Kind::Authorization => "authorizationOf".to_owned(),
-            Kind::Record(record) => format!("recordOf({})", record.name),
+            Kind::Authorization => "toAuthorization".to_owned(),
+            Kind::Record(record) => format!("recordConverter({})", record.name),
         };
         let _ = writeln!(
             module,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::reconcile::version;
 use super::record::Record;
+use super::removals::Removals;
 use super::state::State;
 use super::{Entry, Keeper, Step, UnsavedState};
-use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -23,29 +23,20 @@ pub(super) struct Login {
     pub(super) is_copy: bool,
     /// The login that was stored before that.
     pub(super) replaced_login: Option<String>,
-    /// The version of the record that the host had read before: a removal after that ends this login, too.
-    pub(super) known_version: Option<u64>,
+    /// Which removals of the record end this login.
+    pub(super) removals: Removals,
 }
 
 impl Login {
-    pub(super) const fn new(id: String, tokens: Arc<Tokens>) -> Self {
+    pub(super) fn new(id: String, tokens: Arc<Tokens>) -> Self {
         Self {
             id,
             tokens,
             may_be_stored: false,
             is_copy: false,
             replaced_login: None,
-            known_version: None,
+            removals: Removals::default(),
         }
-    }
-
-    /// Whether the record was removed after the host had read it.
-    fn is_removed_since(&self, entry: Option<&Entry>) -> bool {
-        let is_gone = entry.is_none_or(Entry::is_removed);
-        is_gone
-            && self
-                .known_version
-                .is_some_and(|known_version| known_version != version(entry))
     }
 
     pub(super) fn record(&self, until: Option<UnixTime>) -> Record {
@@ -73,22 +64,40 @@ impl Keeper {
     ) -> Result<(), Error> {
         self.replace(at, tokens)?;
         if let UnsavedState::Login(login) = &mut self.unsaved {
-            login.known_version = Some(known_version);
+            login.removals.note_seen(known_version);
         }
         Ok(())
     }
 
+    /// Ends a login that is not stored yet, because the user has logged out, and returns its tokens, which the host
+    /// revokes. If it is being saved at this moment, it is revoked by that renewal instead, or the host removes the record.
+    pub fn end_unsaved_login(&mut self, at: &Moment) -> Option<Arc<Tokens>> {
+        let is_busy = self.is_busy();
+        let UnsavedState::Login(login) = &mut self.unsaved else {
+            return None;
+        };
+        login.removals.note_logout();
+        if is_busy {
+            return None;
+        }
+        let tokens = Arc::clone(&login.tokens);
+        self.unsaved = UnsavedState::Nothing;
+        self.adopt(at, Record::default(), self.version);
+        Some(tokens)
+    }
+
     /// Saves a login over any stored record, unless the login may be stored already: then its renewals by other workers
-    /// are newer, and so is a later login.
+    /// are newer, and so is a later login. One that had to wait for the store is not saved over a later logout.
     pub(super) fn save_login(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let UnsavedState::Login(login) = &mut self.unsaved else {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
-        if !IS_BROWSER_BUILD && login.is_removed_since(entry.as_ref()) {
+        if login.removals.end(&login.tokens, entry.as_ref()) {
             let unwanted = Arc::clone(&login.tokens);
+            let stored = self.parse_entry(entry).unwrap_or_default();
             self.unsaved = UnsavedState::Nothing;
-            self.adopt(at, Record::default(), version);
+            self.adopt(at, stored, version);
             let error =
                 Error::from(Misuse::NoRefreshToken).about("the user has logged out meanwhile");
             self.pause_briefly(at, &error);
@@ -114,6 +123,7 @@ impl Keeper {
             return self.finish_stored(at);
         }
         login.replaced_login = replaced_login;
+        login.removals.note_first_read(version);
         let (record, id) = (login.record(self.until), login.id.clone());
         // Callers get the tokens of the login in the meantime: the known record may be older than the one just
         // read.
@@ -137,6 +147,13 @@ impl Keeper {
                 self.unsaved = UnsavedState::Nothing;
                 self.finish_stored(at)
             }
+        }
+    }
+
+    /// Records that a login cannot be saved at once.
+    pub(super) fn note_late_login(&mut self) {
+        if let UnsavedState::Login(login) = &mut self.unsaved {
+            login.removals.note_late();
         }
     }
 

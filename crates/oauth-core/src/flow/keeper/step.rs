@@ -127,6 +127,13 @@ impl Entry {
     pub fn is_removed(&self) -> bool {
         self.record.expose().is_empty()
     }
+
+    /// When it was saved, by the store's clock: stores derive their versions from it, in microseconds since 1970. Long ago
+    /// for a store that just counts.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    pub(super) const fn saved_at(&self) -> UnixTime {
+        UnixTime::from_secs(self.version / 1_000_000)
+    }
 }
 
 /// The result of a lease request to a store.

@@ -25,6 +25,8 @@ pub struct GrantSummary {
     pub token_endpoint: String,
     /// The id of the grant.
     pub id: GrantId,
+    /// The id of the login from which the tokens come, which renewals keep: another login of the same user has another.
+    pub login: Option<String>,
     /// The scope that was granted; `None` if there are no tokens.
     pub scope: Option<Scope>,
     /// When the access token expires, if the server named a lifetime.
@@ -70,6 +72,7 @@ impl GrantSummary {
                 #[cfg(not(all(feature = "js", target_family = "wasm")))]
                 step_up: stored.step_up,
             },
+            login: stored.login,
             scope: tokens.map(|tokens| tokens.scope.clone()),
             expires_at: tokens.and_then(Tokens::expires_at),
             due: tokens.filter(|_| stored.ended.is_none()).and_then(due),

@@ -193,10 +193,12 @@ impl Keeper {
             }
             (State::SaveLogin(id, _), Event::Failed(error)) => {
                 self.note_unanswered_login_save(&id);
+                self.note_late_login();
                 let outcome = self.failure_outcome(at, error);
                 self.finish(at, outcome)
             }
             (State::LoadBeforeLease { .. } | State::LoadBeforeLogin, Event::Failed(error)) => {
+                self.note_late_login();
                 let outcome = self.failure_outcome(at, error);
                 self.finish(at, outcome)
             }

@@ -149,3 +149,124 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
         assert!(!store.entry.as_ref().unwrap().is_removed());
     }
 }
+
+/// A tombstone of this second, from a store whose versions are its clock, or which just counts.
+fn tombstone(second: u64, version: u64) -> Option<Entry> {
+    Some(Entry {
+        version: second * 1_000_000 + version,
+        record: Secret::new(String::new()),
+    })
+}
+
+/// What becomes of a login that is saved now.
+fn saved_late(keeper: &mut Keeper, store: &mut TestStore) -> Result<String, &'static str> {
+    assert!(keeper.save_again());
+    let outcome = match store.go(keeper, Event::Begin) {
+        Step::Run(_) => store.complete(keeper, Err(lost_reply())),
+        step => over(step),
+    };
+    let error = outcome.map_err(|error| error.code());
+    error.map(|tokens| tokens.access_token.expose().clone())
+}
+
+#[test]
+fn a_login_that_waited_for_the_store_is_not_stored_over_a_later_logout() {
+    let at = START + 100;
+    for (removed, outcome) in [
+        (tombstone(at + 1, 0), Err("grant.no_refresh_token")),
+        // The user had logged out before, or the store's versions say nothing of the time.
+        (tombstone(at - 1, 0), Ok("a7".to_owned())),
+        (tombstone(0, 9), Ok("a7".to_owned())),
+        (None, Ok("a7".to_owned())),
+    ] {
+        let (mut store, mut keeper) = (TestStore::new(), forgetting());
+        (store.now, store.is_down) = (at, true);
+        keeper.replace(&store.at(), tokens_from(7, at)).unwrap();
+        assert_eq!(saved_late(&mut keeper, &mut store), Ok("a7".to_owned()));
+        (store.now, store.is_down) = (at + 60, false);
+        store.entry = removed.clone();
+        assert_eq!(saved_late(&mut keeper, &mut store), outcome, "{removed:?}");
+        let is_stored = store.entry.is_some_and(|entry| !entry.is_removed());
+        assert_eq!(is_stored, outcome.is_ok());
+        assert_eq!(store.log.contains(&"run"), outcome.is_err(), "revoked");
+    }
+}
+
+#[test]
+fn a_login_whose_save_failed_is_revoked_after_a_logout_and_is_saved_over_an_earlier_one() {
+    for is_removed_before in [false, true] {
+        let mut store = TestStore::new();
+        if is_removed_before {
+            store.remove();
+        }
+        let mut keeper = forgetting();
+        keeper.replace(&store.at(), tokens(7)).unwrap();
+        assert!(keeper.save_again());
+        let _ = keeper.resume(&store.at(), Event::Begin);
+        let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
+        assert!(matches!(step, Step::Save { .. }));
+        over(store.go(&mut keeper, Event::Failed(lost_reply()))).unwrap();
+        if is_removed_before {
+            assert_eq!(saved_late(&mut keeper, &mut store).as_deref(), Ok("a7"));
+            continue;
+        }
+        store.remove();
+        let outcome = saved_late(&mut keeper, &mut store);
+        assert_eq!(outcome, Err("grant.no_refresh_token"));
+        assert!(store.log.contains(&"run"), "revoked");
+        assert!(store.entry.as_ref().unwrap().is_removed());
+    }
+}
+
+#[test]
+fn a_login_during_a_renewal_is_not_stored_over_a_logout_that_came_before_its_end() {
+    let (mut keeper, mut store) = sent(forgetting());
+    store.now += 5;
+    let login = tokens_from(7, store.now);
+    keeper.replace(&store.at(), login).unwrap();
+    store.now += 5;
+    store.entry = tombstone(store.now, 0);
+    // The renewal is refused.
+    let _ = store.complete(&mut keeper, Err(lost_reply()));
+    let outcome = saved_late(&mut keeper, &mut store);
+    assert_eq!(outcome, Err("grant.no_refresh_token"));
+    assert!(store.entry.as_ref().unwrap().is_removed());
+}
+
+/// The logout of a worker whose own login is not stored yet.
+#[test]
+fn a_logout_ends_a_login_that_is_not_stored_yet() {
+    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+    store.is_down = true;
+    keeper.replace(&store.at(), tokens(7)).unwrap();
+    saved_late(&mut keeper, &mut store).unwrap();
+    let ended = keeper.end_unsaved_login(&store.at());
+    assert_eq!(ended.as_deref().map(access), Some("a7"));
+    assert!(keeper.tokens().is_none() && !keeper.save_again());
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+}
+
+/// Its save is under way: it comes before the removal, or after it.
+#[test]
+fn a_login_that_is_being_saved_at_its_logout_is_stored_neither_over_a_removal_nor_over_another() {
+    for is_another_stored in [false, true] {
+        let (mut store, mut keeper) = (TestStore::new(), forgetting());
+        keeper.replace(&store.at(), tokens(7)).unwrap();
+        assert!(keeper.save_again());
+        let _ = keeper.resume(&store.at(), Event::Begin);
+        let step = keeper.resume(&store.at(), Event::Loaded(None));
+        assert!(matches!(step, Step::Save { .. }));
+        assert!(keeper.end_unsaved_login(&store.at()).is_none());
+        store.remove();
+        if is_another_stored {
+            store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(8))));
+        }
+        let step = store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict));
+        assert!(matches!(step, Step::Run(_)), "nothing is revoked");
+        let outcome = store.complete(&mut keeper, Err(lost_reply()));
+        assert_eq!(code(outcome), "grant.no_refresh_token");
+        let known = keeper.tokens().map(|tokens| access(tokens));
+        assert_eq!(known, is_another_stored.then_some("a8"));
+        assert!(keeper.is_stored());
+    }
+}

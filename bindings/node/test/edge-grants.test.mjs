@@ -1,0 +1,46 @@
+// The tokens of step-ups in edge runtimes: the same JavaScript, over WebAssembly.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import path from 'node:path'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+
+const main = path.dirname(createRequire(import.meta.url).resolve('oauth-core/package.json'))
+
+const program = `
+  import { readFileSync } from 'node:fs'
+  import { initSync } from ${JSON.stringify(`${main}/edge/oauth_core_edge.mjs`)}
+
+  initSync({ module: new WebAssembly.Module(readFileSync(${JSON.stringify(`${main}/edge/oauth_core_edge_bg.wasm`)})) })
+  const { Client, Grants, Server, Tokens } = await import(${JSON.stringify(`${main}/js/index.mjs`)})
+  const issuer = 'https://as.example'
+  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' })
+  const login = (acr) => Tokens.deserialize(JSON.stringify({
+    version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'at-' + acr, expires_in: 600,
+    scope: 'read', refresh_token: 'rt-' + acr, refresh_scope: null, id_token: null,
+    answered: acr && { step_up: { acr_values: [acr] }, at: 1 },
+  }))
+  const records = new Map()
+  const store = {
+    load: async (key) => records.get(key),
+    async save(key, record, version) {
+      if ((records.get(key)?.version ?? 0) !== version) return undefined
+      records.set(key, { version: version + 1, record })
+      return version + 1
+    },
+    lease: async () => 0,
+    scan: async () => ({ keys: [...records].filter(([, { record }]) => record !== '').map(([key]) => key) }),
+  }
+  const grants = new Grants(new Client(server, { clientId: 'app', clientSecret: 'secret' }), store)
+  await grants.logIn('ann', login())
+  for (let number = 0; number < 9; number += 1) await grants.logIn('ann', login('acr-' + number))
+  const token = await grants.get('ann', { stepUp: { acr_values: ['acr-8'] } }).token()
+  const stored = (await grants.list()).grants.length
+  await grants.logOut('ann')
+  process.stdout.write(JSON.stringify({ token: token.accessToken, stored, left: (await store.scan()).keys }))
+`
+
+test('step-ups are kept beside the ordinary login in edge runtimes', () => {
+  const said = execFileSync(process.execPath, ['--conditions=edge-light', '--input-type=module', '--eval', program], { timeout: 60_000 })
+  assert.deepEqual(JSON.parse(said), { token: 'at-acr-8', stored: 9, left: [] })
+})
