@@ -13,19 +13,31 @@ if TYPE_CHECKING:
     from ..._native import Streamed
 
 
+def response(reply: Reply) -> Any:
+    """Converts a reply to a Django response."""
+    return _with_headers(HttpResponse(reply.body, status=reply.status), reply)
+
+
+def streamed(answer: Streamed, body: Any) -> Any:
+    """The response of an API, as a Django response."""
+    return _with_headers(StreamingHttpResponse(body, status=answer.status), answer)
+
+
 async def async_chunks(answer: Streamed) -> AsyncIterator[bytes]:
     """The body of an API's response, as a stream."""
     while (chunk := await answer.achunk()) is not None:
         yield chunk
 
 
-def streamed(answer: Streamed, body: Any) -> Any:
-    """The response of an API, as a Django response."""
-    django_response = StreamingHttpResponse(body, status=answer.status)
-    del django_response.headers["Content-Type"]
-    for name, value in answer.headers:
-        django_response.headers[name] = value
-    return django_response
+def _with_headers(answer: Any, reply: Reply | Streamed) -> Any:
+    del answer.headers["Content-Type"]
+    for name, value in reply.headers:
+        if name == "set-cookie":
+            # Several `Set-Cookie` fields have the same name, which Django's headers do not support.
+            answer.cookies.load(value)
+        else:
+            answer.headers[name] = value
+    return answer
 
 
 def with_logout_cookies(answer: HttpResponse, reply: Reply) -> HttpResponse:
@@ -34,17 +46,4 @@ def with_logout_cookies(answer: HttpResponse, reply: Reply) -> HttpResponse:
         if name == "set-cookie":
             answer.cookies.load(value)
     patch_vary_headers(answer, ["Cookie"])
-    return answer
-
-
-def response(reply: Reply) -> HttpResponse:
-    """Converts a reply to a Django response."""
-    answer = HttpResponse(reply.body, status=reply.status)
-    del answer.headers["Content-Type"]
-    for name, value in reply.headers:
-        if name == "set-cookie":
-            # Several `Set-Cookie` fields have the same name, which Django's headers do not support.
-            answer.cookies.load(value)
-        else:
-            answer.headers[name] = value
     return answer

@@ -3,42 +3,18 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
 
+use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use oauth_web::{Need, Session};
 
-use oauth_core::error::Error;
-
-use crate::host::Host;
+use crate::convert::SignInAgain;
 use crate::rejection::Rejection;
-use crate::tokens::SessionSource;
-use crate::visit_driver::Outcome;
-use crate::visited::Visited;
-
-/// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
-/// and scripts get an error. `Option<User>` is for pages that everyone may see.
-#[derive(Debug, Clone)]
-pub struct User {
-    session: Arc<Session>,
-    host: Host,
-}
+use crate::visited::{User, Visited};
 
 impl User {
-    /// The session.
-    pub const fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
-    /// The source of this user's tokens, which are kept fresh; once their grant has ended, the session ends as well.
-    ///
-    /// # Errors
-    /// The errors of [`Host::source`].
-    pub async fn source(&self) -> Result<SessionSource, Error> {
-        self.host.source(Arc::clone(&self.session)).await
-    }
-
     /// The user who is signed in and meets this requirement, for your own extractors and middleware.
     ///
     /// # Errors
@@ -47,21 +23,9 @@ impl User {
         Self::of(parts, Some(need)).await
     }
 
-    fn new(session: Arc<Session>, visited: &Visited) -> Self {
-        let host = visited.host.clone();
-        Self { session, host }
-    }
-
     async fn of(parts: &Parts, need: Option<Need>) -> Result<Self, Rejection> {
         let visited = parts.extensions.get::<Visited>().ok_or(Rejection::Setup)?;
-        if let (Some(session), None) = (&visited.session, &need) {
-            return Ok(Self::new(Arc::clone(session), visited));
-        }
-        match visited.require(parts, need).await {
-            Ok(Outcome::Pass(Some(session))) => Ok(Self::new(session, visited)),
-            Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
-            Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(Rejection::Setup),
-        }
+        visited.require(parts, need).await
     }
 }
 
@@ -109,14 +73,6 @@ impl<S: Sync, N: Needs> FromRequestParts<S> for StepUp<N> {
     }
 }
 
-impl Deref for User {
-    type Target = Session;
-
-    fn deref(&self) -> &Session {
-        &self.session
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = Rejection;
 
@@ -129,7 +85,16 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        let visited = parts.extensions.get::<Visited>();
-        Ok(visited.and_then(|visited| Some(Self::new(visited.session.clone()?, visited))))
+        Ok(parts.extensions.get::<Visited>().and_then(Visited::user))
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let mut response = self.answer().map(Body::new);
+        if self.is_grant_ended() {
+            response.extensions_mut().insert(SignInAgain);
+        }
+        response
     }
 }
