@@ -325,10 +325,8 @@ export const atTwin = {
   'step-up': stepUp,
   'grant ended': grantEnded,
   'sign out': signOutEverywhere,
+  '30 expiries': manyExpiries,
 }
-
-/** Of applications whose clock can be moved. */
-export const overTime = { '30 expiries': manyExpiries }
 
 export const atOidcProvider = {
   'signed out': signedOut,
