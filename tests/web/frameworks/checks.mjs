@@ -171,6 +171,9 @@ async function manyExpiries({ somebody, shop }) {
   await ann.context.close()
 }
 
+/** How many times as long as any other it may take. */
+manyExpiries.times = 5
+
 /** A door before the provider: it opens for a tab that has come there, once it is told to. */
 async function door(context, page, issuer) {
   const session = await context.newCDPSession(page)
