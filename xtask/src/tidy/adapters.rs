@@ -93,6 +93,7 @@ const PLACES: &[AdapterFolder] = &[
             "fields.cjs",
             "index.cjs",
             "index.mjs",
+            "notes.cjs",
             "reply.cjs",
             "requirements.cjs",
             "settings-table.cjs",
