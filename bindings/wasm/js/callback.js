@@ -78,12 +78,20 @@ async function redeem(config, callback) {
   return begin({ ...prepared, returnTo, claims }, end.tokens())
 }
 
+/** By configuration without a session: what was prepared for it, metadata included. */
+const idle = new WeakMap()
+
 /**
  * The session that another tab of this client holds, or that this tab kept; or `null`. With `wait`,
  * the session of the next sign-in in another tab, if there is none yet.
  */
 export async function restore(config, { wait = false, signal } = {}) {
   needScope()
-  const prepared = await prepare(config)
-  return resume(prepared, wait ? { signal } : undefined)
+  // Whoever waits because there is no session has the metadata already.
+  const known = wait ? idle.get(config) : undefined
+  idle.delete(config)
+  const context = known ?? (await prepare(config))
+  const session = await resume(context, wait ? { signal } : undefined)
+  if (!session) idle.set(config, context)
+  return session
 }

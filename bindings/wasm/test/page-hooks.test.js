@@ -100,10 +100,14 @@ for (const framework of Object.keys(FRAMEWORKS)) {
 
   test(`${framework}: other tabs hear of the sign-in and of the sign-out`, async () => {
     served(framework)
-    const waiting = await opened('/')
+    const waiting = await us.context.newPage()
+    const fetched = []
+    waiting.on('request', (request) => request.url().includes('/.well-known/') && fetched.push(request.url()))
+    await waiting.goto(`${us.origin}/`)
     await shows(waiting, 'nobody')
     const page = await signedIn()
     await shows(waiting, ANN)
+    assert.equal(fetched.length, 1, 'that nobody is signed in, and then the wait for it, take the metadata once')
     assert.equal(await waiting.evaluate((api) => hook.fetch(api).then(({ status }) => status), `${harness.twins.generic}/api/echo`), 200)
     await page.evaluate(() => void hook.signOut({ returnTo: '/bye' }))
     await shows(waiting, 'nobody')

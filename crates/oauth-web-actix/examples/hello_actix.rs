@@ -8,7 +8,7 @@ use actix_web::web::{Data, get};
 use actix_web::{App, HttpRequest, HttpServer};
 use hello::{Calls, Failure};
 use oauth_web::PageRequirements;
-use oauth_web_actix::{Rejection, SignIn, User};
+use oauth_web_actix::{Access, Rejection, User, sign_in};
 
 async fn index(user: Option<User>) -> String {
     let subject = user.map(|user| user.identity.subject.clone());
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Failure> {
     let (host, calls) = (hello::host().await?, Data::new(Calls::from_env()?));
     let app = move || {
         App::new()
-            .wrap(SignIn::new(host.clone()))
+            .wrap(sign_in(host.clone(), Access::Open))
             .app_data(calls.clone())
             .route("/", get().to(index))
             .route("/me", get().to(me))

@@ -9,7 +9,7 @@ use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId};
 use oauth_reqwest::Driver;
 use oauth_web::{Config, PageRequirements, Provider, Site};
-use oauth_web_actix::{Host, SignIn, User};
+use oauth_web_actix::{Access, Host, User, sign_in};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -36,7 +36,7 @@ fn host() -> Result<Host, Failure> {
 
 /// The URL to which a browser that requests the page is redirected.
 async fn sent_to() -> Result<String, Failure> {
-    let app = App::new().wrap(SignIn::new(host()?));
+    let app = App::new().wrap(sign_in(host()?, Access::Open));
     let app = test::init_service(app.route("/pay", get().to(pay))).await;
     let request = test::TestRequest::get().uri("/pay");
     let request = request

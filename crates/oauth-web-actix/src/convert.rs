@@ -1,78 +1,46 @@
-//! Converts requests and replies between actix, which uses the types of `http` 0.2, and oauth-web.
+//! Converts requests and responses between actix, which uses the types of `http` 0.2, and oauth-web.
 
-use actix_web::body::BoxBody;
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::http::StatusCode as ActixStatus;
+use actix_web::{HttpRequest, HttpResponse, Result, web};
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use http_body_util::BodyDataStream;
-use oauth_web::Reply;
+use oauth_web_tower::Answer;
 
-/// Converts an actix request into an `oauth_web::Request`.
+/// Converts a request. A method that cannot be converted becomes one that is not allowed anywhere.
 pub(crate) fn to_site_request(request: &HttpRequest) -> oauth_web::Request {
-    let mut headers = HeaderMap::new();
-    for (name, value) in request.headers() {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
-            headers.append(name, value);
-        }
-    }
-    let host = headers.get(http::header::HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| Some(request.uri().authority()?.as_str()));
-    let target = request.uri().path_and_query();
-    oauth_web::Request {
-        // A method that cannot be converted is not allowed anywhere.
-        method: http::Method::from_bytes(request.method().as_str().as_bytes())
-            .unwrap_or(http::Method::TRACE),
-        host: host.unwrap_or_default().to_owned(),
-        target: target.map_or("/", |target| target.as_str()).to_owned(),
-        headers,
-        form: None,
-    }
+    let method = Method::from_bytes(request.method().as_str().as_bytes());
+    let uri = request.uri().to_string().parse().unwrap_or_default();
+    let fields = request.headers().iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    });
+    oauth_web::Request::new(method.unwrap_or(Method::TRACE), &uri, fields.collect())
 }
 
-/// Reads a body of at most this many bytes; otherwise returns the response to send.
-pub(crate) async fn read(body: web::Payload, most: usize) -> Result<Bytes, HttpResponse> {
+/// Reads a body of at most this many bytes.
+pub(crate) async fn read(
+    body: impl Future<Output = Result<web::Payload>>,
+    most: usize,
+) -> Result<Bytes, StatusCode> {
+    let body = body.await.map_err(|_| StatusCode::BAD_REQUEST)?;
     match body.to_bytes_limited(most).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(plain(StatusCode::BAD_REQUEST)),
-        Err(_) => Err(plain(StatusCode::PAYLOAD_TOO_LARGE)),
+        Ok(body) => body.map_err(|_| StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::PAYLOAD_TOO_LARGE),
     }
 }
 
-pub(crate) fn plain(status: StatusCode) -> HttpResponse {
-    HttpResponse::new(status)
-}
-
-/// Converts a reply of the site into an actix response.
-pub(crate) fn response(reply: Reply) -> HttpResponse {
-    head(reply.status, &reply.headers).body(reply.body)
-}
-
-/// The response of an API, streamed.
-pub(crate) fn streamed<B>(response: http::Response<B>) -> HttpResponse
-where
-    B: http_body_util::BodyExt<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error>>,
-{
-    let (parts, body) = response.into_parts();
-    let stream = BodyDataStream::new(body);
-    head(parts.status, &parts.headers)
-        .streaming(stream)
-        .map_into_boxed_body()
-}
-
-fn head(status: http::StatusCode, headers: &HeaderMap) -> HttpResponseBuilder {
-    let status = StatusCode::from_u16(status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = HttpResponse::build(status);
-    for (name, value) in headers {
+/// Converts a response; that of an API is streamed.
+pub(crate) fn response(answer: Answer) -> HttpResponse {
+    let (parts, body) = answer.into_parts();
+    let status = ActixStatus::from_u16(parts.status.as_u16());
+    let mut response = HttpResponse::build(status.unwrap_or(ActixStatus::BAD_GATEWAY));
+    for (name, value) in &parts.headers {
         response.append_header((name.as_str(), value.as_bytes()));
     }
-    response
-}
-
-/// An error that makes actix send this response instead of the application's.
-pub(crate) fn refusal(response: HttpResponse<BoxBody>) -> actix_web::Error {
-    actix_web::error::InternalError::from_response("not signed in", response).into()
+    match body.as_bytes() {
+        Some(whole) => response.body(Bytes::copy_from_slice(whole)),
+        None => response.streaming(BodyDataStream::new(body)),
+    }
 }

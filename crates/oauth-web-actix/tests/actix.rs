@@ -10,7 +10,7 @@ use actix_web::{App, HttpRequest, HttpServer};
 use oauth_session::TokenSource as _;
 use oauth_session::store::MemoryStore;
 use oauth_web::{Access, PageRequirements, Site};
-use oauth_web_actix::{Host, Rejection, SignIn, User};
+use oauth_web_actix::{Host, Rejection, User, sign_in};
 
 use shop::{Shop, UnavailableProvider, browser};
 
@@ -31,7 +31,7 @@ async fn shop(access: Access) -> Shop {
 fn serve(listener: std::net::TcpListener, host: Host, access: Access) {
     let app = move || {
         App::new()
-            .wrap(SignIn::new(host.clone()).access(access))
+            .wrap(sign_in(host.clone(), access))
             .route("/", get().to(index))
             .route("/me", get().to(me))
             .route("/cart", post().to(cart))

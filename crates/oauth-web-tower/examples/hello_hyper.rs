@@ -5,7 +5,6 @@
 mod hello;
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use hello::{Calls, Failure};
@@ -16,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use oauth_core::error::Advice;
-use oauth_web::{PageRequirements, Reply, Session};
-use oauth_web_tower::{GrantEnded, Host, Outcome, RequestSession, SignIn};
+use oauth_web::{PageRequirements, Reply};
+use oauth_web_tower::{GrantEnded, Rejection, RequestSession, SignIn, User};
 use tower_layer::Layer as _;
 
 type Page = Response<Full<Bytes>>;
@@ -35,14 +34,11 @@ fn answered(reply: Reply) -> Page {
 }
 
 #[derive(Clone)]
-struct Shop {
-    host: Host,
-    calls: Calls,
-}
+struct Shop(Calls);
 
 /// The pages for signed-in users.
-async fn application_page(session: Arc<Session>, path: &str, shop: &Shop) -> Page {
-    let identity = &session.identity;
+async fn own(user: User, path: &str, shop: &Shop) -> Page {
+    let identity = &user.identity;
     match path {
         "/me" => text(StatusCode::OK, identity.subject.clone()),
         "/pay" => text(
@@ -50,8 +46,8 @@ async fn application_page(session: Arc<Session>, path: &str, shop: &Shop) -> Pag
             format!("paid by {}", identity.acr.as_deref().unwrap_or_default()),
         ),
         _ => {
-            let called = match shop.host.source(Arc::clone(&session)).await {
-                Ok(tokens) => shop.calls.with(tokens).await,
+            let called = match user.source().await {
+                Ok(tokens) => shop.0.with(tokens).await,
                 Err(error) => Err(error),
             };
             match called {
@@ -85,18 +81,16 @@ async fn pages(request: Request<Incoming>, shop: Shop) -> Result<Page, Infallibl
     }
     let need = (path == "/pay").then(|| PageRequirements::acr(["mfa"]));
     Ok(match visited.require(&parts, need).await {
-        Ok(Outcome::Pass(Some(session))) => application_page(session, path, &shop).await,
-        Ok(Outcome::Respond(reply)) => answered(reply),
-        Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => {
-            text(StatusCode::INTERNAL_SERVER_ERROR, String::new())
-        }
+        Ok(user) => own(user, path, &shop).await,
+        Err(Rejection::Reply(reply)) => answered(*reply),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, String::new()),
     })
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let (host, calls) = (hello::host().await?, Calls::from_env()?);
-    let (sign_in, shop) = (SignIn::new(host.clone()), Shop { host, calls });
+    let (sign_in, shop) = (SignIn::new(host), Shop(calls));
     let listener = tokio::net::TcpListener::bind(hello::address()?).await?;
     loop {
         let (stream, _) = listener.accept().await?;

@@ -1,53 +1,58 @@
-//! Converts requests and responses between tower and oauth-web.
+//! Converts requests and bodies between tower and oauth-web.
 
 use bytes::Bytes;
-use http::header::HOST;
-use http::{Response, StatusCode, Uri, request};
+use http::StatusCode;
+use http::request::Parts;
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Collected, Full, Limited};
-use oauth_web::Reply;
+use http_body_util::{BodyExt as _, Collected, Limited};
+use oauth_web::PageRequirements;
+
+use crate::rejection::Rejection;
+use crate::visited::{RequestSession, User};
 
 /// The body of a response: the application's, an API's, or the site's own.
 pub type GuardedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Converts a request, with its original URI: routers remove the matched part from it.
-pub(crate) fn to_site_request(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    oauth_web::Request {
-        method: parts.method.clone(),
-        host: host.unwrap_or_default().to_owned(),
-        target: target.to_owned(),
-        headers: parts.headers.clone(),
-        form: None,
+/// In the extensions of a response of the application: a call has found that the user's grant has ended (advice
+/// `reauthorize`), so the layer sends the user to sign in, and answers a script with 401. [`Rejection`] says so for
+/// handlers of axum.
+#[derive(Debug, Clone, Copy)]
+pub struct GrantEnded;
+
+impl RequestSession {
+    /// The user, if signed in and the requirements are met.
+    ///
+    /// # Errors
+    /// The response to send instead.
+    pub async fn require(
+        &self,
+        parts: &Parts,
+        need: Option<PageRequirements>,
+    ) -> Result<User, Rejection> {
+        self.required(to_site_request(parts), need).await
     }
 }
 
-/// Converts a reply of the site into a response.
-pub(crate) fn response(reply: Reply) -> Response<GuardedBody> {
-    let mut response = Response::new(boxed(Full::from(reply.body)));
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
+/// Converts a request.
+pub(crate) fn to_site_request(parts: &Parts) -> oauth_web::Request {
+    let Parts {
+        method, headers, ..
+    } = parts;
+    oauth_web::Request::new(method.clone(), &parts.uri, headers.clone())
 }
 
-/// A response without a body.
-pub(crate) fn plain(status: StatusCode) -> Response<GuardedBody> {
-    let mut response = Response::new(boxed(Full::from(String::new())));
-    *response.status_mut() = status;
-    response
-}
-
-/// A body of no more bytes than this.
-pub(crate) async fn read<B>(body: B, most: usize) -> Option<Bytes>
+/// Reads a body of at most this many bytes.
+pub(crate) async fn read<B>(body: Option<B>, most: usize) -> Result<Bytes, StatusCode>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let body = body.ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
     let read = Limited::new(body, most).collect().await;
-    read.ok().map(Collected::to_bytes)
+    read.map_or(Err(StatusCode::PAYLOAD_TOO_LARGE), |read: Collected<_>| {
+        Ok(read.to_bytes())
+    })
 }
 
 /// A body of any kind.

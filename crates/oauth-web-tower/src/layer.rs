@@ -6,17 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body::Body;
-use oauth_web::{Access, Forward, MAX_FORM};
+use oauth_web::Access;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::convert::{GuardedBody, boxed, plain, read, response, to_site_request};
+use crate::convert::{GrantEnded, GuardedBody, boxed, read, to_site_request};
 use crate::host::Host;
-use crate::tokens::{Forwarded, MAX_FORWARDED};
-use crate::visit_driver::Outcome;
-use crate::visited::{GrantEnded, RequestSession};
+use crate::rejection::Rejection;
+use crate::serve::Served;
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]
@@ -84,69 +83,26 @@ where
         let SignIn { host, access } = self.sign_in.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let mut request = to_site_request(&parts, &parts.uri);
             let mut body = Some(body);
-            if host.site().reads_form(&parts.method, parts.uri.path())
-                && let Some(form) = body.take()
-            {
-                match read(form, MAX_FORM).await {
-                    Some(form) => request.form = Some(form),
-                    None => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE)),
+            let read = |most| read(body.take(), most);
+            let visited = match host.serve(to_site_request(&parts), access, read).await {
+                Served::Answer(answer) => return Ok(answer.map(boxed)),
+                Served::Pass(visited) => visited,
+            };
+            let Some(body) = body else {
+                let failed = Rejection::Setup.answer();
+                return Ok(failed.map(boxed));
+            };
+            let has_tokens = visited.session.as_ref().is_some_and(|it| it.has_tokens());
+            let again = has_tokens.then(|| (visited.clone(), to_site_request(&parts)));
+            parts.extensions.insert(visited);
+            let page = inner.call(http::Request::from_parts(parts, body)).await?;
+            Ok(match (page.extensions().get::<GrantEnded>(), again) {
+                (Some(GrantEnded), Some((visited, request))) => {
+                    visited.sign_in_again(request).await.map(boxed)
                 }
-            }
-            let uri = parts.uri.clone();
-            let outcome = host.drive(host.site().visit(request, access)).await;
-            Ok(match (outcome, body) {
-                (Ok(Outcome::Respond(reply)), _) => response(reply),
-                (Ok(Outcome::Forward(forward)), Some(body)) => {
-                    match read(body, MAX_FORWARDED).await {
-                        Some(body) => {
-                            let request = to_site_request(&parts, &parts.uri);
-                            forwarded(&host, *forward, body, request).await
-                        }
-                        None => plain(StatusCode::PAYLOAD_TOO_LARGE),
-                    }
-                }
-                (Ok(Outcome::Pass(session)), Some(body)) => {
-                    let has_tokens = session.as_ref().is_some_and(|session| session.has_tokens());
-                    let retry_context =
-                        has_tokens.then(|| (host.clone(), to_site_request(&parts, &uri)));
-                    parts
-                        .extensions
-                        .insert(RequestSession { session, host, uri });
-                    let request = http::Request::from_parts(parts, body);
-                    let page = inner.call(request).await?;
-                    match (page.extensions().get::<GrantEnded>(), retry_context) {
-                        (Some(GrantEnded), Some((host, request))) => over(&host, request).await,
-                        _ => page.map(boxed),
-                    }
-                }
-                (Ok(Outcome::Forward(_) | Outcome::Pass(_)) | Err(_), None) | (Err(_), _) => {
-                    plain(StatusCode::INTERNAL_SERVER_ERROR)
-                }
+                _ => page.map(boxed),
             })
         })
-    }
-}
-
-/// The response of the API.
-async fn forwarded(
-    host: &Host,
-    forward: Forward,
-    body: Bytes,
-    request: oauth_web::Request,
-) -> Response<GuardedBody> {
-    match host.forward(request, forward, body).await {
-        Ok(Forwarded::Response(response)) => response.map(boxed),
-        Ok(Forwarded::Reply(reply)) => response(reply),
-        Err(_) => plain(StatusCode::BAD_GATEWAY),
-    }
-}
-
-/// The response once the grant of a session has ended.
-async fn over(host: &Host, request: oauth_web::Request) -> Response<GuardedBody> {
-    match host.tokens_over(request).await {
-        Ok(reply) => response(reply),
-        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

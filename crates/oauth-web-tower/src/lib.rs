@@ -1,26 +1,28 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
+#[cfg(feature = "axum")]
+mod axum;
 mod convert;
 #[cfg(feature = "env")]
 mod environment;
 mod grants;
 mod host;
 mod layer;
-#[cfg(feature = "axum")]
 mod rejection;
+mod serve;
 mod tokens;
-#[cfg(feature = "axum")]
-mod user;
 mod visit_driver;
 mod visited;
 
-pub use convert::GuardedBody;
+pub use answer::Answer;
+#[cfg(feature = "axum")]
+pub use axum::{HandlerRequirement, StepUp};
+pub use convert::{GrantEnded, GuardedBody};
 pub use host::Host;
 pub use layer::{SignIn, SignInService};
-#[cfg(feature = "axum")]
 pub use rejection::Rejection;
+pub use serve::Served;
 pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
-#[cfg(feature = "axum")]
-pub use user::{HandlerRequirement, StepUp, User};
 pub use visit_driver::Outcome;
-pub use visited::{GrantEnded, RequestSession};
+pub use visited::{RequestSession, User};

@@ -1,13 +1,12 @@
-//! The response that axum sends in place of a handler's.
+//! Why a handler does not answer a request.
 
-use axum_core::body::Body;
-use axum_core::response::{IntoResponse, Response};
+use std::fmt;
+
 use http::StatusCode;
 use oauth_core::error::{Advice, Error};
 use oauth_web::Reply;
 
-use crate::convert::{plain, response};
-use crate::visited::GrantEnded;
+use crate::answer::{Answer, answer, empty};
 
 /// The response that is sent instead of calling the handler, or instead of its own: the error of a handler that calls
 /// an API with a user's token. If the grant has ended (advice `reauthorize`), the user is sent to sign in again, and a
@@ -26,29 +25,43 @@ use crate::visited::GrantEnded;
 pub enum Rejection {
     /// The site's answer.
     Reply(Box<Reply>),
-    /// There is no [`SignIn`](crate::SignIn) layer around the route, or no clock.
+    /// No one is signed in, of an adapter whose extractor does not know whether the page is for everyone.
+    SignedOut,
+    /// The application is not wrapped in the layer or middleware that signs users in, or there is no clock.
     Setup,
     /// A call with the user's token has failed.
     Call(Box<Error>),
 }
 
-impl From<Error> for Rejection {
-    fn from(error: Error) -> Self {
-        Self::Call(Box::new(error))
+impl Rejection {
+    /// Whether a call has found that the user's grant has ended.
+    pub fn is_grant_ended(&self) -> bool {
+        matches!(self, Self::Call(error) if error.advice() == Advice::Reauthorize)
+    }
+
+    /// The response, unless [`RequestSession::instead`](crate::RequestSession::instead) has another.
+    pub fn answer(&self) -> Answer {
+        match self {
+            Self::Reply(reply) => answer((**reply).clone()),
+            Self::SignedOut => empty(StatusCode::UNAUTHORIZED),
+            Self::Call(_) if self.is_grant_ended() => empty(StatusCode::UNAUTHORIZED),
+            Self::Setup | Self::Call(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
     }
 }
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        let failed = || plain(StatusCode::INTERNAL_SERVER_ERROR).map(Body::new);
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reply(reply) => response(*reply).map(Body::new),
-            Self::Call(error) if error.advice() == Advice::Reauthorize => {
-                let mut response = plain(StatusCode::UNAUTHORIZED).map(Body::new);
-                response.extensions_mut().insert(GrantEnded);
-                response
-            }
-            Self::Setup | Self::Call(_) => failed(),
+            Self::Reply(_) | Self::SignedOut => f.write_str("the user has to sign in"),
+            Self::Setup => f.write_str("the application is not behind SignIn"),
+            Self::Call(error) => error.fmt(f),
         }
+    }
+}
+
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Self {
+        Self::Call(Box::new(error))
     }
 }

@@ -1,13 +1,16 @@
-//! The extensions that the layer adds to a request for the application, and the application to a response for the layer.
+//! What an application gets to know of a request that was passed on to it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use http::{Uri, request};
+use http::StatusCode;
 use oauth_core::error::Error;
-use oauth_web::{Access, PageRequirements, Session};
+use oauth_web::{Access, PageRequirements, Request, Session};
 
-use crate::convert::to_site_request;
+use crate::answer::{Answer, answer, empty};
 use crate::host::Host;
+use crate::rejection::Rejection;
+use crate::tokens::SessionSource;
 use crate::visit_driver::Outcome;
 
 /// In the extensions of a forwarded request: the session, and the means to require a step-up.
@@ -15,32 +18,108 @@ use crate::visit_driver::Outcome;
 pub struct RequestSession {
     /// The session, if a user is signed in.
     pub session: Option<Arc<Session>>,
-    pub(crate) host: Host,
+    host: Host,
     /// As it came: routers cut off what they have matched.
-    pub(crate) uri: Uri,
+    target: String,
 }
 
-/// In the extensions of a response of the application: a call has found that the user's grant has ended (advice
-/// `reauthorize`), so the layer sends the user to sign in, and answers a script with 401.
-/// [`Rejection`](crate::Rejection) says so for handlers of axum.
-#[derive(Debug, Clone, Copy)]
-pub struct GrantEnded;
-
 impl RequestSession {
-    /// The user, if signed in and the requirements are met; otherwise the response to send.
+    pub(crate) const fn new(session: Option<Arc<Session>>, host: Host, target: String) -> Self {
+        Self {
+            session,
+            host,
+            target,
+        }
+    }
+
+    /// The user, if signed in.
+    pub fn user(&self) -> Option<User> {
+        self.session.clone().map(|session| self.user_of(session))
+    }
+
+    fn user_of(&self, session: Arc<Session>) -> User {
+        let host = self.host.clone();
+        User { session, host }
+    }
+
+    /// The user, if signed in and the requirements are met, for adapters: of the request that was passed on, whatever a
+    /// router has made of its target.
     ///
     /// # Errors
-    /// The errors of [`Host::drive`].
-    pub async fn require(
+    /// The response to send instead of calling the handler.
+    pub async fn required(
         &self,
-        parts: &request::Parts,
+        request: Request,
         need: Option<PageRequirements>,
-    ) -> Result<Outcome, Error> {
-        let (site, site_request) = (self.host.site(), to_site_request(parts, &self.uri));
+    ) -> Result<User, Rejection> {
+        if let (Some(user), None) = (self.user(), &need) {
+            return Ok(user);
+        }
+        let (site, request) = (self.host.site(), self.as_it_came(request));
         let visit = match need {
-            Some(need) => site.challenge(site_request, need),
-            None => site.visit(site_request, Access::SignedIn),
+            Some(need) => site.challenge(request, need),
+            None => site.visit(request, Access::SignedIn),
         };
-        self.host.drive(visit).await
+        match self.host.drive(visit).await {
+            Ok(Outcome::Pass(Some(session))) => Ok(self.user_of(session)),
+            Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
+            Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(Rejection::Setup),
+        }
+    }
+
+    /// The response in place of that of a rejected page, for adapters; `None` if that remains as it is.
+    pub async fn instead(&self, rejection: &Rejection, request: Request) -> Option<Answer> {
+        match rejection {
+            Rejection::SignedOut => Some(self.required(request, None).await.err()?.answer()),
+            Rejection::Call(_) if rejection.is_grant_ended() => {
+                Some(self.sign_in_again(request).await)
+            }
+            Rejection::Reply(_) | Rejection::Setup | Rejection::Call(_) => None,
+        }
+    }
+
+    /// The response in place of a page whose call has found that the user's grant has ended: it ends the session, sends
+    /// a user to sign in, and answers a script with 401.
+    pub async fn sign_in_again(&self, request: Request) -> Answer {
+        match self.host.tokens_over(self.as_it_came(request)).await {
+            Ok(reply) => answer(reply),
+            Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    fn as_it_came(&self, request: Request) -> Request {
+        let target = self.target.clone();
+        Request { target, ..request }
+    }
+}
+
+/// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
+/// and scripts get an error. `Option<User>` is for pages that everyone may see.
+#[derive(Debug, Clone)]
+pub struct User {
+    session: Arc<Session>,
+    host: Host,
+}
+
+impl User {
+    /// The session.
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// The source of this user's tokens, which are kept fresh; once their grant has ended, the session ends as well.
+    ///
+    /// # Errors
+    /// The errors of [`Host::source`].
+    pub async fn source(&self) -> Result<SessionSource, Error> {
+        self.host.source(Arc::clone(&self.session)).await
+    }
+}
+
+impl Deref for User {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
     }
 }

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
-use http::{HeaderMap, Method};
+use http::header::{HOST, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, Method, Uri};
 use oauth_core::form;
 
 /// The largest form body that the site reads, in bytes.
@@ -48,6 +49,21 @@ pub(crate) enum Initiator {
 }
 
 impl Request {
+    /// A request as HTTP libraries have it, before its form is read. The field `Host` counts, or else the authority of
+    /// the target.
+    pub fn new(method: Method, uri: &Uri, headers: HeaderMap) -> Self {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| uri.authority().map(Authority::as_str));
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        Self {
+            host: host.unwrap_or_default().to_owned(),
+            target: target.to_owned(),
+            method,
+            headers,
+            form: None,
+        }
+    }
+
     pub(crate) fn is_too_large(&self) -> bool {
         self.target.len() > MAX_TARGET
             || self.form.as_ref().is_some_and(|form| form.len() > MAX_FORM)

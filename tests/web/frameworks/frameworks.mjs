@@ -11,14 +11,11 @@ const apps = path.join(root, 'bindings/python/tests/web_apps')
 const node = process.execPath
 
 /** A program that cargo has built. Its sessions are in memory: it is one process. */
-const rust = (name, example, more) => ({
-  name, command: [path.join(target, 'debug/examples', example)], env: { OAUTH_STORE: 'memory:' }, ...more,
+const rust = (name, example) => ({
+  name, command: [path.join(target, 'debug/examples', example)], env: { OAUTH_STORE: 'memory:' },
 })
 
 const ofPython = (name, ...args) => ({ name, command: [python, '-B', '-m', ...args], env: { PYTHONPATH: apps } })
-
-/** The one of its language whose clock is moved. */
-const withClock = { hasClock: true }
 
 /** Django, with a database of its own. */
 const django = (name, ...command) => ({
@@ -57,25 +54,26 @@ export const frameworks = [
     ['node_modules/@react-router/serve/bin.js', 'build/server/index.js'], { env: { NODE_ENV: 'production' } }),
   built('SvelteKit', 'sveltekit', ['node_modules/vite/bin/vite.js', 'build'],
     ['node_modules/vite/bin/vite.js', 'preview', '--port', '{port}', '--host', '127.0.0.1', '--strictPort']),
-  rust('axum', 'hello_axum', withClock),
+  rust('axum', 'hello_axum'),
   rust('tower, hyper', 'hello_hyper'),
   rust('actix', 'hello_actix'),
-  { ...ofPython('FastAPI', 'uvicorn', 'hello_fastapi:app', '--port', '{port}'), ...withClock },
+  ofPython('FastAPI', 'uvicorn', 'hello_fastapi:app', '--port', '{port}'),
   ofPython('Starlette', 'uvicorn', 'hello_starlette:app', '--port', '{port}'),
   ofPython('Litestar', 'uvicorn', 'hello_litestar:app', '--port', '{port}'),
   ofPython('Quart', 'hypercorn', 'hello_quart:app', '--bind', '127.0.0.1:{port}'),
   ofPython('ASGI', 'uvicorn', 'hello_asgi:app', '--port', '{port}'),
   ofPython('Flask, flask run', 'flask', '--app', 'hello_flask', 'run', '--port', '{port}'),
   ofPython('Flask, gunicorn', 'gunicorn', 'hello_flask:app', ...two),
-  { ...ofPython('Flask, gevent', 'gunicorn', 'hello_flask:app', '--worker-class', 'gevent', '--workers', '2', '-b', '127.0.0.1:{port}'), ...withClock },
+  ofPython('Flask, gevent', 'gunicorn', 'hello_flask:app', '--worker-class', 'gevent', '--workers', '2', '-b', '127.0.0.1:{port}'),
   ofPython('WSGI, waitress', 'waitress', '--listen', '127.0.0.1:{port}', 'hello_wsgi:app'),
   django('Django, runserver', path.join(apps, 'hello_django.py'), 'runserver', '--noreload', '127.0.0.1:{port}'),
   django('Django, gunicorn', '-m', 'gunicorn', 'hello_django:wsgi', ...two),
+  django('Django, uvicorn', '-m', 'uvicorn', 'hello_django:application', '--port', '{port}'),
   ofNode('Hono', 'hono.mjs'),
-  { ...ofNode('Express', 'express.mjs'), ...withClock },
+  ofNode('Express', 'express.mjs'),
   ofNode('Fastify', 'fastify.mjs'),
   ofNode('node:http', 'http.mjs'),
   ofEdge('Bun', tool('bun'), 'run', 'bun.mjs'),
   ofEdge('Deno', tool('deno'), 'run', '--no-lock', '--allow-net', '--allow-env', '--allow-read', '--allow-write', '--allow-ffi', '--allow-sys', 'deno.mjs'),
-  { ...ofEdge('workerd', node, 'workerd.mjs'), ...withClock },
+  ofEdge('workerd', node, 'workerd.mjs'),
 ]

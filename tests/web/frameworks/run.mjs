@@ -2,13 +2,11 @@
 // held, by framework and check, and then `N passed, N failed`.
 import { chromium } from 'playwright-core'
 import { acrossSites, checks as acrossChecks } from './across-sites.mjs'
-import { atOidcProvider, atTwin, overTime, person } from './checks.mjs'
+import { atOidcProvider, atTwin, person } from './checks.mjs'
 import { frameworks } from './frameworks.mjs'
 import { behindNginx, checks as nginxChecks } from './nginx.mjs'
-import { build, closeAll, install, oidcProvider, start, twin } from './world.mjs'
+import { build, closeAll, each, install, oidcProvider, start, twin } from './world.mjs'
 
-/** How many applications are checked at once: all that wait leave a processor to another. */
-const AT_ONCE = 4
 const only = process.argv[2]?.toLowerCase()
 const selected = frameworks.filter(({ name }) => only === undefined || name.toLowerCase().includes(only))
 
@@ -26,12 +24,12 @@ let failed = 0
 /** How long a check may take, on a machine that is busy with others. */
 const PATIENCE = 60_000
 
-function inTime(check) {
+function inTime(running, times = 1) {
   let timer
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new Error('takes too long')), PATIENCE)
+    timer = setTimeout(() => fail(new Error('takes too long')), times * PATIENCE)
   })
-  return Promise.race([check, late]).finally(() => clearTimeout(timer))
+  return Promise.race([running, late]).finally(() => clearTimeout(timer))
 }
 
 /** Checks of one application at one provider, one after the other: what each says is in a column of its own. */
@@ -43,7 +41,7 @@ async function checked(browser, framework, provider, checks, column) {
   for (const [name, check] of Object.entries(checks)) {
     const since = performance.now()
     try {
-      await inTime(check(context))
+      await inTime(check(context), check.times)
       if (process.env.SLOW) console.log(framework.name, column(name), seconds(since))
       row[column(name)] = 'yes'
     } catch (error) {
@@ -65,25 +63,15 @@ async function check(browser, framework, provider) {
     if (framework.build) await build(framework)
     const pages = performance.now()
     const row = rows.get(framework.name)
-    for (const name of Object.keys(overTime)) if (!framework.hasClock) row[name] = '-'
     for (const name of Object.keys(atOidcProvider)) if (framework.isAtTwinOnly) row[elsewhere(name)] = '-'
-    const checks = { ...atTwin, ...(framework.hasClock && overTime) }
     await Promise.all([
-      twin().then((twin) => checked(browser, framework, twin, checks, (name) => name)),
+      twin().then((twin) => checked(browser, framework, twin, atTwin, (name) => name)),
       framework.isAtTwinOnly || checked(browser, framework, provider(), atOidcProvider, elsewhere),
     ])
     console.log(`# ${framework.name}: ${framework.build ? `built in ${((pages - since) / 1000).toFixed(1)} s, ` : ''}${seconds(pages)}`)
   } catch (error) {
     failures.push(`${framework.name}: ${error.stack}\n${error.stdout ?? ''}${error.stderr ?? ''}`)
   }
-}
-
-/** Runs all, up to this many at once. */
-async function each(all, work) {
-  const rest = [...all]
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    while (rest.length > 0) await work(rest.shift())
-  }))
 }
 
 function table(what, columns, rows) {
@@ -131,10 +119,10 @@ try {
   failures.push(error.stack)
 }
 for (const failure of failures) console.log(`\n${failure}`)
-table('framework', [...Object.keys({ ...atTwin, ...overTime }), ...Object.keys(atOidcProvider).map(elsewhere)], rows)
+table('framework', [...Object.keys(atTwin), ...Object.keys(atOidcProvider).map(elsewhere)], rows)
 if (across.size > 0) table('across sites', Object.keys(acrossChecks), across)
 if (proxied.size > 0) table('behind nginx', Object.keys(nginxChecks), proxied)
-console.log(`Without a name behind it a check is at the twin. "-": for one application of each language the clock is moved, and Next.js in development is at the twin alone. A page has six connections to a host: its 50 fetches share them.`)
+console.log(`Without a name behind it a check is at the twin. "-": Next.js in development is at the twin alone. A page has six connections to a host: its 50 fetches share them.`)
 console.log(`# ${seconds(began)}`)
 console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed + failures.length === 0 && passed > 0 ? 0 : 1)

@@ -40,6 +40,17 @@ function end(child) {
   }
 }
 
+/** How many applications are checked at once: all that wait leave a processor to another. */
+const AT_ONCE = 4
+
+/** Runs all, so many at once. */
+export async function each(all, work) {
+  const rest = [...all]
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (rest.length > 0) await work(rest.shift())
+  }))
+}
+
 /** What a program prints first: a line of JSON. */
 function readStartupLine(child) {
   return new Promise((done, fail) => {
@@ -162,12 +173,12 @@ async function clock(file) {
 }
 
 /** Starts an application whose people sign in at this provider; they may reach it elsewhere than where it listens. */
-export async function start({ name, command, cwd, env: frameworkEnv, before, hasClock }, provider, reached = {}) {
+export async function start({ name, command, cwd, env: frameworkEnv, before }, provider, reached = {}) {
   const { port = await freePort() } = reached
   const { base = `http://127.0.0.1:${port}` } = reached
   const { id, secret } = await provider.register(base)
   const folder = mkdtempSync(path.join(place, 'app-'))
-  const moved = hasClock && provider.advance ? await clock(path.join(folder, 'clock')) : undefined
+  const moved = provider.advance ? await clock(path.join(folder, 'clock')) : undefined
   let ahead = 0
   const advance = async (seconds) => {
     ahead += seconds

@@ -4,15 +4,11 @@
 
 const { pipeline } = require('#host')
 const { readBody } = require('./body.cjs')
+const { textOfRaw } = require('./fields.cjs')
 const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, response, next) =>
   typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'
-
-/** The header fields as received: a list of alternating names and values. */
-function pairFields({ rawHeaders }) {
-  return rawHeaders.filter((_, at) => at % 2 === 0).map((name, at) => [name, rawHeaders[2 * at + 1]])
-}
 
 /** The whole request target: routers remove the part of `url` that they have matched. */
 function requestParts(request) {
@@ -21,7 +17,7 @@ function requestParts(request) {
     method,
     host: headers.host ?? headers[':authority'],
     target: originalUrl ?? url,
-    headers: pairFields(request),
+    headerText: textOfRaw(request.rawHeaders),
     body: (limit) => readBody(request, limit),
   }
 }
@@ -71,4 +67,4 @@ function requiredUser(site, need, request, response, next) {
   return visitRequest(site, signedIn(need), request, response, next)
 }
 
-module.exports = { errorHandler, pairFields, isCalled, middleware, requiredUser, requestParts }
+module.exports = { errorHandler, isCalled, middleware, requiredUser, requestParts }

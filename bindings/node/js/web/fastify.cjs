@@ -4,13 +4,13 @@
 
 const { Readable } = require('#host')
 const { readBody } = require('./body.cjs')
-const { pairFields } = require('./express.cjs')
+const { textOfRaw } = require('./fields.cjs')
 const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, reply) => Array.isArray(request?.raw?.rawHeaders) && typeof reply?.code === 'function'
 
 function requestParts({ method, host, raw, originalUrl }) {
-  return { method, host: raw.headers.host ?? host, target: originalUrl, headers: pairFields(raw), body: (limit) => readBody(raw, limit) }
+  return { method, host: raw.headers.host ?? host, target: originalUrl, headerText: textOfRaw(raw.rawHeaders), body: (limit) => readBody(raw, limit) }
 }
 
 async function visitRequest(site, options, request, reply) {

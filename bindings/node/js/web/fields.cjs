@@ -8,10 +8,13 @@ const line = (text) => (text.includes('\n') ? text.replaceAll('\n', '\0') : text
 /** Header fields as one string. */
 const joinFields = (headers) => Array.from(headers, ([name, value]) => `${line(name)}\n${line(value)}`).join('\n')
 
+/** `rawHeaders` of `node:http`, names and values in turn, as one string. */
+const textOfRaw = (rawHeaders) => rawHeaders.map(line).join('\n')
+
 /** The text of header fields as pairs. */
 function splitFields(text) {
   const lines = text.split('\n')
   return Array.from({ length: lines.length >> 1 }, (_, at) => lines.slice(2 * at, 2 * at + 2))
 }
 
-module.exports = { splitFields, joinFields }
+module.exports = { splitFields, joinFields, textOfRaw }

@@ -2,18 +2,15 @@
 
 // Handles each request ("visit") of a site: runs the native half, calls the application's functions, and forwards API calls.
 
-const { channel } = require('#host')
 const { siteCallbacks } = require('../callbacks.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { joinFields } = require('./fields.cjs')
+const { publishNote } = require('./notes.cjs')
 const { SiteProviders, THROWN } = require('./site-providers.cjs')
 const { buildReply, toReadableStream } = require('./reply.cjs')
 const { nativeOptions, nativeSetup } = require('./settings.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
-
-/** Publishes each note for the log, as `{ code, detail }`. */
-const NOTES = channel('oauth-core:web')
 
 /** The visits of a site. */
 class Visits {
@@ -44,16 +41,19 @@ class Visits {
   owns(full) { return this.#native.owns(full) }
 
   /** Handles a request. */
-  async visit({ method, host, target, headers, body }, { access = this.#options.access, need, request } = {}) {
+  async visit({ method, host, target, headers, headerText, body }, { access = this.#options.access, need, request } = {}) {
     const full = this.#options.rootPath + target
     const limit = method === 'GET' ? 0 : this.#native.formLimit(method, full.split('?', 1)[0])
     const form = limit > 0 ? await body?.(limit) : undefined
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: joinFields(headers), form, access, need }
+    const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: headerText ?? joinFields(headers), form, access, need }
     try {
-      const raw = await callNative(() => this.#native.visit(visit))
+      const begun = callNative(() => this.#native.visit(visit))
+      // Most requests are of somebody who is signed in, and need nothing else.
+      if (typeof begun === 'string') return { user: this.#userOf(begun) }
+      const raw = await begun
       const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw
       if (this.#providers.thrown && outcome.status === 500 && outcome.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
       return await (outcome.forward ? this.#forwarded(outcome.forward, body, request) : this.#toResult(outcome, request))
@@ -73,23 +73,21 @@ class Visits {
       return await this.#toResult(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
-      this.#note(code, message)
+      publishNote(this.#options.log, code, message)
       return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
     }
   }
 
-  #note(code, detail) {
-    this.#options.log?.({ code, detail })
-    NOTES.publish({ code, detail })
-  }
-
   async #toResult({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
-    for (const [code, detail] of notes) this.#note(code, detail)
+    for (const [code, detail] of notes) publishNote(this.#options.log, code, detail)
     if (stream) return { reply: { status, headers, body: toReadableStream(stream, status) } }
     if (typeof status === 'number') return { reply: await buildReply(this.#options, { status, headers, body, problem, signedOut }, request) }
-    if (typeof session !== 'string') return { user: undefined }
+    return { user: typeof session === 'string' ? this.#userOf(session, grant, held) : undefined }
+  }
+
+  #userOf(session, grant, held) {
     const sessionState = JSON.parse(session)
-    return { user: new User(sessionState, () => this.#getApi(sessionState.identity.provider, grant, held), () => held?.end()) }
+    return new User(sessionState, () => this.#getApi(sessionState.identity.provider, grant, held), () => held?.end())
   }
 
   #admit(identity, id) {

@@ -27,7 +27,7 @@ if not settings.configured:
     settings.configure(
         SECRET_KEY="of the tests",
         DEBUG=False,
-        ALLOWED_HOSTS=["127.0.0.1"],
+        ALLOWED_HOSTS=["127.0.0.1", "localhost"],
         ROOT_URLCONF="hello_django",
         DATABASES={
             "default": {
@@ -57,6 +57,7 @@ if not settings.configured:
             "admit": admit,
             "error_page": "hello_django.error_page",
             "client_metadata": os.environ.get("HELLO_CLIENT_METADATA"),
+            "response_mode": os.environ.get("HELLO_RESPONSE_MODE"),
             # Pages call it with a token that they never see, where there are tokens.
             "api": {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None,
         },

@@ -11,7 +11,12 @@ from oauth_core.web.asgi import SignIn, challenge, reply, user
 
 API = os.environ["OAUTH_ISSUER"]
 CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
-site = Site.from_env(scope="openid read offline_access", transport="loopback_http")
+# Pages call it with a token that they never see.
+PAGES = {"twin": (f"{API}/api", ["GET", "POST"])}
+MODE = os.environ.get("HELLO_RESPONSE_MODE")
+site = Site.from_env(
+    scope="openid read offline_access", transport="loopback_http", api=PAGES, response_mode=MODE
+)
 
 
 class Answered(Response[None]):

@@ -12,6 +12,9 @@ from oauth_core.web.fastapi import Site, current_user, require
 
 API = os.environ["OAUTH_ISSUER"]
 CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
+# Pages call it with a token that they never see.
+PAGES = {"twin": (f"{API}/api", ["GET", "POST"])}
+MODE = os.environ.get("HELLO_RESPONSE_MODE")
 
 
 async def index(request: Request) -> PlainTextResponse:
@@ -37,4 +40,10 @@ async def fetch(request: Request) -> PlainTextResponse:
 app = Starlette(
     routes=[Route("/", index), Route("/me", me), Route("/pay", pay), Route("/fetch", fetch)]
 )
-site = Site.from_env(app, scope="openid read offline_access", transport="loopback_http")
+site = Site.from_env(
+    app,
+    scope="openid read offline_access",
+    transport="loopback_http",
+    api=PAGES,
+    response_mode=MODE,
+)

@@ -12,8 +12,13 @@ CALLED = os.environ.get("HELLO_API", f"{API}/api/echo")
 # Pages call it with a token that they never see, where there are tokens.
 PAGES = {"twin": (f"{API}/api", ["GET", "POST"])} if "OAUTH_STORE" in os.environ else None
 DOCUMENT = os.environ.get("HELLO_CLIENT_METADATA")
+MODE = os.environ.get("HELLO_RESPONSE_MODE")
 site = Site.from_env(
-    scope="openid read offline_access", transport="loopback_http", api=PAGES, client_metadata=DOCUMENT
+    scope="openid read offline_access",
+    transport="loopback_http",
+    api=PAGES,
+    client_metadata=DOCUMENT,
+    response_mode=MODE,
 )
 
 

@@ -1,4 +1,12 @@
-// The pages of a handler of the Fetch standard, which is the same in all runtimes.
+// The settings and the pages of a handler of the Fetch standard, which is the same in all runtimes.
+export const settings = ({ OAUTH_ISSUER: issuer, HELLO_RESPONSE_MODE: responseMode }) => ({
+  scope: 'openid read offline_access',
+  apiOrigins: [issuer],
+  // Pages call it with a token that they never see.
+  api: { twin: { url: `${issuer}/api`, methods: ['GET', 'POST'] } },
+  responseMode,
+})
+
 const pages = {
   '/me': (user) => user.subject,
   '/pay': (user) => `paid by ${user.acr}`,

@@ -2,10 +2,10 @@
 import { env } from 'cloudflare:workers'
 import { Site } from 'oauth-core/web'
 import { store } from '../records.mjs'
-import { handler } from './pages.mjs'
+import { handler, settings } from './pages.mjs'
 
 export { StoredRecord } from '../records.mjs'
 
-const site = Site.fromEnv({ env, store, scope: 'openid read offline_access', apiOrigins: [env.OAUTH_ISSUER] })
+const site = Site.fromEnv({ env, store, ...settings(env) })
 
 export default { fetch: handler(site, env.HELLO_API) }

@@ -2,7 +2,10 @@
 import { createServer } from 'node:http'
 import { Site } from 'oauth-core/web'
 
-const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [process.env.OAUTH_ISSUER] })
+const { OAUTH_ISSUER: issuer, HELLO_RESPONSE_MODE: responseMode } = process.env
+// Pages call it with a token that they never see.
+const api = { twin: { url: `${issuer}/api`, methods: ['GET', 'POST'] } }
+const site = Site.fromEnv({ scope: 'openid read offline_access', apiOrigins: [issuer], api, responseMode })
 const [signIn, errors] = [site.express(), site.expressErrors()]
 
 const pages = {

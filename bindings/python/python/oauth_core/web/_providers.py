@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .._bridge import result_of_callback
 from .._native import ProviderQuery, Grants, WebSite
 from ..errors import misuse
-from ._visits import Visits
+from ._visits import Visits, adrive, drive
 
 if TYPE_CHECKING:
     from .._client import Client
@@ -41,7 +41,7 @@ class People(Visits):
         if provider not in self._providers:
             raise misuse("web.setup", "there is no provider with this id")
         if self._providers[provider].client is None:
-            self._drive(self._result_steps(self._site.connect(provider), "resume"))
+            drive(self._result_steps(self._site.connect(provider)))
         client = self._providers[provider].client
         if client is None:
             raise misuse("web.setup", "the client of this provider is not known")
@@ -54,7 +54,7 @@ class People(Visits):
             found: Any = self._find(ProviderQuery(id=provider))
             self._add_provider(await found if hasattr(found, "__await__") else found)
         if provider in self._providers and self._providers[provider].client is None:
-            await self._adrive(self._result_steps(self._site.connect(provider), "aresume"))
+            await adrive(self._result_steps(self._site.connect(provider)))
 
     def _add_provider(self, found: Provider | None) -> None:
         if found is not None:

@@ -11,6 +11,7 @@ from ._env_settings import settings
 from ._providers import People
 from ._types import NOTHING, Access, VisitResult, Local, Need, Request
 from ._user import User
+from ._visits import Steps, adrive, drive
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,11 +58,11 @@ class Site(People):
         """Ends a session on all devices that share it, and its grant. A session that exists only in its cookie cannot be
         ended this way.
         """
-        self._drive(self._result_steps(self._site.end(user.session), "resume"))
+        drive(self._result_steps(self._site.end(user.session)))
 
     async def aend(self, user: User) -> None:
         """end(), in a coroutine."""
-        await self._adrive(self._result_steps(self._site.end(user.session), "aresume"))
+        await adrive(self._result_steps(self._site.end(user.session)))
 
     def sign_out(self, request: Request) -> Reply:
         """Ends the session of a request, and its grant, for an application with its own logout.
@@ -69,15 +70,11 @@ class Site(People):
         Send the ``set-cookie`` fields of the reply with the application's response. The user stays signed in at
         the provider; a form that posts to ``/auth/logout`` ends that session too.
         """
-        _, host, target, headers, _ = request
-        ended = self._drive(self._result_steps(self._site.sign_out(host, target, headers), "resume"))
-        return cast(Reply, ended)
+        return cast(Reply, drive(self.sign_out_steps(request)))
 
     async def asign_out(self, request: Request) -> Reply:
         """sign_out(), in a coroutine."""
-        _, host, target, headers, _ = request
-        ended = await self._adrive(self._result_steps(self._site.sign_out(host, target, headers), "aresume"))
-        return cast(Reply, ended)
+        return cast(Reply, await adrive(self.sign_out_steps(request)))
 
     def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
         """A reply that signs a user in for a test; call it through ``oauth_core.web.testing``."""
@@ -87,7 +84,7 @@ class Site(People):
             return local
 
         admit = self._admit if local is None else fixed
-        ended = self._drive(self._result_steps(self._site.testing(json.dumps(identity)), "resume", admit))
+        ended = drive(self._result_steps(self._site.testing(json.dumps(identity)), admit))
         return cast(Reply, ended)
 
     def reads_form(self, method: str, target: str) -> bool:
@@ -100,13 +97,22 @@ class Site(People):
 
     def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> VisitResult:
         """Handles a request: returns the reply to send, or the signed-in user or None if the application responds."""
-        ended: VisitResult = self._drive(self._visit_steps(self._begin(request, access, need), "resume"))
+        ended: VisitResult = drive(self.visit_steps(request, access, need))
         return ended
 
     async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> VisitResult:
         """visit(), in a coroutine."""
-        ended: VisitResult = await self._adrive(self._visit_steps(self._begin(request, access, need), "aresume"))
+        ended: VisitResult = await adrive(self.visit_steps(request, access, need))
         return ended
+
+    def visit_steps(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Steps:
+        """The steps of visit(), for an adapter that has a synchronous and an asynchronous side."""
+        return self._visit_steps(self._begin(request, access, need))
+
+    def sign_out_steps(self, request: Request) -> Steps:
+        """The steps of sign_out(), likewise."""
+        _, host, target, headers, _ = request
+        return self._result_steps(self._site.sign_out(host, target, headers))
 
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:
         if need == NOTHING:

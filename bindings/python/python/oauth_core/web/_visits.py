@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Callable, Generator, Mapping, TypeVar
 from .._bridge import result_of_callback
 from .._native import Forward, Identity, ProviderQuery, Reply, Visit
 from ._settings import SiteSettings
-from ._types import Admit, VisitResult, ErrorPage, Find, Refuse, SignedOut
+from ._types import Admit, ErrorPage, Find, Refuse, SignedOut
 from ._user import User
 
 if TYPE_CHECKING:
     from .._native import Provider
 
-__all__ = ["Step", "Visits"]
+__all__ = ["Steps", "Visits", "adrive", "drive"]
 
-Step = tuple[Callable[[Any], Any], Any]
+# Of a request: visits, calls of an API and functions, each with its argument. Whether they are waited for is the driver's.
+Steps = Generator[tuple[Any, Any], Any, Any]
 _Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
 
@@ -60,36 +61,10 @@ class Visits(SiteSettings):
         self._find = hook
         return hook
 
-    def _drive(self, steps: Generator[Step, Any, Any]) -> Any:
-        result: Any = None
-        while True:
-            try:
-                call, argument = steps.send(result)
-            except StopIteration as end:
-                return end.value
-            try:
-                result = result_of_callback(call(argument))
-            except Refuse as refused:
-                result = refused
-
-    async def _adrive(self, steps: Generator[Step, Any, Any]) -> Any:
-        result: Any = None
-        while True:
-            try:
-                call, argument = steps.send(result)
-            except StopIteration as end:
-                return end.value
-            try:
-                result = call(argument)
-                result = await result if hasattr(result, "__await__") else result
-            except Refuse as refused:
-                result = refused
-
-    def _result_steps(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
+    def _result_steps(self, visit: Visit, admit: Admit | None = None) -> Steps:
         """Resumes a visit, and calls the application's hooks for it, until it has a result."""
         decide = admit or self._admit
-        resume_visit = getattr(visit, resume)
-        ended = yield lambda resume_arguments: resume_visit(**resume_arguments), {}
+        ended = yield visit, {}
         while isinstance(ended, (ProviderQuery, Identity)):
             if isinstance(ended, ProviderQuery):
                 found = (yield self._find, ended) if self._find else None
@@ -97,11 +72,11 @@ class Visits(SiteSettings):
                 resume_arguments: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
             else:
                 resume_arguments = _admission((yield decide, ended) if decide else None)
-            ended = yield lambda resume_arguments: resume_visit(**resume_arguments), resume_arguments
+            ended = yield visit, resume_arguments
         return ended
 
-    def _visit_steps(self, visit: Visit, resume: str) -> Generator[Step, Any, VisitResult]:
-        ended = yield from self._result_steps(visit, resume)
+    def _visit_steps(self, visit: Visit) -> Steps:
+        ended = yield from self._result_steps(visit)
         if isinstance(ended, Forward):
             return ended
         if not isinstance(ended, Reply):
@@ -112,6 +87,41 @@ class Visits(SiteSettings):
         if problem and self._error_page:
             return ended.with_page((yield self._error_page, problem))
         return ended
+
+
+def drive(steps: Steps) -> Any:
+    """Takes the steps, one after another, and returns their result."""
+    answer: Any = None
+    while True:
+        try:
+            what, argument = steps.send(answer)
+        except StopIteration as end:
+            return end.value
+        try:
+            if isinstance(what, Visit):
+                answer = what.resume(**argument)
+            else:
+                answer = what.send(argument) if isinstance(what, Forward) else result_of_callback(what(argument))
+        except Refuse as refused:
+            answer = refused
+
+
+async def adrive(steps: Steps) -> Any:
+    """drive(), in a coroutine."""
+    result: Any = None
+    while True:
+        try:
+            what, argument = steps.send(result)
+        except StopIteration as end:
+            return end.value
+        try:
+            if isinstance(what, Visit):
+                result = await what.aresume(**argument)
+            else:
+                result = what.asend(argument) if isinstance(what, Forward) else what(argument)
+                result = await result if hasattr(result, "__await__") else result
+        except Refuse as refused:
+            result = refused
 
 
 def _admission(decision: Any) -> dict[str, Any]:

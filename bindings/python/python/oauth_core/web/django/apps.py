@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.apps import AppConfig
 from django.core import checks
 
@@ -18,14 +16,7 @@ class OAuthCore(AppConfig):
 
     def ready(self) -> None:
         from . import people
+        from .checks import order
 
         people.connect_signals()
         checks.register(order)
-
-
-def order(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
-    """Checks that the middleware comes after Django's own for sessions and users."""
-    from .middleware import position_error
-
-    problem = position_error()
-    return [checks.Error(problem, id="oauth_core.E001")] if problem else []

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from typing import Any, Callable
-from urllib.parse import unquote_plus
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
-from django.utils.module_loading import import_string
 
 from ..._native import MAX_FORM, Forward, Reply
 from .. import asgi, wsgi
 from .._site import Site
+from .._targets import renamed_parameter
 from .._types import VisitResult, Request, is_over
+from .._visits import Steps, adrive, drive
+from .checks import position_error
+from .functions import SERVED, at_once
 from .replies import async_chunks, response, streamed, with_logout_cookies
-from .site import SERVED, at_once, site
+from .site import site
 
 
 class Middleware:
@@ -43,22 +44,43 @@ class Middleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        oauth_aware_request: Any = request
-        oauth_aware_request.oauth_request = _request(self.site, request)
         if iscoroutinefunction(self):  # pyright: ignore[reportDeprecated]
-            return self._acall(oauth_aware_request)
+            return self._acall(request)
         SERVED.set((request, at_once))
-        ended = self.site.visit(oauth_aware_request.oauth_request, self.access)
+        oauth_aware_request: Any = request
+        answer = drive(self._steps(oauth_aware_request, at_once, wsgi.chunks))
+        if answer is not None:
+            return answer
+        answer = self.get_response(request)
+        return with_logout_cookies(answer, self.site.sign_out(oauth_aware_request.oauth_request)) if oauth_aware_request.oauth_left else answer
+
+    async def _acall(self, request: Any) -> Any:
+        SERVED.set((request, sync_to_async))
+        answer = await adrive(self._steps(request, sync_to_async, async_chunks))
+        if answer is not None:
+            return answer
+        answer = await self.get_response(request)
+        if not request.oauth_left:
+            return answer
+        return with_logout_cookies(answer, await self.site.asign_out(request.oauth_request))
+
+    def _steps(self, request: Any, call: Callable[..., Any], chunks: Callable[..., Any]) -> Steps:
+        """Ends with the response of the site, or with None once the request has its user."""
+        from . import people
+
+        request.oauth_request = _request(self.site, request)
+        ended = yield from self.site.visit_steps(request.oauth_request, self.access)
         if isinstance(ended, Forward):
-            api_response = ended.send(request.read(ended.limit + 1))
-            return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, wsgi.chunks(api_response))
+            ended = yield ended, request.read(ended.limit + 1)
+            if not isinstance(ended, Reply):
+                return streamed(ended, chunks(ended))
         if isinstance(ended, Reply):
             return response(ended)
-        _set_user(oauth_aware_request, ended, _user_of(ended))
-        if self.access == "signed_in" and oauth_aware_request.oauth is None:
-            return response(self.site.sign_out(oauth_aware_request.oauth_request))
-        view_response: HttpResponse = self.get_response(oauth_aware_request)
-        return with_logout_cookies(view_response, self.site.sign_out(oauth_aware_request.oauth_request)) if oauth_aware_request.oauth_left else view_response
+        user = (yield call(people.user_of), ended.identity) if ended else None
+        _set_user(request, ended, user)
+        if self.access == "signed_in" and request.oauth is None:
+            return response((yield from self.site.sign_out_steps(request.oauth_request)))
+        return None
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Redirects a user whose grant has ended to sign in."""
@@ -67,74 +89,16 @@ class Middleware:
             return None
         return response(self.site.sign_out(request.oauth_request))
 
-    async def _acall(self, request: Any) -> HttpResponse:
-        SERVED.set((request, sync_to_async))
-        ended = await self.site.avisit(request.oauth_request, self.access)
-        if isinstance(ended, Forward):
-            api_response = await ended.asend(request.read(ended.limit + 1))
-            return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, async_chunks(api_response))
-        if isinstance(ended, Reply):
-            return response(ended)
-        _set_user(request, ended, await sync_to_async(_user_of)(ended) if ended is not None else None)
-        if self.access == "signed_in" and request.oauth is None:
-            return response(await self.site.asign_out(request.oauth_request))
-        view_response: HttpResponse = await self.get_response(request)
-        if not request.oauth_left:
-            return view_response
-        return with_logout_cookies(view_response, await self.site.asign_out(request.oauth_request))
-
-
-def position_error() -> str | None:
-    """The error of the middleware's position in the settings, if it is wrong."""
-    from django.contrib.auth.middleware import AuthenticationMiddleware
-    from django.contrib.sessions.middleware import SessionMiddleware
-
-    names: list[str] = list(settings.MIDDLEWARE)
-    classes = [(name, import_string(name)) for name in names]
-    own_position = next((at for at, (_, middleware) in enumerate(classes) if _is_a(middleware, Middleware)), len(classes))
-    needed = (SessionMiddleware, AuthenticationMiddleware)
-    late = [name for name, middleware in classes[own_position + 1 :] if any(_is_a(middleware, kind) for kind in needed)]
-    if not late:
-        return None
-    return f"{names[own_position]} must come after {' and '.join(late)} in MIDDLEWARE"
-
-
-def _is_a(value: Any, kind: type) -> bool:
-    return isinstance(value, type) and issubclass(value, kind)
-
 
 def _request(oauth_site: Site, request: Any) -> Request:
     scope = getattr(request, "scope", None)
-    target = wsgi.target_from(request.META) if scope is None else asgi.target_from(scope)
+    target = wsgi.target_of(request.META) if scope is None else asgi.target_of(scope)
     if oauth_site.owns(target):
-        target = _with_return_to(target)
+        # Views append this parameter to ``LOGIN_URL``.
+        target = renamed_parameter(target, REDIRECT_FIELD_NAME, "return_to")
     form = request.read(MAX_FORM + 1) if oauth_site.reads_form(request.method, target) else None
     host = request.META.get("HTTP_HOST", "")
-    return Request(request.method, host, target, wsgi.headers_from(request.META), form)
-
-
-def _with_return_to(target: str) -> str:
-    """The target of a page of the site, with Django's parameter for the page to return to, which views append to
-    ``LOGIN_URL``, renamed to the site's ``return_to``."""
-    path, mark, query = target.partition("?")
-    pairs = [part.partition("=") for part in query.split("&")]
-    names = [unquote_plus(name) for name, _, _ in pairs]
-    if REDIRECT_FIELD_NAME not in names or "return_to" in names:
-        return target
-    # Like Django, takes the last if there are several.
-    last = len(names) - 1 - names[::-1].index(REDIRECT_FIELD_NAME)
-    parts = [
-        f"return_to={value}" if at == last else f"{name}{equals}{value}"
-        for at, (name, equals, value) in enumerate(pairs)
-        if at == last or names[at] != REDIRECT_FIELD_NAME
-    ]
-    return f"{path}{mark}{'&'.join(parts)}"
-
-
-def _user_of(ended: VisitResult) -> Any:
-    from . import people
-
-    return None if ended is None or isinstance(ended, (Forward, Reply)) else people.get_user(ended.identity)
+    return Request(request.method, host, target, wsgi.headers_of(request.META), form)
 
 
 def _set_user(request: Any, ended: VisitResult, user: Any) -> None:

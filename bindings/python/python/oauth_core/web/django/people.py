@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from ..._native import Identity
 from .._types import Refuse
 from .models import Person
-from .site import SERVED
+from .functions import SERVED
 
 # The session key with the id of the user whom this package has signed in; SESSION_KEY is that of Django's own login.
 _USER = "_oauth_core_user_id"

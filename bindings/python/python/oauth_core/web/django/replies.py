@@ -13,19 +13,31 @@ if TYPE_CHECKING:
     from ..._native import Streamed
 
 
+def response(reply: Reply) -> Any:
+    """Converts a reply to a Django response."""
+    return _with_headers(HttpResponse(reply.body, status=reply.status), reply)
+
+
+def streamed(api_response: Streamed, body: Any) -> Any:
+    """The response of an API, as a Django response."""
+    return _with_headers(StreamingHttpResponse(body, status=api_response.status), api_response)
+
+
 async def async_chunks(api_response: Streamed) -> AsyncIterator[bytes]:
     """The body of an API's response, as a stream."""
     while (chunk := await api_response.achunk()) is not None:
         yield chunk
 
 
-def streamed(api_response: Streamed, body: Any) -> Any:
-    """The response of an API, as a Django response."""
-    django_response = StreamingHttpResponse(body, status=api_response.status)
-    del django_response.headers["Content-Type"]
-    for name, value in api_response.headers:
-        django_response.headers[name] = value
-    return django_response
+def _with_headers(answer: Any, reply: Reply | Streamed) -> Any:
+    del answer.headers["Content-Type"]
+    for name, value in reply.headers:
+        if name == "set-cookie":
+            # Several `Set-Cookie` fields have the same name, which Django's headers do not support.
+            answer.cookies.load(value)
+        else:
+            answer.headers[name] = value
+    return answer
 
 
 def with_logout_cookies(view_response: HttpResponse, reply: Reply) -> HttpResponse:
@@ -35,16 +47,3 @@ def with_logout_cookies(view_response: HttpResponse, reply: Reply) -> HttpRespon
             view_response.cookies.load(value)
     patch_vary_headers(view_response, ["Cookie"])
     return view_response
-
-
-def response(reply: Reply) -> HttpResponse:
-    """Converts a reply to a Django response."""
-    django_response = HttpResponse(reply.body, status=reply.status)
-    del django_response.headers["Content-Type"]
-    for name, value in reply.headers:
-        if name == "set-cookie":
-            # Several `Set-Cookie` fields have the same name, which Django's headers do not support.
-            django_response.cookies.load(value)
-        else:
-            django_response.headers[name] = value
-    return django_response

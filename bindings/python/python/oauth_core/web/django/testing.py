@@ -26,7 +26,8 @@ from django.test import Client
 from ..testing import KEY
 from ..testing import sign_in as _sign_in
 from . import people
-from .site import SERVED, at_once, site
+from .functions import SERVED, at_once
+from .site import site
 
 __all__ = ["KEY", "sign_in"]
 

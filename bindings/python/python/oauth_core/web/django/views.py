@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import Any, Callable, Sequence, TypeVar, overload
-
-from asgiref.sync import iscoroutinefunction
 
 from ..._lists import listed
 from ..._native import Reply
 from .._types import Need
+from .._visits import Steps, adrive, drive
+from .functions import is_awaited
 from .replies import response
 from .site import site
 
@@ -35,34 +34,24 @@ def required(
     in."""
     need = Need(listed("acr", acr), max_age, listed("scope", scope), tenant)
 
+    def steps(request: Any) -> Steps:
+        oauth_site, _ = site()
+        ended = yield from oauth_site.visit_steps(request.oauth_request, "signed_in", need)
+        if not isinstance(ended, Reply) and request.oauth is None:
+            ended = yield from oauth_site.sign_out_steps(request.oauth_request)
+        return response(ended) if isinstance(ended, Reply) else None
+
     def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def page(request: Any, *args: Any, **options: Any) -> Any:
-            oauth_site, _ = site()
-            ended = oauth_site.visit(request.oauth_request, "signed_in", need)
-            if not isinstance(ended, Reply) and request.oauth is None:
-                ended = oauth_site.sign_out(request.oauth_request)
-            return response(ended) if isinstance(ended, Reply) else view(request, *args, **options)
+            answer = drive(steps(request))
+            return view(request, *args, **options) if answer is None else answer
 
         @functools.wraps(view)
         async def later(request: Any, *args: Any, **options: Any) -> Any:
-            oauth_site, _ = site()
-            ended = await oauth_site.avisit(request.oauth_request, "signed_in", need)
-            if not isinstance(ended, Reply) and request.oauth is None:
-                ended = await oauth_site.asign_out(request.oauth_request)
-            return response(ended) if isinstance(ended, Reply) else await view(request, *args, **options)
+            answer = await adrive(steps(request))
+            return await view(request, *args, **options) if answer is None else answer
 
-        return later if _is_awaited(view) else page
+        return later if is_awaited(view) else page
 
     return guarded if view is None else guarded(view)
-
-
-def _is_awaited(view: Callable[..., Any]) -> bool:
-    """Whether Django awaits the result of the view."""
-    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated]
-        return True
-    # ``method_decorator`` passes ``dispatch``, which is not a coroutine function even if the handlers are.
-    bound: Any = inspect.unwrap(view, stop=lambda one: isinstance(one, functools.partial))
-    method = bound.func if isinstance(bound, functools.partial) else bound
-    is_dispatch = getattr(method, "__name__", None) == "dispatch"
-    return is_dispatch and bool(getattr(getattr(method, "__self__", None), "view_is_async", False))

@@ -3,68 +3,32 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
 
+use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use oauth_web::{PageRequirements, Session};
 
-use oauth_core::error::Error;
-
-use crate::host::Host;
+use crate::convert::GrantEnded;
 use crate::rejection::Rejection;
-use crate::tokens::SessionSource;
-use crate::visit_driver::Outcome;
-use crate::visited::RequestSession;
-
-/// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
-/// and scripts get an error. `Option<User>` is for pages that everyone may see.
-#[derive(Debug, Clone)]
-pub struct User {
-    session: Arc<Session>,
-    host: Host,
-}
+use crate::visited::{RequestSession, User};
 
 impl User {
-    /// The session.
-    pub const fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
-    /// The source of this user's tokens, which are kept fresh; once their grant has ended, the session ends as well.
-    ///
-    /// # Errors
-    /// The errors of [`Host::source`].
-    pub async fn source(&self) -> Result<SessionSource, Error> {
-        self.host.source(Arc::clone(&self.session)).await
-    }
-
     /// The user who is signed in and meets this requirement, for your own extractors and middleware.
     ///
     /// # Errors
     /// The response to send instead.
     pub async fn having(parts: &Parts, need: PageRequirements) -> Result<Self, Rejection> {
-        Self::from_parts(parts, Some(need)).await
+        Self::of(parts, Some(need)).await
     }
 
-    fn new(session: Arc<Session>, visited: &RequestSession) -> Self {
-        let host = visited.host.clone();
-        Self { session, host }
-    }
-
-    async fn from_parts(parts: &Parts, need: Option<PageRequirements>) -> Result<Self, Rejection> {
+    async fn of(parts: &Parts, need: Option<PageRequirements>) -> Result<Self, Rejection> {
         let visited = parts
             .extensions
             .get::<RequestSession>()
             .ok_or(Rejection::Setup)?;
-        if let (Some(session), None) = (&visited.session, &need) {
-            return Ok(Self::new(Arc::clone(session), visited));
-        }
-        match visited.require(parts, need).await {
-            Ok(Outcome::Pass(Some(session))) => Ok(Self::new(session, visited)),
-            Ok(Outcome::Respond(reply)) => Err(Rejection::Reply(Box::new(reply))),
-            Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => Err(Rejection::Setup),
-        }
+        visited.require(parts, need).await
     }
 }
 
@@ -76,11 +40,11 @@ pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 ///
 /// ```
 /// use oauth_web::Need;
-/// use oauth_web_tower::{Needs, StepUp};
+/// use oauth_web_tower::{HandlerRequirement, StepUp};
 ///
 /// struct Mfa;
 ///
-/// impl Needs for Mfa {
+/// impl HandlerRequirement for Mfa {
 ///     fn need() -> Need {
 ///         PageRequirements::acr(["mfa"])
 ///     }
@@ -112,19 +76,11 @@ impl<S: Sync, N: HandlerRequirement> FromRequestParts<S> for StepUp<N> {
     }
 }
 
-impl Deref for User {
-    type Target = Session;
-
-    fn deref(&self) -> &Session {
-        &self.session
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Self::from_parts(parts, None).await
+        Self::of(parts, None).await
     }
 }
 
@@ -132,7 +88,19 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        let visited = parts.extensions.get::<RequestSession>();
-        Ok(visited.and_then(|visited| Some(Self::new(visited.session.clone()?, visited))))
+        Ok(parts
+            .extensions
+            .get::<RequestSession>()
+            .and_then(RequestSession::user))
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let mut response = self.answer().map(Body::new);
+        if self.is_grant_ended() {
+            response.extensions_mut().insert(GrantEnded);
+        }
+        response
     }
 }
