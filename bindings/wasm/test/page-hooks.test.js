@@ -100,10 +100,10 @@ for (const framework of Object.keys(FRAMEWORKS)) {
 
   test(`${framework}: other tabs hear of the sign-in and of the sign-out`, async () => {
     served(framework)
-    const waiting = await us.context.newPage()
+    const waiting = await harness.context.newPage()
     const fetched = []
     waiting.on('request', (request) => request.url().includes('/.well-known/') && fetched.push(request.url()))
-    await waiting.goto(`${us.origin}/`)
+    await waiting.goto(`${harness.origin}/`)
     await shows(waiting, 'nobody')
     const page = await signedIn()
     await shows(waiting, ANN)
