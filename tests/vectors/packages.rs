@@ -3,6 +3,7 @@
 
 pub(crate) mod api;
 pub(crate) mod auth;
+mod bound_refresh;
 pub(crate) mod examples;
 pub(crate) mod identity;
 pub(crate) mod jose;

@@ -1,8 +1,7 @@
 //! Sign-in for web applications: each request is a visit, driven by JavaScript.
 
-use std::time::Duration;
-
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};

@@ -6,6 +6,7 @@
 mod camel_case;
 mod field_values;
 mod one_or_more;
+mod tokens;
 mod words;
 
 use std::fmt;
@@ -482,21 +483,5 @@ impl Field for Extra {
 
     fn write(self) -> Arg {
         Arg::Json(Value::Object(self.into()))
-    }
-}
-
-impl Field for Arc<Tokens> {
-    const SHAPE: Shape = Shape::Tokens;
-    const WANTED: &'static str = "Tokens";
-
-    fn read(arg: Arg) -> Result<Self, FieldError> {
-        match arg {
-            Arg::Tokens(tokens) => Ok(tokens),
-            other => Err(FieldError::Kind(other.kind())),
-        }
-    }
-
-    fn write(self) -> Arg {
-        Arg::Tokens(self)
     }
 }

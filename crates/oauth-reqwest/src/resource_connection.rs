@@ -2,6 +2,7 @@
 //! Context Protocol describes. The server, the client and the scope are chosen in `flow/resource_connection.rs` of
 //! oauth-core; the connection that a client opens to a server is in `transport.rs`.
 
+mod budgets;
 mod connected;
 mod identity;
 mod registration_check;

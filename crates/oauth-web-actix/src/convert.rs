@@ -9,7 +9,7 @@ use http_body_util::BodyDataStream;
 use oauth_web_tower::Answer;
 
 /// Converts a request. A method that cannot be converted becomes one that is not allowed anywhere.
-pub(crate) fn to_site_request(request: &HttpRequest) -> oauth_web::Request {
+pub(crate) fn site_request(request: &HttpRequest) -> oauth_web::Request {
     let method = Method::from_bytes(request.method().as_str().as_bytes());
     let uri = request.uri().to_string().parse().unwrap_or_default();
     let fields = request.headers().iter().filter_map(|(name, value)| {

@@ -7,7 +7,7 @@ use actix_web::{Error, HttpMessage as _, web};
 use oauth_web::Access;
 use oauth_web_tower::{Host, Served};
 
-use crate::convert::{read, response, to_site_request};
+use crate::convert::{read, response, site_request};
 use crate::user::Rejection;
 
 /// The response of the application, or one in its place.
@@ -32,9 +32,9 @@ async fn serve<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<Response<B>, Error> {
-    let seen_request = to_site_request(request.request());
+    let incoming = site_request(request.request());
     let read = |most| read(request.extract::<web::Payload>(), most);
-    let visited = match host.serve(seen_request, access, read).await {
+    let visited = match host.serve(incoming, access, read).await {
         Served::Answer(answer) => {
             let response = request.into_response(response(answer));
             return Ok(response.map_into_right_body());
@@ -45,11 +45,7 @@ async fn serve<B: MessageBody + 'static>(
     let page = next.call(request).await?;
     let error = page.response().error();
     let answer = match error.and_then(|error| error.as_error()) {
-        Some(Rejection(reason)) => {
-            visited
-                .instead(reason, to_site_request(page.request()))
-                .await
-        }
+        Some(Rejection(reason)) => visited.instead(reason, site_request(page.request())).await,
         None => None,
     };
     Ok(match answer {

@@ -11,7 +11,7 @@ use oauth_core::Error;
 use oauth_web::PageRequirements;
 use oauth_web_tower::{Rejection as Reason, RequestSession};
 
-use crate::convert::{response, to_site_request};
+use crate::convert::{response, site_request};
 
 /// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
 /// and scripts get an error. `Option<User>` is for pages that everyone may see.
@@ -25,7 +25,7 @@ impl User {
     /// The response to send instead; 500 without [`sign_in`](crate::sign_in()) around the application.
     pub async fn having(request: &HttpRequest, need: PageRequirements) -> Result<Self, Rejection> {
         let visited = visited(request)?;
-        let user = visited.required(to_site_request(request), Some(need)).await;
+        let user = visited.required(site_request(request), Some(need)).await;
         user.map(Self).map_err(Rejection)
     }
 }

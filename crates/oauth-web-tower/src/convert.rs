@@ -30,12 +30,12 @@ impl RequestSession {
         parts: &Parts,
         need: Option<PageRequirements>,
     ) -> Result<User, Rejection> {
-        self.required(to_site_request(parts), need).await
+        self.required(site_request(parts), need).await
     }
 }
 
 /// Converts a request.
-pub(crate) fn to_site_request(parts: &Parts) -> oauth_web::Request {
+pub(crate) fn site_request(parts: &Parts) -> oauth_web::Request {
     let Parts {
         method, headers, ..
     } = parts;

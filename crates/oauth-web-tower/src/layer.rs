@@ -12,7 +12,7 @@ use oauth_web::Access;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::convert::{GrantEnded, GuardedBody, boxed, read, to_site_request};
+use crate::convert::{GrantEnded, GuardedBody, boxed, read, site_request};
 use crate::host::Host;
 use crate::rejection::Rejection;
 use crate::serve::Served;
@@ -85,7 +85,7 @@ where
             let (mut parts, body) = request.into_parts();
             let mut body = Some(body);
             let read = |most| read(body.take(), most);
-            let visited = match host.serve(to_site_request(&parts), access, read).await {
+            let visited = match host.serve(site_request(&parts), access, read).await {
                 Served::Answer(answer) => return Ok(answer.map(boxed)),
                 Served::Pass(visited) => visited,
             };
@@ -94,7 +94,7 @@ where
                 return Ok(failed.map(boxed));
             };
             let has_tokens = visited.session.as_ref().is_some_and(|it| it.has_tokens());
-            let again = has_tokens.then(|| (visited.clone(), to_site_request(&parts)));
+            let again = has_tokens.then(|| (visited.clone(), site_request(&parts)));
             parts.extensions.insert(visited);
             let page = inner.call(http::Request::from_parts(parts, body)).await?;
             Ok(match (page.extensions().get::<GrantEnded>(), again) {

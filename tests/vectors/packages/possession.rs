@@ -5,12 +5,10 @@ use oauth_core::url::Url;
 use serde_json::{Value, json};
 
 use super::protected::{ISSUER, part, refused};
-use super::{CallResult, Calls, client, server, tokens};
+use super::{CallResult, Calls, bound_refresh, client, server, tokens};
 use crate::ask::{self, Runner};
-use crate::classes;
 use crate::conversation::{ClientConfig, TurnInput};
-use crate::expect::wanted_classes;
-use crate::fields::{Reply, Text};
+use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, holds, names, same, texts};
 use crate::lang::Lang;
 use crate::said::{Done, Refusal, Sent};
@@ -42,7 +40,7 @@ fn token_request_input(lang: Lang) -> TurnInput {
     }
 }
 
-fn redemption() -> TurnInput {
+pub(super) fn redemption() -> TurnInput {
     TurnInput::Redeem {
         callback: "https://app.example/cb?code=c&state=xyz".to_owned(),
         flow: Some(ask::flow(
@@ -60,7 +58,7 @@ fn token_reply(kind: Option<&str>) -> Reply {
 }
 
 /// The header and the claims of a proof.
-fn proof(sent: &Sent) -> Result<(Value, Value), Failure> {
+pub(super) fn proof(sent: &Sent) -> Result<(Value, Value), Failure> {
     let proof = sent.header("dpop").ok_or("no proof")?;
     Ok((part(proof, 0)?, part(proof, 1)?))
 }
@@ -276,7 +274,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         };
     }
     if input.get("refresh_token_bound_to").is_some() {
-        return refreshed(vector, runner);
+        return bound_refresh::refreshed(vector, runner);
     }
     if let Some(alg) = vector.text("alg") {
         if runner.lang == Lang::Browser {
@@ -312,7 +310,7 @@ fn ended(vector: &Vector, is_sent: bool, end: Option<Result<Done, Refusal>>) -> 
     }
 }
 
-fn first(came: CallResult) -> Result<Sent, Failure> {
+pub(super) fn first(came: CallResult) -> Result<Sent, Failure> {
     match (came.sent.into_iter().next(), came.end) {
         (Some(sent), _) => Ok(sent),
         (None, Some(Err(refusal))) => Err(refusal.message.into()),
@@ -345,44 +343,6 @@ fn required(vector: &Vector, sent: &Sent) -> Verdict {
         ),
         None => Ok(()),
     }
-}
-
-/// A public client can refresh only with the key that its tokens are bound to.
-fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let of = || ClientConfig {
-        dpop: Some("ES256".to_owned()),
-        ..ask::public("client1")
-    };
-    let token_body = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
-    let refresh = |tokens| TurnInput::Refresh {
-        scope: String::new(),
-        tokens,
-    };
-    let calls = Calls::new(server(ISSUER, &Value::Null), of())
-        .call(1, redemption(), vec![Reply::json(&token_body)])
-        .call(2, refresh(None), Vec::new());
-    let mut came = calls.play(runner)?.into_iter();
-    let login = came.next().ok_or("no login")?;
-    let (first_key, _) = proof(login.sent.first().ok_or("no request")?)?;
-    let (second_key, _) = proof(&first(came.next().ok_or("no refresh")?)?)?;
-    same("the key", &second_key["jwk"], &first_key["jwk"])?;
-    let held = tokens(
-        login
-            .end
-            .ok_or("no end")?
-            .map_err(|refusal| refusal.message)?,
-    )?;
-    let stored = held.text("stored")?.ok_or("nothing is stored")?;
-    // A new conversation has a new key.
-    let calls = Calls::new(server(ISSUER, &Value::Null), of());
-    let calls = calls.call(2, refresh(Some(Text(stored))), Vec::new());
-    let Err(refusal) = calls.end(runner)? else {
-        return Err("the request was sent".into());
-    };
-    classes::check(
-        &refusal,
-        &wanted_classes(&vector.expected["with_other_key"]),
-    )
 }
 
 pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
-use crate::http::header::CONTENT_TYPE;
-use crate::http::{Method, Request};
+use crate::http::{Method, Request, header::CONTENT_TYPE};
 
 use super::*;
 use crate::client::Client;

@@ -33,9 +33,9 @@ impl VerifiedDpopProof {
     }
 
     /// The response to the request if [`Self::replay_key`] was in your store already. `None` unless you remember proofs
-    /// ([`Replay::Caller`]).
+    /// ([`ReplayProtection::Caller`]).
     ///
-    /// [`Replay::Caller`]: crate::token::logout_token::Replay::Caller
+    /// [`ReplayProtection::Caller`]: crate::token::logout_token::ReplayProtection::Caller
     pub const fn replay_refusal(&self) -> Option<&ApiRefusal> {
         self.replay_refusal.as_ref()
     }

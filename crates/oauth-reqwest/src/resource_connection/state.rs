@@ -4,9 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Kind, Misuse};
-use oauth_core::flow::resource_connection::{
-    ConnectRequest, Connection, GrantChoice, Rediscovery, RediscoveryLimit, StepUpBudget,
-};
+use oauth_core::flow::resource_connection::{ConnectRequest, Connection, GrantChoice, Rediscovery};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{
@@ -18,6 +16,7 @@ use oauth_session::{Token, dpop_key};
 use tokio::sync::Mutex;
 
 use super::Settings;
+use super::budgets::Budgets;
 use super::connected::{Connected, Failure};
 use super::registration_check;
 use super::replaced;
@@ -26,7 +25,7 @@ use crate::loopback::Listener;
 
 /// After how long a user may be asked for a step-up again, and an API is asked again whether it still requires no
 /// authorization.
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// The number of attempts to save a connection against concurrent saves.
 const MAX_SAVE_ATTEMPTS: usize = 16;
@@ -38,14 +37,6 @@ pub(super) struct State {
     open: RwLock<Option<UnixTime>>,
     /// The caller that holds the lock connects, signs in or requests more; all other callers wait for the result.
     flight: Mutex<Budgets>,
-}
-
-/// Limits how many step-ups and metadata fetches an API can cause within an hour.
-#[derive(Default)]
-struct Budgets {
-    /// The number of step-up authorizations made.
-    step_ups: Option<(UnixTime, StepUpBudget)>,
-    metadata: RediscoveryLimit,
 }
 
 impl State {
@@ -500,24 +491,4 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
     dpop_key::remove(&*settings.store, key).await?;
     state.clear();
     Ok(())
-}
-
-impl Budgets {
-    /// # Errors
-    /// `step_up.*` if the user was already asked for this, or too often.
-    fn spend(&mut self, connection: &Connection, required: &StepUp) -> Result<(), Error> {
-        let now = UnixTime::system()?;
-        let (_, budget) = match &mut self.step_ups {
-            Some(recent) if now.since(recent.0) < HOUR => recent,
-            over => over.insert((
-                now,
-                StepUpBudget::new(connection.scope.clone().unwrap_or_default()),
-            )),
-        };
-        match &required.scope {
-            // The tokens of a login show whether another would be the same.
-            None => budget.spend(),
-            scope => budget.next(scope.as_ref()).map(drop),
-        }
-    }
 }

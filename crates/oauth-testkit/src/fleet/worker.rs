@@ -179,8 +179,8 @@ impl Simulation {
                 (slot.known_version, slot.seen_at) = (slot.known_version.max(entry.version), now);
             }
             Event::Loaded(None) => slot.seen_at = now,
-            Event::Saved(SaveOutcome::At(version)) => {
-                (slot.known_version, slot.seen_at) = (*version, now)
+            Event::Saved(SaveOutcome::At(saved)) => {
+                (slot.known_version, slot.seen_at) = (*saved, now)
             }
             Event::Leased(Lease::Won) => {
                 slot.lease = until.map(|until| LeaseTerm::new(until.saturating_sub(lease), until));

@@ -4,12 +4,14 @@
 mod breaker;
 mod certificates;
 mod clocks;
+mod conflicts;
 mod decision;
 mod failures;
 mod login;
 mod logout;
 mod naming;
 mod reconcile;
+mod record_order;
 mod renew_unsaved;
 mod renewing;
 mod storing;

@@ -1,0 +1,153 @@
+//! Stores that report conflicts, and hosts that end meanwhile.
+
+use super::storing::keeper_with_unsaved_tokens;
+use super::*;
+
+/// How often a store that knows no word but "conflict" was asked to save, the pauses in between, and
+/// the end.
+fn in_conflict(
+    store: &mut TestStore,
+    keeper: &mut Keeper,
+    event: Event,
+) -> (usize, Vec<u64>, Outcome) {
+    let (mut saves, mut pauses) = (0, Vec::new());
+    let mut step = keeper.resume(&store.at(), event);
+    loop {
+        let event = match step {
+            Step::Load => Event::Loaded(store.entry.clone()),
+            Step::Lease { .. } => Event::Leased(Lease::Won),
+            Step::Save { .. } => {
+                saves += 1;
+                assert!(saves < 100, "it is asked for ever");
+                Event::Saved(SaveOutcome::Conflict)
+            }
+            Step::Wait(pause) => {
+                pauses.push(u64::try_from(pause.as_millis()).unwrap());
+                Event::Elapsed
+            }
+            Step::Run(_) => panic!("sent without a mark"),
+            Step::Done(outcome) => return (saves, pauses, outcome),
+        };
+        step = keeper.resume(&store.at(), event);
+    }
+}
+
+#[test]
+fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then_no_more() {
+    let grown = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
+        assert_eq!((saves, pauses.len()), (9, 7), "{pauses:?}");
+        for (number, pause) in pauses.iter().enumerate() {
+            let middle = 25 << number;
+            assert!((middle / 2..=middle * 3 / 2).contains(pause), "{pauses:?}");
+        }
+        outcome
+    };
+    // A mark.
+    let mut store = TestStore::with(tokens(1));
+    let mut keeper_of_mark = keeper();
+    store.now = START + 601;
+    let _ = store.decide(&mut keeper_of_mark);
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_mark, Event::Begin));
+    let error = outcome.unwrap_err();
+    assert_eq!(
+        (error.code(), error.endpoint()),
+        ("store.conflict", Some("store"))
+    );
+    assert!(matches!(error.advice(), Advice::Retry { .. }));
+    assert!(!keeper_of_mark.is_busy());
+    // New tokens, which no other worker can have, are returned unsaved and stored later.
+    let mut store = TestStore::with(tokens(1));
+    let mut keeper_of_tokens = keeper();
+    store.now = START + 601;
+    let _ = store.decide(&mut keeper_of_tokens);
+    let step = store.go(&mut keeper_of_tokens, Event::Begin);
+    assert!(matches!(step, Step::Run(_)));
+    let fresh = Event::Completed(Ok(tokens_from(2, store.now)));
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_tokens, fresh));
+    assert_eq!(access_of_outcome(outcome), "a2");
+    assert!(!keeper_of_tokens.is_stored());
+    store.now += 60;
+    assert!(keeper_of_tokens.save_again());
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper_of_tokens, Event::Begin))),
+        "a2"
+    );
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
+    // A login.
+    let mut store = TestStore::with(tokens(1));
+    let mut keeper_of_login = keeper();
+    keeper_of_login.replace(&store.at(), tokens(5)).unwrap();
+    assert!(keeper_of_login.save_again());
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_login, Event::Begin));
+    assert_eq!(access_of_outcome(outcome), "a5");
+    assert_eq!(
+        keeper_of_login.last_error().unwrap().code(),
+        "store.conflict"
+    );
+    assert!(!keeper_of_login.is_stored());
+    // The end of a grant is reported only after it is confirmed.
+    let mut store = TestStore::with(tokens(1));
+    let mut keeper_of_end = keeper();
+    store.now = START + 601;
+    let _ = store.decide(&mut keeper_of_end);
+    let step = store.go(&mut keeper_of_end, Event::Begin);
+    assert!(matches!(step, Step::Run(_)));
+    let ended = Event::Completed(Err(invalid_grant()));
+    let outcome = grown(in_conflict(&mut store, &mut keeper_of_end, ended));
+    assert_eq!(code(outcome), "store.conflict");
+}
+
+#[test]
+fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
+    let (mut keeper, mut store) = keeper_with_unsaved_tokens();
+    let mut step = keeper.resume(&store.at(), Event::Completed(Ok(tokens_from(2, store.now))));
+    for _ in 0..4 {
+        let event = match step {
+            Step::Load => Event::Loaded(store.entry.clone()),
+            Step::Save { .. } => Event::Saved(SaveOutcome::Conflict),
+            Step::Wait(_) => break,
+            step => panic!("{step:?}"),
+        };
+        step = keeper.resume(&store.at(), event);
+    }
+    keeper.abandon(&store.at());
+    store.is_down = false;
+    assert!(keeper.save_again());
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a2"
+    );
+    assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
+}
+
+#[test]
+fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
+    let client_keeper = Keeper::new(config(), GrantId::client());
+    let mut keeper = client_keeper.shared();
+    let mut store = TestStore::new();
+    store.is_down = true;
+    let _ = store.decide(&mut keeper);
+    assert_eq!(
+        access_of_outcome(store.renew(&mut keeper, Ok(tokens(1)))),
+        "a1"
+    );
+    // They are handed out unsaved, and refused when the store has failed again: others are fetched, and are being saved
+    // when their host ends.
+    store.now += 100;
+    assert!(keeper.save_again());
+    let step = keeper.resume(&store.at(), Event::Begin);
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    let step = keeper.resume(&store.at(), Event::Failed(lost_reply()));
+    assert!(matches!(step, Step::Lease { .. }), "{step:?}");
+    let decision = keeper.ask(store.now(), Some(&tokens(1)));
+    assert!(matches!(decision, Decision::Wait), "{decision:?}");
+    store.now += 100;
+    let step = store.go(&mut keeper, Event::Failed(lost_reply()));
+    assert!(matches!(step, Step::Run(_)), "{step:?}");
+    let fresh = tokens_from(2, store.now);
+    let step = keeper.resume(&store.at(), Event::Completed(Ok(fresh)));
+    assert!(matches!(step, Step::Save { .. }), "{step:?}");
+    keeper.abandon(&store.at());
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert!(keeper.usable_tokens(store.now()).is_none());
+}
