@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import fastapi
@@ -305,3 +308,18 @@ def test_an_answer_that_is_no_answer_lets_nobody_in(generic: Any, client: oauth_
     callback = approve(dict(sent.headers)["location"]).removeprefix(BASE)
     with pytest.raises(TypeError, match="must return a dict, None or a Refuse, not bool"):
         site.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+
+
+def test_a_failed_sign_in_is_printed_where_nothing_configures_logging() -> None:
+    program = """
+from oauth_core.web import testing
+from test_web_start import asked, started
+started("https://login.example", key=testing.KEY).visit(asked("/auth/login?return_to=https://evil.example/"))
+"""
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("return_to.refused: ") and "evil" not in done.stderr

@@ -219,6 +219,7 @@ impl Workers {
             let session = GrantSource::shared(Driver(line.clone()), keeper, store);
             let session = session.on_tokens(move |tokens| {
                 hook.act(|sim| sim.hooked(hook.member, tokens));
+                Ok(())
             });
             caller::register(member, &session);
             self.workers[worker].lines.push((line, session));
