@@ -8,7 +8,7 @@ use oauth_facade::Record;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 
 /// The longest time that leaving a `with` block waits, in seconds: the default of drain().
 pub(crate) const CLOSE_TIMEOUT: f64 = 10.0;
@@ -20,7 +20,7 @@ pub(crate) fn nothing(
 ) -> PendingCall {
     PendingCall::new(name, async move {
         work.await?;
-        Ok(Answer::Record(Record::Nothing))
+        Ok(CallResult::Record(Record::Nothing))
     })
 }
 
@@ -30,9 +30,9 @@ pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let held = Arc::new(object.unbind());
     let ready = move || {
         let held = Arc::clone(&held);
-        Some(Ok(Answer::Value(Box::new(
-            move |py| Ok(held.clone_ref(py)),
-        ))))
+        Some(Ok(CallResult::Value(Box::new(move |py| {
+            Ok(held.clone_ref(py))
+        }))))
     };
     let call = PendingCall::new("enter", pending()).unless(ready);
     call.later(py, intern!(py, "__aenter__"))

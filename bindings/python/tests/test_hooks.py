@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import Twin, expired, generic_client
+from conftest import Twin, browse, expired, generic_client
 
 import oauth_core
 from oauth_core.stores import MemoryStore
@@ -64,7 +64,7 @@ def test_a_function_that_nothing_would_run_is_refused(client: oauth_core.Client,
 
 
 def test_a_coroutine_that_a_plain_function_returns_is_reported(client: oauth_core.Client) -> None:
-    source = client.client_credentials(on_tokens=lambda tokens: run_later(tokens))  # type: ignore[arg-type,return-value]
+    source = client.client_credentials(on_tokens=lambda tokens: run_later(tokens))  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(TypeError, match="on_tokens returned a coroutine"):
@@ -76,6 +76,21 @@ def test_login_reports_a_coroutine_of_open(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     with pytest.raises(TypeError, match="open returned a coroutine"):
         oauth_core.login(client, scope="read", open=lambda url: run_later(url), timeout=5)
+
+
+def test_open_may_start_a_task(generic: Twin) -> None:
+    """As with the asynchronous API of Playwright."""
+    client = generic_client(generic, public=True)
+
+    async def main() -> oauth_core.Tokens:
+        async def visit(url: str) -> None:
+            await asyncio.to_thread(browse, url)
+
+        return await oauth_core.alogin(
+            client, scope="read", open=lambda url: asyncio.ensure_future(visit(url)), timeout=30
+        )
+
+    assert asyncio.run(main()).access_token
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])

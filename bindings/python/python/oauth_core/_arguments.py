@@ -19,7 +19,7 @@ class ArgumentTypeError(TypeError):
         if mark and not before:
             self.args = (f"argument {name}: {self}",)
         else:
-            super().add_note(note)  # type: ignore[misc, unused-ignore]
+            super().add_note(note)
 
     def __reduce__(self) -> tuple[type[TypeError], tuple[Any, ...]]:
         return TypeError, self.args
@@ -53,10 +53,8 @@ def check_hooks(**hooks: object) -> None:
 
 
 def finished(name: str, result: object) -> None:
-    """Raises ``TypeError`` if the result of a hook would have to be awaited, which nothing does."""
-    if not hasattr(result, "__await__"):
+    """Raises ``TypeError`` if a hook returned a coroutine, which nothing would run. A task runs by itself."""
+    if not (hasattr(result, "__await__") and hasattr(result, "send")):
         return
-    close = getattr(result, "close", None)
-    if close is not None:
-        close()  # otherwise Python warns that it was never awaited, which the error says already
+    result.close()  # type: ignore[attr-defined]  # Python would warn that it was never awaited
     raise TypeError(f"{name} returned a coroutine, which was not run: it must be a plain function")

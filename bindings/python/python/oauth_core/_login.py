@@ -11,7 +11,7 @@ from .errors import DeniedError
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Coroutine, Iterable, Literal, Mapping, Sequence
+    from typing import Any, Callable, Iterable, Literal, Mapping, Sequence
 
     from ._client import Client
     from ._native import PendingAuthorization, Tokens
@@ -281,7 +281,7 @@ class _Limited(Operations):
     def _call(self, number: int, arguments: tuple[object, ...], /) -> Any:
         return self._client._call(number, arguments, self._timeout)
 
-    def _acall(self, number: int, arguments: tuple[object, ...], /) -> Coroutine[Any, Any, Any]:
+    def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any:
         return self._client._acall(number, arguments, self._timeout)
 
 

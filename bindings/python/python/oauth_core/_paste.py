@@ -68,13 +68,15 @@ def _reader(paste: Paste, has_ended: Event) -> Paste:
     import sys
 
     stdin = sys.stdin
+    # There is none in a program without a console.
     if paste is not input or stdin is None or stdin is not sys.__stdin__:
         return paste
+    encoding = stdin.encoding
     try:
         descriptor = stdin.fileno()
     except (OSError, ValueError):
         return paste
-    return lambda: _read_line(descriptor, has_ended, stdin.encoding)
+    return lambda: _read_line(descriptor, has_ended, encoding)
 
 
 def _read_line(descriptor: int, has_ended: Event, encoding: str) -> str:
