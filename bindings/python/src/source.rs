@@ -450,7 +450,6 @@ verbs!(GrantSource, [origins: Option<Vec<String>> as origins]);
 closes!(
     GrantSource,
     "Calls drain(), as the end of a with or async with block does.\n\n\
-     The current token is returned until it expires, as after drain().\n\
      lost.timeout if that takes more than 10 s. A source from Grants.get()\n\
      belongs to the Grants: it is only released, and its grant is kept fresh for the\n\
      other callers."

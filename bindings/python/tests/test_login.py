@@ -174,7 +174,7 @@ def test_a_login_stays_in_the_browser_where_somebody_says_so(
         oauth_core.login(other_client, scope="read", device=True, show=show)
 
 
-@pytest.mark.parametrize("wanted", ["port", "path", "redirect_uri"])
+@pytest.mark.parametrize("expected_uri", ["port", "path", "redirect_uri"])
 def test_a_login_listens_where_it_is_told(generic: Twin, expected_uri: str) -> None:
     port = free_port()
     choices: dict[str, dict[str, Any]] = {

@@ -111,26 +111,26 @@ def test_the_application_starts_while_its_provider_is_down() -> None:
         door.open.set()
         # Nobody asks at each request.
         assert status_and_text(site.visit(make_request("/me"), "signed_in")) == (503, "lost.connect")
-        assert door.asked == 0
+        assert door.request_count == 0
         site._site.advance(5)
         sent = site.visit(make_request("/me"), "signed_in")
         assert isinstance(sent, Reply) and dict(sent.headers)["location"].startswith(f"{door.issuer}/authorize?")
-        asked_once = door.asked
-        assert isinstance(site.visit(make_request("/auth/login")), Reply) and door.asked == asked_once
+        asked_once = door.request_count
+        assert isinstance(site.visit(make_request("/auth/login")), Reply) and door.request_count == asked_once
 
 
 def test_a_silent_provider_holds_no_page_and_is_asked_once() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(8) as pool:
         site = started(door.issuer)
         sign_ins = [pool.submit(site.visit, make_request("/me"), "signed_in") for _ in range(8)]
-        until(lambda: door.asked == 1, "nobody asks")
+        until(lambda: door.request_count == 1, "nobody asks")
         assert site.visit(make_request("/")) is None
         assert site.visit(make_request("/"), "silent") is None
         assert not any(one.done() for one in sign_ins)
         door.open.set()
         replies = [one.result(30) for one in sign_ins]
         assert {status_and_text(reply) for reply in replies} == {(303, "")}
-        assert door.asked == 1
+        assert door.request_count == 1
 
 
 def test_a_coroutine_waits_without_holding_its_loop() -> None:
@@ -150,7 +150,7 @@ def test_a_coroutine_waits_without_holding_its_loop() -> None:
 
         with TestClient(app, base_url=BASE, follow_redirects=False) as browser, ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(browser.get, "/me", headers=dict(PAGE))
-            until(lambda: door.asked == 1, "nobody asks")
+            until(lambda: door.request_count == 1, "nobody asks")
             assert browser.get("/").json() == "everybody"
             assert waiting.result(30).status_code == 303
 
@@ -199,7 +199,7 @@ def test_a_child_process_asks_for_itself() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(1) as pool:
         site = started(door.issuer)
         waiting = pool.submit(site.visit, make_request("/me"), "signed_in")
-        until(lambda: door.asked == 1, "nobody asks")
+        until(lambda: door.request_count == 1, "nobody asks")
         child = os.fork()
         if child == 0:
             # Whoever is at it is of the parent, and lets nobody here wait.
@@ -207,7 +207,7 @@ def test_a_child_process_asks_for_itself() -> None:
             with suppress(BaseException):
                 status = status_and_text(site.visit(make_request("/me"), "signed_in"))[0] // 100
             os._exit(status)
-        until(lambda: door.asked == 2, "the child asks nobody")
+        until(lambda: door.request_count == 2, "the child asks nobody")
         door.open.set()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
         assert status_and_text(waiting.result(30)) == (303, "")
@@ -257,7 +257,7 @@ def test_all_missing_variables_are_reported_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "code", "says"),
+    ("name", "value", "code", "expected_message"),
     [
         ("OAUTH_ISSUER", "http://127.0.0.1:8080", "issuer.not_https", 'transport="loopback_http"'),
         ("OAUTH_ISSUER", "as.example", "issuer.not_absolute", "OAUTH_ISSUER"),

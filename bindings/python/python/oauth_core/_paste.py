@@ -69,7 +69,7 @@ def _reader(paste: Paste, has_ended: Event) -> Paste:
 
     stdin = sys.stdin
     # There is none in a program without a console.
-    if paste is not input or stdin is None or stdin is not sys.__stdin__:
+    if paste is not input or stdin is not sys.__stdin__ or stdin is None:
         return paste
     encoding = stdin.encoding
     try:

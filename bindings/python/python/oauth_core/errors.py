@@ -116,7 +116,7 @@ class OAuthError(Exception):
         return HINTS.get(self.code)
 
     @property
-    def __notes__(self) -> list[str]:
+    def __notes__(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The hint, which a traceback of Python 3.11 shows below the text, and the notes that were added."""
         notes: list[str] | None = self.__dict__.get("__notes__")
         if notes is None:
