@@ -24,7 +24,8 @@ export interface LoginOptions extends CallOptions, LoginRequest {
    * the user enters a code on another device instead. `true` always does that, `false` never: the URL is then opened
    * manually. By default no code is used with your own `open`, which implies a browser, nor if something is requested
    * that the device flow does not support, such as `acrValues`. Scope, resource, audience and `tokenExtra` apply to a
-   * code too, options about a browser do not; the server says how long the user may take.
+   * code too, options about a browser do not. The code ends at the server's time, and with `timeoutMs` at the latest
+   * after that.
    */
   device?: boolean | undefined
   /** Shows the code; by default a prompt that says what it is for and where to enter it is printed on standard error, with a QR code in a terminal. */

@@ -365,7 +365,8 @@ async function login(client, options = {}) {
  * Logs a user in with a code entered on another device (RFC 8628). Returns `undefined` if the server refuses this client
  * a code and a browser can be used instead.
  */
-async function deviceLogin(client, turn, { show = showCode, purpose, scope, resource, audience, tokenExtra: extra, signal }) {
+async function deviceLogin(client, turn, { show = showCode, purpose, scope, resource, audience, tokenExtra: extra, timeoutMs, signal }) {
+  checkLimit(timeoutMs)
   const requested = { scope, resource, audience, extra }
   let code
   try {
@@ -376,7 +377,7 @@ async function deviceLogin(client, turn, { show = showCode, purpose, scope, reso
   }
   await show(code)
   const { deviceCode, expiresAt, interval } = code
-  return client.pollDeviceToken({ ...requested, deviceCode, expiresAt, interval }, { signal })
+  return client.pollDeviceToken({ ...requested, deviceCode, expiresAt, interval }, { timeoutMs, signal })
 }
 
 function showCode(code) {

@@ -66,6 +66,14 @@ test('the user pastes the callback URL, after a wrong one', async () => {
   }
 })
 
+test('a timeout bounds a login with a code', async () => {
+  const { clientId: id, clientSecret } = await twin.client()
+  const withCodes = new Client(server, { clientId: id, clientSecret })
+  const start = performance.now()
+  await assert.rejects(login(withCodes, { scope: 'read', device: true, show: () => {}, timeoutMs: 500 }), { code: 'lost.timeout' })
+  assert.ok(performance.now() - start < 10_000)
+})
+
 test('the question is taken back when the browser comes', async () => {
   let isTakenBack = false
   const paste = (signal) => new Promise((_, fail) => {

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use crate::connection::ResourceConnection;
 use crate::custom_source::PythonTokenSource;
 use crate::form_fields::FormFields;
+use crate::hooks::{self, Hook};
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{CallResult, PendingCall};
@@ -102,7 +103,7 @@ pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
 pub(crate) struct Limits {
     pub(crate) on_rate_limit: OnRateLimit,
     pub(crate) keeping: RateLimitChoice,
-    on_wait: Option<Arc<Py<PyAny>>>,
+    on_wait: Option<Hook>,
 }
 
 impl Limits {
@@ -110,7 +111,7 @@ impl Limits {
         on_rate_limit: &str,
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
-        on_wait: Option<Py<PyAny>>,
+        on_wait: Option<Hook>,
     ) -> PyResult<Self> {
         let invalid_allowance =
             || PyValueError::new_err("allowance must be \"documented\" or (requests, seconds)");
@@ -129,7 +130,7 @@ impl Limits {
         Ok(Self {
             on_rate_limit: policy_from_name(on_rate_limit, longest_wait)?,
             keeping,
-            on_wait: on_wait.map(Arc::new),
+            on_wait,
         })
     }
 }
@@ -279,7 +280,7 @@ pub(crate) struct Api {
     sources: Arc<Owned>,
     line: Arc<RequestSettings>,
     on_rate_limit: OnRateLimit,
-    on_wait: Option<Arc<Py<PyAny>>>,
+    on_wait: Option<Hook>,
 }
 
 impl Api {
@@ -320,9 +321,8 @@ impl Api {
         Ok(match hook {
             None => api,
             Some(hook) => api.on_wait(move |pause| {
-                let hook = Arc::clone(&hook);
                 tokio::task::block_in_place(|| {
-                    runtime::call_python(move |py| call_hook(py, &hook, pause));
+                    runtime::call_python(|py| call_hook(py, &hook, pause));
                 });
             }),
         })
@@ -344,9 +344,9 @@ fn limited(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_fac
 }
 
 /// A hook that fails must not fail the request.
-fn call_hook(py: Python<'_>, hook: &Py<PyAny>, pause: Duration) {
-    if let Err(error) = hook.call1(py, (pause.as_secs_f64(),)) {
-        error.write_unraisable(py, None);
+fn call_hook(py: Python<'_>, hook: &Hook, pause: Duration) {
+    if let Err(error) = hook.call(py, "on_wait", (pause.as_secs_f64(),)) {
+        hooks::report(py, "on_wait", &error);
     }
 }
 
@@ -365,7 +365,7 @@ impl Api {
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
         expired_token_replies: Option<&Bound<'_, PyAny>>,
-        on_wait: Option<Py<PyAny>>,
+        on_wait: Option<Hook>,
         transport: &str,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Self> {
@@ -468,7 +468,7 @@ twins! {
         fn request / arequest(
             self,
             py,
-            method: &str,
+            #[pyo3(from_py_with = text)] method: String,
             #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
             params: Option<FormFields>,
@@ -480,7 +480,7 @@ twins! {
             longest_wait: Option<f64>,
         ) {
             let request = ApiRequest {
-                method,
+                method: &method,
                 url: &url,
                 headers,
                 params,

@@ -19,7 +19,7 @@ use crate::client::Client;
 use crate::network::seconds;
 use crate::pending_call::{CallResult, PendingCall};
 use crate::sync_async::twins;
-use crate::text::text;
+use crate::text::{port, text};
 use crate::{errors, no_pickle, runtime, value};
 
 /// An authorization that awaits its callback: state, nonce and PKCE verifier. It can be redeemed once.
@@ -271,9 +271,9 @@ impl Listener {
     #[pyo3(signature = (*, port = 0, path = None, redirect_uri = None))]
     fn new(
         py: Python<'_>,
-        port: u16,
-        path: Option<&str>,
-        redirect_uri: Option<&str>,
+        #[pyo3(from_py_with = port)] port: u16,
+        #[pyo3(from_py_with = text)] path: Option<String>,
+        #[pyo3(from_py_with = text)] redirect_uri: Option<String>,
     ) -> PyResult<Self> {
         if redirect_uri.is_some() && (port != 0 || path.is_some()) {
             let text = "port and path cannot be given with redirect_uri, which contains them";
@@ -283,12 +283,12 @@ impl Listener {
         let bind = async {
             let listener = match redirect_uri {
                 Some(uri) => {
-                    loopback::Listener::for_redirect_uri(&RedirectUri::parse(uri)?).await?
+                    loopback::Listener::for_redirect_uri(&RedirectUri::parse(&uri)?).await?
                 }
                 None => loopback::Listener::bind_on(port).await?,
             };
             match path {
-                Some(path) => listener.at_path(path),
+                Some(path) => listener.at_path(&path),
                 None => Ok(listener),
             }
         };

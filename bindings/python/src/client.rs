@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use crate::authorization::PendingAuthorization;
 use crate::client_auth::{self, ClientAuth};
 use crate::dpop::DpopKey;
+use crate::hooks::Hook;
 use crate::identity::SignInArguments;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
@@ -113,7 +114,7 @@ impl Client {
     fn new(
         py: Python<'_>,
         #[pyo3(from_py_with = server_argument)] server: Py<Server>,
-        client_id: Option<&str>,
+        #[pyo3(from_py_with = text)] client_id: Option<String>,
         #[pyo3(from_py_with = text)] registered: Option<String>,
         #[pyo3(from_py_with = text)] client_secret: Option<String>,
         #[pyo3(from_py_with = client_auth_argument)] client_auth: Option<Bound<'_, ClientAuth>>,
@@ -121,7 +122,7 @@ impl Client {
         headers: Option<Pairs>,
         timeout: Option<f64>,
         network: Option<&Bound<'_, Network>>,
-        id_token_signed_response_alg: Option<&str>,
+        #[pyo3(from_py_with = text)] id_token_signed_response_alg: Option<String>,
         #[pyo3(from_py_with = text)] trusted_audiences: Option<Vec<String>>,
         #[pyo3(from_py_with = text)] id_token_encrypted_response_alg: Option<String>,
         #[pyo3(from_py_with = text)] id_token_encrypted_response_enc: Option<String>,
@@ -183,7 +184,7 @@ impl Client {
         let native_server = server.get().0.clone();
         let build = || {
             let mut client = match identification {
-                (Some(id), _) => oauth_facade::Client::new(&native_server, id, auth)?,
+                (Some(id), _) => oauth_facade::Client::new(&native_server, &id, auth)?,
                 (None, Some(stored)) => {
                     oauth_facade::Client::registered(&native_server, &stored, chosen_auth)?
                 }
@@ -193,7 +194,7 @@ impl Client {
                 client = client.with_redirect_uris(uris)?;
             }
             if let Some(alg) = id_token_signed_response_alg {
-                client = client.with_id_token_signed_response_alg(alg)?;
+                client = client.with_id_token_signed_response_alg(&alg)?;
             }
             if let Some(audiences) = trusted_audiences {
                 client = client.with_trusted_audiences(audiences);
@@ -302,7 +303,7 @@ impl Client {
         authorization_details: Option<Details>,
         store: Option<Store>,
         lease: Option<f64>,
-        on_tokens: Option<Py<PyAny>>,
+        on_tokens: Option<Hook>,
     ) -> PyResult<GrantSource> {
         let source_settings = SourceSettings {
             keep: GrantSettings {
@@ -318,7 +319,7 @@ impl Client {
                 ..GrantSettings::default()
             },
             store,
-            on_tokens: on_tokens.map(Arc::new),
+            on_tokens,
         };
         GrantSource::client_credentials(py, Arc::clone(&self.inner), source_settings)
     }
@@ -331,8 +332,8 @@ impl Client {
     /// and one of them renews it; without tokens it is read from there. reuse is what the server
     /// does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
     /// is the number of seconds for which one worker holds a renewal, 10 by default. on_tokens(tokens)
-    /// is called with new tokens before any caller sees them, in a thread of the library; it
-    /// must not wait for a token.
+    /// is called with new tokens before any caller sees them, in a thread of the library. It is a plain function, and must
+    /// not wait for a token; callers that waited for the tokens get what it raises, later ones the tokens.
     ///
     /// keep_alive is the number of seconds before its unused refresh token expires at which the grant is renewed,
     /// even without a caller, once a token was requested: at most a fifth of that time.
@@ -363,7 +364,7 @@ impl Client {
         #[pyo3(from_py_with = text)] reuse: Option<String>,
         lease: Option<f64>,
         keep_alive: Option<f64>,
-        on_tokens: Option<Py<PyAny>>,
+        on_tokens: Option<Hook>,
         identity_provider: Option<&Bound<'_, Self>>,
         sign_in: Option<&Bound<'_, PyAny>>,
         #[pyo3(from_py_with = text)] subject_token_type: Option<String>,
@@ -391,7 +392,7 @@ impl Client {
                 ..GrantSettings::default()
             },
             store,
-            on_tokens: on_tokens.map(Arc::new),
+            on_tokens,
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
         GrantSource::refreshing(py, inner, tokens, source_settings)
@@ -463,9 +464,9 @@ impl Client {
 twins! {
     impl Client {
         /// Runs the operation with this number; `_ops.py` calls this.
-        #[pyo3(signature = (number, arguments, /))]
-        fn _call / _acall(self, py, number: u32, #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>) {
-            self.operating(py, number, arguments)
+        #[pyo3(signature = (number, arguments, timeout = None, /))]
+        fn _call / _acall(self, py, number: u32, #[pyo3(from_py_with = text)] arguments: Vec<OperationArg>, timeout: Option<f64>) {
+            Ok(self.operating(py, number, arguments)?.within(timeout.map(seconds).transpose()?))
         }
 
         /// Checks the callback and redeems its code for tokens (RFC 6749 section 4.1.3).

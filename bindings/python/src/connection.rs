@@ -21,6 +21,7 @@ use crate::custom_source::raised;
 use crate::dpop::DpopKey;
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
+use crate::hooks::Hook;
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{CallResult, PendingCall};
@@ -77,9 +78,9 @@ pub(crate) struct ResourceConnection {
     auth: Auth,
     store: Option<Store>,
     subject: Option<String>,
-    open: Option<Arc<Py<PyAny>>>,
+    open: Option<Hook>,
     device: Option<DeviceLogin>,
-    show: Option<Arc<Py<PyAny>>>,
+    show: Option<Hook>,
     identity: Option<(Arc<SharedClient>, Source)>,
     redirect_uri: Option<oauth_core::redirect_uri::RedirectUri>,
     dpop: Option<oauth_facade::DpopKey>,
@@ -120,10 +121,10 @@ impl ResourceConnection {
         }
         if let Some(device) = self.device {
             let (show, purpose) = (self.show.clone(), self.connect.purpose());
-            native = native.device(device, move |code| show_code(show.clone(), code, &purpose));
+            native = native.device(device, move |code| show_code(show.as_ref(), code, &purpose));
         }
         let open = self.open.clone();
-        Ok(native.open(move |url| show(open.clone(), url)))
+        Ok(native.open(move |url| show(open.as_ref(), url)))
     }
 
     pub(crate) fn line(&self) -> Arc<RequestSettings> {
@@ -187,17 +188,17 @@ impl ResourceConnection {
 }
 
 /// Shows a page to the user.
-fn show(open: Option<Arc<Py<PyAny>>>, url: &Url) -> Result<(), Error> {
+fn show(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
-    call_back(move |py| match &open {
-        Some(open) => open.call1(py, (text,)).map(drop),
+    call_back(move |py| match open {
+        Some(open) => open.call(py, "open", (text,)),
         None => call_default(py, "_open_or_print", (text,)),
     })
 }
 
 /// Shows a code to the user.
 fn show_code(
-    show: Option<Arc<Py<PyAny>>>,
+    show: Option<&Hook>,
     code: &DeviceAuthorizationResponse,
     purpose: &str,
 ) -> Result<(), Error> {
@@ -207,8 +208,8 @@ fn show_code(
     ));
     call_back(move |py| {
         let code = value::record_to_py(py, code)?;
-        match &show {
-            Some(show) => show.call1(py, (code,)).map(drop),
+        match show {
+            Some(show) => show.call(py, "show", (code,)),
             None => call_default(py, "_print_code", (code,)),
         }
     })
@@ -264,12 +265,12 @@ impl ResourceConnection {
         grant_type: &str,
         store: Option<Store>,
         #[pyo3(from_py_with = text)] subject: Option<String>,
-        open: Option<Py<PyAny>>,
+        open: Option<Hook>,
         device: bool,
-        show: Option<Py<PyAny>>,
+        show: Option<Hook>,
         identity_provider: Option<&Bound<'_, Client>>,
         sign_in: Option<Source>,
-        redirect_uri: Option<&str>,
+        #[pyo3(from_py_with = text)] redirect_uri: Option<String>,
         dpop_key: Option<&Bound<'_, DpopKey>>,
         timeout: f64,
         #[pyo3(from_py_with = text)] www_authenticate: Option<Vec<String>>,
@@ -320,14 +321,16 @@ impl ResourceConnection {
         connect.certificate_thumbprint =
             network.and_then(|network| network.get().certificate_thumbprint());
         connect.challenges = www_authenticate.unwrap_or_default();
-        let redirect_uri = redirect_uri.map(oauth_core::redirect_uri::RedirectUri::parse);
+        let redirect_uri = redirect_uri
+            .as_deref()
+            .map(oauth_core::redirect_uri::RedirectUri::parse);
         let this = Self {
             auth,
             store,
             subject,
-            open: open.map(Arc::new),
+            open,
             device,
-            show: show.map(Arc::new),
+            show,
             identity,
             redirect_uri: redirect_uri
                 .transpose()
@@ -440,7 +443,7 @@ twins! {
         fn request / arequest(
             self,
             py,
-            method: &str,
+            #[pyo3(from_py_with = text)] method: String,
             #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
             params: Option<FormFields>,
@@ -452,7 +455,7 @@ twins! {
             longest_wait: Option<f64>,
         ) {
             let request = ApiRequest {
-                method,
+                method: &method,
                 url: &url,
                 headers,
                 params,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use oauth_core::Error;
 use oauth_facade::Record;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::pending_call::{CallResult, PendingCall};
@@ -33,7 +34,8 @@ pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
             Ok(held.clone_ref(py))
         }))))
     };
-    PendingCall::new("enter", pending()).unless(ready).later(py)
+    let call = PendingCall::new("enter", pending()).unless(ready);
+    call.later(py, intern!(py, "__aenter__"))
 }
 
 /// Makes a class a context manager; its `closing` method is called at the end of the block.

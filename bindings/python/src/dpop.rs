@@ -3,6 +3,7 @@
 use oauth_core::error::Error;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -100,7 +101,7 @@ impl DpopKey {
         #[pyo3(from_py_with = text)] name: String,
         alg: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        opening(py, &store, name, alg)?.later(py)
+        opening(py, &store, name, alg)?.later(py, intern!(py, "DpopKey.aopen"))
     }
 
     /// The thumbprint (jkt) in tokens that are bound to the key (RFC 9449 section 6.1).

@@ -88,6 +88,21 @@ fn chain(cause: &dyn std::error::Error) -> String {
     text
 }
 
+/// Warns in `logging.getLogger("oauth_core.web")` of what the user of a web site sees as an error page, and nothing else
+/// reports. Python prints it on stderr without configured logging.
+pub(crate) fn warn_of_site(py: Python<'_>, text: &str) {
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let written = || -> PyResult<()> {
+        let logger = LOGGER.get_or_try_init(py, || {
+            let logging = py.import("logging")?;
+            let logger = logging.call_method1("getLogger", ("oauth_core.web",))?;
+            Ok::<_, PyErr>(logger.unbind())
+        })?;
+        logger.call_method1(py, "warning", (text,)).map(drop)
+    };
+    let _ = written();
+}
+
 /// Writes to `logging.getLogger("oauth_core")`. Failures of logging are ignored.
 pub(crate) fn log(py: Python<'_>, level: &str, text: &str) {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -95,12 +110,14 @@ pub(crate) fn log(py: Python<'_>, level: &str, text: &str) {
         let logger = LOGGER.get_or_try_init(py, || {
             let logging = py.import("logging")?;
             let logger = logging.call_method1("getLogger", ("oauth_core",))?;
-            // Without configured logging, nothing is printed on stderr: important errors are raised as well.
-            let nowhere = logging.call_method0("NullHandler")?;
-            logger.call_method1("addHandler", (nowhere,))?;
             Ok::<_, PyErr>(logger.unbind())
         })?;
-        logger.call_method1(py, level, (text,)).map(drop)
+        let logger = logger.bind(py);
+        // Without configured logging, Python prints warnings on stderr: these are raised as well.
+        if level == "warning" && !logger.call_method0("hasHandlers")?.is_truthy()? {
+            return Ok(());
+        }
+        logger.call_method1(level, (text,)).map(drop)
     };
     let _ = written();
 }

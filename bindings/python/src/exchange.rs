@@ -378,10 +378,10 @@ impl Exchanges {
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", moment = None))]
 pub(crate) fn discover_exchange(
     py: Python<'_>,
-    issuer: &str,
+    #[pyo3(from_py_with = text)] issuer: String,
     transport: &str,
     prefer: &str,
     moment: Option<Py<PyAny>>,
 ) -> PyResult<Exchange> {
-    Exchange::new(py, discovery_exchange(issuer, transport, prefer)?, moment)
+    Exchange::new(py, discovery_exchange(&issuer, transport, prefer)?, moment)
 }

@@ -13,10 +13,11 @@ use pyo3::types::{PyDict, PyList};
 use crate::client::Client;
 use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
+use crate::hooks::Hook;
 use crate::network::seconds;
 use crate::pending_call::{CallResult, PendingCall};
 use crate::shared_client::SharedClient;
-use crate::source::{GrantSource, in_hook, refuse_in_hook};
+use crate::source::{GrantSource, refuse_in_hook};
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{filled, json_text, text};
@@ -31,8 +32,10 @@ use crate::{errors, runtime, value};
 /// are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
 /// renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
 /// tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
-/// library, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
-/// a week by default: only the user can extend it. Use it in a with or async with block, or call close().
+/// library, as plain functions, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
+/// a week by default: only the user can extend it. What on_renewed raises is raised as for
+/// on_tokens of client.source(), and what the others raise is logged. Use it in a with or async with block, or call
+/// close().
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Grants(Arc<Shared>);
 
@@ -50,9 +53,9 @@ pub(crate) struct Shared {
 
 #[derive(Clone, Default)]
 struct Hooks {
-    on_renewed: Option<Arc<Py<PyAny>>>,
-    on_ended: Option<Arc<Py<PyAny>>>,
-    on_authorization_ends: Option<Arc<Py<PyAny>>>,
+    on_renewed: Option<Hook>,
+    on_ended: Option<Hook>,
+    on_authorization_ends: Option<Hook>,
 }
 
 impl Shared {
@@ -75,20 +78,18 @@ impl Shared {
             None => grants,
             Some(hook) => grants.on_renewed(move |id, tokens| {
                 let (subject, tokens) = (id.subject().map(str::to_owned), Arc::clone(tokens));
-                call(&hook, "on_renewed", move |py| {
-                    Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind())
-                        .into_pyobject(py)?
-                        .unbind())
-                });
+                hook.run("on_renewed", move |py| {
+                    Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind()))
+                })
             }),
         };
         let grants = match self.hooks.on_authorization_ends.clone() {
             None => grants,
             Some(hook) => grants.on_authorization_ends(move |id, end| {
                 let subject = id.subject().map(str::to_owned);
-                call(&hook, "on_authorization_ends", move |py| {
-                    let end = value::time_to_py(py, end)?;
-                    Ok((subject, end).into_pyobject(py)?.unbind())
+                // The log has its error: nobody waits for it.
+                let _ = hook.run("on_authorization_ends", move |py| {
+                    Ok((subject, value::time_to_py(py, end)?.unbind()))
                 });
             }),
         };
@@ -96,32 +97,13 @@ impl Shared {
             None => grants,
             Some(hook) => grants.on_ended(move |id, error| {
                 let (subject, error) = (id.subject().map(str::to_owned), error.clone());
-                call(&hook, "on_ended", move |py| {
-                    let error = errors::raise(py, &error).into_value(py);
-                    Ok((subject, error).into_pyobject(py)?.unbind())
+                // The log has its error: its callers get that of the grant.
+                let _ = hook.run("on_ended", move |py| {
+                    Ok((subject, errors::raise(py, &error).into_value(py)))
                 });
             }),
         })
     }
-}
-
-/// Calls a hook from a thread of the runtime. A hook that raises does not fail the renewal.
-fn call(
-    hook: &Arc<Py<PyAny>>,
-    name: &'static str,
-    make: impl FnOnce(Python<'_>) -> PyResult<Py<pyo3::types::PyTuple>>,
-) {
-    let hook = Arc::clone(hook);
-    tokio::task::block_in_place(|| {
-        runtime::call_python(move |py| {
-            let result = in_hook(|| make(py).and_then(|arguments| hook.call1(py, arguments)));
-            if let Err(error) = result {
-                let kind = error.get_type(py).to_string();
-                errors::log(py, "error", &format!("{name} failed: {kind}"));
-                error.write_unraisable(py, None);
-            }
-        });
-    });
 }
 
 /// Writes the events of grants to Python's log.
@@ -165,9 +147,9 @@ impl Grants {
         capacity: usize,
         per_second: u32,
         at_once: usize,
-        on_renewed: Option<Py<PyAny>>,
-        on_ended: Option<Py<PyAny>>,
-        on_authorization_ends: Option<Py<PyAny>>,
+        on_renewed: Option<Hook>,
+        on_ended: Option<Hook>,
+        on_authorization_ends: Option<Hook>,
     ) -> PyResult<Self> {
         let shared = Shared {
             inner: Arc::clone(&client.inner),
@@ -183,9 +165,9 @@ impl Grants {
             per_second,
             at_once,
             hooks: Hooks {
-                on_renewed: on_renewed.map(Arc::new),
-                on_ended: on_ended.map(Arc::new),
-                on_authorization_ends: on_authorization_ends.map(Arc::new),
+                on_renewed,
+                on_ended,
+                on_authorization_ends,
             },
             per_process: PerProcess::new(),
         };
@@ -308,6 +290,8 @@ twins! {
         }
 
         /// Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
+        ///
+        /// Their current tokens are returned until they expire; after that, and where there is none, token_source.closed.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)

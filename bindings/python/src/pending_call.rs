@@ -12,8 +12,10 @@ use oauth_core::{Moment, Tokens};
 use oauth_facade::{ErasedExchange, Record};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
 use tokio::task::AbortHandle;
 
 use crate::greenlet::Hub;
@@ -193,12 +195,25 @@ impl PendingCall {
         }
     }
 
-    /// A coroutine that begins the work when it is first awaited.
-    pub(crate) fn later(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    /// A coroutine that begins the work when it is first awaited. `public` is the name of the caller's method: Python
+    /// names the coroutine by it if it is never awaited.
+    pub(crate) fn later<'py>(
+        self,
+        py: Python<'py>,
+        public: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         static WAIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let operation = self.name;
         let start = Bound::new(py, Start(Mutex::new(Some(self))))?;
-        WAIT.import(py, "oauth_core._bridge", "wait")?
-            .call1((start,))
+        let wait = WAIT.import(py, "oauth_core._bridge", "wait")?;
+        let coroutine = wait.call1((start,))?;
+        // Operations share one method.
+        let public = match public == "Client._acall" {
+            true => PyString::new(py, &format!("Client.a{operation}")),
+            false => public.clone(),
+        };
+        coroutine.setattr(intern!(py, "__qualname__"), public)?;
+        Ok(coroutine)
     }
 
     /// The result, if it is available without waiting.

@@ -18,6 +18,8 @@ pub(crate) struct Response {
     headers: http::HeaderMap,
     content: Vec<u8>,
     retry_after: Option<Duration>,
+    /// The origin that sent this.
+    origin: String,
 }
 
 impl Response {
@@ -25,6 +27,7 @@ impl Response {
         mut response: oauth_reqwest::reqwest::Response,
     ) -> Result<Self, Error> {
         let (status, retry_after) = (response.status(), response.retry_after());
+        let origin = response.url().origin().ascii_serialization();
         let headers = std::mem::take(response.headers_mut());
         let content = response
             .bytes()
@@ -35,6 +38,7 @@ impl Response {
             headers,
             content: content.into(),
             retry_after,
+            origin,
         })
     }
 }
@@ -89,13 +93,13 @@ impl Response {
     ///
     /// The error's code is denied.http_status, or denied.busy if the status means to try again
     /// later (408, 429, 500, 502, 503, 504), or the error of a Bearer challenge, such as
-    /// denied.insufficient_scope (RFC 6750 section 3.1). It contains the status and the requested pause,
-    /// but nothing from the body. A redirect that leaves the API's origin is
+    /// denied.insufficient_scope (RFC 6750 section 3.1). It contains the status, the origin and the requested
+    /// pause, but nothing from the body. A redirect that leaves the API's origin is
     /// returned unchanged, and is not an error here.
     fn raise_for_status<'py>(this: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let response = this.get();
         match resource::refusal(response.status, &response.headers, response.retry_after) {
-            Some(error) => Err(errors::raise(this.py(), &error)),
+            Some(error) => Err(errors::raise(this.py(), &error.at_origin(&response.origin))),
             None => Ok(this),
         }
     }

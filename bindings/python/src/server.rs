@@ -7,11 +7,13 @@ use oauth_core::error::Error;
 use oauth_facade::{Discover, ErasedExchange, PreferredDocument, Transport};
 use oauth_providers::{Choices, Provider};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::api::{Api, Limits, Source, owned, with_expired_token_replies};
 use crate::errors;
+use crate::hooks::Hook;
 use crate::network::{LazyDriver, Network, RequestSettings};
 use crate::pending_call::{CallResult, PendingCall};
 use crate::text::{origins, text};
@@ -37,7 +39,7 @@ impl Server {
     #[pyo3(signature = (issuer, metadata, *, transport = "https"))]
     fn from_metadata(
         py: Python<'_>,
-        issuer: &str,
+        #[pyo3(from_py_with = text)] issuer: String,
         metadata: &Bound<'_, PyAny>,
         transport: &str,
     ) -> PyResult<Self> {
@@ -50,7 +52,7 @@ impl Server {
                 .call_method1("dumps", (document,))?
                 .extract()?
         };
-        oauth_facade::Server::from_metadata(issuer, &text, read_transport(transport)?)
+        oauth_facade::Server::from_metadata(&issuer, &text, read_transport(transport)?)
             .map(Self)
             .map_err(|error| errors::raise(py, &error))
     }
@@ -101,7 +103,7 @@ impl Server {
         longest_wait: f64,
         allowance: Option<&Bound<'_, PyAny>>,
         expired_token_replies: Option<&Bound<'_, PyAny>>,
-        on_wait: Option<Py<PyAny>>,
+        on_wait: Option<Hook>,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Api> {
         let sources = owned(app, user);
@@ -137,12 +139,12 @@ impl Server {
 #[pyo3(signature = (name, *, options = Vec::new(), loopback = None, **variables))]
 pub(crate) fn provider(
     py: Python<'_>,
-    name: &str,
+    #[pyo3(from_py_with = text)] name: String,
     #[pyo3(from_py_with = text)] options: Vec<String>,
     loopback: Option<&str>,
     #[pyo3(from_py_with = text)] variables: Option<BTreeMap<String, String>>,
 ) -> PyResult<Server> {
-    let preset = oauth_providers::provider(name);
+    let preset = oauth_providers::provider(&name);
     configured(py, preset, options, loopback, variables)
 }
 
@@ -206,13 +208,13 @@ fn configured(
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]
 pub(crate) fn discover(
     py: Python<'_>,
-    issuer: &str,
+    #[pyo3(from_py_with = text)] issuer: String,
     transport: &str,
     prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'_, Network>>,
 ) -> PyResult<Py<PyAny>> {
-    discovery(py, issuer, transport, prefer, timeout, network)?.wait(py)
+    discovery(py, &issuer, transport, prefer, timeout, network)?.wait(py)
 }
 
 /// discover(), in a coroutine.
@@ -220,13 +222,13 @@ pub(crate) fn discover(
 #[pyo3(signature = (issuer, *, transport = "https", prefer = "oauth", timeout = None, network = None))]
 pub(crate) fn adiscover<'py>(
     py: Python<'py>,
-    issuer: &str,
+    #[pyo3(from_py_with = text)] issuer: String,
     transport: &str,
     prefer: &str,
     timeout: Option<f64>,
     network: Option<&Bound<'py, Network>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    discovery(py, issuer, transport, prefer, timeout, network)?.later(py)
+    discovery(py, &issuer, transport, prefer, timeout, network)?.later(py, intern!(py, "adiscover"))
 }
 
 fn discovery(

@@ -19,6 +19,7 @@ use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::grants::{self, LogObserver};
+use crate::hooks::Hook;
 use crate::http_methods::verbs;
 use crate::network::{RequestSettings, seconds};
 use crate::pending_call::{CallResult, PendingCall};
@@ -68,7 +69,7 @@ struct Login {
 pub(crate) struct SourceSettings {
     pub(crate) keep: GrantSettings,
     pub(crate) store: Option<Store>,
-    pub(crate) on_tokens: Option<Arc<Py<PyAny>>>,
+    pub(crate) on_tokens: Option<Hook>,
 }
 
 thread_local! {
@@ -160,7 +161,7 @@ impl GrantSource {
             if let Some(newest) = &newest {
                 newest.store(Some(Arc::clone(tokens)));
             }
-            call_hook(hook.clone(), Arc::clone(tokens));
+            call_hook(hook.as_ref(), tokens)
         }))
     }
 
@@ -299,24 +300,15 @@ pub(crate) fn in_hook<T>(hook: impl FnOnce() -> T) -> T {
 }
 
 /// Calls the Python hook with new tokens, on the runtime's thread.
-fn call_hook(hook: Option<Arc<Py<PyAny>>>, tokens: Arc<oauth_core::Tokens>) {
-    let call = move || {
-        runtime::call_python(move |py| {
-            errors::log(py, "debug", &format!("new tokens of {}", tokens.issuer()));
-            let Some(hook) = &hook else { return };
-            let result = in_hook(|| {
-                Bound::new(py, Tokens::of(tokens)).and_then(|tokens| hook.call1(py, (tokens,)))
-            });
-            if let Err(error) = result {
-                // The tokens are valid nevertheless, and waiting callers get them.
-                let name = error.get_type(py).to_string();
-                errors::log(py, "error", &format!("on_tokens failed: {name}"));
-                error.write_unraisable(py, None);
-            }
-        });
-    };
-    // Other tasks may need this thread meanwhile, possibly those that the hook waits for.
-    tokio::task::block_in_place(call);
+fn call_hook(hook: Option<&Hook>, tokens: &Arc<oauth_core::Tokens>) -> Result<(), Error> {
+    let text = format!("new tokens of {}", tokens.issuer());
+    tokio::task::block_in_place(|| {
+        runtime::call_python(|py| errors::log(py, "debug", &text));
+    });
+    let Some(hook) = hook else { return Ok(()) };
+    hook.run("on_tokens", |py| {
+        Ok((Bound::new(py, Tokens::of(Arc::clone(tokens)))?.unbind(),))
+    })
 }
 
 #[pymethods]
@@ -337,7 +329,7 @@ impl GrantSource {
     #[getter]
     fn on_tokens<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let hook = self.settings.on_tokens.as_ref();
-        hook.map(|hook| hook.bind(py).clone())
+        hook.map(|hook| hook.bind(py))
     }
 
     /// The URLs to which these tokens may be sent: these origins, or those of the server's preset.
@@ -424,7 +416,7 @@ twins! {
         fn request / arequest(
             self,
             py,
-            method: &str,
+            #[pyo3(from_py_with = text)] method: String,
             #[pyo3(from_py_with = text)] url: String,
             headers: Option<Pairs>,
             params: Option<FormFields>,
@@ -437,7 +429,7 @@ twins! {
             longest_wait: Option<f64>,
         ) {
             let request = ApiRequest {
-                method,
+                method: &method,
                 url: &url,
                 headers,
                 params,

@@ -29,7 +29,8 @@ macro_rules! twins {
                 $(, $(#[$read])* $given: $type)*
             ) -> PyResult<Bound<'py, PyAny>> {
                 let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
-                begin()?.later($py)
+                let name = pyo3::intern!($py, concat!(stringify!($class), ".", stringify!($later)));
+                begin()?.later($py, name)
             }
         )* }
     };

@@ -1,7 +1,8 @@
 //! Extracts `str` arguments from Python. Errors never show an argument that is not valid Unicode.
 
-use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
 use crate::client_auth::ClientAuth;
@@ -20,13 +21,17 @@ where
     argument.extract().map_err(|error: T::Error| {
         let error = error.into();
         let Ok(text) = argument.cast::<PyString>() else {
-            return withheld(py, error);
+            let error = withheld(py, error);
+            return match error.is_instance_of::<PyTypeError>(py) {
+                true => wrong_type(py, &error.value(py).to_string()),
+                false => error,
+            };
         };
         match text.to_cow() {
             Err(unreadable) => withheld(py, unreadable),
             // A str is a sequence of characters, but never accepted as a list.
             Ok(_) if error.is_instance_of::<PyTypeError>(py) => {
-                PyTypeError::new_err("expected a list or bytes, not a string")
+                wrong_type(py, "expected a list or bytes, not a string")
             }
             Ok(_) => error,
         }
@@ -40,7 +45,7 @@ where
 pub(crate) fn origins(argument: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
     text(argument).map_err(|error| {
         if error.is_instance_of::<PyTypeError>(argument.py()) {
-            PyTypeError::new_err("origins must be a list of URLs")
+            wrong_type(argument.py(), "origins must be a list of URLs")
         } else {
             error
         }
@@ -79,7 +84,8 @@ pub(crate) fn json_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
 /// `TypeError` for anything else, such as the URL of an issuer; it says how to get a server.
 pub(crate) fn server_argument(argument: &Bound<'_, PyAny>) -> PyResult<Py<Server>> {
     argument.extract().map_err(|_| {
-        PyTypeError::new_err(
+        wrong_type(
+            argument.py(),
             "expected a Server: discover(issuer), provider(name) or Server.from_metadata(...) returns one",
         )
     })
@@ -93,10 +99,35 @@ pub(crate) fn client_auth_argument<'py>(
     argument: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, ClientAuth>>> {
     argument.extract().map_err(|_| {
-        PyTypeError::new_err(
+        wrong_type(
+            argument.py(),
             "expected a ClientAuth, such as PrivateKeyJwt(key) or ClientSecretBasic(secret)",
         )
     })
+}
+
+/// Extracts the number of a port.
+///
+/// # Errors
+/// `ValueError` that names the argument for a number that is none; `TypeError` for anything else.
+pub(crate) fn port(argument: &Bound<'_, PyAny>) -> PyResult<u16> {
+    let py = argument.py();
+    argument.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(py) {
+            PyValueError::new_err("port must be a number from 0 to 65535")
+        } else {
+            wrong_type(py, &error.value(py).to_string())
+        }
+    })
+}
+
+/// A `TypeError` whose text names the argument, which PyO3 adds in a note only.
+pub(crate) fn wrong_type(py: Python<'_>, text: &str) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(py, "oauth_core._arguments", "ArgumentTypeError");
+    class
+        .and_then(|class| class.call1((text,)))
+        .map_or_else(|failed| failed, PyErr::from_value)
 }
 
 /// Replaces an error that contains the text it is about.

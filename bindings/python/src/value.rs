@@ -47,7 +47,7 @@ fn members_to_py(py: Python<'_>, name: &str, members: Vec<Arg>) -> PyResult<Py<P
     let members = Bound::new(py, Members(members.collect()))?;
     let record = module
         .getattr(name)?
-        .call_method1(intern!(py, "_of"), (members,))?;
+        .call_method1(intern!(py, "_from_native"), (members,))?;
     Ok(record.unbind())
 }
 

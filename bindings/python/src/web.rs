@@ -66,11 +66,7 @@ impl WebSite {
         });
         Ok(host.log(|note| {
             runtime::call_python(move |py| {
-                errors::log(
-                    py,
-                    "warning",
-                    &format!("web: {}: {}", note.code, note.detail),
-                );
+                errors::warn_of_site(py, &format!("{}: {}", note.code, note.detail));
             });
         }))
     }

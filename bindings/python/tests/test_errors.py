@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+import sys
+import traceback
 from typing import Any, get_args
 
 import pytest
@@ -87,3 +90,25 @@ def test_each_class_is_raised_for_its_reason() -> None:
     assert [kinds[error.code] for error in raised] == ["malformed", "untrusted", "lost", "misuse"]
     for error in raised:
         assert type(error) is KINDS[kinds[error.code]][0]
+
+
+def test_a_traceback_shows_the_hint() -> None:
+    with pytest.raises(oauth_core.MisuseError) as caught:
+        oauth_core.discover("http://as.example")
+    error = caught.value
+    assert error.hint is not None
+    error.add_note("a note of the application") if sys.version_info >= (3, 11) else None
+    shown = "".join(traceback.format_exception(error))
+    if sys.version_info >= (3, 11):
+        assert shown.endswith(f"{error}\nhint: {error.hint}\na note of the application\n")
+    again = pickle.loads(pickle.dumps(error))
+    assert again.hint == error.hint and vars(again) == {k: v for k, v in vars(error).items() if k != "__notes__"}
+
+
+def test_an_error_without_a_hint_has_no_note() -> None:
+    without = next(record for record in RECORDS if record["hint"] is None)
+    error = errors.CLASSES[without["kind"]]("text", code=without["code"])
+    assert not hasattr(error, "__notes__")
+    if sys.version_info >= (3, 11):
+        error.add_note("a note of the application")
+        assert error.__notes__ == ["a note of the application"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http.cookiejar
+import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import webbrowser
 from typing import Any
@@ -172,7 +174,7 @@ def test_a_login_stays_in_the_browser_where_somebody_says_so(
         oauth_core.login(other_client, scope="read", device=True, show=show)
 
 
-@pytest.mark.parametrize("wanted", ["port", "path", "redirect_uri"])
+@pytest.mark.parametrize("expected_uri", ["port", "path", "redirect_uri"])
 def test_a_login_listens_where_it_is_told(generic: Twin, expected_uri: str) -> None:
     port = free_port()
     choices: dict[str, dict[str, Any]] = {
@@ -240,3 +242,84 @@ def test_the_user_pastes_nothing(generic: Twin) -> None:
     login = oauth_core.alogin(client, scope="read", open=browse, paste=paste, timeout=30)
     assert asyncio.run(login).access_token
     assert requests == [1]
+
+
+PASTING = """
+import sys, threading, time, urllib.request
+import oauth_core
+server = oauth_core.discover({base!r}, transport="loopback_http")
+client = oauth_core.Client(server, client_id={client_id!r}, client_auth=oauth_core.Public())
+def browse(url):
+    threading.Thread(target=lambda: urllib.request.urlopen(url, timeout=20).read()).start()
+def approve(url):
+    try: urllib.request.build_opener(Stay).open(url)
+    except urllib.error.HTTPError as answer: print(answer.headers["location"], flush=True)
+class Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_): return None
+first = input() if {reads_before} else None
+print(oauth_core.login(client, scope="read", open={opener}, paste=input, timeout=20).token_type, flush=True)
+print(first, input() if {reads_after} else None)
+"""
+
+
+def pasting(generic: Twin, opener: str, *, reads_before: bool = False, reads_after: bool = False) -> Any:
+    client_id = generic.data["public_client_id"]
+    program = PASTING.format(
+        base=generic.base, client_id=client_id, opener=opener, reads_before=reads_before, reads_after=reads_after
+    )
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_prompt_that_nobody_answers_ends_with_the_login(generic: Twin) -> None:
+    """Standard input stays open, as at a terminal, and the browser comes back: the interpreter exits as usual."""
+    with pasting(generic, "browse") as program:
+        assert program.wait(60) == 0, program.stderr.read()
+        assert program.stdout.read().lower() == "bearer\nnone none\n" and program.stderr.read() == ""
+
+
+def test_a_prompt_takes_no_line_of_what_follows(generic: Twin) -> None:
+    with pasting(generic, "browse", reads_after=True) as program:
+        assert program.stdout.readline().lower() == "bearer\n"
+        program.stdin.write("for the program\n")
+        program.stdin.flush()
+        assert program.wait(60) == 0, program.stderr.read()
+        assert program.stdout.read() == "None for the program\n"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_input_reads_the_callback(generic: Twin, ends: bool) -> None:
+    with pasting(generic, "approve", reads_after=not ends) as program:
+        address = program.stdout.readline()
+        program.stdin.write("a mistake\n" + address)
+        if ends:
+            program.stdin.close()
+        else:
+            program.stdin.write("for the program\n")
+            program.stdin.flush()
+        assert program.wait(60) == 0, program.stderr.read()
+        following = "None" if ends else "for the program"
+        assert program.stdout.read().lower() == f"bearer\nnone {following}\n".lower()
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio"])
+@pytest.mark.parametrize("chosen", ["device", "no browser"])
+def test_a_timeout_bounds_a_login_with_a_code(nobody_sees: Twin, way: str, chosen: str) -> None:
+    client = generic_client(nobody_sees)
+    options: dict[str, Any] = {"scope": "read", "show": lambda code: None, "timeout": 1.5}
+    options |= {"device": True} if chosen == "device" else {}
+    start = time.monotonic()
+    with pytest.raises(oauth_core.LostError) as caught:
+        if way == "asyncio":
+            asyncio.run(oauth_core.alogin(client, **options))
+        else:
+            oauth_core.login(client, **options)
+    assert caught.value.code == "lost.timeout"
+    assert time.monotonic() - start < 10
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match="port must be a number from 0 to 65535"):
+        oauth_core.Listener(port=99999)
+    with pytest.raises(TypeError, match="argument 'port'"):
+        oauth_core.Listener(port="80")  # type: ignore[arg-type]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import fastapi
@@ -108,26 +111,26 @@ def test_the_application_starts_while_its_provider_is_down() -> None:
         door.open.set()
         # Nobody asks at each request.
         assert status_and_text(site.visit(make_request("/me"), "signed_in")) == (503, "lost.connect")
-        assert door.asked == 0
+        assert door.request_count == 0
         site._site.advance(5)
         sent = site.visit(make_request("/me"), "signed_in")
         assert isinstance(sent, Reply) and dict(sent.headers)["location"].startswith(f"{door.issuer}/authorize?")
-        asked_once = door.asked
-        assert isinstance(site.visit(make_request("/auth/login")), Reply) and door.asked == asked_once
+        asked_once = door.request_count
+        assert isinstance(site.visit(make_request("/auth/login")), Reply) and door.request_count == asked_once
 
 
 def test_a_silent_provider_holds_no_page_and_is_asked_once() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(8) as pool:
         site = started(door.issuer)
         sign_ins = [pool.submit(site.visit, make_request("/me"), "signed_in") for _ in range(8)]
-        until(lambda: door.asked == 1, "nobody asks")
+        until(lambda: door.request_count == 1, "nobody asks")
         assert site.visit(make_request("/")) is None
         assert site.visit(make_request("/"), "silent") is None
         assert not any(one.done() for one in sign_ins)
         door.open.set()
         replies = [one.result(30) for one in sign_ins]
         assert {status_and_text(reply) for reply in replies} == {(303, "")}
-        assert door.asked == 1
+        assert door.request_count == 1
 
 
 def test_a_coroutine_waits_without_holding_its_loop() -> None:
@@ -147,7 +150,7 @@ def test_a_coroutine_waits_without_holding_its_loop() -> None:
 
         with TestClient(app, base_url=BASE, follow_redirects=False) as browser, ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(browser.get, "/me", headers=dict(PAGE))
-            until(lambda: door.asked == 1, "nobody asks")
+            until(lambda: door.request_count == 1, "nobody asks")
             assert browser.get("/").json() == "everybody"
             assert waiting.result(30).status_code == 303
 
@@ -196,7 +199,7 @@ def test_a_child_process_asks_for_itself() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(1) as pool:
         site = started(door.issuer)
         waiting = pool.submit(site.visit, make_request("/me"), "signed_in")
-        until(lambda: door.asked == 1, "nobody asks")
+        until(lambda: door.request_count == 1, "nobody asks")
         child = os.fork()
         if child == 0:
             # Whoever is at it is of the parent, and lets nobody here wait.
@@ -204,7 +207,7 @@ def test_a_child_process_asks_for_itself() -> None:
             with suppress(BaseException):
                 status = status_and_text(site.visit(make_request("/me"), "signed_in"))[0] // 100
             os._exit(status)
-        until(lambda: door.asked == 2, "the child asks nobody")
+        until(lambda: door.request_count == 2, "the child asks nobody")
         door.open.set()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
         assert status_and_text(waiting.result(30)) == (303, "")
@@ -254,7 +257,7 @@ def test_all_missing_variables_are_reported_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "code", "says"),
+    ("name", "value", "code", "expected_message"),
     [
         ("OAUTH_ISSUER", "http://127.0.0.1:8080", "issuer.not_https", 'transport="loopback_http"'),
         ("OAUTH_ISSUER", "as.example", "issuer.not_absolute", "OAUTH_ISSUER"),
@@ -305,3 +308,18 @@ def test_an_invalid_admission_admits_no_one(generic: Any, client: oauth_core.Cli
     callback = approve(dict(sent.headers)["location"]).removeprefix(BASE)
     with pytest.raises(TypeError, match="must return a dict, None or a Refuse, not bool"):
         site.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
+
+
+def test_a_failed_sign_in_is_printed_where_nothing_configures_logging() -> None:
+    program = """
+from oauth_core.web import testing
+from test_web_start import make_request, started
+started("https://login.example", key=testing.KEY).visit(make_request("/auth/login?return_to=https://evil.example/"))
+"""
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("return_to.refused: ") and "evil" not in done.stderr

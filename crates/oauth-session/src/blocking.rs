@@ -70,7 +70,10 @@ impl GrantSource {
 
     /// Calls `hook` with new tokens before any caller sees them, see [`crate::GrantSource::on_tokens`].
     #[must_use]
-    pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
+    pub fn on_tokens(
+        self,
+        hook: impl Fn(&Arc<Tokens>) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
         Self(self.0.on_tokens(hook))
     }
 

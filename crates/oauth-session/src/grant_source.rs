@@ -95,7 +95,7 @@ struct State {
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
-type Hook = Box<dyn Fn(&Arc<Tokens>) + Send + Sync>;
+type Hook = Box<dyn Fn(&Arc<Tokens>) -> Result<(), Error> + Send + Sync>;
 /// The renewal that callers wait for.
 type SharedRenewal = Arc<Renewal>;
 
@@ -189,8 +189,13 @@ impl GrantSource {
     ///
     /// It runs inside the task that fetched them, and all callers wait for it: keep it short, and do not
     /// ask this session for a token in it. A session has one hook, the first; all clones share it.
+    ///
+    /// The callers that waited for these tokens get its error instead. The tokens are kept, and stored: later callers get them.
     #[must_use]
-    pub fn on_tokens(self, hook: impl Fn(&Arc<Tokens>) + Send + Sync + 'static) -> Self {
+    pub fn on_tokens(
+        self,
+        hook: impl Fn(&Arc<Tokens>) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
         // A second hook is ignored.
         let _ = self.0.on_tokens.set(Box::new(hook));
         self

@@ -75,7 +75,7 @@ struct Options {
     observer: Option<Arc<dyn Observe>>,
 }
 
-type OnRenewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) + Send + Sync>;
+type OnRenewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) -> Result<(), Error> + Send + Sync>;
 type OnEnded = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
 type OnAuthorizationEnds = Arc<dyn Fn(&GrantId, UnixTime) + Send + Sync>;
 
@@ -138,9 +138,13 @@ impl Grants {
         self.with(|options| options.renewal_limits.at_once(renewals))
     }
 
-    /// Calls `hook` with the new tokens of a grant, before any caller gets them.
+    /// Calls `hook` with the new tokens of a grant, before any caller gets them. Its error is handled as that of
+    /// [`GrantSource::on_tokens`].
     #[must_use]
-    pub fn on_renewed(self, hook: impl Fn(&GrantId, &Arc<Tokens>) + Send + Sync + 'static) -> Self {
+    pub fn on_renewed(
+        self,
+        hook: impl Fn(&GrantId, &Arc<Tokens>) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|options| options.on_renewed = Some(Arc::new(hook)))
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
          from .._native import Network, Provider\n    from ..stores import SealingKey, Store\n\n\
          Upstream: TypeAlias = \"Union[str, tuple[str, Sequence[str]]]\"\n\n\n\
          class SiteSettings:\n    \"\"\"What a site is made with.\"\"\"\n\n    \
-         if TYPE_CHECKING:\n\n        def _made(\n            self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,\n            \
+         if TYPE_CHECKING:\n\n        def _assemble(\n            self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,\n            \
          old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,\n        ) -> None: ...\n\n    \
          def __init__(\n        self,\n        *,\n        providers: Sequence[Provider],\n        \
          base_url: str | Sequence[str],\n        key: str | bytes | SealingKey,\n        \
@@ -98,7 +98,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
             setting.name, setting.name
         );
     }
-    module += "        }\n        self._made(settings_json(given, SHAPES), providers, key, old_keys, store, network)\n\n\n";
+    module += "        }\n        self._assemble(settings_json(given, SHAPES), providers, key, old_keys, store, network)\n\n\n";
     module += "# How each crosses; the others do as they are.\nSHAPES: Mapping[str, str] = {\n";
     for setting in SITE_SETTINGS {
         if let Some(shape) = crossing(setting.shape) {

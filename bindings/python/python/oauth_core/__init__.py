@@ -6,7 +6,7 @@
 
 Every call that waits has two names: ``token()`` blocks (and releases the GIL), ``atoken()`` is its
 coroutine for asyncio. ``drive`` runs the same exchanges over your own HTTP client; ``httpx``,
-``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, which have to be imported explicitly.
+``httpx2``, ``requests`` and ``aiohttp`` are plug-ins, which need the library of that name.
 """
 
 from ._client import Client
@@ -71,6 +71,15 @@ from .errors import DeniedError, LostError, MalformedError, MisuseError, OAuthEr
 # stays fast.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import aiohttp as aiohttp
+    from . import drive as drive
+    from . import errors as errors
+    from . import httpx as httpx
+    from . import httpx2 as httpx2
+    from . import pickling as pickling
+    from . import requests as requests
+    from . import stores as stores
+    from . import web as web
     from ._authorization_details import AuthorizationDetail
     from ._exchanges import Exchanges
     from ._identity import aidentity_assertion_grant, identity_assertion_grant
@@ -181,7 +190,11 @@ if not TYPE_CHECKING:
         "step_up": "_step_up",
     }
 
+    _MODULES = ("aiohttp", "drive", "errors", "httpx", "httpx2", "pickling", "requests", "stores", "web")
+
     def __getattr__(name):
+        if name in _MODULES:
+            return __import__(f"{__name__}.{name}", fromlist=(name,))
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = _LATER.get(name, "_records")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ._arguments import check_hooks, finished
 from ._native import Listener, code_turn, listen, stop_listening
-from .errors import DeniedError, MisuseError
+from ._ops import Operations
+from ._paste import prompting_for_callback
+from .errors import DeniedError
 
 # `typing` and `webbrowser` cost more to import than the package itself.
 TYPE_CHECKING = False
@@ -12,11 +15,11 @@ if TYPE_CHECKING:
 
     from ._client import Client
     from ._native import PendingAuthorization, Tokens
+    from ._paste import Paste
     from ._records import DeviceAuthorizationResponse
 
     Open = Callable[[str], object]
-    Paste = Callable[[], str]
-    Show = Callable[[DeviceAuthorizationResponse], object]
+    Show = Callable[[DeviceAuthorizationResponse], None]
     DeviceLoginTiming = Literal["only", "first", "if_not_opened", "never"]
 
 
@@ -29,7 +32,7 @@ def login(
     port: int = 0,
     path: str | None = None,
     redirect_uri: str | None = None,
-    timeout: float = 300.0,
+    timeout: float | None = None,
     resource: Sequence[str] | None = None,
     audience: Sequence[str] | None = None,
     authorization_details: Sequence[Mapping[str, Any]] | None = None,
@@ -50,7 +53,7 @@ def login(
     """Sends the user to the server, waits for the callback, and redeems its code (RFC 8252).
 
     ``scope`` is names separated by spaces, or an iterable of names. ``timeout`` is the number of seconds
-    that the user may take; afterwards ``LostError``. A refusal by the server or the user is ``DeniedError``.
+    that the user may take, in the browser 300 by default; afterwards ``LostError``. A refusal by the server or the user is ``DeniedError``.
 
     ``open`` shows a URL to the user: by default it is printed on standard error, and opened in
     the system's browser. It is called in the caller's thread, and may return only after the redirect, as a
@@ -58,7 +61,8 @@ def login(
 
     ``paste``, for example ``input``, prompts for the callback URL that a browser on a different machine
     reached. It is called in its own thread, again if the URL does not belong to this login, and is
-    not waited for if the browser returns first.
+    not waited for if the browser returns first. Pass ``input`` itself, which stops reading once the login has ended:
+    a function of your own that reads standard input takes the next line, and aborts an interpreter that exits.
 
     The redirect URI is ``http://127.0.0.1:PORT/callback``, at a free port; for a server that compares
     ports or paths, pass the same ones each time, or the whole registered ``redirect_uri``.
@@ -74,8 +78,10 @@ def login(
     by default its prompt is printed on standard error, in a terminal with a QR code. The prompt names the purpose and
     the URL, and warns against entering codes of others. ``purpose`` is the purpose in the prompt, such as ``sign in to
     example-cli on build-7``. With a device code, only ``scope``, ``resource``, ``audience`` and ``token_extra`` apply; the
-    time limit is the server's.
+    code ends at the server's time, and with ``timeout`` at the latest after these seconds. ``open``, ``paste`` and
+    ``show`` are plain functions, not coroutine functions.
     """
+    check_hooks(open=open, paste=paste, show=show)
     request = _request_options(scope, resource, audience, token_extra)
     turn = _timing(
         client,
@@ -93,10 +99,10 @@ def login(
     )
     if turn == "only":
         code = client.device_authorization(purpose=purpose, **request)
-        return _enter_code(client, code, show, request)
+        return _enter_code(_Limited(client, timeout), code, show, request)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     if turn == "first":
-        signed_in = _login_by_code(client, show, purpose, request)
+        signed_in = _login_by_code(client, show, purpose, timeout, request)
         if signed_in is not None:
             return signed_in
     flow = client.begin_authorization(
@@ -116,13 +122,15 @@ def login(
         extra=extra,
         token_extra=token_extra,
     )
-    if not _show_and_listen(open, listener, flow, turn, timeout):
-        signed_in = _login_by_code(client, show, purpose, request)
+    limit = 300.0 if timeout is None else timeout
+    if not _show_and_listen(open, listener, flow, turn, limit):
+        signed_in = _login_by_code(client, show, purpose, timeout, request)
         if signed_in is not None:
             return signed_in
         _print_url(flow.url)
-    _prompt_for_callback(listener, flow, paste)
-    return client.redeem(flow, listener.callback(flow, timeout=timeout))
+    with prompting_for_callback(listener, flow, paste):
+        callback = listener.callback(flow, timeout=limit)
+    return client.redeem(flow, callback)
 
 
 async def alogin(
@@ -134,7 +142,7 @@ async def alogin(
     port: int = 0,
     path: str | None = None,
     redirect_uri: str | None = None,
-    timeout: float = 300.0,
+    timeout: float | None = None,
     resource: Sequence[str] | None = None,
     audience: Sequence[str] | None = None,
     authorization_details: Sequence[Mapping[str, Any]] | None = None,
@@ -153,6 +161,7 @@ async def alogin(
     purpose: str | None = None,
 ) -> Tokens:
     """login(), in a coroutine."""
+    check_hooks(open=open, paste=paste, show=show)
     request = _request_options(scope, resource, audience, token_extra)
     turn = _timing(
         client,
@@ -170,10 +179,10 @@ async def alogin(
     )
     if turn == "only":
         code = await client.adevice_authorization(purpose=purpose, **request)
-        return await _aenter_code(client, code, show, request)
+        return await _aenter_code(_Limited(client, timeout), code, show, request)
     listener = Listener(port=port, path=path, redirect_uri=redirect_uri)
     if turn == "first":
-        signed_in = await _alogin_by_code(client, show, purpose, request)
+        signed_in = await _alogin_by_code(client, show, purpose, timeout, request)
         if signed_in is not None:
             return signed_in
     flow = await client.abegin_authorization(
@@ -193,13 +202,15 @@ async def alogin(
         extra=extra,
         token_extra=token_extra,
     )
-    if not _show_and_listen(open, listener, flow, turn, timeout):
-        signed_in = await _alogin_by_code(client, show, purpose, request)
+    limit = 300.0 if timeout is None else timeout
+    if not _show_and_listen(open, listener, flow, turn, limit):
+        signed_in = await _alogin_by_code(client, show, purpose, timeout, request)
         if signed_in is not None:
             return signed_in
         _print_url(flow.url)
-    _prompt_for_callback(listener, flow, paste)
-    return await client.aredeem(flow, await listener.acallback(flow, timeout=timeout))
+    with prompting_for_callback(listener, flow, paste):
+        callback = await listener.acallback(flow, timeout=limit)
+    return await client.aredeem(flow, callback)
 
 
 def _request_options(
@@ -217,44 +228,68 @@ def _timing(client: Client, device: bool | None, open: Open | None, **more: obje
 
 
 def _login_by_code(
-    client: Client, show: Show | None, purpose: str | None, request: dict[str, Any]
+    client: Client, show: Show | None, purpose: str | None, timeout: float | None, request: dict[str, Any]
 ) -> Tokens | None:
     """Logs in with a device code; None if the server refuses this client a code, so that only the browser remains."""
     try:
         code = client.device_authorization(purpose=purpose, **request)
     except DeniedError:
         return None
-    return _enter_code(client, code, show, request)
+    return _enter_code(_Limited(client, timeout), code, show, request)
 
 
 async def _alogin_by_code(
-    client: Client, show: Show | None, purpose: str | None, request: dict[str, Any]
+    client: Client, show: Show | None, purpose: str | None, timeout: float | None, request: dict[str, Any]
 ) -> Tokens | None:
     """_login_by_code(), in a coroutine."""
     try:
         code = await client.adevice_authorization(purpose=purpose, **request)
     except DeniedError:
         return None
-    return await _aenter_code(client, code, show, request)
+    return await _aenter_code(_Limited(client, timeout), code, show, request)
 
 
 def _enter_code(
-    client: Client, code: DeviceAuthorizationResponse, show: Show | None, request: dict[str, Any]
+    client: _Limited, code: DeviceAuthorizationResponse, show: Show | None, request: dict[str, Any]
 ) -> Tokens:
-    (show or _print_code)(code)
+    _show_code(show, code)
     return client.poll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **request
     )
 
 
 async def _aenter_code(
-    client: Client, code: DeviceAuthorizationResponse, show: Show | None, request: dict[str, Any]
+    client: _Limited, code: DeviceAuthorizationResponse, show: Show | None, request: dict[str, Any]
 ) -> Tokens:
     """_enter_code(), in a coroutine."""
-    (show or _print_code)(code)
+    _show_code(show, code)
     return await client.apoll_device_token(
         device_code=code.device_code, expires_at=code.expires_at, interval=code.interval, **request
     )
+
+
+class _Limited(Operations):
+    """A client whose operations wait for at most this many seconds."""
+
+    __slots__ = ("_client", "_timeout")
+
+    def __init__(self, client: Client, timeout: float | None) -> None:
+        # The third argument of the native method is not part of `Operations`.
+        self._client: Any = client
+        self._timeout = timeout
+
+    def _call(self, number: int, arguments: tuple[object, ...], /) -> Any:
+        return self._client._call(number, arguments, self._timeout)
+
+    def _acall(self, number: int, arguments: tuple[object, ...], /) -> Any:
+        return self._client._acall(number, arguments, self._timeout)
+
+
+def _show_code(show: Show | None, code: DeviceAuthorizationResponse) -> None:
+    if show is None:
+        _print_code(code)
+    else:
+        finished("show", show(code))
 
 
 def _show_and_listen(
@@ -275,7 +310,7 @@ def _show_and_listen(
 
 def _try_open(open: Open | None, url: str, turn: DeviceLoginTiming) -> bool:
     if open is not None:
-        open(url)
+        finished("open", open(url))
     elif turn == "if_not_opened":
         import webbrowser
 
@@ -306,21 +341,3 @@ def _print_code(code: DeviceAuthorizationResponse) -> None:
     print(code.prompt, file=sys.stderr)
     if code.qr_code is not None and sys.stderr.isatty():
         print(f"\n{code.qr_code}", file=sys.stderr)
-
-
-def _prompt_for_callback(listener: Listener, flow: PendingAuthorization, paste: Paste | None) -> None:
-    if paste is None:
-        return
-    import threading
-
-    def prompt() -> None:
-        while True:
-            try:
-                if listener.paste(flow, paste()):
-                    return
-            except EOFError:
-                return  # standard input is closed
-            except MisuseError:
-                return  # the flow has been redeemed: the browser returned meanwhile
-
-    threading.Thread(target=prompt, name="oauth-core paste", daemon=True).start()

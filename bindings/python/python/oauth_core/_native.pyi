@@ -115,7 +115,7 @@ _Transport: TypeAlias = Literal["https", "loopback_http"]
 _Platform: TypeAlias = Literal[
     "kubernetes", "github_actions", "gitlab_ci", "spiffe", "aws", "azure", "gcp"
 ]
-_Hook: TypeAlias = Callable[[Tokens], object]
+_Hook: TypeAlias = Callable[[Tokens], None]
 _Fields: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _OnRateLimit: TypeAlias = Literal["error", "wait", "pass"]
 _Names: TypeAlias = Sequence[str] | None
@@ -344,7 +344,7 @@ class Server:
         origins: Sequence[str] | None = None, on_rate_limit: _OnRateLimit = "error",
         longest_wait: float = 300.0, allowance: _Allowance | None = None,
         expired_token_replies: _ExpiredTokenReplies | None = None,
-        on_wait: Callable[[float], object] | None = None, network: Network | None = None,
+        on_wait: Callable[[float], None] | None = None, network: Network | None = None,
     ) -> Api:
         """This server's API for the application's tokens and a user's, each on its own routes.
 
@@ -775,8 +775,8 @@ class Client:
         and one of them renews it; without tokens it is read from there. reuse is what the server
         does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
         is the number of seconds for which one worker holds a renewal, 10 by default. on_tokens(tokens)
-        is called with new tokens before any caller sees them, in a thread of the library; it
-        must not wait for a token.
+        is called with new tokens before any caller sees them, in a thread of the library. It is a plain function, and must
+        not wait for a token; callers that waited for the tokens get what it raises, later ones the tokens.
 
         keep_alive is the number of seconds before its unused refresh token expires at which the grant is renewed,
         even without a caller, once a token was requested: at most a fifth of that time.
@@ -1224,17 +1224,19 @@ class Grants:
     are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
     renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
     tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
-    library, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
-    a week by default: only the user can extend it. Use it in a with or async with block, or call close().
+    library, as plain functions, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
+    a week by default: only the user can extend it. What on_renewed raises is raised as for
+    on_tokens of client.source(), and what the others raise is logged. Use it in a with or async with block, or call
+    close().
     """
     def __new__(
         cls, client: Client, store: Store, *, reuse: _Reuse | None = None,
         lease: float | None = None, keep_alive: float | None = None,
         notice: float | None = None, capacity: int = 10_000, per_second: int = 0,
         at_once: int = 0,
-        on_renewed: Callable[[str | None, Tokens], object] | None = None,
-        on_ended: Callable[[str | None, OAuthError], object] | None = None,
-        on_authorization_ends: Callable[[str | None, datetime], object] | None = None,
+        on_renewed: Callable[[str | None, Tokens], None] | None = None,
+        on_ended: Callable[[str | None, OAuthError], None] | None = None,
+        on_authorization_ends: Callable[[str | None, datetime], None] | None = None,
     ) -> Self: ...
     def get(
         self, subject: str | None = None, *, scope: _Scope = None, resource: _Names = None,
@@ -1296,7 +1298,10 @@ class Grants:
     def arenew_idle(self, unused: float, /) -> _Later[tuple[int, _Failed]]:
         """renew_idle(), in a coroutine."""
     def drain(self, *, timeout: float = 10.0) -> None:
-        """Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds."""
+        """Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
+
+        Their current tokens are returned until they expire; after that, and where there is none, token_source.closed.
+        """
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
     def close(self) -> None:
@@ -1580,7 +1585,7 @@ class Api:
         on_rate_limit: _OnRateLimit = "error", longest_wait: float = 300.0,
         allowance: _Allowance | None = None,
         expired_token_replies: _ExpiredTokenReplies | None = None, on_wait: Callable[[float],
-        object] | None = None, transport: _Transport = "https", network: Network | None = None,
+        None] | None = None, transport: _Transport = "https", network: Network | None = None,
     ) -> Self: ...
     def owner(self, url: str) -> Literal["application", "user", "any"]:
         """The owner of the token for a request to this URL: "application", "user" or "any".
@@ -1781,7 +1786,7 @@ class ResourceConnection:
         Any] | None = None, grant_type: Literal["authorization_code",
         "client_credentials"] = "authorization_code", store: Store | None = None,
         subject: str | None = None, open: Callable[[str], object] | None = None,
-        device: bool = False, show: Callable[[DeviceAuthorizationResponse], object] | None = None,
+        device: bool = False, show: Callable[[DeviceAuthorizationResponse], None] | None = None,
         identity_provider: Client | None = None, sign_in: TokenSource | None = None,
         redirect_uri: str | None = None, dpop_key: DpopKey | None = None, timeout: float = 300.0,
         www_authenticate: Sequence[str] | None = None, transport: _Transport = "https",
@@ -2008,8 +2013,8 @@ class Response:
 
         The error's code is denied.http_status, or denied.busy if the status means to try again
         later (408, 429, 500, 502, 503, 504), or the error of a Bearer challenge, such as
-        denied.insufficient_scope (RFC 6750 section 3.1). It contains the status and the requested pause,
-        but nothing from the body. A redirect that leaves the API's origin is
+        denied.insufficient_scope (RFC 6750 section 3.1). It contains the status, the origin and the requested
+        pause, but nothing from the body. A redirect that leaves the API's origin is
         returned unchanged, and is not an error here.
         """
 @final

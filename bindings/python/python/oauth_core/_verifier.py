@@ -187,6 +187,8 @@ class AccessTokenVerifier:
         scope = requirements.get("scope")
         if scope is not None and not isinstance(scope, str):
             requirements["scope"] = list(scope)
+        if not hasattr(audience, "__iter__"):
+            raise TypeError(f"argument 'audience': expected a string or a list of strings, not {type(audience).__name__}")
         audiences = [audience] if isinstance(audience, str) else list(audience)
         if not audiences or "" in audiences:
             raise misuse("form.malformed_parameter", "audience must contain at least one identifier, and no empty one")

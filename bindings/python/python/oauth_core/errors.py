@@ -115,6 +115,20 @@ class OAuthError(Exception):
 
         return HINTS.get(self.code)
 
+    @property
+    def __notes__(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The hint, which a traceback of Python 3.11 shows below the text, and the notes that were added."""
+        notes: list[str] | None = self.__dict__.get("__notes__")
+        if notes is None:
+            if self.hint is None:
+                raise AttributeError("__notes__")
+            notes = self.__dict__["__notes__"] = [f"hint: {self.hint}"]
+        return notes
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:
+        self.__dict__["__notes__"] = notes
+
     def __reduce__(
         self,
     ) -> tuple[Callable[..., OAuthError], tuple[type[OAuthError], str, dict[str, Any]]]:

@@ -253,3 +253,16 @@ def what_next(error: oauth_core.OAuthError) -> Advice:
     if error.code == "callback.sate":  # type: ignore[comparison-overlap]
         return "retry"
     return error.advice
+
+
+def hooks(client: oauth_core.Client, tokens: oauth_core.Tokens) -> None:
+    """Plain functions: nothing would run a coroutine."""
+
+    async def save_later(new: oauth_core.Tokens) -> None: ...
+
+    async def ended_later(subject: str | None, error: oauth_core.OAuthError) -> None: ...
+
+    client.source(tokens, on_tokens=lambda new: print(new))
+    client.source(tokens, on_tokens=save_later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    oauth_core.Grants(client, stores.MemoryStore(), on_ended=ended_later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    oauth_core.login(client, open=print, paste=input, show=print)

@@ -108,6 +108,7 @@ async fn a_flight_lands_though_everyone_has_gone() {
     let store = Arc::clone(&stored);
     let source = source.on_tokens(move |tokens| {
         *store.lock().unwrap() = Some(tokens.to_json());
+        Ok(())
     });
     served.with(|twin| twin.inject(Fault::SlowBody { millis_per_byte: 1 }));
     let leader = tokio::spawn(async move { source.token().await.map(drop) });

@@ -101,7 +101,10 @@ impl RenewalTask {
         if let (true, Some(Ok(tokens)), Some(hook)) =
             (is_new, &self.outcome, self.session.on_tokens.get())
         {
-            hook(tokens);
+            // The keeper has the tokens already: only those that waited for them get the error.
+            if let Err(error) = hook(tokens) {
+                self.outcome = Some(Err(error));
+            }
         }
     }
 

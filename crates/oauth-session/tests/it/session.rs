@@ -198,12 +198,24 @@ async fn nobody_gets_new_tokens_before_the_hook_has_them() {
         let is_cached = matches!(other.ready(), Ok(Some(_)));
         let seen = [is_renewed, is_had, is_cached];
         events.lock().expect("a lock").extend(seen);
+        Ok(())
     });
     assert!(requested.set(session.clone()).is_ok());
     let token = session.token().await.expect("a token").into_arc();
     assert!(token.access_token.matches("token-0"));
     assert_eq!(*early.lock().expect("a lock"), [false; 3]);
     assert!(matches!(session.ready(), Ok(Some(_))));
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_is_heard_of_and_the_tokens_are_kept() {
+    let session = GrantSource::client_credentials(Counting::default(), &client(), Scope::none());
+    let session = session.on_tokens(|_| Err(Error::lost(Cause::unknown("the disk is full"))));
+    let error = session.token().await.expect_err("the hook's error");
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert!(session.last_error().is_none());
+    let token = session.token().await.expect("the token").into_arc();
+    assert!(token.access_token.matches("token-0"));
 }
 
 #[tokio::test]

@@ -435,6 +435,7 @@ async fn new_tokens_are_told_before_anybody_sees_them() {
         hook.lock()
             .expect("no panic")
             .push((id.subject().map(str::to_owned), text));
+        Ok(())
     });
     stale(&server, &*store, 1).await;
     let token = sessions.get(&person(0)).token().await.expect("a token");

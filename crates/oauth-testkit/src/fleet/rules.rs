@@ -347,10 +347,8 @@ impl Simulation {
         let Some(refresh) = record.refresh.as_deref() else {
             return Ok(());
         };
-        let message = format!(
-            "worker {worker} tells a caller to log in ({})",
-            error.code()
-        );
+        let code = error.code();
+        let message = format!("worker {worker} tells a caller to log in ({code})");
         let slot = &self.workers[worker].slots[grant];
         if error.code() == "grant.outcome_unknown" && self.setup.policy.reuse == Reuse::Revokes {
             let epoch = self.workers[worker].epoch;
@@ -408,13 +406,11 @@ impl Simulation {
             };
             let is_newer = self.ledger.descends(newer, refresh);
             let is_leased = slot.lease.is_some_and(|held| self.now < held.until);
-            let has_been_notified = self.is_awake(other) && is_leased && over != Replaced::Older;
-            let is_near = other == worker || has_been_notified;
+            let is_notified = self.is_awake(other) && is_leased && over != Replaced::Older;
+            let is_near = other == worker || is_notified;
             if is_newer && is_near && self.twin.honours(self.time(), newer) {
-                let text = format!(
-                    "{message}, while worker {other} has {}",
-                    self.ledger.name(newer)
-                );
+                let newer = self.ledger.name(newer);
+                let text = format!("{message}, while worker {other} has {newer}");
                 return Self::breach(Rule::Kept, text);
             }
         }

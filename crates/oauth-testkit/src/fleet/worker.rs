@@ -179,9 +179,7 @@ impl Simulation {
                 (slot.known_version, slot.seen_at) = (slot.known_version.max(entry.version), now);
             }
             Event::Loaded(None) => slot.seen_at = now,
-            Event::Saved(SaveOutcome::At(saved)) => {
-                (slot.known_version, slot.seen_at) = (*saved, now)
-            }
+            Event::Saved(SaveOutcome::At(at)) => (slot.known_version, slot.seen_at) = (*at, now),
             Event::Leased(Lease::Won) => {
                 slot.lease = until.map(|until| LeaseTerm::new(until.saturating_sub(lease), until));
             }

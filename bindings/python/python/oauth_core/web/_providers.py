@@ -22,7 +22,7 @@ class People(Visits):
 
     _site: WebSite
     _store: Store | None
-    _providers: dict[str, Provider]
+    _providers_by_id: dict[str, Provider]
     _grants: dict[str, Grants]
 
     def sessions(self, provider: str) -> Grants:
@@ -36,13 +36,13 @@ class People(Visits):
 
     def client_for(self, provider: str) -> Client:
         """The client of a provider. A provider that is not known yet is looked up by the application's hook."""
-        if provider not in self._providers and self._find:
+        if provider not in self._providers_by_id and self._find:
             self._add_provider(result_of_callback(self._find(ProviderQuery(id=provider))))
-        if provider not in self._providers:
+        if provider not in self._providers_by_id:
             raise misuse("web.setup", "there is no provider with this id")
-        if self._providers[provider].client is None:
+        if self._providers_by_id[provider].client is None:
             drive(self._result_steps(self._site.connect(provider)))
-        client = self._providers[provider].client
+        client = self._providers_by_id[provider].client
         if client is None:
             raise misuse("web.setup", "the client of this provider is not known")
         return cast("Client", client)
@@ -50,12 +50,12 @@ class People(Visits):
     async def look_up(self, provider: str) -> None:
         """Waits until a provider is known, and calls the hook for one that this process has not seen yet, such as
         that of a session from a different process."""
-        if provider not in self._providers and self._find:
+        if provider not in self._providers_by_id and self._find:
             found: Any = self._find(ProviderQuery(id=provider))
             self._add_provider(await found if hasattr(found, "__await__") else found)
-        if provider in self._providers and self._providers[provider].client is None:
+        if provider in self._providers_by_id and self._providers_by_id[provider].client is None:
             await adrive(self._result_steps(self._site.connect(provider)))
 
     def _add_provider(self, found: Provider | None) -> None:
         if found is not None:
-            self._providers[found.id] = found
+            self._providers_by_id[found.id] = found

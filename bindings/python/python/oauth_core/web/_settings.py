@@ -21,7 +21,7 @@ class SiteSettings:
 
     if TYPE_CHECKING:
 
-        def _made(
+        def _assemble(
             self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,
             old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,
         ) -> None: ...
@@ -103,7 +103,7 @@ class SiteSettings:
             "api": api,
             "client_metadata": client_metadata,
         }
-        self._made(settings_json(given, SHAPES), providers, key, old_keys, store, network)
+        self._assemble(settings_json(given, SHAPES), providers, key, old_keys, store, network)
 
 
 # How each crosses; the others do as they are.

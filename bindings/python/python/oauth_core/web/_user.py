@@ -102,7 +102,7 @@ class User(Person):
         origins = options.pop("origins", None)
         return fixed_token(
             tokens.access_token,
-            origins=self._site.client_of(self.provider).server if origins is None else origins,
+            origins=self._site.client_for(self.provider).server if origins is None else origins,
             expires_at=tokens.expires_at,
             transport=self._site.transport,
             network=self._site.network,

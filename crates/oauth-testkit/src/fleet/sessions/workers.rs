@@ -222,6 +222,7 @@ impl Workers {
             let session = GrantSource::with_store(Driver(line.clone()), keeper, store);
             let session = session.on_tokens(move |tokens| {
                 hook.act(|sim| sim.note_hook(hook.member, tokens));
+                Ok(())
             });
             caller::register(member, &session);
             self.workers[worker].lines.push((line, session));
