@@ -145,7 +145,15 @@ pub(super) fn bound() -> Failure {
 
 /// A token that is a password.
 fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
-    let tokens = TokenSelection::default().of(profile, global, output)?;
+    let name = profile.name.clone().unwrap_or_default();
+    let tokens = TokenSelection::default().of(profile, global, output);
+    // git and docker pass no options.
+    let tokens = tokens.map_err(|failure| match failure.is("usage.no_login") {
+        true => failure.with_hint(format_args!(
+            "log in with oauth login --profile {name}, or set `as = \"client\"` in the profile"
+        )),
+        false => failure,
+    })?;
     if !matches!(tokens.token_type, TokenType::Bearer) {
         return Err(bound());
     }

@@ -17,7 +17,7 @@ use crate::visit::{Admission, End};
 pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Result<End, Error> {
     if !testing::is_testing_key(context.config().keys.current()) {
         return Err(setup(
-            "keys: nobody is signed in for a test under another than the testing key",
+            "keys: a user is signed in for a test only if the site uses the testing key",
         ));
     }
     let provider = context.provider(&identity.provider).await?;
