@@ -55,13 +55,13 @@ fn hints_name_only_options_that_exist() {
         &["revoke"],
         &["introspect"],
         &["userinfo"],
-        &["login", "--no-browser"],
-        &["device"],
+        &["login", "--no-browser", "--timeout", "1"],
+        &["device", "--scope", "unknown"],
         &["exchange"],
         &["register"],
         &["inspect"],
         &["discover"],
-        &["connect", url],
+        &["connect", url, "--no-browser", "--timeout", "1"],
         &["credential", "git", "get"],
         &["key", "show", "/no/such/file"],
     ] {
@@ -132,5 +132,5 @@ fn a_call_without_a_server_says_that_and_nothing_about_the_url() {
         .oauth(&[&fixed[..], &["--loopback-http"]].concat())
         .env("T", "t")
         .run();
-    says(&done, 1, &["[call.status]"]);
+    says(&done, 1, &["[grant.revoked]"]);
 }

@@ -192,6 +192,10 @@ const HINTS: &[(&str, &str)] = &[
         "plain http is only for loopback addresses, such as http://127.0.0.1:8080, with transport=\"loopback_http\"; any other server needs https",
     ),
     (
+        "url.syntax",
+        "write the whole URL, with its scheme and host, such as https://api.example",
+    ),
+    (
         "url.insecure",
         "plain http is only for loopback addresses, where it has to be allowed explicitly; any other server needs https",
     ),
