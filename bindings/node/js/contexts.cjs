@@ -11,14 +11,14 @@ const { checkText, textOrUrl } = require('./paths.cjs')
 /** Checks all configured contexts of an application. */
 function checkContexts(contexts) {
   if (typeof contexts?.[Symbol.iterator] !== 'function') throw new TypeError('contexts must be a list of contexts')
-  const all = new native.NativeContexts()
+  const nativeContexts = new native.NativeContexts()
   for (const context of contexts) {
     const { id, owner, client, redirectUri } = optionsOf('checkContexts', context)
     if (!(client instanceof Client)) throw new TypeError('client must be a Client')
     const uri = textOrUrl(redirectUri, 'redirectUri')
-    callNative(() => all.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
+    callNative(() => nativeContexts.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
   }
-  callNative(() => all.check())
+  callNative(() => nativeContexts.check())
 }
 
 /** The redirect URI of one context: `redirectUri` with the context's identifier appended as a path segment. */

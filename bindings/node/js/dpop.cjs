@@ -8,7 +8,7 @@ const { keyHolderCallbacks } = require('./callbacks.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
-const { dpopKeyOf } = require('./stores.cjs')
+const { loadDpopKey } = require('./stores.cjs')
 
 /** A private key that tokens are bound to (RFC 9449). `inspect` shows only its thumbprint. */
 class DpopKey {
@@ -33,7 +33,7 @@ class DpopKey {
   /** The key with this name in a store, shared by all workers; the first that needs it generates it. */
   static async open(store, name, options) {
     const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
-    return new DpopKey(await dpopKeyOf(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })
+    return new DpopKey(await loadDpopKey(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })
   }
 
   /** A key held outside this process, for example in an HSM: `sign` signs each proof. */
@@ -41,8 +41,8 @@ class DpopKey {
     const { alg = 'ES256' } = optionsOf('DpopKey.held', options)
     if (typeof sign !== 'function') throw new TypeError('sign must be a function')
     const text = typeof publicJwk === 'string' ? publicJwk : JSON.stringify(publicJwk)
-    const answers = keyHolderCallbacks(sign, checkText(alg, 'alg'))
-    return new DpopKey(callNative(() => native.NativeDpopKey.held(alg, checkText(text, 'publicJwk'), answers)))
+    const callbacks = keyHolderCallbacks(sign, checkText(alg, 'alg'))
+    return new DpopKey(callNative(() => native.NativeDpopKey.held(alg, checkText(text, 'publicJwk'), callbacks)))
   }
 
   get thumbprint() { return this.#native.thumbprint }

@@ -9,8 +9,8 @@ const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
 /** The parameters of an end session request, as the native half expects them. */
-function endSessionOf(what, options) {
-  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(what, options)
+function endSessionParameters(call, options) {
+  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(call, options)
   const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
   return { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
 }
@@ -18,7 +18,7 @@ function endSessionOf(what, options) {
 /** The end session request as an HTML form. `console.log` does not show its fields. */
 class LogoutForm {
   constructor(client, options) {
-    const { action, fields, html, contentSecurityPolicy } = callNative(() => client.endSessionForm(endSessionOf('endSessionForm', options)))
+    const { action, fields, html, contentSecurityPolicy } = callNative(() => client.endSessionForm(endSessionParameters('endSessionForm', options)))
     this.action = action
     const hidden = { fields: Object.freeze(Object.fromEntries(fields)), html }
     for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, enumerable: false })
@@ -53,4 +53,4 @@ class FrontChannelLogout {
   }
 }
 
-module.exports = { FrontChannelLogout, LogoutForm, checkLogoutReturn, endSessionOf }
+module.exports = { FrontChannelLogout, LogoutForm, checkLogoutReturn, endSessionParameters }

@@ -14,13 +14,13 @@ const natives = new WeakMap()
 /** The native half of a network. */
 function nativeNetwork(network) {
   if (network === undefined) return undefined
-  const known = natives.get(network)
-  if (known === undefined) throw new TypeError('network must be a Network')
-  return known
+  const handle = natives.get(network)
+  if (handle === undefined) throw new TypeError('network must be a Network')
+  return handle
 }
 
 /** The transport of a client or of an API: a network, a `fetch`, a `send`, or none of them. */
-function transportOf(network, fetch, send) {
+function selectTransport(network, fetch, send) {
   for (const [name, value] of Object.entries({ fetch, send })) {
     if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
   }
@@ -36,13 +36,13 @@ const pem = (source) => (source instanceof URL ? fileURLToPath(source) : source)
 
 /** The network settings of requests: certificates, proxy and limits. */
 class Network {
-  #known
+  #handle
 
   constructor(options) {
     const {
       ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses,
     } = optionsOf('Network', options)
-    this.#known = callNative(() => new native.NativeNetwork({
+    this.#handle = callNative(() => new native.NativeNetwork({
       ca: pem(ca),
       onlyCa: pem(onlyCa),
       clientCertificate: pem(clientCertificate),
@@ -54,7 +54,7 @@ class Network {
       inFlightPerOrigin,
       addresses,
     }))
-    natives.set(this, this.#known)
+    natives.set(this, this.#handle)
     // Bound, because it is passed on as a plain function, like the global `fetch`.
     Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
   }
@@ -65,7 +65,7 @@ class Network {
     const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
     const { signal } = request
     signal.throwIfAborted()
-    const call = callNative(() => this.#known.request(request.method, request.url, [...request.headers], body))
+    const call = callNative(() => this.#handle.request(request.method, request.url, [...request.headers], body))
     const cancel = () => call.cancel()
     const stopListening = () => signal.removeEventListener('abort', cancel)
     const failed = (error) => {
@@ -105,4 +105,4 @@ class Network {
   }
 }
 
-module.exports = { Network, transportOf, nativeNetwork }
+module.exports = { Network, selectTransport, nativeNetwork }

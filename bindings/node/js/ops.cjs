@@ -6,7 +6,7 @@
 const { authorizationOf, begin, nothing, perform, recordOf, tokensOf } = require('./operation-support.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = 'c0c91041acde5f80'
+const FINGERPRINT = 'c43fd6986c66c5ac'
 
 /** A postal address (OpenID Connect Core section 5.1.1). */
 class Address extends Record {

@@ -7,7 +7,7 @@ const native = require('#native')
 const { Source, apiOf, checkSource } = require('./api.cjs')
 const { callNative } = require('./errors.cjs')
 const { Exchange, runOver } = require('./exchange.cjs')
-const { transportOf } = require('./network.cjs')
+const { selectTransport } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
@@ -15,18 +15,18 @@ const natives = new WeakMap()
 
 /** The native half of a server. */
 function nativeServer(server) {
-  const known = natives.get(server)
-  if (known === undefined) throw new TypeError('server must be a Server, from provider, discover or Server.fromMetadata')
-  return known
+  const handle = natives.get(server)
+  if (handle === undefined) throw new TypeError('server must be a Server, from provider, discover or Server.fromMetadata')
+  return handle
 }
 
 /** One authorization server. */
 class Server {
-  constructor(known) {
-    if (!(known instanceof native.NativeServer)) {
+  constructor(handle) {
+    if (!(handle instanceof native.NativeServer)) {
       throw new TypeError('a Server must be created with provider, discover or Server.fromMetadata')
     }
-    natives.set(this, known)
+    natives.set(this, handle)
   }
 
   /** A server from a metadata document (RFC 8414), whose `issuer` must be the given one. */
@@ -51,7 +51,7 @@ class Server {
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
-    const requestTransport = options.network === undefined ? { fetch: Source.fetchOf(app ?? user) } : {}
+    const requestTransport = options.network === undefined ? { fetch: Source.getFetch(app ?? user) } : {}
     return apiOf({ server: nativeServer(this) }, sources, { ...requestTransport, ...options })
   }
 
@@ -87,7 +87,7 @@ function providers() {
 /** Fetches the metadata of a server. */
 async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
-  const requestTransport = transportOf(network, fetch, send)
+  const requestTransport = selectTransport(network, fetch, send)
   const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call)
   // `URL` adds a slash to a URL without a path, which few issuers end with. The metadata URL is the same.
   if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return fetchMetadata(issuer)

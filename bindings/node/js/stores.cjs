@@ -10,7 +10,7 @@ const { storeCallbacks } = require('./callbacks.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { nativeKey, nativeKeys } = require('./keys.cjs')
 const { optionsOf } = require('./options.cjs')
-const { pathOf, textOrUrl } = require('./paths.cjs')
+const { toPath, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
@@ -18,14 +18,14 @@ const natives = new WeakMap()
 const callNativeStore = (store, call) => callStore(() => call(natives.get(store)))
 
 async function callStore(call) {
-  let answer
+  let result
   try {
-    answer = await call()
+    result = await call()
   } catch (error) {
     throw errorFromNative(error)
   }
-  if (answer.failure) throw storeError(answer.failure)
-  return answer
+  if (result.failure) throw storeError(result.failure)
+  return result
 }
 
 function unixMillis(date) {
@@ -74,7 +74,7 @@ class NativeStore {
 }
 
 /** The private DPoP key with this name in any store, in PEM; created on first use. */
-async function dpopKeyOf(store, name, alg) {
+async function loadDpopKey(store, name, alg) {
   return (await callStore(() => nativeStore(store).dpopKey(name, alg))).record
 }
 
@@ -95,7 +95,7 @@ class FileStore extends NativeStore {
 
   constructor(path, options) {
     const { access } = optionsOf('FileStore', options)
-    const text = pathOf(path)
+    const text = toPath(path)
     const isForGroup = isGroupAccess(access)
     super(() => native.NativeStore.file(text, isForGroup))
     this.#path = text
@@ -117,7 +117,7 @@ class SqliteStore extends NativeStore {
 
   constructor(path, options) {
     const { access } = optionsOf('SqliteStore', options)
-    const text = pathOf(path)
+    const text = toPath(path)
     const isForGroup = isGroupAccess(access)
     super(() => native.NativeStore.sqlite(text, isForGroup))
     this.#path = text
@@ -215,4 +215,4 @@ class StoreAt extends NativeStore {
   }
 }
 
-module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, dpopKeyOf, nativeStore }
+module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, loadDpopKey, nativeStore }

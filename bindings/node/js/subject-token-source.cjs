@@ -58,8 +58,8 @@ class SubjectTokenSource {
 
   /** Replaces the error of a missing subject token with the error of its source. */
   instead(error) {
-    const isOurs = this.failure !== undefined && error instanceof OAuthError && error.code === 'lost.unsent'
-    return isOurs ? this.failure : error
+    const isReadFailure = this.failure !== undefined && error instanceof OAuthError && error.code === 'lost.unsent'
+    return isReadFailure ? this.failure : error
   }
 
   async #obtain(at, attempt) {

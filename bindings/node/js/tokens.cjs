@@ -13,15 +13,15 @@ const { refuseClones } = require('./value.cjs')
 let nativeTokens
 
 /** Tokens from the strings that the addon returns: the access token, the result of `serialize`, and the codes of the warnings. */
-let toldTokens
+let tokensFromTexts
 
 /** The tokens that an exchange returns. */
-const tokensOf = (raw) => toldTokens(raw.tokens, raw.claims)
+const toTokens = (raw) => tokensFromTexts(raw.tokens, raw.claims)
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
 
 /** A date in Unix seconds, for the addon. */
-function secondsOf(date) {
+function toSeconds(date) {
   if (date === undefined) return undefined
   if (!(date instanceof Date) || Number.isNaN(date.getTime())) throw new TypeError('expiresAt must be a Date')
   return Math.max(0, Math.floor(date.getTime() / 1000))
@@ -34,26 +34,26 @@ const notCloned = () => 'Tokens cannot be cloned: pass on the text of serialize(
 
 /** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
 class Tokens {
-  #known
+  #handle
   #texts
   #claims
 
-  constructor(known) {
-    if (known !== AS_TEXTS && !(known instanceof native.NativeTokens)) {
+  constructor(handle) {
+    if (handle !== AS_TEXTS && !(handle instanceof native.NativeTokens)) {
       throw new TypeError('Tokens must be created by a grant, Tokens.bearer or Tokens.deserialize')
     }
-    this.#known = known === AS_TEXTS ? undefined : known
+    this.#handle = handle === AS_TEXTS ? undefined : handle
     refuseClones(this, notCloned)
   }
 
   static {
     nativeTokens = (tokens) => {
-      if (typeof tokens !== 'object' || tokens === null || !(#known in tokens)) {
+      if (typeof tokens !== 'object' || tokens === null || !(#handle in tokens)) {
         throw new TypeError('tokens must be Tokens of this package')
       }
-      return (tokens.#known ??= native.NativeTokens.deserialize(tokens.#texts[1]))
+      return (tokens.#handle ??= native.NativeTokens.deserialize(tokens.#texts[1]))
     }
-    toldTokens = (texts, claims) => {
+    tokensFromTexts = (texts, claims) => {
       const tokens = new Tokens(AS_TEXTS)
       tokens.#texts = texts
       tokens.#claims = claims
@@ -64,7 +64,7 @@ class Tokens {
   /** A token without a grant, for your own sources and for tests. */
   static bearer(accessToken, options) {
     const { expiresAt } = optionsOf('Tokens.bearer', options)
-    return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))
+    return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), toSeconds(expiresAt))))
   }
 
   static deserialize(text) {
@@ -99,8 +99,8 @@ class Tokens {
   get clientId() { return this.#read('clientId') }
 
   /** The requested `authorization_details` that were not granted. */
-  missingAuthorizationDetails(wanted) {
-    return JSON.parse(callNative(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(wanted) ?? '')))
+  missingAuthorizationDetails(requested) {
+    return JSON.parse(callNative(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(requested) ?? '')))
   }
 
   /** The tokens as text, to continue with after a restart. The text contains secrets. */
@@ -184,4 +184,4 @@ class PendingAuthorization {
 const nativeFlow = PendingAuthorization.native
 delete PendingAuthorization.native
 
-module.exports = { Tokens, PendingAuthorization, nativeFlow, nativeTokens, secondsOf, toldTokens, tokensOf }
+module.exports = { Tokens, PendingAuthorization, nativeFlow, nativeTokens, toSeconds, tokensFromTexts, toTokens }

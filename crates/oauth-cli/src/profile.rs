@@ -84,7 +84,7 @@ pub(crate) struct Profile {
     pub(crate) registered: RegisteredResponses,
     /// Whom commands act for; by default the user after the first login, and the client until then.
     #[serde(rename = "as")]
-    pub(crate) who: Option<ActsFor>,
+    pub(crate) acts_for: Option<ActsFor>,
     /// Endpoints that are missing or wrong in the server's metadata.
     pub(crate) endpoints: BTreeMap<String, String>,
     /// The scope to request.
@@ -154,7 +154,7 @@ impl ActsFor {
 }
 
 impl Profile {
-    /// The purpose of its tokens, beside the scope.
+    /// The resources and audiences of its tokens, in addition to the scope.
     pub(crate) fn usual(&self) -> ProfileDefaults<'_> {
         ProfileDefaults {
             resource: &self.resource,
@@ -174,7 +174,7 @@ impl File {
 
     /// A profile by its name.
     fn named(&self, name: &str, path: &Path) -> Option<Profile> {
-        let mut profile = self.profile.get(name)?.clone().beside(path);
+        let mut profile = self.profile.get(name)?.clone().resolve_paths(path);
         profile.name = Some(name.to_owned());
         Some(profile)
     }
@@ -231,8 +231,8 @@ impl Profile {
             return Ok(Self::default());
         };
         let Some(profile) = file.named(name, &path) else {
-            let known: Vec<&str> = file.profile.keys().map(String::as_str).collect();
-            let reason = format!("no profile `{name}`; the profiles are {}", known.join(", "));
+            let names: Vec<&str> = file.profile.keys().map(String::as_str).collect();
+            let reason = format!("no profile `{name}`; the profiles are {}", names.join(", "));
             return Err(bad(&path, &reason));
         };
         Ok(profile)
@@ -291,7 +291,7 @@ impl Profile {
                 ("token_env", self.token_env.is_some()),
                 ("token_file", self.token_file.is_some()),
             ],
-            &[("as", self.who.is_some()), ("a fixed token", has_token)],
+            &[("as", self.acts_for.is_some()), ("a fixed token", has_token)],
         ];
         groups.into_iter().find_map(|group| {
             let mut given = group.iter().filter(|(_, is_given)| *is_given);
@@ -306,13 +306,13 @@ impl Profile {
 
     /// Resolves relative file names of the command line against the current folder.
     pub(crate) fn named_here(self) -> Result<Self, Failure> {
-        let here =
+        let current_folder =
             std::env::current_dir().map_err(|error| bad(Path::new("."), &error.to_string()))?;
-        Ok(self.beside(&here.join("-")))
+        Ok(self.resolve_paths(&current_folder.join("-")))
     }
 
     /// Resolves relative file names against the folder of the profile file, and `~/` against the home folder.
-    pub(crate) fn beside(mut self, config: &Path) -> Self {
+    pub(crate) fn resolve_paths(mut self, config: &Path) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
         let files = [
             &mut self.provider_file,
@@ -344,7 +344,7 @@ impl Profile {
                 .into_owned();
             *text = moved.into();
         }
-        self.network = self.network.beside(folder);
+        self.network = self.network.relative_to(folder);
         self
     }
 }
@@ -382,8 +382,8 @@ fn at_home(path: &Path) -> PathBuf {
 }
 
 /// A missing file is fine, unless one of its profiles was requested.
-fn missing(asked: Option<&str>, reason: &str) -> Result<Profile, Failure> {
-    match asked {
+fn missing(requested: Option<&str>, reason: &str) -> Result<Profile, Failure> {
+    match requested {
         None => Ok(Profile::default()),
         Some(name) => Err(Failure::usage(
             "usage.profile",

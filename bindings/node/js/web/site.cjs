@@ -8,10 +8,10 @@ const { optionsOf } = require('../options.cjs')
 const { checkStore } = require('../renewal.cjs')
 const { nativeStore } = require('../stores.cjs')
 const { User } = require('./user.cjs')
-const { OVER, needOf } = require('./requirements.cjs')
-const { requiredOf } = require('./site-required.cjs')
+const { OVER, readNeed } = require('./requirements.cjs')
+const { createRequired } = require('./site-required.cjs')
 const { fromEnvironment } = require('./site-from-env.cjs')
-const { providersOf } = require('./settings.cjs')
+const { readProviders } = require('./settings.cjs')
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
 const hono = require('./hono.cjs')
@@ -24,7 +24,7 @@ const ACCESS = ['open', 'silent', 'signed_in']
 /** The options of `handle` and `wrap`, with the requirements in the form of the addon. */
 function handleOptions(options) {
   const checked = optionsOf('site.handle', options)
-  return checked.need === undefined ? checked : { ...checked, need: needOf(checked.need) }
+  return checked.need === undefined ? checked : { ...checked, need: readNeed(checked.need) }
 }
 
 /** The sign-in of a web application; one for the whole application. */
@@ -32,10 +32,10 @@ class Site {
   #options
   #providers
   #visits
-  #known = new WeakMap()
+  #users = new WeakMap()
 
-  constructor(given) {
-    const options = optionsOf('Site', given)
+  constructor(input) {
+    const options = optionsOf('Site', input)
     const { access = 'open', admit, errorPage, log, provider, signedOut, store, network } = options
     for (const [name, hook] of Object.entries({ admit, errorPage, log, provider, signedOut })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
@@ -43,10 +43,10 @@ class Site {
     if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)
     checkStore(store)
     this.#options = { ...options, access, nativeStore: store && nativeStore(store), nativeNetwork: nativeNetwork(network), rootPath: options.rootPath ?? '' }
-    this.#providers = providersOf(options)
+    this.#providers = readProviders(options)
     this.#visits = new Visits(this.#options, this.#providers)
     // Bound, because applications pass them on as functions: as middleware, as a plugin, as routes.
-    const bound = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
+    const bound = { required: createRequired(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
     for (const [name, value] of Object.entries(bound)) Object.defineProperty(this, name, { value })
   }
 
@@ -58,8 +58,8 @@ class Site {
   /** The paths of the site's own pages, as the application's router sees them; `*` at the end stands for all paths below. */
   get paths() {
     const { prefix = '/auth' } = this.#options
-    const others = this.#providers.map(({ callback }) => callback).filter((path) => path && !path.startsWith(`${prefix}/`))
-    return [`${prefix}/*`, ...others].map((path) => `${this.base}${path}`)
+    const callbackPaths = this.#providers.map(({ callback }) => callback).filter((path) => path && !path.startsWith(`${prefix}/`))
+    return [`${prefix}/*`, ...callbackPaths].map((path) => `${this.base}${path}`)
   }
 
   /** The path below which the site is, as the application's router sees it; empty at the root of its host. */
@@ -109,11 +109,11 @@ class Site {
 
   /** Remembers the user of a request for the next adapter that handles it. */
   remember(request, user) {
-    this.#known.set(request, user)
+    this.#users.set(request, user)
   }
 
   remembered(request) {
-    return this.#known.get(request)
+    return this.#users.get(request)
   }
 
   /** The handler for standard requests: resolves to a `Response` to send, or to the user. */

@@ -24,7 +24,7 @@ const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ??
 /** How far a page is below a listed path; infinite if it is not. */
 const distance = (path, page) => (isBelow(path, page) ? page.length - path.replace(/\/$/, '').length : Infinity)
 
-const requirementsOf = (protect) =>
+const findRequirements = (protect) =>
   (typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect))
 
 /**
@@ -34,10 +34,10 @@ const requirementsOf = (protect) =>
  */
 function requirementsByPath(protect, encodedBase) {
   const base = decoded(encodedBase)
-  const listed = requirementsOf(protect).map(([path, need]) => [decoded(path), need])
+  const listed = findRequirements(protect).map(([path, need]) => [decoded(path), need])
   const nearest = (paths) => {
     const found = listed.map(([path, need]) => [Math.min(...paths.map((page) => distance(path, page))), need])
-    return found.filter(([far]) => far < Infinity).sort(([one], [other]) => one - other)[0]?.[1]
+    return found.filter(([far]) => far < Infinity).sort(([a], [b]) => a - b)[0]?.[1]
   }
   return ({ url, route }) => {
     const pathname = decoded(url.pathname)
