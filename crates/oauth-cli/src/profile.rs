@@ -291,7 +291,10 @@ impl Profile {
                 ("token_env", self.token_env.is_some()),
                 ("token_file", self.token_file.is_some()),
             ],
-            &[("as", self.acts_for.is_some()), ("a fixed token", has_token)],
+            &[
+                ("as", self.acts_for.is_some()),
+                ("a fixed token", has_token),
+            ],
         ];
         groups.into_iter().find_map(|group| {
             let mut given = group.iter().filter(|(_, is_given)| *is_given);

@@ -31,9 +31,7 @@ use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::ActsFor;
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
-use crate::setup::{
-    ClientPlan, SecretRequirement, ServerArgs, Setup, net, no_server, provider_of,
-};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup, net, no_server, provider_of};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 use oauth_core::grant::TokenRequest;
