@@ -152,7 +152,7 @@ fn an_origin_is_no_more_than_an_origin() {
     let url = format!("{}/api", tiny.base);
     for (origin, code) in [
         (url.as_str(), "[resource.origin_syntax]"),
-        ("127.0.0.1:8080", "http URL: 127.0.0.1:8080"),
+        ("127.0.0.1:8080", "https URL: 127.0.0.1:8080"),
     ] {
         let done = tiny.run(&["call", &url, "--origin", origin]).run();
         says(&done, 2, &[code]);

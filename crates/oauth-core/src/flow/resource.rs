@@ -99,9 +99,12 @@ impl Resource {
                 return url.require(transport).map(|()| url);
             }
             // Before an `@` there may be a password.
-            let named = |error: Error| match text.contains('@') {
-                true => error,
-                false => error.about(text),
+            let named = |error: Error| {
+                if text.contains('@') {
+                    error
+                } else {
+                    error.about(text)
+                }
             };
             let url = url.map_err(named)?;
             url.require(transport).map_err(named)?;
