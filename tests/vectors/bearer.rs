@@ -119,7 +119,8 @@ fn is_marked(url: &str, token: &str) -> Verdict {
     let text = |error: oauth_core::Error| error.to_string();
     let request = http::Request::builder().uri(url).body(());
     let (mut parts, ()) = request.map_err(|error| error.to_string())?.into_parts();
-    let resource = Resource::new([url]).map_err(text)?;
+    let origin = Url::parse(url).map_err(text)?.origin();
+    let resource = Resource::new([origin.as_str()]).map_err(text)?;
     resource
         .authorize(&mut parts, None, &Secret::from(token))
         .map_err(text)?;
@@ -196,8 +197,9 @@ fn led(vector: &Vector, chain: &str, runner: &mut Runner) -> Verdict {
 fn redirects(vector: &Vector, chain: &str) -> Verdict {
     let hops = hops(chain);
     let first = hops.first().ok_or("an empty chain")?;
-    let resource = Resource::new([first.as_str()]).map_err(|error| error.to_string())?;
     let mut from = Url::parse(first).map_err(|error| error.to_string())?;
+    let origin = from.origin();
+    let resource = Resource::new([origin.as_str()]).map_err(|error| error.to_string())?;
     // A request that is never made carries nothing.
     let mut carried = vec![true];
     for hop in &hops[1..] {

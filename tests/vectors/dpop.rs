@@ -133,7 +133,8 @@ fn api_request(
     access_token: &str,
 ) -> Result<(Url, HeaderValue, Option<HeaderValue>), Failure> {
     let tokens = token(client, access_token)?;
-    let api = Api::new(Resource::new([without_fragment(url)]).map_err(text)?);
+    let origin = Url::parse(without_fragment(url)).map_err(text)?.origin();
+    let api = Api::new(Resource::new([origin.as_str()]).map_err(text)?);
     let api = api.with_dpop(client).map_err(text)?;
     let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
     let mut request = ResourceRequest::new(&api, method, url);
@@ -255,7 +256,8 @@ fn published(vector: &Vector, proof: &str) -> Verdict {
 }
 
 fn htu(vector: &Vector, url: &str) -> Verdict {
-    if let Err(error) = Resource::new([without_fragment(url)]) {
+    let origin = Url::parse(without_fragment(url)).map(|url| url.origin());
+    if let Err(error) = origin.and_then(|origin| Resource::new([origin.as_str()])) {
         return if vector.expected["htu"].is_string() && error.code() == "url.syntax" {
             parsed(vector)
         } else {

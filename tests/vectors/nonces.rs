@@ -153,7 +153,8 @@ fn to_api(
         .find(|token| token.starts_with("https"));
     let url = format!("{}/x", named.unwrap_or("https://rs.example"));
     let tokens: Tokens = token(client, "t")?;
-    let api = Api::new(Resource::new([url.as_str()]).map_err(text)?);
+    let origin = oauth_core::url::Url::parse(&url).map_err(text)?.origin();
+    let api = Api::new(Resource::new([origin.as_str()]).map_err(text)?);
     let api = api.with_dpop(client).map_err(text)?;
     let mut request = ResourceRequest::new(&api, Method::GET, &url);
     let is_stream = what.contains("streaming");

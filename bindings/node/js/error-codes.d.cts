@@ -206,6 +206,7 @@ export type LostCode =
   | 'lost.timeout'
   | 'lost.closed'
   | 'store.conflict'
+  | 'lost.no_callback'
 /** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 export type MisuseCode =
   | 'misuse.setup'
@@ -323,6 +324,8 @@ export type MisuseCode =
   | 'client_file.unsupported'
   | 'key.encrypted'
   | 'key.passphrase'
+  | 'resource.origin_syntax'
+  | 'client_auth.secret_syntax'
   | 'token_source.unreadable'
   | 'web.setup'
   | 'web.response_large'

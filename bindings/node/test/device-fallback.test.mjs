@@ -1,6 +1,6 @@
 // Without a browser, a login continues with a code on another device (RFC 8628).
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { beforeEach, test } from 'node:test'
@@ -82,14 +82,14 @@ test('a login stays in the browser if `device` is false', { skip: process.platfo
   for (const options of [{ device: false }, { extra: { prompt: 'login' } }, { prompt: 'login' }]) {
     const output = await captureStderr(async () => {
       const error = await rejection(login(client, { scope, show, timeoutMs: 200, ...options }))
-      assert.equal(error.code, 'lost.timeout')
+      assert.equal(error.code, 'lost.no_callback')
     })
     assert.match(output, /\/authorize\?/)
   }
   // The server gives a client it does not know no codes.
   const otherClient = await createClient({ clientSecret: 'wrong' })
   const output = await captureStderr(async () => {
-    assert.equal((await rejection(login(otherClient, { scope, show, timeoutMs: 200 }))).code, 'lost.timeout')
+    assert.equal((await rejection(login(otherClient, { scope, show, timeoutMs: 200 }))).code, 'lost.no_callback')
   })
   assert.match(output, /\/authorize\?/)
   assert.equal((await rejection(login(otherClient, { scope, show, device: true }))).code, 'denied.invalid_client')
@@ -118,4 +118,21 @@ test('a browser that opens is waited for', { skip: process.platform !== 'linux' 
   })
   process.env.PATH = PATH
   assert.match(output, /the login opens in your browser/i)
+})
+
+test('a program that BROWSER names is used without a display', { skip: process.platform !== 'linux' }, async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'browser-'))
+  const program = path.join(folder, 'code browser')
+  const seen = path.join(folder, 'seen')
+  writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" > ${seen}.new && mv ${seen}.new ${seen}\n`)
+  chmodSync(program, 0o755)
+  Object.assign(process.env, { BROWSER: `/no/such/browser:'${program}' --open=%s`, SSH_TTY: '/dev/pts/1' })
+  const signedIn = login(await createClient(), { scope, show: nobody('a code') })
+  let url
+  for (let waited = 0; url === undefined && waited < 10_000; waited += 20) {
+    await new Promise((done) => setTimeout(done, 20))
+    if (existsSync(seen)) url = readFileSync(seen, 'utf8').match(/^--open=(\S+)\n$/)[1]
+  }
+  await browse(url)
+  assert.ok((await signedIn).accessToken)
 })

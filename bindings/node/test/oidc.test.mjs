@@ -135,7 +135,7 @@ test('the login of a native app', async () => {
 
 test('a login that no user completes times out', async () => {
   const open = () => {}
-  await assert.rejects(login(client('native'), { open, timeoutMs: 50 }), { code: 'lost.timeout', kind: 'lost' })
+  await assert.rejects(login(client('native'), { open, timeoutMs: 50 }), { code: 'lost.no_callback', kind: 'lost' })
   const signal = AbortSignal.timeout(50)
   await assert.rejects(login(client('native'), { open, signal }), { name: 'TimeoutError' })
 })

@@ -331,7 +331,7 @@ twins! {
     impl Listener {
         /// Waits for the callback of this flow, and returns its URL.
         ///
-        /// timeout is in seconds; lost.timeout when it has elapsed. A callback of a different flow gets
+        /// timeout is in seconds; lost.no_callback when it has elapsed. A callback of a different flow gets
         /// an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         #[pyo3(signature = (flow, *, timeout = 300.0))]
         fn callback / acallback(self, py, flow: &PendingAuthorization, timeout: f64) {

@@ -37,6 +37,30 @@ def test_the_url_is_printed_and_the_browser_opened(
     assert opened[0] in captured.err and not captured.out
 
 
+def test_a_program_that_browser_names_needs_no_display(
+    generic: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSH_CONNECTION", "198.51.100.7 50022 203.0.113.5 22")
+    monkeypatch.setenv("BROWSER", f"/no/such/browser:{sys.executable} -c pass %s")
+    opened: list[str] = []
+
+    def visit(url: str) -> bool:
+        opened.append(url)
+        browse(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", visit)
+
+    def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
+        raise AssertionError(f"nobody enters {code.user_code}")
+
+    client = generic_client(generic)
+    assert oauth_core.login(client, scope="read", show=show, timeout=30).access_token
+    assert len(opened) == 1
+
+
 @pytest.fixture
 def nobody_sees(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
     """The twin, and a machine without a display, on which nothing is opened."""

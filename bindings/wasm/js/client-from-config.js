@@ -63,7 +63,21 @@ async function createServer(wasm, config, preset, stored) {
 /** The origins that tokens may be sent to. */
 export function origins(config, server) {
   const configured = config.api ?? server.apiOrigins()
-  return configured.length > 0 ? configured : [location.origin]
+  return configured.length > 0 ? onlyOrigins(configured) : [location.origin]
+}
+
+/** These origins. One with a path is refused: the token may be sent to every path of an origin. */
+export function onlyOrigins(all) {
+  const texts = [...all].map(String)
+  for (const text of texts) {
+    // What is no URL is refused where it is read.
+    if (!URL.canParse(text)) continue
+    const { origin, pathname, search } = new URL(text)
+    if (pathname !== '/' || search) {
+      throw setupError(`${origin}: an origin is only a scheme, a host and a port`, 'resource.origin_syntax')
+    }
+  }
+  return texts
 }
 
 /** The name that tabs share if their tokens have the same client, resources and audiences. */

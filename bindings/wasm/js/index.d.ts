@@ -273,7 +273,7 @@ export class Session {
 }
 
 export interface FixedTokenOptions extends LimitOptions, Pick<Config, 'observe' | 'onWait' | 'wasm'> {
-  /** Where the token may be sent: any URL of each origin. */
+  /** Where the token may be sent: scheme, host and port of each origin. */
   origins: Iterable<string | URL>
   /** When it expires, if known: afterwards callers get `grant.expired`, and nothing is sent. */
   expiresAt?: Date

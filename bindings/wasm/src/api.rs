@@ -31,7 +31,7 @@ pub struct Call {
 
 #[wasm_bindgen]
 impl Api {
-    /// The API at these origins, each given as any URL of it.
+    /// The API at these origins: scheme, host and port.
     #[wasm_bindgen(constructor)]
     pub fn new(origins: Vec<String>, loopback: bool) -> Result<Self, JsValue> {
         oauth_facade::Api::new(&origins, transport(loopback))

@@ -45,6 +45,14 @@ test('a pasted token calls the API, with no request for another', async () => {
   assert.ok(!shown.includes(token) && shown.endsWith('0'), shown)
 })
 
+test('an origin with a path is refused, because the path would not count', async () => {
+  const { page } = await pasted({ origins: [`${harness.twins.uservoice}/api/v2`] })
+  const seen = await counted(harness.uservoice, async () => {
+    assert.equal((await fetched(page, suggestions())).code, 'resource.origin_syntax')
+  })
+  assert.equal(seen.calls, 0)
+})
+
 test('a revoked token is reported, and neither renewed nor sent again', async () => {
   const { page, token } = await pasted()
   await harness.uservoice.expire()

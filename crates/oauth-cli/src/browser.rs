@@ -18,10 +18,12 @@ pub(crate) enum Browser {
 
 impl Browser {
     /// Determines it from the environment that sshd sets (`SSH_CONNECTION` is the client's address and port, then
-    /// those of the server). With a display that is forwarded, a page opened here is shown there.
+    /// those of the server). With a display that is forwarded, a page opened here is shown there, and so it is by a program
+    /// that `BROWSER` names, which remote editors set.
     pub(crate) fn find(no_browser: bool) -> Self {
         let is_set = |name: &&str| profile::set(name).is_some();
-        let is_shown = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
+        let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
+        let is_shown = has_display || (!no_browser && oauth_reqwest::browser::is_chosen());
         let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
         if is_remote && !is_shown {
             let ssh_connection = std::env::var("SSH_CONNECTION").unwrap_or_default();

@@ -17,6 +17,11 @@ secret_args!(
 );
 
 impl FixedArgs {
+    /// Whether a token is named here, or by the profile.
+    pub(crate) fn is_given(&self, profile: &Profile) -> bool {
+        self.source().is_some() || from_profile(profile).is_some()
+    }
+
     /// The token, if one is named here, or else by the profile.
     pub(crate) fn read(self, profile: &Profile) -> Result<Option<FixedToken>, Failure> {
         self.source()

@@ -133,7 +133,17 @@ impl KeyFile {
 
 /// The text of a key's file; `-` is stdin.
 pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
-    let text = read_file(path).map_err(|error| unusable(path, error))?;
+    let text = read_file(path).map_err(|error| {
+        let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failure = unusable(path, error);
+        if !is_missing {
+            return failure;
+        }
+        let path = path.display();
+        failure.with_hint(format_args!(
+            "create it with oauth key new --output {path}, or correct the path: in a profile, a relative one is beside the profile file"
+        ))
+    })?;
     Ok(Secret::new(text))
 }
 

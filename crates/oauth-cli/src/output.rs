@@ -91,12 +91,17 @@ impl Failure {
 
     /// Marks the failure as one of the client's own token request, in which no login is involved.
     pub(crate) fn for_client(self) -> Self {
+        self.without_login(
+            "the server does not issue tokens to the client itself; check its message and the registration of the client",
+        )
+    }
+
+    /// Replaces the hint of a refused grant in which no login is involved.
+    pub(crate) fn without_login(self, hint: &str) -> Self {
         if self.code != "denied.invalid_grant" {
             return self;
         }
-        self.with_hint(
-            "this is not about a login: the server does not issue tokens to the client itself; check its message and the registration of the client",
-        )
+        self.with_hint(format_args!("this is not about a login: {hint}"))
     }
 
     /// Adds a further hint.
@@ -273,7 +278,7 @@ impl Output {
                 ..
             } = failure;
             print_stderr(format_args!("{RED}error[{code}]{RED:#}: {message}"));
-            print_stderr(format_args!("  {DIM}advice:{DIM:#} {hint}"));
+            print_stderr(format_args!("  {DIM}hint:{DIM:#} {hint}"));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Profiles: options that need not be repeated. The file contains no secrets, only references to them.
 
+mod syntax;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -134,7 +136,10 @@ pub(crate) enum StoreKind {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ActsFor {
     /// The user who logged in with the profile
-    Person,
+    // `person` was its name before.
+    #[value(alias = "person")]
+    #[serde(alias = "person")]
+    User,
     /// The client itself
     Client,
 }
@@ -142,7 +147,7 @@ pub(crate) enum ActsFor {
 impl ActsFor {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Person => "person",
+            Self::User => "user",
             Self::Client => "client",
         }
     }
@@ -194,7 +199,21 @@ impl File {
 
     /// Reads the text of the file at this path.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
-        toml::from_str(text).map_err(|error| bad(path, &named(text, &error)))
+        let file: Self =
+            toml::from_str(text).map_err(|error| bad(path, &syntax::explain(text, &error)))?;
+        for (name, profile) in &file.profile {
+            if let Some((first, second)) = profile.conflict() {
+                return Err(Failure::usage(
+                    "usage.profile",
+                    format_args!(
+                        "{}: profile `{name}` has both `{first}` and `{second}`, which exclude each other",
+                        path.display()
+                    ),
+                    "remove one of them from the file, or choose another file with --config",
+                ));
+            }
+        }
+        Ok(file)
     }
 }
 
@@ -240,6 +259,49 @@ impl Profile {
         all
     }
 
+    /// Two settings that exclude each other, as the options for them do on the command line.
+    fn conflict(&self) -> Option<(&'static str, &'static str)> {
+        let has_token = self.token_env.is_some() || self.token_file.is_some();
+        let groups: [&[(&str, bool)]; 5] = [
+            &[
+                ("provider", self.provider.is_some()),
+                ("provider_file", self.provider_file.is_some()),
+                ("issuer", self.issuer.is_some()),
+            ],
+            &[
+                ("client_secret_env", self.client_secret_env.is_some()),
+                ("client_secret_file", self.client_secret_file.is_some()),
+                ("client_key_file", self.client_key_file.is_some()),
+                (
+                    "client_assertion_file",
+                    self.client_assertion_file.is_some(),
+                ),
+            ],
+            &[
+                (
+                    "client_key_passphrase_env",
+                    self.client_key_passphrase_env.is_some(),
+                ),
+                (
+                    "client_key_passphrase_file",
+                    self.client_key_passphrase_file.is_some(),
+                ),
+            ],
+            &[
+                ("token_env", self.token_env.is_some()),
+                ("token_file", self.token_file.is_some()),
+            ],
+            &[
+                ("as", self.acts_for.is_some()),
+                ("a fixed token", has_token),
+            ],
+        ];
+        groups.into_iter().find_map(|group| {
+            let mut given = group.iter().filter(|(_, is_given)| *is_given);
+            Some((given.next()?.0, given.next()?.0))
+        })
+    }
+
     /// Whether its servers are on this machine.
     pub(crate) const fn is_local(&self) -> bool {
         self.loopback_http || self.on_loopback.is_some()
@@ -252,7 +314,7 @@ impl Profile {
         Ok(self.resolve_paths(&current_folder.join("-")))
     }
 
-    /// Resolves relative file names against the folder of the profile file.
+    /// Resolves relative file names against the folder of the profile file, and `~/` against the home folder.
     pub(crate) fn resolve_paths(mut self, config: &Path) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
         let files = [
@@ -268,8 +330,22 @@ impl Profile {
         for path in files.into_iter().flatten() {
             // `-` is stdin.
             if path != Path::new("-") {
-                *path = folder.join(&*path);
+                *path = folder.join(at_home(path));
             }
+        }
+        let network = &mut self.network;
+        for text in [&mut network.ca, &mut network.only_ca]
+            .into_iter()
+            .flatten()
+        {
+            *text = at_home(Path::new(text)).to_string_lossy().into_owned();
+        }
+        let secrets = [&mut network.client_certificate, &mut network.client_key];
+        for text in secrets.into_iter().flatten() {
+            let moved = at_home(Path::new(text.expose()))
+                .to_string_lossy()
+                .into_owned();
+            *text = moved.into();
         }
         self.network = self.network.relative_to(folder);
         self
@@ -300,6 +376,14 @@ pub(crate) fn home() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+/// The path with the home folder in place of a leading `~`. Another text, such as that of a certificate, is unchanged.
+fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}
+
 /// A missing file is fine, unless one of its profiles was requested.
 fn missing(requested: Option<&str>, reason: &str) -> Result<Profile, Failure> {
     match requested {
@@ -323,18 +407,4 @@ pub(crate) fn bad(path: &Path, reason: &str) -> Failure {
         format_args!("{}: {reason}", path.display()),
         hint,
     )
-}
-
-/// The parser's error with the line number, but without the line, which could contain a secret.
-fn named(text: &str, error: &toml::de::Error) -> String {
-    let start = error.span().map_or(0, |span| span.start);
-    let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
-    let message = error.message().lines().next().unwrap_or_default();
-    // Quoted parts are text of the file.
-    let message = message
-        .split('"')
-        .step_by(2)
-        .collect::<Vec<_>>()
-        .join("...");
-    format!("line {line}: {message}")
 }

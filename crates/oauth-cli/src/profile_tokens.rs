@@ -39,7 +39,7 @@ pub(crate) enum Choice {
     /// The client's own.
     Client,
     /// The user's.
-    Person,
+    User,
     /// The user's if there is or ever was a login, else the client's own.
     Either,
 }
@@ -48,7 +48,7 @@ impl Choice {
     /// The owner set on the command line, or else in the profile.
     pub(crate) fn from_args(acts_for: Option<ActsFor>, profile: &Profile) -> Self {
         match acts_for.or(profile.acts_for) {
-            Some(ActsFor::Person) => Self::Person,
+            Some(ActsFor::User) => Self::User,
             Some(ActsFor::Client) => Self::Client,
             None => Self::Either,
         }
@@ -57,7 +57,7 @@ impl Choice {
     /// Refuses a login where nothing is stored.
     pub(crate) fn without_store(self) -> Result<(), Failure> {
         match self {
-            Self::Person => Err(Failure::usage(
+            Self::User => Err(Failure::usage(
                 "usage.no_login",
                 "there is no stored login: no profile is selected, or its tokens are not stored",
                 "select the profile of a login with --profile, or act for the client with --as client",
@@ -161,13 +161,13 @@ impl ProfileTokens {
                     stored: Some(login),
                 });
             }
-            // A command that acted for a user must not continue as the client.
-            if choice == Choice::Person || LoginRecord::load(&self.profile)?.is_some() {
-                return Err(self.not_logged_in());
-            }
             // A public client has no tokens of its own (RFC 6749 section 4.4): what is missing is a login, not a secret.
             if plan.profile.client_auth == Some(Auth::None) {
-                return Err(self.public_not_logged_in());
+                return Err(self.not_logged_in());
+            }
+            // A command that acted for a user must not continue as the client.
+            if choice == Choice::User || LoginRecord::load(&self.profile)?.is_some() {
+                return Err(self.not_logged_in_nor_client());
             }
         }
         let owner = Owner::Client(plan.token_request(args)?);
@@ -271,16 +271,14 @@ impl ProfileTokens {
         Failure::usage(
             "usage.no_login",
             format_args!("no user is logged in with profile `{profile}`"),
-            format_args!(
-                "log in with oauth login --profile {profile}, or act for the client itself with --as client"
-            ),
+            format_args!("log in with oauth login --profile {profile}"),
         )
     }
 
-    /// The failure for a public client, which has no tokens of its own.
-    fn public_not_logged_in(&self) -> Failure {
-        let login = format!("log in with oauth login --profile {}", self.profile);
-        self.not_logged_in().with_hint(login)
+    /// The same for a command that can act for the client itself instead.
+    fn not_logged_in_nor_client(&self) -> Failure {
+        self.not_logged_in()
+            .and_hint("or act for the client itself with --as client")
     }
 
     fn id(&self, owner: &Owner) -> GrantId {

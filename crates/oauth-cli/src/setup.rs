@@ -414,7 +414,7 @@ fn endpoint_kind(name: &str) -> Result<EndpointKind, Failure> {
     })
 }
 
-fn no_server() -> Failure {
+pub(crate) fn no_server() -> Failure {
     Failure::usage(
         "usage.server",
         "no server is given",

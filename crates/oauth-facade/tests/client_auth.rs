@@ -31,6 +31,28 @@ fn refused(auth: Auth) -> (&'static str, String) {
 }
 
 #[test]
+fn a_secret_with_a_line_break_at_its_end_is_refused_before_it_is_sent() {
+    let server = oauth_facade::Server::from_metadata(
+        "https://as.example",
+        r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#,
+        oauth_facade::Transport::Https,
+    );
+    let server = server.expect("a server");
+    let code = |auth| {
+        let made = oauth_facade::Client::new(&server, "id", auth);
+        made.map(drop).map_err(|error| error.code())
+    };
+    let refused = Err("client_auth.secret_syntax");
+    for text in ["s3cret\n", " s3cret", "s3cret\r\n"] {
+        let secret = || Secret::from(text);
+        assert_eq!(code(Auth::Documented(Some(secret()))), refused, "{text:?}");
+        assert_eq!(code(Auth::Basic(secret())), refused, "{text:?}");
+        assert_eq!(code(Auth::Post(secret())), refused, "{text:?}");
+    }
+    assert_eq!(code(Auth::Basic(Secret::from("a secret: ~"))), Ok(()));
+}
+
+#[test]
 fn a_key_that_cannot_sign_is_named_by_its_argument() {
     let (ec, rsa) = (pem(Alg::Es256), pem(Alg::Rs256));
     let detail = |jwt| refused(Auth::PrivateKeyJwt(jwt));

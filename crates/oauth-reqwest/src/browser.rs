@@ -3,6 +3,7 @@
 //! The URL is passed as a separate argument, never through a shell (CVE-2025-6514, RUSTSEC-2026-0257); its type ensures
 //! that it is an `http` or `https` URL.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oauth_core::error::{Cause, Error, Misuse};
@@ -15,14 +16,32 @@ const PROGRAM: (&str, &[&str]) = ("rundll32", &["url.dll,FileProtocolHandler"]);
 #[cfg(not(any(target_os = "macos", windows)))]
 const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
 
-/// Opens `url` with the system's own opener: `xdg-open`, `open` or `rundll32`.
+/// Opens `url` with a program that `BROWSER` names, or else with the system's own opener: `xdg-open`, `open` or `rundll32`.
+///
+/// `BROWSER` is a list of commands, separated as in `PATH`; the first that starts is used. `%s` stands for the URL, which is
+/// otherwise the last argument. No shell is involved: only quotes and spaces separate arguments.
 ///
 /// # Errors
-/// `browser.unavailable` if there is no such program. That it started does not prove that a page was shown: print the URL as
-/// well, for users without a browser on this machine.
+/// `browser.unavailable` if there is no such program, or `BROWSER` is `none`. That it started does not prove that a page was
+/// shown: print the URL as well, for users without a browser on this machine.
 pub fn open(url: &Url) -> Result<(), Error> {
+    let chosen = Choice::read(variable);
+    if chosen == Choice::Refused {
+        return Err(Error::from(Misuse::BrowserUnavailable).about("BROWSER is none"));
+    }
+    let mut failed = None;
+    for (program, arguments) in chosen.commands() {
+        match start(&mut with_url(&program, &arguments, url), &[]) {
+            Ok(()) => return Ok(()),
+            Err(error) => failed = Some(error),
+        }
+    }
     let (program, arguments) = PROGRAM;
-    start(Command::new(program).args(arguments), url)
+    match failed {
+        // Without a display, the system's opener has only text browsers to offer.
+        Some(error) if !is_shown(variable, |_| false) => Err(error),
+        _ => start(Command::new(program).args(arguments), &[url.as_str()]),
+    }
 }
 
 /// Opens `url` with a program of the caller's choice, with the URL as its only argument.
@@ -30,36 +49,126 @@ pub fn open(url: &Url) -> Result<(), Error> {
 /// # Errors
 /// `browser.unavailable` if the program cannot be started.
 pub fn open_with(program: &str, url: &Url) -> Result<(), Error> {
-    start(&mut Command::new(program), url)
+    start(&mut Command::new(program), &[url.as_str()])
 }
 
 /// Whether a page can be shown on this machine, and [`open`] has a program for it: see [`has_display`].
 pub fn is_there() -> bool {
-    has_display() && (cfg!(any(target_os = "macos", windows)) || has_opener())
+    let has_opener = || cfg!(any(target_os = "macos", windows)) || is_program(PROGRAM.0);
+    is_chosen() || (has_display() && has_opener())
 }
 
-/// Whether a page can be shown on this machine: not in an SSH session whose display is elsewhere, not on a Unix other than
-/// macOS without a display, and not if `BROWSER` is `none`.
+/// Whether a page can be shown on this machine: wherever `BROWSER` names a program that exists, as remote editors, containers
+/// and the Windows Subsystem for Linux set it; and otherwise not in an SSH session whose display is elsewhere, not on a Unix
+/// other than macOS without a display, and not if `BROWSER` is `none`.
 pub fn has_display() -> bool {
-    is_shown(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    is_shown(variable, is_program)
 }
 
-fn is_shown(variable: impl Fn(&str) -> Option<String>) -> bool {
+/// Whether `BROWSER` names a program that exists, which then opens pages, wherever they are shown.
+pub fn is_chosen() -> bool {
+    Choice::read(variable).names(is_program)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// What `BROWSER` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    Unset,
+    /// `none`: no page is opened.
+    Refused,
+    /// A list of commands.
+    Commands(String),
+}
+
+impl Choice {
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        match variable("BROWSER").filter(|value| !value.is_empty()) {
+            None => Self::Unset,
+            Some(value) if value == "none" => Self::Refused,
+            Some(value) => Self::Commands(value),
+        }
+    }
+
+    /// The programs and their arguments.
+    fn commands(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        let list = match self {
+            Self::Commands(list) => list.as_str(),
+            Self::Unset | Self::Refused => "",
+        };
+        let separator = if cfg!(windows) { ';' } else { ':' };
+        list.split(separator).filter_map(|command| {
+            let mut words = words(command)?.into_iter();
+            Some((words.next()?, words.collect()))
+        })
+    }
+
+    fn names(&self, is_program: impl Fn(&str) -> bool) -> bool {
+        self.commands().any(|(program, _)| is_program(&program))
+    }
+}
+
+/// The words of a command, without its quotes; `None` if a quote is not closed.
+fn words(command: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in command.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    // Every program is started in the background.
+    if words.last().is_some_and(|last| last == "&") {
+        words.pop();
+    }
+    quote.is_none().then_some(words)
+}
+
+fn with_url(program: &str, arguments: &[String], url: &Url) -> Command {
+    let mut command = Command::new(program);
+    let mut has_place = false;
+    for argument in arguments {
+        has_place |= argument.contains("%s");
+        command.arg(argument.replace("%s", url.as_str()));
+    }
+    if !has_place {
+        command.arg(url.as_str());
+    }
+    command
+}
+
+fn is_shown(variable: impl Fn(&str) -> Option<String>, is_program: impl Fn(&str) -> bool) -> bool {
+    let chosen = Choice::read(&variable);
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
     let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(is_set);
     let is_remote = ["SSH_CONNECTION", "SSH_TTY"].into_iter().any(is_set);
-    let is_refused = variable("BROWSER").is_some_and(|value| value == "none");
-    !is_refused && (has_display || (cfg!(any(target_os = "macos", windows)) && !is_remote))
+    let is_here = has_display || (cfg!(any(target_os = "macos", windows)) && !is_remote);
+    chosen.names(is_program) || (chosen != Choice::Refused && is_here)
 }
 
-fn has_opener() -> bool {
+/// Whether this is a program's file, or its name in `PATH`.
+fn is_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(PROGRAM.0).is_file())
+    let is_file =
+        |file: &Path| file.is_file() || (cfg!(windows) && file.with_extension("exe").is_file());
+    if Path::new(name).components().count() > 1 {
+        return is_file(Path::new(name));
+    }
+    std::env::split_paths(&path).any(|folder| is_file(&folder.join(name)))
 }
 
-fn start(command: &mut Command, url: &Url) -> Result<(), Error> {
+fn start(command: &mut Command, arguments: &[&str]) -> Result<(), Error> {
     let child = detach(command)
-        .arg(url.as_str())
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -104,15 +213,58 @@ mod tests {
     #[test]
     fn a_page_is_shown_where_there_is_a_display() {
         let among = |set: &'static [&str]| {
-            is_shown(move |name| set.contains(&name).then(|| "something".to_owned()))
+            let variable = move |name: &str| set.contains(&name).then(|| "something".to_owned());
+            is_shown(variable, |_| false)
         };
         assert!(among(&["DISPLAY"]) && among(&["WAYLAND_DISPLAY", "SSH_TTY"]));
         let has_a_desktop = cfg!(any(target_os = "macos", windows));
         assert_eq!(among(&[]), has_a_desktop);
         assert!(!among(&["SSH_CONNECTION"]) && !among(&["SSH_TTY"]));
         // An empty variable is not set, and `none` is not the name of a program.
-        assert_eq!(is_shown(|_| Some(String::new())), has_a_desktop);
+        assert_eq!(is_shown(|_| Some(String::new()), |_| true), has_a_desktop);
         assert!(among(&["BROWSER", "DISPLAY"]));
-        assert!(!is_shown(|_| Some("none".to_owned())));
+        assert!(!is_shown(|_| Some("none".to_owned()), |_| true));
+    }
+
+    #[test]
+    fn a_program_that_browser_names_shows_pages_without_a_display() {
+        let over_ssh = |browser: &'static str| {
+            let variable = move |name: &str| match name {
+                "BROWSER" => Some(browser.to_owned()),
+                "SSH_CONNECTION" => Some("198.51.100.7 50022 203.0.113.5 22".to_owned()),
+                _ => None,
+            };
+            is_shown(variable, |program| program == "code-browser")
+        };
+        let separator = if cfg!(windows) { ';' } else { ':' };
+        assert!(over_ssh("code-browser") && over_ssh("code-browser --open-url %s"));
+        assert!(over_ssh(format!("missing{separator}code-browser").leak()));
+        assert!(!over_ssh("missing") && !over_ssh("none") && !over_ssh(""));
+    }
+
+    #[test]
+    fn a_command_is_split_without_a_shell() {
+        let url = Url::parse("https://as.example/a?b=$(x)&c='%73'").unwrap();
+        let built = |list: &str| {
+            let chosen = Choice::Commands(list.to_owned());
+            let commands = chosen.commands().map(|(program, arguments)| {
+                let command = with_url(&program, &arguments, &url);
+                let words = [command.get_program()]
+                    .into_iter()
+                    .chain(command.get_args());
+                let words = words.map(|word| word.to_string_lossy().into_owned());
+                words.collect::<Vec<_>>()
+            });
+            commands.collect::<Vec<_>>()
+        };
+        let text = url.as_str();
+        let separator = if cfg!(windows) { ";" } else { ":" };
+        let list = ["a", "'b c' -x", "d --url=%s \"e f\" &", "g 'h"].join(separator);
+        let expected = [
+            vec!["a".to_owned(), text.to_owned()],
+            vec!["b c".to_owned(), "-x".to_owned(), text.to_owned()],
+            vec!["d".to_owned(), format!("--url={text}"), "e f".to_owned()],
+        ];
+        assert_eq!(built(&list), expected);
     }
 }

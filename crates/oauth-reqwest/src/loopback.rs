@@ -267,7 +267,7 @@ impl Listener {
         let accepted = time::timeout(timeout, self.accept(awaited, &mut strays)).await;
         let Ok((connection, callback)) = accepted else {
             let nobody = Cause::unsent(strays.timeout_reason());
-            return Err(Error::lost(nobody.because(Loss::Timeout)));
+            return Err(Error::lost(nobody.because(Loss::NoCallback)));
         };
         // No other connection is accepted, not even while the response is being sent.
         drop(self);
@@ -383,12 +383,12 @@ impl UnexpectedCallbacks {
 
     const fn timeout_reason(&self) -> &'static str {
         match (self.refusals, self.omitted) {
-            (0, 0) => "nobody came back to the redirect URI in time",
+            (0, 0) => "the browser did not return to the redirect URI",
             (0, _) => {
-                "nobody came back to the redirect URI in time but with callbacks of other logins"
+                "the redirect URI was called, but only with callbacks that belong to other logins"
             }
             _ => {
-                "nobody came back to the redirect URI in time but with a refusal that has no `state`: the server may have refused this login without saying so properly"
+                "the redirect URI was called, but only with an error without `state`: the server may have refused this login in an incorrect way"
             }
         }
     }

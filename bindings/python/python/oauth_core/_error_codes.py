@@ -208,6 +208,7 @@ LostCode = Literal[
     "lost.timeout",
     "lost.closed",
     "store.conflict",
+    "lost.no_callback",
 ]
 MisuseCode = Literal[
     "misuse.setup",
@@ -325,6 +326,8 @@ MisuseCode = Literal[
     "client_file.unsupported",
     "key.encrypted",
     "key.passphrase",
+    "resource.origin_syntax",
+    "client_auth.secret_syntax",
     "token_source.unreadable",
     "web.setup",
     "web.response_large",

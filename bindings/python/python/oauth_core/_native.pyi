@@ -892,7 +892,7 @@ class Listener:
     def callback(self, flow: PendingAuthorization, *, timeout: float = 300.0) -> str:
         """Waits for the callback of this flow, and returns its URL.
 
-        timeout is in seconds; lost.timeout when it has elapsed. A callback of a different flow gets
+        timeout is in seconds; lost.no_callback when it has elapsed. A callback of a different flow gets
         an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         """
     def acallback(self, flow: PendingAuthorization, *, timeout: float = 300.0) -> _Later[str]:

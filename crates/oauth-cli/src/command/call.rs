@@ -31,7 +31,7 @@ use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::ActsFor;
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
-use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup, net, provider_of};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup, net, no_server, provider_of};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 use oauth_core::grant::TokenRequest;
@@ -115,6 +115,10 @@ impl Call {
         let url = Url::parse(&self.url)?;
         let profile = self.server.loaded(global)?;
         let provider = provider_of(&profile)?;
+        // Otherwise the first complaint would be about the URL, whose rules depend on the server.
+        if provider.is_none() && profile.issuer.is_none() && !self.fixed.is_given(&profile) {
+            return Err(no_server());
+        }
         let api = api(&profile, provider.as_ref(), &self.origins)?;
         // Checked before a token is requested for a URL that must not receive it.
         api.resource().check(&url)?;

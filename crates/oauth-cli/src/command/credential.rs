@@ -145,7 +145,17 @@ pub(super) fn bound() -> Failure {
 
 /// A token that is a password.
 fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
-    let tokens = TokenSelection::default().get(profile, global, output)?;
+    let name = profile.name.clone().unwrap_or_default();
+    let tokens = TokenSelection::default().get(profile, global, output);
+    // git and docker pass no options.
+    let tokens = tokens.map_err(|failure| {
+        if !failure.is("usage.no_login") {
+            return failure;
+        }
+        failure.with_hint(format_args!(
+            "log in with oauth login --profile {name}, or set `as = \"client\"` in the profile"
+        ))
+    })?;
     if !matches!(tokens.token_type, TokenType::Bearer) {
         return Err(bound());
     }

@@ -64,5 +64,9 @@ pub(super) fn tokens(
             format_args!("use {option}"),
         ));
     }
-    Ok(setup.net.run(setup.client.token(grant, token_request))?)
+    let tokens = setup.net.run(setup.client.token(grant, token_request));
+    tokens.map_err(|error| {
+        Failure::from(error)
+            .without_login("the server does not accept this grant; check its parameters")
+    })
 }

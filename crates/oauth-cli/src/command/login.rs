@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::flow::authorization::Push;
+use oauth_core::flow::authorization::{AuthorizationWarning, Push};
 use oauth_core::flow::redeem::Login as SignedIn;
 use oauth_core::grant::TokenRequest;
 use oauth_core::token::TokenKind;
@@ -162,17 +162,22 @@ impl LoginArgs {
             .as_ref()
             .map_or(Ok(()), |grants| grants.try_out(&setup))?;
         let (redeemed, typed) = sign_in(&mut setup, token_request, output)?;
-        match &redeemed.id_token {
-            Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
-            None => output.note("logged in"),
-        }
         let record = LoginRecord::from_tokens(&redeemed.tokens, redeemed.id_token.as_ref());
-        let tokens = redeemed.tokens;
-        output.note(token::summary(&tokens));
+        let (tokens, id_token) = (redeemed.tokens, redeemed.id_token);
         let permissions = Permissions::from_tokens(&tokens, &requested);
-        permissions.tell(output);
+        let tell = |tokens: &Tokens| {
+            match &id_token {
+                Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
+                None => output.note("logged in"),
+            }
+            output.note(token::summary(tokens));
+            permissions.tell(output);
+        };
         match (file, grants) {
-            (Some(file), _) => file.draft()?.commit(&tokens),
+            (Some(file), _) => {
+                tell(&tokens);
+                file.draft()?.commit(&tokens)
+            }
             (None, Some(grants)) => {
                 let mut target = StoreTarget {
                     setup: &setup,
@@ -180,9 +185,12 @@ impl LoginArgs {
                     typed,
                     output,
                 };
-                target.store(tokens, record, self.replace)
+                target.store(tokens, record, self.replace, tell)
             }
-            (None, None) => print(&tokens, &permissions, output),
+            (None, None) => {
+                tell(&tokens);
+                print(&tokens, &permissions, output)
+            }
         }
     }
 }
@@ -221,7 +229,7 @@ impl InBrowser {
         let begun = setup.net.run(setup.client.begin_authorization(request))?;
         let (url, pending) = (begun.url, begun.pending);
         for warning in pending.warnings() {
-            output.note(format_args!("warning: {}", warning.code()));
+            output.note(format_args!("warning: {}", sentence(*warning)));
         }
         if self.browser.open(&url) {
             output.note("opening the browser; if it does not show the login, open this URL:");
@@ -278,6 +286,7 @@ impl StoreTarget<'_> {
         tokens: Tokens,
         mut now: LoginRecord,
         replace: bool,
+        tell: impl FnOnce(&Tokens),
     ) -> Result<(), Failure> {
         let profile = self.grants.profile();
         let before = LoginRecord::load(profile)?;
@@ -292,6 +301,8 @@ impl StoreTarget<'_> {
             }
             now.keep_name_of(before);
         }
+        // Not before: a refused login is none.
+        tell(&tokens);
         let grant = self.grants.open(self.setup, Owner::Login, self.output);
         grant.log_in(tokens)?;
         now.save(profile)?;
@@ -328,6 +339,21 @@ impl StoreTarget<'_> {
                     .revoke(Revocation::new(secret.clone()).token_type_hint(kind)),
             );
         }
+    }
+}
+
+/// A problem of the request, which does not prevent the login.
+fn sentence(warning: AuthorizationWarning) -> String {
+    match warning {
+        AuthorizationWarning::AcrValuesUnsupported => {
+            "the server does not list any of the requested acr_values: it may ignore them"
+                .to_owned()
+        }
+        AuthorizationWarning::AuthorizationDetailsUnprotected => {
+            "authorization_details stand in the URL, where the user can change them: use --push"
+                .to_owned()
+        }
+        other => format!("the request is unusual ({})", other.code()),
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) fn end_login(
     let (setup, revoked) = match setup {
         Ok(setup) => {
             let all = tokens.as_deref().map(both).unwrap_or_default();
-            let revoked = revoke::revoke(&setup, all);
+            let revoked = revoke::revoke_where_supported(&setup, all, output);
             (Some(setup), revoked)
         }
         Err(failure) => (None, Err(failure)),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Global;
 use crate::api::api;
+use crate::credential::Auth;
 use crate::fixed_token::FixedArgs;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
@@ -229,7 +230,9 @@ fn acts_for_text(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
     Ok(match profile.acts_for {
         Some(acts_for) => acts_for.as_str(),
         None if profile.token_env.is_some() || profile.token_file.is_some() => "fixed",
-        None if LoginRecord::load(name)?.is_some() => "person",
+        None if LoginRecord::load(name)?.is_some() => "user",
+        // It has no tokens of its own.
+        None if profile.client_auth == Some(Auth::None) => "nobody",
         None => "client",
     })
 }
@@ -246,7 +249,8 @@ fn line(profile: &Entry, whose: &str, is_default: bool) -> String {
     let client = client.map_or_else(String::new, |id| format!(", client {id}"));
     let whose = match whose {
         "fixed" => "with a fixed token",
-        "person" => "as the logged-in user",
+        "user" => "as the logged-in user",
+        "nobody" => "no user is logged in",
         _ => "as the client itself",
     };
     let default = if is_default { " (default)" } else { "" };

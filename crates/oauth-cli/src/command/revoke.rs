@@ -91,7 +91,7 @@ pub(super) fn remove_clients(
     let client = plan.client_id().to_owned();
     output.note(format_args!("removed the tokens of client `{client}`"));
     let setup = plan.set_up(SecretRequirement::Optional, false);
-    let revoked = setup.and_then(|setup| revoke(&setup, revocations));
+    let revoked = setup.and_then(|setup| revoke_where_supported(&setup, revocations, output));
     Ok(revoked.map_err(still_valid))
 }
 
@@ -105,6 +105,25 @@ fn no_token() -> Failure {
         "no tokens of the client itself are stored",
         "oauth status lists what is stored",
     )
+}
+
+/// [`revoke`] at a logout, which has succeeded already: a kind of token that the server does not revoke (RFC 7009 section
+/// 2.2.1), such as JWTs, is no failure.
+pub(super) fn revoke_where_supported(
+    setup: &Setup,
+    revocations: Vec<Revocation>,
+    output: Output,
+) -> Result<Vec<&'static str>, Failure> {
+    let mut revoked = Vec::new();
+    for revocation in revocations {
+        match revoke(setup, vec![revocation]) {
+            Err(failure) if failure.is("denied.unsupported_token_type") => output.note(
+                "the server does not revoke tokens of this kind: the token remains valid until it expires",
+            ),
+            kinds => revoked.extend(kinds?),
+        }
+    }
+    Ok(revoked)
 }
 
 /// Asks the server to revoke these tokens, and returns their kinds.

@@ -328,7 +328,32 @@ pub(super) fn warn(tokens: &Tokens, output: Output) {
             Warning::AuthorizationDetailsMissing => {
                 output.note("warning: not all requested permissions were granted");
             }
-            other => output.note(format_args!("warning: {}", other.code())),
+            Warning::IssuedTokenTypeMissing => output.note(
+                "warning: the response does not name the type of the issued token, as RFC 8693 requires",
+            ),
+            Warning::MalformedRefreshTokenTimeout => output.note(
+                "warning: the server's lifetime of the refresh token is malformed, and ignored",
+            ),
+            Warning::MalformedAuthorizationExpiresIn => output.note(
+                "warning: the server's lifetime of the authorization is malformed, and ignored",
+            ),
+            Warning::RefreshTokenTimeoutExceedsAuthorization => output.note(
+                "warning: the refresh token would outlive the authorization: the earlier end counts",
+            ),
+            Warning::ExtraTooLarge => output.note(
+                "warning: the response has more members of its own than are kept: they were left out",
+            ),
+            Warning::TokenNotToken68 => output.note(
+                "warning: the access token contains characters that are not allowed in an Authorization header (RFC 6750)",
+            ),
+            Warning::AcrNotMet => output.note(
+                "warning: the user did not authenticate as the API requires: it may refuse the token again",
+            ),
+            // A later version of the library may have more.
+            other => output.note(format_args!(
+                "warning: the token response is unusual ({})",
+                other.code()
+            )),
         }
     }
 }

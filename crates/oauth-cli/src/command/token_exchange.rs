@@ -108,7 +108,12 @@ impl Exchange {
             grant = grant.requested_token_type(name)?;
         }
         let setup = plan.set_up(SecretRequirement::Optional, from_stdin > 0)?;
-        let tokens = setup.net.run(setup.client.token(grant, token_request))?;
+        let tokens = setup.net.run(setup.client.token(grant, token_request));
+        let tokens = tokens.map_err(|error| {
+            Failure::from(error).without_login(
+                "the server does not accept the subject token or the actor token; check their types, and whether they are valid and meant for this server",
+            )
+        })?;
         if let Some(format) = self.format {
             return format.print(&tokens, output);
         }

@@ -245,7 +245,7 @@ fn a_profile_names_the_key() {
     says(
         &done,
         2,
-        &["usage.credentials", "a client secret and a key", "RFC 6749"],
+        &["usage.profile", "`client_secret_env` and `client_key_file`"],
     );
     says(
         &run("client_key_alg = \"none\"", &[]),

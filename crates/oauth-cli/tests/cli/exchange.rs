@@ -44,6 +44,22 @@ fn a_token_is_exchanged_and_its_type_is_told() {
 }
 
 #[test]
+fn a_refused_subject_token_is_not_about_a_login() {
+    let tiny = crate::tiny::TinyServer::start();
+    tiny.state().error = Some("invalid_grant");
+    let run = tiny.run(&["exchange", "--subject-token-env", "T"]);
+    let done = run.env("T", "bad").run();
+    for said in [
+        "[denied.invalid_grant]",
+        "this is not about a login",
+        "the subject token",
+    ] {
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+    assert!(!done.stderr.contains("log in"), "{}", done.stderr);
+}
+
+#[test]
 fn kubectl_takes_a_token_with_its_end_and_scripts_the_token_alone() {
     let served = start_twin();
     let raw = command_at(&served, &["token", "--format", "raw"])

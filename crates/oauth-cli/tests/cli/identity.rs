@@ -20,7 +20,7 @@ fn a_profile_that_has_lost_its_login_says_so() {
     for command in [
         &["token"][..],
         &["call", &url],
-        &["token", "--as", "person"],
+        &["token", "--as", "user"],
         &["refresh"],
         &["introspect"],
     ] {
@@ -68,7 +68,7 @@ fn without_a_store_nobody_is_logged_in() {
     let home = Home::new("as-nobody");
     let url = format!("{}/api/echo", home.base());
     for command in [&["token"][..], &["call", &url]] {
-        let arguments = [command, &["--as", "person", "--no-store"]].concat();
+        let arguments = [command, &["--as", "user", "--no-store"]].concat();
         says(&home.p(&arguments), 2, &["usage.no_login"]);
     }
     assert_eq!(home.counts().2, 0);

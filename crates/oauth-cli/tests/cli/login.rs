@@ -67,7 +67,7 @@ fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
     let served = start_twin();
     let details = r#"authorization_details=[{"type":"payment"}]"#;
     let done = log_in(&served, &["--scope", "read", "--param", details]);
-    let warning = "warning: authorization_details_unprotected";
+    let warning = "warning: authorization_details stand in the URL";
     assert!(done.stderr.contains(warning), "{}", done.stderr);
     let done = log_in(&served, &["--scope", "read"]);
     assert!(

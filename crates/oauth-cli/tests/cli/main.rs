@@ -1,10 +1,12 @@
 //! Integration tests of the command: arguments, profiles, exit codes, and that no output contains a secret.
 
+mod advice;
 #[path = "../../../oauth-session/tests/it/bus.rs"]
 #[allow(dead_code, reason = "shared with the tests of the stores")]
 mod bus;
 mod commands;
 mod common;
+mod conflicts;
 mod connect;
 mod credential;
 mod credential_helper;

@@ -168,17 +168,20 @@ fn every_provider_is_listed() {
 fn profiles_are_listed() {
     let config = folder("profiles").join("config.toml");
     let text = "default_profile = \"a\"\n[profile.a]\nprovider = \"google\"\nclient_id = \"id\"\n\
-                as = \"person\"\n[profile.b]\nissuer = \"https://as.example\"\n";
+                as = \"person\"\n[profile.b]\nissuer = \"https://as.example\"\n\
+                [profile.c]\nissuer = \"https://as.example\"\nclient_auth = \"none\"\n";
     std::fs::write(&config, text).unwrap();
     let list = ["profile", "list", "--config", config.to_str().unwrap()];
     let lines = oauth(&list).run().ok();
     assert_eq!(
         lines,
         "a  google, client id, as the logged-in user (default)\n\
-         b  https://as.example, as the client itself\n"
+         b  https://as.example, as the client itself\n\
+         c  https://as.example, no user is logged in\n"
     );
     let record = oauth(&[&list[..], &["--json"]].concat()).run().json();
-    assert_eq!(record["profiles"][0]["as"], "person");
+    // The former name is read, and no longer written.
+    assert_eq!(record["profiles"][0]["as"], "user");
     let none = oauth(&["profile", "list"]).run().ok();
     assert_eq!(none, "no profiles\n");
 }

@@ -215,8 +215,8 @@ fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
     assert_eq!(done.code, 1, "{}", done.stderr);
     for words in [
         "warning: received an error without `state`",
-        "[lost.timeout]",
-        "but with a refusal that has no `state`",
+        "[lost.no_callback]",
+        "only with an error without `state`",
     ] {
         assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
     }

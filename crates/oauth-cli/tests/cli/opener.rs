@@ -91,3 +91,54 @@ fn without_an_opener_the_url_is_printed() {
     crate::common::get(&callback);
     assert_eq!(session.end().code, 0);
 }
+
+#[test]
+fn a_program_that_browser_names_is_used_without_a_display_and_over_ssh() {
+    let tiny = TinyServer::start();
+    let folder = folder("opener-browser");
+    let program = folder.join("code browser");
+    let opened = folder.join("opened");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" > {0}.new && mv {0}.new {0}\n",
+        opened.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let browser = format!("/no/such/browser:'{}' --open=%s", program.display());
+    for ssh in ["", "198.51.100.7 50022 203.0.113.5 22"] {
+        let _ = std::fs::remove_file(&opened);
+        let run = login(&tiny, &folder, "exit 3").env("BROWSER", &browser);
+        let mut session = Session::start(run.env("SSH_CONNECTION", ssh));
+        session.read_until("if it does not show the login, open this URL");
+        crate::common::get(&session.callback());
+        assert_eq!(session.end().code, 0);
+        let seen = (0..1000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            std::fs::read_to_string(&opened).ok()
+        });
+        let seen = seen.unwrap();
+        assert!(
+            seen.starts_with("--open=http://") && seen.lines().count() == 1,
+            "{seen}"
+        );
+    }
+}
+
+#[test]
+fn with_browser_none_nothing_is_opened() {
+    let tiny = TinyServer::start();
+    let folder = folder("opener-refused");
+    let opened = folder.join("opened");
+    let script = format!("touch {}", opened.display());
+    let run = login(&tiny, &folder, &script).env("BROWSER", "none");
+    let mut session = Session::start(run.env("DISPLAY", ":1"));
+    session.read_until("open this URL:");
+    crate::common::get(&session.callback());
+    let done = session.end();
+    assert!(
+        !done.stderr.contains("opening the browser"),
+        "{}",
+        done.stderr
+    );
+    assert!(!opened.exists());
+}

@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) error: Option<&'static str>,
     /// Sent back instead of a code.
     pub(crate) callback: Option<&'static str>,
+    /// Whether revocations are refused, as by servers whose tokens are JWTs.
+    pub(crate) unrevoked: bool,
     /// The path that always fails.
     pub(crate) broken: Option<&'static str>,
     /// Additional members of its metadata.
@@ -199,6 +201,11 @@ impl TinyServer {
                 }
                 ("200 OK", json, tokens.to_string())
             }
+            ("/revoke", _) if state.unrevoked => (
+                "400 Bad Request",
+                json,
+                json!({ "error": "unsupported_token_type" }).to_string(),
+            ),
             ("/par", _) => (
                 "201 Created",
                 json,

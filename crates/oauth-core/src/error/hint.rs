@@ -29,7 +29,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "denied.invalid_grant",
-        "the code or refresh token is spent, expired, revoked or another client's: sign in again",
+        "what the request presented is spent, expired, revoked or another client's: with a code or refresh token, sign in again; otherwise check the assertion or the token to exchange, and whether this client may use the grant",
     ),
     (
         "denied.invalid_scope",
@@ -185,15 +185,19 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "metadata.endpoint_not_https",
-        "plain http is only for loopback addresses, and has to be allowed explicitly",
+        "plain http is only for loopback addresses, where it has to be allowed explicitly; any other server needs https",
     ),
     (
         "issuer.not_https",
-        "plain http is only for loopback addresses, and has to be allowed explicitly: transport=\"loopback_http\" for a server on this machine",
+        "plain http is only for loopback addresses, such as http://127.0.0.1:8080, with transport=\"loopback_http\"; any other server needs https",
+    ),
+    (
+        "url.syntax",
+        "write the whole URL, with its scheme and host, such as https://api.example",
     ),
     (
         "url.insecure",
-        "plain http is only for loopback addresses, and has to be allowed explicitly",
+        "plain http is only for loopback addresses, where it has to be allowed explicitly; any other server needs https",
     ),
     (
         "issuer.not_canonical",
@@ -266,12 +270,24 @@ const HINTS: &[(&str, &str)] = &[
         "the server or the network is slow: try again later, or allow more time",
     ),
     (
+        "lost.no_callback",
+        "the user may have closed the page, or the server may show an error there: check that exactly this redirect URI is registered for the client",
+    ),
+    (
         "redirect_uri.not_registered",
         "register this redirect URI at the server, or use one that is registered",
     ),
     (
         "resource.origin_not_allowed",
         "if the token may be sent there, add the origin to `origins` of the request or the API",
+    ),
+    (
+        "resource.origin_syntax",
+        "write https://api.example instead of https://api.example/v1: the token may be sent to every path of an origin",
+    ),
+    (
+        "client_auth.secret_syntax",
+        "remove what stands around the secret, such as the line break at the end of a file or of a variable",
     ),
     (
         "resource.not_covered",
@@ -304,7 +320,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "grant.no_refresh_token",
-        "the server issued none: request offline_access, or sign in again",
+        "sign in, if nobody has yet or the user has signed out; if the server issued no refresh token, request offline_access at the next sign-in",
     ),
     (
         "grant.revoked",
@@ -319,8 +335,28 @@ const HINTS: &[(&str, &str)] = &[
         "pass the token alone, without Bearer before it, spaces or line breaks",
     ),
     (
+        "jws.malformed",
+        "pass an access token alone, without Bearer or DPoP before it; an opaque one is verified by introspection",
+    ),
+    (
+        "denied.http_status",
+        "check the URL; an issuer is written exactly as the server's documentation names it, with its path",
+    ),
+    (
+        "token_exchange.malformed",
+        "use a name such as access_token, or a URI such as urn:ietf:params:oauth:token-type:access_token, as the type",
+    ),
+    (
+        "redirect_uri.refused",
+        "a native application that listens for the callback itself needs http on a loopback address, such as http://127.0.0.1/callback",
+    ),
+    (
+        "store.setup",
+        "check the path, and that only this user may read and write it",
+    ),
+    (
         "stored.malformed",
-        "start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key",
+        "start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key, and a damaged database as a whole, unless there is a backup",
     ),
     (
         "stored.issuer",

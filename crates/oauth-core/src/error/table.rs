@@ -290,6 +290,10 @@ table! {
         Closed "lost.closed" RETRY "the connection was closed before the answer was complete"
         Contended "store.conflict" RETRY "the store kept reporting conflicting writes"
     }
+    // A page's own redirect is no listener's.
+    outside_pages {
+        NoCallback "lost.no_callback" RETRY "no callback arrived in time"
+    }
 }
 
 table! {
@@ -391,7 +395,7 @@ table! {
         ResourceSyntax "resource.syntax" GIVE_UP "a resource must be an absolute URI without fragment"
         ResourceExceeds "resource.exceeds_grant" GIVE_UP "a token request must not name a resource that the authorization did not ask for"
         GrantNotExtension "grant.not_an_extension" GIVE_UP "an extension grant type must be an absolute URI, or the name of one that the server's preset describes"
-        TokenExchange "token_exchange.malformed" GIVE_UP "a token exchange needs a subject token, each token its type, and types are URIs"
+        TokenExchange "token_exchange.malformed" GIVE_UP "a token exchange needs a subject_token, and every token a type that is a URI"
         IdentitySubject "identity_assertion.subject_token_type" GIVE_UP "the subject token of an identity assertion must be an ID token, refresh token or SAML assertion"
         IdentityMissing "identity_assertion.no_id_token" REAUTHORIZE "the sign-in has no valid ID token, which the identity provider needs to issue an assertion"
         IdentityAudience "identity_assertion.audience" GIVE_UP "an identity assertion is for exactly one server, named by its issuer"
@@ -413,6 +417,8 @@ table! {
         ClientFileUnsupported "client_file.unsupported" GIVE_UP "the client file requests something that is not supported"
         KeyEncrypted "key.encrypted" GIVE_UP "the private key is encrypted, and no passphrase was given"
         KeyPassphrase "key.passphrase" GIVE_UP "the passphrase does not decrypt the private key"
+        OriginSyntax "resource.origin_syntax" GIVE_UP "an origin is only a scheme, a host and a port: without path, query and user name"
+        SecretSyntax "client_auth.secret_syntax" GIVE_UP "the client secret starts or ends with a space or line break"
         TokenUnreadable "token_source.unreadable" GIVE_UP "the token cannot be read from its source"
         WebSetup "web.setup" GIVE_UP "the settings of the site are inconsistent or unsafe"
         WebResponseLarge "web.response_large" GIVE_UP "a response has more header fields than many proxies read"

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::address::RequestAddressPolicy;
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::metadata::{Metadata, WellKnown};
@@ -154,6 +155,8 @@ pub struct Discovery {
     config: Arc<ClientConfig>,
     urls: VecDeque<Url>,
     call: Call<Metadata>,
+    /// The number of URLs of which none has the document.
+    count: usize,
     /// The most informative of the errors so far.
     error: Option<Error>,
 }
@@ -161,6 +164,7 @@ pub struct Discovery {
 impl Discovery {
     pub(crate) fn new(request: DiscoveryRequest) -> Self {
         let mut urls = request.candidate_urls();
+        let count = urls.len();
         let url = urls
             .pop_front()
             .unwrap_or_else(|| request.issuer.url().clone());
@@ -175,8 +179,22 @@ impl Discovery {
             config,
             urls,
             call,
+            count,
             error: None,
         }
+    }
+
+    /// Says that the error, which names one URL, is about all of them: a server without any document is none, or has
+    /// another issuer.
+    fn with_places(&self, error: Error) -> Error {
+        let is_about_all = informativeness(&error) == 0 && self.count > 1;
+        if IS_BROWSER_BUILD || !is_about_all {
+            return error;
+        }
+        error.about(&format!(
+            "nor is there a document at the other places of this issuer ({} URLs: oauth-authorization-server and openid-configuration below /.well-known, before and after its path)",
+            self.count
+        ))
     }
 
     fn fetch(config: &Arc<ClientConfig>, url: Url) -> Call<Metadata> {
@@ -200,7 +218,7 @@ impl Exchange for Discovery {
             _ => error,
         };
         match self.urls.pop_front() {
-            None => Err(error),
+            None => Err(self.with_places(error)),
             Some(url) => {
                 self.error = Some(error);
                 self.call = Self::fetch(&self.config, url);

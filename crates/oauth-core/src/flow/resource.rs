@@ -31,6 +31,7 @@ use crate::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use crate::http::request::Parts;
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, Misuse};
 use crate::form;
 use crate::protected_resource_metadata::ResourceIdentifier;
@@ -77,10 +78,11 @@ pub enum Redirect {
 }
 
 impl Resource {
-    /// Allows these origins, each given as any `https` URL of it.
+    /// Allows these origins: scheme, host and port, such as `https://api.example`. A path would not restrict the token to
+    /// what is below it, and is refused.
     ///
     /// # Errors
-    /// `url.syntax`, `url.insecure`.
+    /// `url.syntax`, `url.insecure`, `resource.origin_syntax`.
     pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         Self::with_transport(origins, Transport::Https)
     }
@@ -90,8 +92,26 @@ impl Resource {
         transport: Transport,
     ) -> Result<Self, Error> {
         let read = |text: &str| {
-            let url = Url::parse(text)?;
-            url.require(transport).map(|()| url)
+            let url = Url::parse(text);
+            // The module of a page should be small: the scripts around it check this.
+            if IS_BROWSER_BUILD {
+                let url = url?;
+                return url.require(transport).map(|()| url);
+            }
+            // Before an `@` there may be a password.
+            let named = |error: Error| {
+                if text.contains('@') {
+                    error
+                } else {
+                    error.about(text)
+                }
+            };
+            let url = url.map_err(named)?;
+            url.require(transport).map_err(named)?;
+            match url.path_and_query() {
+                "" | "/" => Ok(url),
+                _ => Err(Error::from(Misuse::OriginSyntax).about(&url.origin())),
+            }
         };
         let origins = origins.into_iter().map(read).collect::<Result<_, _>>()?;
         Ok(Self {

@@ -345,10 +345,10 @@ async fn nobody_comes() {
         .wait(&pending, Duration::from_millis(20))
         .await
         .unwrap_err();
-    assert_eq!(error.code(), "lost.timeout");
+    assert_eq!(error.code(), "lost.no_callback");
     let cause = error.cause().unwrap();
     assert_eq!(cause.delivery(), oauth_core::error::Delivery::Unsent);
-    assert!(cause.to_string().contains("nobody came back"));
+    assert!(cause.to_string().contains("did not return"));
 }
 
 #[tokio::test]

@@ -190,11 +190,11 @@ async fn a_callback_of_another_login_is_told_at_once() {
 #[tokio::test]
 async fn a_refusal_without_state_is_told_at_the_timeout() {
     for (came, text) in [
-        (&[][..], "in time"),
+        (&[][..], "did not return"),
         (&["?code=a&state=other"], "other logins"),
         (
             &["?code=a&state=other", "?error=access_denied"],
-            "a refusal that has no `state`",
+            "an error without `state`",
         ),
     ] {
         let (sender, receiver) = mpsc::channel();
@@ -212,7 +212,7 @@ async fn a_refusal_without_state_is_told_at_the_timeout() {
         tokio::time::advance(TEST_TIMEOUT).await;
         let error = waiting.await.unwrap().unwrap_err();
         tokio::time::resume();
-        assert_eq!(error.code(), "lost.timeout");
+        assert_eq!(error.code(), "lost.no_callback");
         let cause = error.cause().unwrap().to_string();
         assert!(cause.contains(text), "{cause}");
         assert_eq!(receiver.iter().count(), came.len());

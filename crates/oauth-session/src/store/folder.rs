@@ -236,6 +236,12 @@ impl Drop for LockedKey<'_> {
 /// Creates a folder, unless it exists, and checks its owner; returns whose files are trusted in it.
 pub(super) fn create_folder(path: &Path, access: Access) -> Result<Trusted, Error> {
     let name = path.to_string_lossy();
+    if path.is_file() {
+        return Err(setup_error(
+            &name,
+            "this is a file; the store needs a directory of its own",
+        ));
+    }
     let io_failed = |error| io_error(&name, error);
     ownership::make_folder(path, access).map_err(io_failed)?;
     let data = fs::metadata(path).map_err(io_failed)?;

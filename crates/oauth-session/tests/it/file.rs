@@ -263,6 +263,21 @@ async fn a_folder_that_is_gone_is_told() {
     assert_eq!(error.endpoint(), Some("store"));
 }
 
+#[test]
+fn a_file_in_place_of_the_directory_is_told_as_one() {
+    let place = tempfile::tempdir().expect("a folder");
+    let path = place.path().join("store");
+    fs::write(&path, "x").expect("written");
+    let error = FileStore::new(&path).expect_err("a file");
+    assert_eq!(error.code(), "store.setup");
+    let said = format!(
+        "{}: this is a file; the store needs a directory",
+        path.display()
+    );
+    assert!(error.to_string().contains(&said), "{error}");
+    assert!(error.hint().is_some());
+}
+
 /// The remains of a killed writer are deleted, but not the files of an active one.
 #[tokio::test]
 async fn leftovers_are_cleared_away() {

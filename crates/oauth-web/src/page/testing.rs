@@ -20,7 +20,7 @@ pub(crate) async fn sign_in(
 ) -> Result<VisitEnd, Error> {
     if !testing::is_testing_key(context.config().keys.current()) {
         return Err(setup(
-            "keys: nobody is signed in for a test under another than the testing key",
+            "keys: a user is signed in for a test only if the site uses the testing key",
         ));
     }
     let provider = context.provider(&identity.provider).await?;

@@ -84,6 +84,11 @@ fn the_most_telling_error_is_given() {
             .map_err(|error| error.code())
     };
     assert_eq!(code(vec![]), Err("denied.http_status"));
+    // The error names the first URL, and says that the others were tried too.
+    let missing = found(discovery_request(), vec![]).1.map(drop).unwrap_err();
+    let detail = missing.detail().unwrap();
+    assert!(detail.contains("(4 URLs: "), "{detail}");
+    assert!(detail.ends_with("after its path)"), "{detail}");
     assert_eq!(code(vec![json(404, ""), json(500, "")]), Err("denied.busy"));
     assert_eq!(
         code(vec![json(500, ""), json(404, ""), json(200, OTHER)]),

@@ -120,6 +120,50 @@ fn the_bearer_challenge_with_an_error_is_the_one_that_tells() {
 }
 
 #[test]
+fn an_origin_with_a_path_is_refused_because_the_path_would_not_count() {
+    for origin in [
+        "https://api.example",
+        "https://api.example/",
+        "https://api.example:8443",
+    ] {
+        assert!(Resource::new([origin]).is_ok(), "{origin}");
+    }
+    for (origin, code, detail) in [
+        (
+            "https://api.example/v1",
+            "resource.origin_syntax",
+            Some("https://api.example"),
+        ),
+        (
+            "https://api.example/?a=b",
+            "resource.origin_syntax",
+            Some("https://api.example"),
+        ),
+        (
+            "https://api.example?a=b",
+            "resource.origin_syntax",
+            Some("https://api.example"),
+        ),
+        (
+            "https://api.example/#a",
+            "url.syntax",
+            Some("https://api.example/#a"),
+        ),
+        ("127.0.0.1:8080", "url.syntax", Some("127.0.0.1:8080")),
+        (
+            "http://api.example",
+            "url.insecure",
+            Some("http://api.example"),
+        ),
+        // It may hold a password.
+        ("https://a:S3CRET@api.example", "url.syntax", None),
+    ] {
+        let error = Resource::new([origin]).map(drop).unwrap_err();
+        assert_eq!((error.code(), error.detail()), (code, detail), "{origin}");
+    }
+}
+
+#[test]
 fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
     let resource = Resource::new(["https://a.example", "https://b.example"]).unwrap();
     let from = url("https://a.example/x");

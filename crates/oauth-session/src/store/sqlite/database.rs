@@ -263,7 +263,9 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 fn not_done(error: &rusqlite::Error) -> Error {
     use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, PermissionDenied, ReadOnly};
     match error.sqlite_error_code() {
-        Some(NotADatabase | DatabaseCorrupt) => malformed("the file is no SQLite database"),
+        Some(NotADatabase | DatabaseCorrupt) => {
+            malformed("the file is not an SQLite database, or is damaged")
+        }
         Some(CannotOpen | PermissionDenied | ReadOnly) => {
             setup_error("the database", &description(error))
         }

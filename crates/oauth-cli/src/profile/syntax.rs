@@ -1,0 +1,109 @@
+//! What is wrong in a profile file, without its values, which could be secrets.
+
+use super::Profile;
+
+/// The parser's error with the line number and the field, but without the line, which could contain a secret.
+pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let number = before.matches('\n').count() + 1;
+    let message = error.message().lines().next().unwrap_or_default();
+    if let Some(nearest) = nearest(message) {
+        return format!("line {number}: {nearest}");
+    }
+    // Quoted parts are text of the file.
+    let message = message
+        .split('"')
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join("...");
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    match field(line) {
+        Some(field) if !message.contains('`') => format!("line {number}, `{field}`: {message}"),
+        _ => format!("line {number}: {message}"),
+    }
+}
+
+/// An unknown field with the known one that was probably meant, instead of all that are known.
+fn nearest(message: &str) -> Option<String> {
+    let mut quoted = message
+        .strip_prefix("unknown field")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    let given = quoted.next()?;
+    let is_near = |known: &&str| {
+        let is_longer = known.len() > 2 && (given.starts_with(known) || known.starts_with(given));
+        is_longer || distance(given, known) <= 2
+    };
+    let known = quoted
+        .filter(is_near)
+        .min_by_key(|known| distance(given, known))?;
+    Some(format!(
+        "unknown field `{given}`: perhaps `{known}` is meant"
+    ))
+}
+
+/// The field that a line sets, if it is one of a profile: other text of a file is not repeated.
+fn field(line: &str) -> Option<&str> {
+    let name = line.split_once('=')?.0.trim();
+    let unknown = toml::from_str::<Profile>("unknown = 0").err()?;
+    let mut known = unknown.message().split('`').skip(1).step_by(2);
+    known.any(|known| known == name).then_some(name)
+}
+
+/// How many letters have to be inserted, removed or replaced (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (b, &above) in other.chars().zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(a != b))
+                .min(above + 1)
+                .min(left + 1);
+            diagonal = above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_counted() {
+        for (one, other, expected) in [
+            ("", "", 0),
+            ("scope", "scopes", 1),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_named_and_a_value_is_not() {
+        let of = |text: &str| {
+            let error = toml::from_str::<super::super::File>(text).unwrap_err();
+            explain(text, &error)
+        };
+        assert_eq!(
+            of("[profile.a]\nscopes = \"S3CRET\"\n"),
+            "line 2: unknown field `scopes`: perhaps `scope` is meant"
+        );
+        let wrong = of("[profile.a]\nscope = [\"S3CRET\"]\n");
+        assert!(
+            wrong.starts_with("line 2, `scope`: invalid type: sequence"),
+            "{wrong}"
+        );
+        let other = of("[profile.a]\nnonsense = 1\n");
+        assert!(other.contains("`provider`"), "{other}");
+        assert!(!of("[profile.a]\nclient_id = S3CRET\n").contains("S3CRET"));
+    }
+}
