@@ -6,6 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, named, pause } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { transportOf } = require('./network.cjs')
 const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
@@ -236,7 +237,7 @@ function isStream(body) {
 /** Returns the source, after checking that it has the methods of a token source. */
 function checkSource(source, name) {
   for (const verb of ['token', 'renew', 'invalidate']) {
-    if (typeof source?.[verb] !== 'function') throw new TypeError(`${name} must have a method ${verb}`)
+    if (typeof source?.[verb] !== 'function') throw kindError(`${name} must have a method ${verb}`, source)
   }
   return source
 }

@@ -8,13 +8,14 @@ const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
 const { DeniedError, OAuthError, errorFromNative, callNative } = require('./errors.cjs')
 const { Exchange, checkLimit, momentOf, runOver: run, startAndRun, waitFor } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { LogoutForm, endSessionOf } = require('./logout.cjs')
 const { transportOf } = require('./network.cjs')
 const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./operation-support.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
-const { optionsOf, textsOf } = require('./options.cjs')
+const { optionsOf, refuseUnknown, textsOf } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { pathOf, textOrUrl } = require('./paths.cjs')
 const { SubjectTokenSource } = require('./subject-token-source.cjs')
@@ -211,7 +212,7 @@ class Client extends Operations {
     const present = [identityProvider, signIn].filter((value) => value !== undefined)
     if (present.length === 0 && subjectTokenType === undefined) return [this.#native, this.#assertion]
     if (present.length !== 2) throw new TypeError('identityProvider and signIn must be given together')
-    if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
+    if (!(identityProvider instanceof Client)) throw kindError('identityProvider must be a Client', identityProvider)
     if (tokens !== undefined) throw new TypeError('tokens and signIn cannot be given together')
     const read = new SubjectTokenSource(signIn, subjectTokenType)
     const readers = [this.#assertion, identityProvider.#assertion, read].filter((reader) => reader !== undefined)
@@ -316,9 +317,13 @@ async function clientFromSettings(ClientClass, settings, { transport, signal, ..
   return new ClientClass(server, { redirectUris: redirectUris ?? undefined, ...options, clientId, clientAuth })
 }
 
+/** The options of `login` that are not parameters of the authorization request. */
+const OWN_LOGIN_OPTIONS = ['open', 'paste', 'port', 'path', 'device', 'show', 'purpose', 'timeoutMs', 'signal']
+
 /** Logs a user in from a native app (RFC 8252): with the browser and a loopback listener, or with a code on another device. */
 async function login(client, options = {}) {
-  if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+  if (!(client instanceof Client)) throw kindError('client must be a Client', client)
+  refuseUnknown([...OWN_LOGIN_OPTIONS, ...operations.beginAuthorization.names], options)
   const { device, show: _, purpose: __, open, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...request } = options
   signal?.throwIfAborted()
   const { scope, resource, audience, tokenExtra, ...browserOnly } = request
@@ -390,8 +395,8 @@ function showCode(code) {
  */
 async function identityAssertionGrant(identityProvider, tokens, client, options) {
   const { scope, resource, audience, extra, authorizationDetails, ...call } = optionsOf('identityAssertionGrant', options)
-  if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
-  if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+  if (!(identityProvider instanceof Client)) throw kindError('identityProvider must be a Client', identityProvider)
+  if (!(client instanceof Client)) throw kindError('client must be a Client', client)
   nativeTokens(tokens)
   const requested = { scope, resource, audience, extra, authorizationDetails }
   const { assertion } = await identityProvider.requestIdentityAssertion(

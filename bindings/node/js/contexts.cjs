@@ -5,6 +5,7 @@
 const native = require('#native')
 const { Client, nativeClient } = require('./client.cjs')
 const { callNative } = require('./errors.cjs')
+const { kindError } = require('./kinds.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
@@ -14,7 +15,7 @@ function checkContexts(contexts) {
   const all = new native.NativeContexts()
   for (const context of contexts) {
     const { id, owner, client, redirectUri } = optionsOf('checkContexts', context)
-    if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+    if (!(client instanceof Client)) throw kindError('client must be a Client', client)
     const uri = textOrUrl(redirectUri, 'redirectUri')
     callNative(() => all.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
   }

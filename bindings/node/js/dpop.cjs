@@ -6,6 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { keyHolderCallbacks } = require('./callbacks.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
+const { kindError } = require('./kinds.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
 const { dpopKeyOf } = require('./stores.cjs')
@@ -55,7 +56,7 @@ class DpopKey {
 
   /** The native half of a key. */
   static native(key) {
-    if (typeof key !== 'object' || key === null || !(#native in key)) throw new TypeError('dpopKey must be a DpopKey')
+    if (typeof key !== 'object' || key === null || !(#native in key)) throw kindError('dpopKey must be a DpopKey', key)
     return key.#native
   }
 

@@ -2,7 +2,13 @@
 
 // The error classes, and their creation from the JSON of native errors.
 
+const { inspect } = require('#host')
 const native = require('#native')
+
+/** Members whose value the first line of the stack, the class or the URL contains. */
+const SAID = ['kind', 'endpoint']
+/** Whether a member says nothing. */
+const isVoid = (value) => value === undefined || value === false || (typeof value === 'object' && !(value instanceof Error) && Object.keys(value).length === 0)
 
 /** The error of an operation: what failed, and which party was at fault. `code` is the same in every language. */
 class OAuthError extends Error {
@@ -26,6 +32,13 @@ class OAuthError extends Error {
 
   get hint() {
     return require('./hints.cjs')[this.code]
+  }
+
+  /** For `console.log`: the stack, with the members that say something and the hint. */
+  [inspect.custom](depth, options) {
+    const { stack, cause, hint } = this
+    const known = Object.entries({ ...this, hint, cause }).filter(([name, value]) => !isVoid(value) && !SAID.includes(name))
+    return `${stack} ${inspect(Object.fromEntries(known), options)}`
   }
 }
 
@@ -97,6 +110,13 @@ function callNative(call, cause) {
   }
 }
 
+/** A copy of an error with other members: other callers may have the same error. */
+function copyOfError(error, { message = error.message, ...changes }) {
+  const copy = new error.constructor({ message }, Object.hasOwn(error, 'cause') ? { cause: error.cause } : undefined)
+  Error.captureStackTrace(copy, copyOfError)
+  return Object.assign(copy, error, changes)
+}
+
 const failures = new WeakMap()
 
 /** The error of a built-in store, which can be passed to a keeper unchanged. */
@@ -124,4 +144,4 @@ function methodMissingError(verb) {
   return errorFromNative(new Error(native.notSupportedError(verb)))
 }
 
-module.exports = { OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, nativeFailureOf, timeoutError, methodMissingError, waitTimeoutError }
+module.exports = { copyOfError, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, nativeFailureOf, timeoutError, methodMissingError, waitTimeoutError }

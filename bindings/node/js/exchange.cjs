@@ -7,6 +7,7 @@ const { idle, inspect, joined, userAgent } = require('#host')
 const native = require('#native')
 const { timeoutError, errorFromNative, callNative, OAuthError } = require('./errors.cjs')
 const { lossOf } = require('./fetch-errors.cjs')
+const { kindError } = require('./kinds.cjs')
 const { optionsOf } = require('./options.cjs')
 const { verified } = require('./webcrypto.cjs')
 
@@ -265,7 +266,7 @@ async function bodyOfStream(stream) {
   return joined(chunks)
 }
 
-const abortLate = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
+const abortLate = (stop) => stop.abort(new DOMException('the time limit of the request has passed', 'TimeoutError'))
 
 /** Sends a request of the native half, within both time limits, and resumes it with the outcome. */
 async function sendRequest(parts, text, { send, requestTimeoutMs, signal, timeoutMs }) {
@@ -313,7 +314,7 @@ function pause(ms, signal, { isIdle = false } = {}) {
 async function run(exchange, options) {
   const given = optionsOf('run', options)
   const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = REQUEST_TIMEOUT_MS } = given
-  if (!(exchange instanceof Exchange)) throw new TypeError('exchange must be an Exchange')
+  if (!(exchange instanceof Exchange)) throw kindError('exchange must be an Exchange', exchange)
   const parts = partsOf(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
@@ -329,7 +330,7 @@ async function run(exchange, options) {
       const limits = { signal, timeoutMs: remaining }
       if (typeof step === 'string') {
         step = remaining <= 0
-          ? resumeNative(parts, ...lossArguments('no answer in time', 'unsent'))
+          ? resumeNative(parts, ...lossArguments('the time limit of the call has passed', 'unsent'))
           : await sendRequest(parts, step, { send, requestTimeoutMs, ...limits })
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(remaining, 0)), signal)

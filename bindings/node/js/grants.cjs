@@ -8,6 +8,7 @@ const { Client, sourceOf } = require('./client.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 const { takeLease } = require('./hold.cjs')
+const { kindError } = require('./kinds.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { asking } = require('./operation-support.cjs')
 const { optionsOf } = require('./options.cjs')
@@ -60,7 +61,7 @@ class Grants {
   constructor(client, store, options) {
     const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Grants', options)
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
-    if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+    if (!(client instanceof Client)) throw kindError('client must be a Client', client)
     if (checkStore(store) === undefined) throw new TypeError('store must be given')
     for (const [name, hook] of Object.entries({ onRenewed, onEnded, onAuthorizationEnds })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)

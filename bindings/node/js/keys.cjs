@@ -6,6 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { keyServiceCallbacks } = require('./callbacks.cjs')
+const { kindError } = require('./kinds.cjs')
 const { optionsOf } = require('./options.cjs')
 const { pathOf } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
@@ -45,7 +46,7 @@ class SealingKey {
 function nativeKey(key) {
   const known = natives.get(key)
   if (known !== undefined) return known
-  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key must be a Uint8Array, a string or a SealingKey')
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw kindError('a key must be a Uint8Array, a string or a SealingKey', key)
   return callNative(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 

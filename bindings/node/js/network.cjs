@@ -6,6 +6,7 @@ const { fetch: defaultFetch, fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkInput } = require('./paths.cjs')
 
@@ -15,7 +16,7 @@ const natives = new WeakMap()
 function nativeNetwork(network) {
   if (network === undefined) return undefined
   const known = natives.get(network)
-  if (known === undefined) throw new TypeError('network must be a Network')
+  if (known === undefined) throw kindError('network must be a Network', network)
   return known
 }
 

@@ -5,6 +5,7 @@
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
+const { kindError } = require('./kinds.cjs')
 const { optionsOf } = require('./options.cjs')
 
 /** The longest time that a store call may take, in milliseconds. */
@@ -332,7 +333,7 @@ function withinStoreTimeout(answer) {
 function checkStore(store) {
   if (store === undefined) return undefined
   for (const verb of ['load', 'save', 'lease']) {
-    if (typeof store?.[verb] !== 'function') throw new TypeError(`store must have a method ${verb}`)
+    if (typeof store?.[verb] !== 'function') throw kindError(`store must have a method ${verb}`, store)
   }
   return store
 }

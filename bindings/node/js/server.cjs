@@ -5,8 +5,9 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { Source, apiOf, checkSource } = require('./api.cjs')
-const { callNative } = require('./errors.cjs')
+const { callNative, copyOfError } = require('./errors.cjs')
 const { Exchange, runOver } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { transportOf } = require('./network.cjs')
 const { optionsOf } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
@@ -16,7 +17,7 @@ const natives = new WeakMap()
 /** The native half of a server. */
 function nativeServer(server) {
   const known = natives.get(server)
-  if (known === undefined) throw new TypeError('server must be a Server, from provider, discover or Server.fromMetadata')
+  if (known === undefined) throw kindError('server must be a Server, from provider, discover or Server.fromMetadata', server)
   return known
 }
 
@@ -88,7 +89,11 @@ function providers() {
 async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
   const requestTransport = transportOf(network, fetch, send)
-  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call)
+  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call).catch((error) => {
+    // The limit of the whole call does not know which request it ended.
+    const isUnnamed = error.code === 'lost.timeout' && error.url === undefined
+    throw isUnnamed ? copyOfError(error, { message: `${issuer}: ${error.message}`, url: String(issuer) }) : error
+  })
   // `URL` adds a slash to a URL without a path, which few issuers end with. The metadata URL is the same.
   if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return fetchMetadata(issuer)
   return fetchMetadata(issuer.origin).catch((error) => {

@@ -135,7 +135,7 @@ impl Host {
             }
             (_, _, Some(tokens)) => Arc::new(FixedToken::of_tokens((**tokens).clone())),
             _ => {
-                let reason = "who signed in is kept, and no tokens";
+                let reason = "sessions have tokens only if the site has a store";
                 return Err(Error::from(Misuse::WebSetup).about(reason));
             }
         };

@@ -7,6 +7,7 @@ const { Client, nativeClient } = require('../client.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
+const { kindError } = require('../kinds.cjs')
 const { optionsOf, textsOf } = require('../options.cjs')
 const { SITE_SETTINGS } = require('./settings-table.cjs')
 
@@ -25,7 +26,7 @@ function providersOf({
   return given.map((named) => {
     const provider = optionsOf('a provider of a site', named)
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
-      throw new TypeError('client must be a Client, or a function that returns one')
+      throw kindError('client must be a Client, or a function that returns one', provider.client)
     }
     return provider
   })

@@ -9,6 +9,7 @@ const { checkStore } = require('../renewal.cjs')
 const { nativeStore } = require('../stores.cjs')
 const { User } = require('./user.cjs')
 const { OVER, needOf } = require('./requirements.cjs')
+const { forgottenCallError, refuseArguments } = require('./forgotten-call.cjs')
 const { requiredOf } = require('./site-required.cjs')
 const { fromEnvironment } = require('./site-from-env.cjs')
 const { providersOf } = require('./settings.cjs')
@@ -121,13 +122,33 @@ class Site {
   /** The site's own pages, as route handlers. */
   get routes() { return { GET: this.page, POST: this.page, PUT: this.page, PATCH: this.page, DELETE: this.page } }
   /** Wraps a request handler, so that the site handles each request first. */
-  wrap(handler, options) { return standard.wrap(this, handler, handleOptions(options)) }
+  wrap(handler, options) {
+    if (typeof handler !== 'function') throw new TypeError('handler must be a function: call site.wrap(handler), and pass on what it returns')
+    return standard.wrap(this, handler, handleOptions(options))
+  }
+
   /** Middleware for Hono. */
-  hono() { return hono.middleware(this) }
+  hono(...given) {
+    refuseArguments('hono', given)
+    return hono.middleware(this)
+  }
+
   /** Middleware for Express, Connect, and `node:http`. */
-  express() { return express.middleware(this) }
-  /** The error handler for Express: sends a user whose grant has ended to sign in. */
-  expressErrors() { return express.errorHandler(this) }
+  express(...given) {
+    if (!express.isCalled(...given)) refuseArguments('express', given)
+    return given.length > 0 ? given[2](forgottenCallError('express')) : express.middleware(this)
+  }
+
+  /**
+   * The error handler for Express: sends a user whose grant has ended to sign in. Express recognizes error handlers by
+   * their four parameters, so it passes errors to this function too if it was not called.
+   */
+  expressErrors(error, request, response, next) {
+    if (express.isCalled(request, response, next)) return next(forgottenCallError('expressErrors', error))
+    refuseArguments('expressErrors', [error].filter(Boolean))
+    return express.errorHandler(this)
+  }
+
   /** The `handle` hook of SvelteKit. */
   sveltekit(options) { return sveltekit.handle(this, options) }
 

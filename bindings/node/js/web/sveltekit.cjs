@@ -3,6 +3,7 @@
 // The adapter for SvelteKit: the `handle` hook.
 
 const { optionsOf } = require('../options.cjs')
+const { forgottenCallError } = require('./forgotten-call.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
 const { handle: visited, userOrLoginLocation, responseOf, requestParts } = require('./standard.cjs')
 const { User } = require('./user.cjs')
@@ -74,6 +75,7 @@ async function loginResponse(site, event) {
 
 /** The `handle` hook: `protect` lists the paths for signed-in users, with their requirements. */
 function handle(site, options) {
+  if (typeof options?.resolve === 'function') throw forgottenCallError('sveltekit')
   const { protect = [] } = optionsOf('site.sveltekit', options)
   const needed = typeof protect === 'function' ? requirementsFromFunction(protect) : requirementsByPath(protect, site.base)
   return async ({ event, resolve }) => {

@@ -2,18 +2,15 @@
 
 // Handles each request ("visit") of a site: runs the native half, calls the application's functions, and forwards API calls.
 
-const { channel } = require('#host')
 const { siteCallbacks } = require('../callbacks.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { textOf } = require('./fields.cjs')
+const { logNotes } = require('./notes.cjs')
 const { SiteProviders, THROWN } = require('./site-providers.cjs')
 const { replyOf, streamOf } = require('./reply.cjs')
 const { nativeOptions, nativeSetup } = require('./settings.cjs')
 const { Refuse, User, identityOf } = require('./user.cjs')
-
-/** Publishes each note for the log, as `{ code, detail }`. */
-const NOTES = channel('oauth-core:web')
 
 /** The visits of a site. */
 class Visits {
@@ -73,18 +70,13 @@ class Visits {
       return await this.#resultOf(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
-      this.#note(code, message)
+      logNotes(this.#options.log, [[code, message]], { status: 502 })
       return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
     }
   }
 
-  #note(code, detail) {
-    this.#options.log?.({ code, detail })
-    NOTES.publish({ code, detail })
-  }
-
   async #resultOf({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
-    for (const [code, detail] of notes) this.#note(code, detail)
+    logNotes(this.#options.log, notes, stream ? undefined : { status: status ?? undefined, problem: problem ?? undefined })
     if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
     if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem, signedOut }, request) }
     if (typeof session !== 'string') return { user: undefined }
