@@ -1,5 +1,7 @@
 // What users get wrong at first, told before anything is done, by the name of what is wrong.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, rejection, serverAt } from './helper.mjs'
@@ -117,14 +119,28 @@ test('an option of a login is told with those of its own', async () => {
   }
 })
 
+test('discovery that takes too long names the server, and says so once', async (context) => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  context.after(() => silent.close())
+  silent.on('connection', (socket) => context.after(() => socket.destroy()))
+  const issuer = `http://127.0.0.1:${silent.address().port}`
+  // The limit of the call or that of its request ends it, whichever is noticed first.
+  for (let time = 0; time < 4; time += 1) {
+    const error = await failed(() => core.discover(issuer, { transport: 'loopback_http', timeoutMs: 200 }))
+    assert.equal(error.code, 'lost.timeout')
+    assert.ok(error.message.includes(issuer) && error.url.startsWith(issuer), error.message)
+    assert.equal(error.message.split('no answer').length, 2, error.message)
+  }
+})
+
 test('an error that is printed tells what helps, and no more than it knows', async () => {
   const misuse = await failed(() => new core.Client(server, { clientId: 'id' }).clientCredentials().token())
   const text = inspect(misuse)
   assert.ok(misuse.hint && text.includes(`hint: ${inspect(misuse.hint)}`), text)
   assert.match(text, /^MisuseError: .*\n    at /)
   assert.doesNotMatch(text, /undefined|responseHeaders|repeated|extra/)
-  const { cause } = Object.assign(new core.LostError({ message: 'm', code: 'lost.connect' }, { cause: new Error('beneath') }))
-  assert.match(inspect(new core.LostError({ message: 'm', code: 'lost.connect' }, { cause })), /cause: Error: beneath/)
+  assert.deepEqual([misuse.status, misuse.repeated, misuse.extra, misuse.responseHeaders], [undefined, false, {}, {}])
 })
 
 test('a verifier that can verify nothing is not made', async () => {
